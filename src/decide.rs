@@ -1,0 +1,1 @@
+//! The pure heart: people and events in, everything that follows out.

@@ -1,0 +1,1 @@
+//! Outbox lanes: batch, send, settle; retries, breaker, dead letters.

@@ -1,0 +1,1 @@
+//! Pluggable destinations: builds requests, reads answers; does no I/O.

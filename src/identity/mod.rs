@@ -1,0 +1,1 @@
+//! Whose an event is: normalising, linking by shared identifiers, protection, merges.

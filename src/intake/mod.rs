@@ -1,0 +1,1 @@
+//! The listening edge: tracking API, webhooks, custom endpoints, files.

@@ -1,0 +1,70 @@
+//! One trigger, one person, one occasion: what a lane carries to the vendor.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Identifier, PersonId, RawJson, Timestamp};
+
+/// The name of a destination account in the configuration, and of its queue.
+pub type LaneName = Arc<str>;
+
+/// 0 to 100; higher goes first.
+pub type Priority = u8;
+
+/// The edge at which a trigger became true: the idempotency key at every vendor.
+///
+/// 16 bytes of BLAKE3 over (trigger, its version of meaning, canonical identifier at first fire, key, edge).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct OccasionId(pub [u8; 16]);
+
+/// One trigger, one person, one occasion, one payload, for one destination.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Activation {
+    /// The idempotency key. With `lane` it is unique.
+    pub occasion: OccasionId,
+    /// For which destination account.
+    pub lane: LaneName,
+    /// Which trigger fired.
+    pub trigger: Arc<str>,
+    /// For whom.
+    pub person: PersonId,
+    /// The person's names at the edge. Never empty.
+    pub identifiers: Vec<Identifier>,
+    /// Traits that a vendor's profile takes (names, locale ...): a JSON object.
+    pub traits: RawJson,
+    /// The key of `per`; empty without one.
+    pub key: Box<str>,
+    /// The edge: when the condition became true.
+    pub at: Timestamp,
+    /// The name of the event at the vendor.
+    pub event: Arc<str>,
+    /// Higher goes first.
+    pub priority: Priority,
+    /// Not sent after this.
+    pub expires_at: Timestamp,
+    /// What the marketer's template gets: a JSON object.
+    pub payload: RawJson,
+}
+
+impl OccasionId {
+    /// Reads 32 hexadecimal digits.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut id = [0; 16];
+        hex::decode_to_slice(text, &mut id).ok()?;
+        Some(Self(id))
+    }
+}
+
+impl fmt::Display for OccasionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for OccasionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}

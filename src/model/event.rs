@@ -1,0 +1,79 @@
+//! One thing that happened, as every source's message looks after mapping.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Identifier, RawJson, Timestamp};
+
+/// A place in the journal: the number of the event, counted from 1. Arrival order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+pub struct Position(pub u64);
+
+/// Hash of what makes a message the same message: its id, or (source, object, version).
+pub type DedupeKey = [u8; 16];
+
+/// What an event asks to be done with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EventKind {
+    /// Something the person did: remembered in the history and read by triggers.
+    Did,
+    /// Only identifiers and traits; no history.
+    Identify,
+    /// The source demands that the person is forgotten (privacy request).
+    Erase,
+}
+
+/// Which sort of system saw it. Only tracking events make sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Origin {
+    /// The tracking API or the browser snippet.
+    Tracking,
+    /// A shop, CRM, form endpoint or file.
+    System,
+    /// An e-mail platform reporting opens, clicks, bounces.
+    Email,
+}
+
+/// One thing that happened to somebody.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// What is to be done with it.
+    pub kind: EventKind,
+    /// Name in the Segment e-commerce vocabulary: `Product Added`. Trimmed, case kept. Empty unless `kind` is `Did`.
+    pub name: Arc<str>,
+    /// When it happened. At most 10 minutes after `arrived`: beyond that it is clamped to `arrived`.
+    pub at: Timestamp,
+    /// What the sender claimed, where `at` was clamped.
+    pub claimed_at: Option<Timestamp>,
+    /// When intake took it. Never decreases along the journal.
+    pub arrived: Timestamp,
+    /// The name of the source in the configuration.
+    pub source: Arc<str>,
+    /// Which sort of system saw it.
+    pub origin: Origin,
+    /// The event is a repetition if **any** of these was seen within the window. At least one.
+    pub dedupe: Vec<DedupeKey>,
+    /// Normalised and free of blocked values. At least one.
+    pub identifiers: Vec<Identifier>,
+    /// `context.sessionId`, where the client sends it.
+    pub session: Option<Box<str>>,
+    /// A JSON object.
+    pub properties: RawJson,
+    /// A JSON object of traits to set on the person; empty when there are none.
+    pub traits: RawJson,
+}
+
+impl Event {
+    /// The key of one message: 16 bytes of BLAKE3 over the parts, each with its length.
+    pub fn dedupe_key(parts: &[&str]) -> DedupeKey {
+        let mut hash = blake3::Hasher::new();
+        for part in parts {
+            hash.update(&(part.len() as u64).to_le_bytes());
+            hash.update(part.as_bytes());
+        }
+        let mut key = [0; 16];
+        key.copy_from_slice(&hash.finalize().as_bytes()[..16]);
+        key
+    }
+}

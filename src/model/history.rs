@@ -1,0 +1,89 @@
+//! What a person did lately, bounded, and what is left of the rest.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{Origin, Position, RawJson, Timestamp};
+
+/// One remembered event.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// Event time.
+    pub at: Timestamp,
+    /// Arrival order; unique for the whole store.
+    pub position: Position,
+    /// The event's name.
+    pub name: Arc<str>,
+    /// Which sort of system saw it.
+    pub origin: Origin,
+    /// The client's session id, where it sent one.
+    pub session: Option<Box<str>>,
+    /// The event's properties as they came.
+    pub properties: RawJson,
+}
+
+/// What is kept of entries that were cut, for one event name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lifetime {
+    /// How many were cut.
+    pub count: u64,
+    /// Event time of the first.
+    pub first: Timestamp,
+    /// Event time of the last one cut.
+    pub last: Timestamp,
+}
+
+/// Entries in order of (`at`, `position`), and the folded rest.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct History {
+    entries: Vec<Entry>,
+    folded: BTreeMap<Arc<str>, Lifetime>,
+}
+
+impl History {
+    /// From stored parts; entries are put in order.
+    pub fn from_parts(mut entries: Vec<Entry>, folded: BTreeMap<Arc<str>, Lifetime>) -> Self {
+        entries.sort_by_key(|e| (e.at, e.position));
+        Self { entries, folded }
+    }
+    /// In order of (`at`, `position`).
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+    /// What was cut, by event name.
+    pub fn folded(&self) -> &BTreeMap<Arc<str>, Lifetime> {
+        &self.folded
+    }
+    /// Puts an entry in its place and returns its index: late ones go before the end.
+    pub fn push(&mut self, entry: Entry) -> usize {
+        let key = (entry.at, entry.position);
+        let place = self.entries.partition_point(|e| (e.at, e.position) <= key);
+        self.entries.insert(place, entry);
+        place
+    }
+    /// The union of two histories.
+    pub fn absorb(&mut self, other: History) {
+        self.entries.extend(other.entries);
+        self.entries.sort_by_key(|e| (e.at, e.position));
+        for (name, cut) in other.folded {
+            self.fold(name, cut);
+        }
+    }
+    /// Cuts entries before `keep_from`, and the oldest until at most `most` are left, into lifetime facts.
+    /// Returns how many were cut.
+    pub fn cut(&mut self, keep_from: Timestamp, most: usize) -> usize {
+        let by_time = self.entries.partition_point(|e| e.at < keep_from);
+        let n = by_time.max(self.entries.len().saturating_sub(most));
+        let cut: Vec<Entry> = self.entries.drain(..n).collect();
+        for entry in cut {
+            self.fold(entry.name, Lifetime { count: 1, first: entry.at, last: entry.at });
+        }
+        n
+    }
+    fn fold(&mut self, name: Arc<str>, cut: Lifetime) {
+        let kept = self.folded.entry(name).or_insert(Lifetime { count: 0, ..cut });
+        kept.count += cut.count;
+        kept.first = kept.first.min(cut.first);
+        kept.last = kept.last.max(cut.last);
+    }
+}

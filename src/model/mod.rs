@@ -1,0 +1,24 @@
+//! What everything else speaks of: events, people, activations, instants.
+//!
+//! Values only. Nothing here waits, fails from outside, or reads a clock.
+
+pub mod activation;
+pub mod changes;
+pub mod event;
+pub mod history;
+pub mod identifier;
+pub mod outcome;
+pub mod person;
+pub mod raw_json;
+pub mod setting;
+pub mod time;
+
+pub use activation::{Activation, LaneName, OccasionId, Priority};
+pub use changes::{Changes, Decision, Join, Loaded, PersonChange, Verdict, Write};
+pub use event::{DedupeKey, Event, EventKind, Origin, Position};
+pub use history::{Entry, History, Lifetime};
+pub use identifier::{Identifier, IdentifierKind};
+pub use outcome::{Attempt, Outcome};
+pub use person::{Pending, Person, PersonId, Trait, TriggerId, Watch};
+pub use raw_json::RawJson;
+pub use time::{Span, Timestamp};

@@ -1,0 +1,147 @@
+//! One person: what `decide` is given and gives back.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{History, Identifier, LaneName, OccasionId, Position, Timestamp};
+
+/// A person's key in the store: 16 bytes of BLAKE3 over the identifier that made them, so that replay makes the same.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct PersonId(pub [u8; 16]);
+
+/// A trigger's key: 8 bytes of BLAKE3 over its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct TriggerId(pub u64);
+
+/// One trait with the event time that set it, so that an older message never overwrites a newer one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trait {
+    /// Event time of the message that set it.
+    pub at: Timestamp,
+    /// Its value.
+    pub value: serde_json::Value,
+}
+
+/// What is remembered of one trigger for one key of one person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Watch {
+    /// Hash of what the trigger meant when this was written; another meaning starts anew.
+    pub meaning: u32,
+    /// The condition's truth when last asked.
+    pub is_true: bool,
+    /// With `for`: since when it has been true without a break.
+    pub true_since: Option<Timestamp>,
+    /// The edge of the last fire for this key, for `once`.
+    pub fired: Option<Timestamp>,
+    /// When time alone may change the truth: the durable timer.
+    pub next: Option<Timestamp>,
+}
+
+/// An activation that may not have left yet: looked at when a late event must cancel it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pending {
+    /// Which occasion.
+    pub occasion: OccasionId,
+    /// Which trigger made it.
+    pub trigger: TriggerId,
+    /// For which key; empty when the trigger has no `per`.
+    pub key: Box<str>,
+    /// The lanes it was given to.
+    pub lanes: Vec<LaneName>,
+    /// The edge.
+    pub at: Timestamp,
+    /// After this it is no longer sent, so it need not be remembered.
+    pub expires_at: Timestamp,
+}
+
+/// One person.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Person {
+    /// Key in the store.
+    pub id: PersonId,
+    /// Every name they go by, in the order they were learned.
+    pub identifiers: Vec<Identifier>,
+    /// Event time of the first event known.
+    pub first_seen: Timestamp,
+    /// Where in the journal they were made: the older of two survives a merge.
+    pub created: Position,
+    /// Current traits, by top-level name.
+    pub traits: BTreeMap<Box<str>, Trait>,
+    /// What they did.
+    pub history: History,
+    /// One for each (trigger, key) that was ever asked and is not at rest.
+    pub watches: BTreeMap<(TriggerId, Box<str>), Watch>,
+    /// The edge of each trigger's last fire, for `cooldown`.
+    pub last_fires: BTreeMap<TriggerId, Timestamp>,
+    /// The latest instant truth was asked at. A late event is asked at this instant, not at its own.
+    pub asked: Timestamp,
+    /// What was activated and may still wait.
+    pub pending: Vec<Pending>,
+}
+
+impl PersonId {
+    /// The person whom `first` makes.
+    pub fn of(first: &Identifier) -> Self {
+        let mut id = [0; 16];
+        id.copy_from_slice(&blake3::hash(first.to_text().as_bytes()).as_bytes()[..16]);
+        Self(id)
+    }
+}
+
+impl TriggerId {
+    /// The key of the trigger called `name`.
+    pub fn of(name: &str) -> Self {
+        let hash = blake3::hash(name.as_bytes());
+        let mut id = [0; 8];
+        id.copy_from_slice(&hash.as_bytes()[..8]);
+        Self(u64::from_be_bytes(id))
+    }
+}
+
+impl Person {
+    /// Somebody new.
+    pub fn new(id: PersonId, created: Position, first_seen: Timestamp) -> Self {
+        Self {
+            id,
+            identifiers: Vec::new(),
+            first_seen,
+            created,
+            traits: BTreeMap::new(),
+            history: History::default(),
+            watches: BTreeMap::new(),
+            last_fires: BTreeMap::new(),
+            asked: Timestamp::MIN,
+            pending: Vec::new(),
+        }
+    }
+    /// The strongest name they have, by kind, then the first learned.
+    pub fn canonical(&self) -> Option<&Identifier> {
+        self.identifiers.iter().min_by_key(|i| &i.kind)
+    }
+    /// True if some identifier says who they are.
+    pub fn is_known(&self) -> bool {
+        self.identifiers.iter().any(|i| i.kind.names_a_person())
+    }
+    /// The earliest of all durable timers.
+    pub fn wake(&self) -> Option<Timestamp> {
+        self.watches.values().filter_map(|w| w.next).min()
+    }
+    /// The name of a trait, without its time.
+    pub fn trait_value(&self, name: &str) -> Option<&serde_json::Value> {
+        self.traits.get(name).map(|t| &t.value)
+    }
+}
+
+impl fmt::Display for PersonId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for PersonId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}

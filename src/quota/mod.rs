@@ -1,0 +1,1 @@
+//! The only ledger of an account's budget at a vendor.

@@ -1,0 +1,1 @@
+//! The same decisions in virtual time: simulate.

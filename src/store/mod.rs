@@ -1,0 +1,255 @@
+//! The port to what is kept: whole steps, each atomic and durable when it returns.
+//!
+//! An adapter knows nothing of triggers or vendors. `contract` is the suite that each adapter passes.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::model::{
+    Activation, Attempt, Changes, Decision, Event, Identifier, Join, Loaded, Person, PersonId, Position, Timestamp,
+};
+
+/// Why an append was not made. Nothing of it was kept.
+#[derive(Debug, thiserror::Error)]
+pub enum AppendError {
+    /// The backlog is over its mark: the caller should come again.
+    #[error("the backlog of {backlog} events is over its mark of {mark}")]
+    Full {
+        /// Events accepted and not yet decided.
+        backlog: u64,
+        /// The configured mark.
+        mark: u64,
+    },
+    /// The disk refused (full, read-only, failing). The next append tries again.
+    #[error("the journal cannot be written: {0}")]
+    Unavailable(String),
+}
+
+/// Why another step was not made. Nothing of it was kept; the same step may be repeated.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The disk or database refused; repeat the step later.
+    #[error("the store is unavailable: {0}")]
+    Unavailable(String),
+    /// What was read is not what was written. `espalier store verify` says where.
+    #[error("the store is damaged: {0}; run `espalier store verify`, then `espalier store rebuild`")]
+    Damaged(String),
+}
+
+/// A batch of events in journal order, with everybody they speak of.
+#[derive(Debug, Default)]
+pub struct Claim {
+    /// Never empty, unless nothing waits.
+    pub events: Vec<(Position, Event)>,
+    /// Complete for the identifiers and message keys of `events`.
+    pub loaded: Loaded,
+}
+
+/// People whose timers are due, loaded.
+#[derive(Debug, Default)]
+pub struct Due {
+    /// In order of their earliest timer.
+    pub people: Vec<PersonId>,
+    /// All of them, and nobody else.
+    pub loaded: Loaded,
+}
+
+/// A queued activation's place in its lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct WorkId(pub u64);
+
+/// One activation handed to a lane.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Work {
+    /// To settle it by.
+    pub id: WorkId,
+    /// What to send.
+    pub activation: Activation,
+    /// Tries that counted so far (throttling does not).
+    pub tries: u32,
+    /// True when an earlier try was begun ([`Store::begin`]) and its end is not known.
+    pub may_have_left: bool,
+}
+
+/// How one try ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settled {
+    /// Which.
+    pub id: WorkId,
+    /// With what.
+    pub attempt: Attempt,
+}
+
+/// A lane's queue, counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaneCount {
+    /// Ready or waiting for a later time.
+    pub queued: u64,
+    /// Those among them that wait for a later time.
+    pub deferred: u64,
+    /// The earliest `not_before` of the deferred.
+    pub next: Option<Timestamp>,
+    /// The edge of the oldest that is queued.
+    pub oldest: Option<Timestamp>,
+    /// Dead letters.
+    pub dead: u64,
+}
+
+/// The whole store, counted. Kept in memory by the adapter; never a scan.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// The newest event on disk.
+    pub journaled: Position,
+    /// The newest event decided.
+    pub decided: Position,
+    /// Arrival of the oldest event not yet decided.
+    pub oldest_undecided: Option<Timestamp>,
+    /// People there are.
+    pub people: u64,
+    /// The earliest durable timer.
+    pub next_timer: Option<Timestamp>,
+    /// Messages set aside as unreadable.
+    pub set_aside: u64,
+    /// Bytes of journal on disk.
+    pub journal_bytes: u64,
+}
+
+/// Where an activation is, and what was tried.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// The activation.
+    pub activation: Activation,
+    /// The tries kept (the last ten), oldest first. Empty while it waits for its first.
+    pub attempts: Vec<Attempt>,
+    /// True while it is in the outbox.
+    pub is_queued: bool,
+}
+
+/// An activation that can never be sent as it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeadLetter {
+    /// Its place; stable until it is replayed or dropped.
+    pub id: WorkId,
+    /// What was to be sent.
+    pub activation: Activation,
+    /// The tries kept, oldest first.
+    pub attempts: Vec<Attempt>,
+    /// When it was given up.
+    pub at: Timestamp,
+}
+
+/// A message, or a part of one, that could not be read: kept for inspection, bounded in number and age.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SetAside {
+    /// When it came.
+    pub at: Timestamp,
+    /// The source it came to.
+    pub source: Arc<str>,
+    /// What is wrong with it; no personal data.
+    pub reason: Box<str>,
+    /// The message as it came, cut at 32 KB; UTF-8, broken bytes replaced.
+    pub body: Box<str>,
+}
+
+/// Everything kept of one person, for `explain`.
+#[derive(Clone, Debug)]
+pub struct Story {
+    /// Themselves.
+    pub person: Person,
+    /// Joins they had part in, oldest first.
+    pub joins: Vec<Join>,
+    /// Edges and what became of them, oldest first (the last 1,000).
+    pub decisions: Vec<Decision>,
+    /// Activations with their tries, oldest first (the last 1,000).
+    pub records: Vec<Record>,
+}
+
+/// The port. Every method is one step: atomic, and on disk when it returns `Ok`.
+///
+/// Methods never panic on stored bytes; they may block their own threads, never the caller's.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    // === journal ===
+
+    /// Puts events at the journal's end, all or none, and returns the last one's position when the disk has them.
+    /// With `cursor`, a named position of the caller's own is kept in the same step (import, pull).
+    async fn append(&self, events: Vec<Event>, cursor: Option<(&str, &[u8])>) -> Result<Position, AppendError>;
+
+    /// The last value given to [`Store::append`] under this name.
+    async fn cursor(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Changes whenever events were appended or activations queued: await it instead of polling.
+    fn changed(&self) -> tokio::sync::watch::Receiver<u64>;
+
+    /// Keeps unreadable messages for inspection. Best effort: bounded, and not awaited by the sender's answer.
+    async fn set_aside(&self, messages: Vec<SetAside>) -> Result<(), StoreError>;
+
+    // === engine ===
+
+    /// The next `max` events after the last commit, with the people they touch. Empty when nothing waits.
+    async fn claim(&self, max: usize) -> Result<Claim, StoreError>;
+
+    /// Up to `max` people with a timer at or before `until`.
+    async fn due(&self, until: Timestamp, max: usize) -> Result<Due, StoreError>;
+
+    /// Writes `changes` and the new position atomically. `loaded` is what `decide` left; it becomes the cache.
+    /// An activation whose (occasion, lane) was queued or settled before is not queued again.
+    async fn commit(&self, loaded: Loaded, changes: Changes) -> Result<(), StoreError>;
+
+    // === delivery ===
+
+    /// Up to `max` activations of `lane` ready at `now`: higher priority first, then older. They are this caller's
+    /// until settled or released; what a crash leaves is ready again.
+    async fn work(&self, lane: &str, now: Timestamp, max: usize) -> Result<Vec<Work>, StoreError>;
+
+    /// Notes durably that these are about to leave: for vendors without a dedupe key, who must be asked after a crash.
+    async fn begin(&self, lane: &str, ids: &[WorkId]) -> Result<(), StoreError>;
+
+    /// Commits each record's own outcome: done, later, or dead letter.
+    async fn settle(&self, lane: &str, settled: Vec<Settled>) -> Result<(), StoreError>;
+
+    /// Gives work back untried.
+    async fn release(&self, lane: &str, ids: &[WorkId]) -> Result<(), StoreError>;
+
+    // === dead letters ===
+
+    /// Newest first, at most `max`; of one lane or of all.
+    async fn dead_letters(&self, lane: Option<&str>, max: usize) -> Result<Vec<DeadLetter>, StoreError>;
+
+    /// Puts a dead letter back into its lane, with `expires_at` moved to `expires_at`; false if there is none.
+    async fn replay(&self, id: WorkId, expires_at: Timestamp) -> Result<bool, StoreError>;
+
+    /// Removes a dead letter for good; false if there is none.
+    async fn drop_dead(&self, id: WorkId) -> Result<bool, StoreError>;
+
+    // === reports: read only ===
+
+    /// Who this identifier belongs to.
+    async fn find(&self, identifier: &Identifier) -> Result<Option<PersonId>, StoreError>;
+
+    /// Everything kept of one person. An id that was merged away leads to the survivor.
+    async fn story(&self, id: PersonId) -> Result<Option<Story>, StoreError>;
+
+    /// Everybody, a page at a time, in order of id: those after `after`, at most `max`.
+    async fn people(&self, after: Option<PersonId>, max: usize) -> Result<Vec<Person>, StoreError>;
+
+    /// Messages set aside, newest first.
+    async fn set_aside_list(&self, max: usize) -> Result<Vec<SetAside>, StoreError>;
+
+    /// The store, counted.
+    fn counts(&self) -> Counts;
+
+    /// A lane, counted.
+    fn lane_count(&self, lane: &str) -> LaneCount;
+
+    /// A small named value for a room's own state (quota ledger, adopted triggers): last write wins.
+    async fn keep(&self, name: &str, value: &[u8]) -> Result<(), StoreError>;
+
+    /// What was kept under this name.
+    async fn kept(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Writes out what is buffered and closes. No step may follow.
+    async fn close(&self) -> Result<(), StoreError>;
+}

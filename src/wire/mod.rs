@@ -1,0 +1,1 @@
+//! The one place that speaks HTTP outward: time limits, sizes, redaction, tokens.

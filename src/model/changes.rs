@@ -80,6 +80,20 @@ pub enum Verdict {
     Cancelled,
 }
 
+impl Verdict {
+    /// One word for logs, metric labels and tables.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Activated(_) => "activated",
+            Self::CoolingDown(_) => "cooling_down",
+            Self::AlreadyFired(_) => "already_fired",
+            Self::Expired => "expired",
+            Self::Gated(_) => "gated",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
 /// One edge and what became of it: kept for `explain` and counted by `metrics`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Decision {

@@ -1,1 +1,137 @@
 //! The loop: claim, decide, commit; due timers the same way.
+//!
+//! It knows nothing of vendors. What it decides lies in the outbox when a step returns.
+
+mod adopt;
+mod batch;
+mod settings;
+mod state;
+mod timers;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::SharedClock;
+use crate::identity;
+use crate::model::{Span, Timestamp};
+use crate::rules::Program;
+use crate::store::{Store, StoreError};
+
+pub use settings::Settings;
+pub use state::{EngineState, Stage};
+
+/// Shortest and longest wait after a step that the store refused.
+const REFUSED: (Span, Span) = (Span::from_millis(200), Span::from_secs(10));
+
+/// Decides everything that is in the journal, in its order, and every timer when it is due.
+///
+/// There is one for each store: a second one would decide nothing wrong (a commit is atomic), but twice the work.
+pub struct Engine {
+    store: Arc<dyn Store>,
+    clock: SharedClock,
+    /// Swapped when trigger files change; each step uses the one it began with.
+    program: Arc<ArcSwap<Program>>,
+    settings: Settings,
+    /// What counts as a name.
+    names: identity::Settings,
+    /// The program whose triggers all people were asked for.
+    adopted: tokio::sync::Mutex<Option<[u8; 16]>>,
+    /// What it is doing, for health and the page.
+    state: tokio::sync::watch::Sender<EngineState>,
+}
+
+/// What one turn of the loop found to do.
+enum Turn {
+    /// Something was decided: there may be more at once.
+    Worked,
+    /// Nothing waits before this instant (`None`: no timer at all).
+    Idle(Option<Timestamp>),
+}
+
+impl Engine {
+    /// Ready to run.
+    pub fn new(
+        store: Arc<dyn Store>,
+        clock: SharedClock,
+        program: Arc<ArcSwap<Program>>,
+        settings: Settings,
+        names: identity::Settings,
+    ) -> Self {
+        let adopted = tokio::sync::Mutex::new(None);
+        Self { store, clock, program, settings, names, adopted, state: tokio::sync::watch::Sender::new(EngineState::default()) }
+    }
+
+    /// What it is doing, whenever that changes.
+    pub fn state(&self) -> tokio::sync::watch::Receiver<EngineState> {
+        self.state.subscribe()
+    }
+
+    /// Runs until `stop`. A step that was begun is finished; what is undecided then stays in the journal.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut wait = REFUSED.0;
+        let mut changed = self.store.changed();
+        while !stop.is_cancelled() {
+            changed.mark_unchanged();
+            match self.turn().await {
+                Ok(Turn::Worked) => {
+                    wait = REFUSED.0;
+                    self.state.send_if_modified(|s| s.enter(Stage::Deciding, self.clock.now()));
+                }
+                Ok(Turn::Idle(next)) => {
+                    wait = REFUSED.0;
+                    self.state.send_if_modified(|s| s.enter(Stage::Idle, self.clock.now()));
+                    tokio::select! {
+                        () = stop.cancelled() => break,
+                        seen = changed.changed() => if seen.is_err() { break },
+                        () = self.until(next) => {}
+                    }
+                }
+                Err(refused) => {
+                    tracing::error!(reason = %refused, wait_ms = wait.as_millis(), "the engine waits for the store");
+                    metrics::counter!("espalier_engine_refused_total").increment(1);
+                    self.state.send_if_modified(|s| s.enter(Stage::Refused(refused.to_string()), self.clock.now()));
+                    let again = self.clock.now() + wait;
+                    tokio::select! {
+                        () = stop.cancelled() => break,
+                        () = self.clock.until(again) => {}
+                    }
+                    wait = Span::from_millis(wait.as_millis() * 2).min(REFUSED.1);
+                }
+            }
+        }
+        self.state.send_if_modified(|s| s.enter(Stage::Stopped, self.clock.now()));
+    }
+
+    /// Decides all that is in the journal and due by the clock, then returns: for imports, and before a halt.
+    pub async fn drain(&self) -> Result<(), StoreError> {
+        while let Turn::Worked = self.turn().await? {}
+        Ok(())
+    }
+
+    /// One batch of events and one round of timers; else one page of people for a trigger that is new.
+    async fn turn(&self) -> Result<Turn, StoreError> {
+        let program = self.program.load_full();
+        // Read before the claim: an empty claim then means that all that arrived by `now` is decided.
+        let now = self.clock.now();
+        let decided = self.events(&program, now).await?;
+        // Behind a backlog, time has only come as far as the newest event decided; in imported history, not even so far.
+        let until = decided.map_or(now, |last| last.min(now));
+        let timers = self.timers(&program, until, now).await?;
+        if decided.is_some() || timers {
+            return Ok(Turn::Worked);
+        }
+        if self.adopt(&program, now).await? {
+            return Ok(Turn::Worked);
+        }
+        Ok(Turn::Idle(self.store.counts().next_timer))
+    }
+
+    async fn until(&self, next: Option<Timestamp>) {
+        match next {
+            Some(at) => self.clock.until(at).await,
+            None => std::future::pending().await,
+        }
+    }
+}

@@ -20,6 +20,8 @@ pub enum EventKind {
     Did,
     /// Only identifiers and traits; no history.
     Identify,
+    /// Says outright that its identifiers are one person: the only thing that joins two accounts.
+    Alias,
     /// The source demands that the person is forgotten (privacy request).
     Erase,
 }

@@ -1,12 +1,12 @@
 //! What a person did lately, bounded, and what is left of the rest.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::{Origin, Position, RawJson, Timestamp};
 
 /// One remembered event.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Entry {
     /// Event time.
     pub at: Timestamp,
@@ -20,6 +20,40 @@ pub struct Entry {
     pub session: Option<Box<str>>,
     /// The event's properties as they came.
     pub properties: RawJson,
+    /// The same, parsed when a rule first reads them.
+    parsed: OnceLock<serde_json::Value>,
+}
+
+impl Entry {
+    /// What is remembered of an event.
+    pub fn new(
+        at: Timestamp,
+        position: Position,
+        name: Arc<str>,
+        origin: Origin,
+        session: Option<Box<str>>,
+        properties: RawJson,
+    ) -> Self {
+        Self { at, position, name, origin, session, properties, parsed: OnceLock::new() }
+    }
+    /// Its properties as a value; parsed once.
+    pub fn fields(&self) -> &serde_json::Value {
+        self.parsed.get_or_init(|| self.properties.to_value())
+    }
+    /// Its place among a person's events.
+    pub fn order(&self) -> (Timestamp, Position) {
+        (self.at, self.position)
+    }
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        self.order() == other.order()
+            && self.name == other.name
+            && self.origin == other.origin
+            && self.session == other.session
+            && self.properties == other.properties
+    }
 }
 
 /// What is kept of entries that were cut, for one event name.
@@ -43,7 +77,7 @@ pub struct History {
 impl History {
     /// From stored parts; entries are put in order.
     pub fn from_parts(mut entries: Vec<Entry>, folded: BTreeMap<Arc<str>, Lifetime>) -> Self {
-        entries.sort_by_key(|e| (e.at, e.position));
+        entries.sort_by_key(|e| e.order());
         Self { entries, folded }
     }
     /// In order of (`at`, `position`).
@@ -56,15 +90,15 @@ impl History {
     }
     /// Puts an entry in its place and returns its index: late ones go before the end.
     pub fn push(&mut self, entry: Entry) -> usize {
-        let key = (entry.at, entry.position);
-        let place = self.entries.partition_point(|e| (e.at, e.position) <= key);
+        let key = entry.order();
+        let place = self.entries.partition_point(|e| e.order() <= key);
         self.entries.insert(place, entry);
         place
     }
     /// The union of two histories.
     pub fn absorb(&mut self, other: History) {
         self.entries.extend(other.entries);
-        self.entries.sort_by_key(|e| (e.at, e.position));
+        self.entries.sort_by_key(|e| e.order());
         for (name, cut) in other.folded {
             self.fold(name, cut);
         }

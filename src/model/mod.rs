@@ -7,6 +7,7 @@ pub mod changes;
 pub mod event;
 pub mod history;
 pub mod identifier;
+pub mod mistake;
 pub mod outcome;
 pub mod person;
 pub mod raw_json;
@@ -18,6 +19,7 @@ pub use changes::{Changes, Decision, Join, Loaded, PersonChange, Verdict, Write}
 pub use event::{DedupeKey, Event, EventKind, Origin, Position};
 pub use history::{Entry, History, Lifetime};
 pub use identifier::{Identifier, IdentifierKind};
+pub use mistake::Mistake;
 pub use outcome::{Attempt, Outcome};
 pub use person::{Pending, Person, PersonId, Trait, TriggerId, Watch};
 pub use raw_json::RawJson;

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{History, Identifier, LaneName, OccasionId, Position, Timestamp};
 
-/// A person's key in the store: 16 bytes of BLAKE3 over the identifier that made them, so that replay makes the same.
+/// A person's key in the store: 16 bytes of BLAKE3 over the identifier that made them and its place in the journal, so
+/// that replay makes the same.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PersonId(pub [u8; 16]);
 
@@ -82,10 +83,13 @@ pub struct Person {
 }
 
 impl PersonId {
-    /// The person whom `first` makes.
-    pub fn of(first: &Identifier) -> Self {
+    /// The person whom `first` makes at this place of the journal.
+    pub fn of(first: &Identifier, created: Position) -> Self {
         let mut id = [0; 16];
-        id.copy_from_slice(&blake3::hash(first.to_text().as_bytes()).as_bytes()[..16]);
+        let mut hash = blake3::Hasher::new();
+        hash.update(first.to_text().as_bytes());
+        hash.update(&created.0.to_be_bytes());
+        id.copy_from_slice(&hash.finalize().as_bytes()[..16]);
         Self(id)
     }
 }

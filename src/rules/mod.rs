@@ -1,1 +1,28 @@
 //! What a trigger means: files to a compiled program, conditions to truth and the next instant it can change.
+//!
+//! docs/triggers.md is the law. Nothing here waits, fails from outside, or reads a clock.
+
+mod answer;
+mod condition;
+mod explain;
+pub mod gate;
+mod leaf;
+mod path;
+mod payload;
+mod predicate;
+mod program;
+mod session;
+mod settings;
+mod trigger;
+mod view;
+mod written;
+
+pub use answer::Answer;
+pub use condition::Condition;
+pub use explain::{ConditionFinding, KeyFinding, TriggerFinding, explain};
+pub use leaf::{KINDS, LATER};
+pub use path::Path;
+pub use payload::{occasion, payload, traits};
+pub use program::{Asked, Program};
+pub use settings::Settings;
+pub use trigger::Trigger;

@@ -1,1 +1,0 @@
-//! The pure heart: people and events in, everything that follows out.

@@ -1,0 +1,184 @@
+//! Asking: truth, edge, gates, activation, and the timer for the next time.
+
+use std::collections::BTreeSet;
+
+use crate::model::{Activation, Decision, Pending, PersonId, Timestamp, Verdict, Watch};
+use crate::rules::{self, Asked, Program, Trigger, gate};
+
+use super::Until;
+use super::step::Step;
+
+/// The most names that go with an activation.
+const MOST_NAMES: usize = 20;
+/// The most activations of one person that are remembered as not yet gone.
+const MOST_PENDING: usize = 200;
+
+impl Step<'_> {
+    /// Asks everything whose timer lies in the person's past, in order of time, then of firing.
+    pub(super) fn run_timers(&mut self, id: PersonId, until: Until) {
+        loop {
+            let Some(person) = self.loaded.people.get(&id) else { return };
+            let reached = |at: Timestamp| match until {
+                Until::Before(limit) => at < limit,
+                Until::Including(limit) => at <= limit,
+            };
+            let Some(at) = person.wake().filter(|at| reached(*at)) else { return };
+            let due: Vec<_> = person.watches.iter().filter(|(_, w)| w.next == Some(at)).map(|(k, _)| k.clone()).collect();
+            let mut asked = BTreeSet::new();
+            let mut gone = Vec::new();
+            for (trigger, key) in due {
+                match self.program.by_id(trigger) {
+                    Some((n, _)) => drop(asked.insert(Asked { trigger: n, key })),
+                    // The trigger is no more: neither is its timer.
+                    None => gone.push((trigger, key)),
+                }
+            }
+            let Some(person) = self.loaded.people.get_mut(&id) else { return };
+            for key in gone {
+                person.watches.remove(&key);
+            }
+            // Never before an instant that was asked already.
+            let at = at.max(person.asked);
+            person.asked = at;
+            self.touched(id, None);
+            for asked in asked {
+                self.ask(id, &asked, at);
+            }
+        }
+    }
+
+    /// Asks one trigger for one key at T, and fires on the rising edge.
+    pub(super) fn ask(&mut self, id: PersonId, asked: &Asked, at: Timestamp) {
+        let program = self.program;
+        let Some(trigger) = program.triggers().get(asked.trigger) else { return };
+        let Some(is_edge) = self.note(id, program, trigger, &asked.key, at) else { return };
+        if is_edge {
+            self.fire(id, trigger, &asked.key, at);
+        }
+        self.put_to_rest(id, trigger, &asked.key);
+    }
+
+    /// Notes truth and timer. True on a rising edge; `None` when the person has no room for another key.
+    fn note(&mut self, id: PersonId, program: &Program, trigger: &Trigger, key: &str, at: Timestamp) -> Option<bool> {
+        let person = self.loaded.people.get_mut(&id)?;
+        let known = (trigger.id, Box::from(key));
+        let before = person.watches.get(&known).copied();
+        if before.is_none() && person.watches.len() >= program.settings().watches {
+            return None;
+        }
+        // A trigger that means something else now was never asked.
+        let mut watch = before.unwrap_or(Watch {
+            meaning: trigger.meaning,
+            is_true: false,
+            true_since: None,
+            fired: None,
+            next: None,
+        });
+        if watch.meaning != trigger.meaning {
+            watch = Watch { meaning: trigger.meaning, is_true: false, true_since: None, next: None, ..watch };
+        }
+        let mut answer = program.answer(trigger, person, key, at);
+        if let Some(held) = trigger.held {
+            watch.true_since = answer.is_true.then(|| watch.true_since.unwrap_or(at));
+            answer = answer.held(held, watch.true_since, at);
+        }
+        let is_edge = answer.is_true && !watch.is_true;
+        watch.is_true = answer.is_true;
+        watch.next = answer.next;
+        person.watches.insert(known, watch);
+        Some(is_edge)
+    }
+
+    fn fire(&mut self, id: PersonId, trigger: &Trigger, key: &str, at: Timestamp) {
+        let Some(person) = self.loaded.people.get_mut(&id) else { return };
+        let occasion = rules::occasion(trigger, person.canonical(), key, at);
+        let held_back = gate::held_back(&gate::Edge { trigger, person, key, at, now: self.now });
+        let verdict = held_back.unwrap_or_else(|| {
+            Verdict::Activated(trigger.activate.iter().map(|(lane, _)| lane.clone()).collect())
+        });
+        if let Verdict::Activated(lanes) = &verdict {
+            let payload = rules::payload(self.program, trigger, person, key, at, occasion);
+            let traits = rules::traits(person);
+            let mut identifiers = person.identifiers.clone();
+            identifiers.sort();
+            identifiers.truncate(MOST_NAMES);
+            let expires_at = at + trigger.expires;
+            person.last_fires.insert(trigger.id, at);
+            if let Some(watch) = person.watches.get_mut(&(trigger.id, key.into())) {
+                watch.fired = Some(at);
+            }
+            person.pending.retain(|p| p.expires_at >= self.now);
+            let surplus = (person.pending.len() + 1).saturating_sub(MOST_PENDING);
+            person.pending.drain(..surplus);
+            person.pending.push(Pending {
+                occasion,
+                trigger: trigger.id,
+                key: key.into(),
+                lanes: lanes.clone(),
+                at,
+                expires_at,
+            });
+            for (lane, event) in &trigger.activate {
+                self.changes.activations.push(Activation {
+                    occasion,
+                    lane: lane.clone(),
+                    trigger: trigger.name.clone(),
+                    person: id,
+                    identifiers: identifiers.clone(),
+                    traits: traits.clone(),
+                    key: key.into(),
+                    at,
+                    event: event.clone(),
+                    priority: trigger.priority,
+                    expires_at,
+                    payload: payload.clone(),
+                });
+            }
+        }
+        self.changes.decisions.push(Decision {
+            occasion,
+            trigger: trigger.name.clone(),
+            person: id,
+            key: key.into(),
+            at,
+            decided: self.now,
+            verdict,
+        });
+    }
+
+    /// A watch that is false, waits for nothing and remembers nothing is the same as none.
+    fn put_to_rest(&mut self, id: PersonId, trigger: &Trigger, key: &str) {
+        if trigger.condition.on_nothing().0 {
+            return;
+        }
+        let Some(person) = self.loaded.people.get_mut(&id) else { return };
+        let known = (trigger.id, Box::from(key));
+        let rests = person.watches.get(&known).is_some_and(|watch| {
+            !watch.is_true && watch.next.is_none() && watch.true_since.is_none() && (watch.fired.is_none() || !trigger.once)
+        });
+        if rests {
+            person.watches.remove(&known);
+        }
+    }
+
+    /// Notes what new triggers make of a person, without firing.
+    pub(super) fn adopt(&mut self, id: PersonId) {
+        let Some(person) = self.loaded.people.get(&id) else { return };
+        let at = self.now.max(person.asked);
+        let program = self.program;
+        let mut is_touched = false;
+        for asked in program.all(person) {
+            let Some(trigger) = program.triggers().get(asked.trigger) else { continue };
+            let watch = self.loaded.people.get(&id).and_then(|p| p.watches.get(&(trigger.id, asked.key.clone())));
+            if watch.is_some_and(|watch| watch.meaning == trigger.meaning) {
+                continue;
+            }
+            self.note(id, program, trigger, &asked.key, at);
+            self.put_to_rest(id, trigger, &asked.key);
+            is_touched = true;
+        }
+        if is_touched {
+            self.touched(id, None);
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! The pure heart: `decide(people, events, now, program) -> Changes`.
+//!
+//! It reads as the way of one event: drop repeats, find whose it is, run that person's timers up to its instant,
+//! remember it, ask the triggers that read it, see the edges, pass the gates, say it. No I/O, no clock, no randomness,
+//! no panic on any input; the same journal gives the same changes, however it is cut into batches.
+
+mod ask;
+mod cancel;
+mod link;
+mod step;
+
+use crate::identity;
+use crate::model::{
+    Changes, Entry, Event, EventKind, Loaded, Person, PersonId, Position, Span, Timestamp, Trait,
+};
+use crate::rules::Program;
+
+use step::Step;
+
+/// The most traits kept of one person.
+const MOST_TRAITS: usize = 200;
+/// History is cut when it is over its bound by this share or this time, so that not each event rewrites a person.
+const SLACK: (usize, Span) = (8, Span::from_days(1));
+
+/// Decides a batch of events, in journal order. `loaded` is complete for their identifiers and message keys.
+pub fn events(
+    loaded: &mut Loaded,
+    events: &[(Position, Event)],
+    now: Timestamp,
+    program: &Program,
+    names: &identity::Settings,
+) -> Changes {
+    let mut step = Step::new(loaded, program, now);
+    for (position, event) in events {
+        step.changes.position = Some(*position);
+        if step.is_repeat(event) {
+            continue;
+        }
+        step.one(*position, event, names);
+    }
+    step.finish()
+}
+
+/// Asks people whose timer is due, up to and including `until`.
+pub fn timers(
+    loaded: &mut Loaded,
+    people: &[PersonId],
+    until: Timestamp,
+    now: Timestamp,
+    program: &Program,
+) -> Changes {
+    let mut step = Step::new(loaded, program, now);
+    for id in people {
+        step.run_timers(*id, Until::Including(until));
+    }
+    step.finish()
+}
+
+/// Asks people for triggers that they were never asked for: truth is noted without a fire, since the edge lies before
+/// the trigger's birth, and timers are set. A trigger added later finds its past this way.
+pub fn adopt(loaded: &mut Loaded, people: &[PersonId], now: Timestamp, program: &Program) -> Changes {
+    let mut step = Step::new(loaded, program, now);
+    for id in people {
+        step.adopt(*id);
+    }
+    step.finish()
+}
+
+/// How far timers are run: events come before timers at one instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Until {
+    Before(Timestamp),
+    Including(Timestamp),
+}
+
+impl Step<'_> {
+    /// One event that is not a repetition.
+    fn one(&mut self, position: Position, event: &Event, names: &identity::Settings) {
+        let plan = identity::resolve(self.loaded, event, position, names);
+        if event.kind == EventKind::Erase {
+            self.erase(event);
+            return;
+        }
+        for id in plan.person.iter().chain(&plan.absorbed) {
+            self.run_timers(*id, Until::Before(event.at));
+        }
+        let is_merge = !plan.absorbed.is_empty();
+        let Some((id, is_new)) = self.link(plan, position, event) else { return };
+        let Some(person) = self.loaded.people.get_mut(&id) else { return };
+
+        let seen_earlier = event.at < person.first_seen;
+        person.first_seen = person.first_seen.min(event.at);
+        set_traits(person, event);
+        // An event before the latest instant asked changes truth from now on, not in the past.
+        let at = event.at.max(person.asked);
+        person.asked = at;
+
+        let mut asked = Default::default();
+        if event.kind == EventKind::Did {
+            let entry = Entry::new(
+                event.at,
+                position,
+                event.name.clone(),
+                event.origin,
+                event.session.clone(),
+                event.properties.clone(),
+            );
+            let place = person.history.push(entry);
+            *self.changes.counted.entry(event.name.clone()).or_default() += 1;
+            if let Some(entry) = person.history.entries().get(place) {
+                asked = self.program.concerned_by(person, entry);
+            }
+        }
+        if is_merge || seen_earlier || is_new {
+            asked = self.program.all(person).into_iter().chain(asked).collect();
+        }
+        let cut = cut_history(person, at, self.program);
+        if is_new || is_merge || cut {
+            self.touched_whole(id);
+        } else {
+            self.touched(id, (event.kind == EventKind::Did).then_some(position));
+        }
+        for asked in asked {
+            self.ask(id, &asked, at);
+        }
+        self.cancel_what_is_void(id, event, at, is_merge);
+    }
+}
+
+/// The newest value by event time wins, name by name.
+fn set_traits(person: &mut Person, event: &Event) {
+    if event.traits.is_empty() {
+        return;
+    }
+    let serde_json::Value::Object(traits) = event.traits.to_value() else { return };
+    for (name, value) in traits {
+        let newer = person.traits.get(name.as_str()).is_none_or(|old| old.at <= event.at);
+        let fits = person.traits.len() < MOST_TRAITS || person.traits.contains_key(name.as_str());
+        if newer && fits {
+            person.traits.insert(name.into(), Trait { at: event.at, value });
+        }
+    }
+}
+
+fn cut_history(person: &mut Person, at: Timestamp, program: &Program) -> bool {
+    let most = program.settings().history;
+    let from = program.keep_from(at);
+    let entries = person.history.entries();
+    let is_long = entries.len() > most + most / SLACK.0;
+    let is_old = entries.first().is_some_and(|e| e.at < from - SLACK.1);
+    (is_long || is_old) && person.history.cut(from, most) > 0
+}

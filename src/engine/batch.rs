@@ -1,0 +1,63 @@
+//! One batch of events: claim, decide, commit.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::decide;
+use crate::model::{Changes, Timestamp};
+use crate::rules::Program;
+use crate::store::StoreError;
+
+use super::Engine;
+
+impl Engine {
+    /// Decides the next batch. Returns how far time has come with its last event, or `None` when nothing waited.
+    pub(super) async fn events(&self, program: &Program, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        let mut claim = self.store.claim(self.settings.batch).await?;
+        let Some((_, last)) = claim.events.last() else { return Ok(None) };
+        let reached = last.arrived.min(last.at);
+        let changes = decide::events(&mut claim.loaded, &claim.events, now, program, &self.names);
+        let tally = Tally::of(&changes);
+        self.store.commit(claim.loaded, changes).await?;
+        tally.count();
+        Ok(Some(reached))
+    }
+}
+
+/// What a step decided, for metrics: taken before the commit, counted after it, so that a repeated step counts once.
+pub(super) struct Tally {
+    events: u64,
+    duplicates: u64,
+    edges: BTreeMap<(Arc<str>, &'static str), u64>,
+    joined: u64,
+    kept_apart: u64,
+}
+
+impl Tally {
+    pub(super) fn of(changes: &Changes) -> Self {
+        let mut edges = BTreeMap::new();
+        for decision in &changes.decisions {
+            *edges.entry((decision.trigger.clone(), decision.verdict.word())).or_insert(0) += 1;
+        }
+        let kept_apart = changes.joins.iter().filter(|join| join.refused.is_some()).count() as u64;
+        Self {
+            events: changes.counted.values().sum(),
+            duplicates: changes.duplicates,
+            edges,
+            joined: changes.joins.len() as u64 - kept_apart,
+            kept_apart,
+        }
+    }
+
+    /// Labels are trigger names, verdicts and results: bounded by the configuration.
+    pub(super) fn count(self) {
+        metrics::counter!("espalier_events_decided_total").increment(self.events);
+        metrics::counter!("espalier_events_duplicate_total").increment(self.duplicates);
+        for ((trigger, verdict), n) in self.edges {
+            metrics::counter!("espalier_trigger_edges_total", "trigger" => trigger.to_string(), "verdict" => verdict)
+                .increment(n);
+        }
+        metrics::counter!("espalier_identity_joins_total", "result" => "joined").increment(self.joined);
+        metrics::counter!("espalier_identity_joins_total", "result" => "kept_apart").increment(self.kept_apart);
+    }
+}

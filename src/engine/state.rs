@@ -1,0 +1,39 @@
+//! What the engine is doing, in words for people.
+
+use crate::model::Timestamp;
+
+/// What it is doing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Stage {
+    /// Not yet begun.
+    #[default]
+    Starting,
+    /// Working through the journal or due timers.
+    Deciding,
+    /// All that arrived is decided; waiting for events or a timer.
+    Idle,
+    /// The store refused a step, for this reason; tried again by itself.
+    Refused(String),
+    /// Ended.
+    Stopped,
+}
+
+/// What it is doing, and since when.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EngineState {
+    /// What.
+    pub stage: Stage,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+impl EngineState {
+    /// True if that is news.
+    pub(super) fn enter(&mut self, stage: Stage, now: Timestamp) -> bool {
+        if self.stage == stage {
+            return false;
+        }
+        *self = Self { stage, since: now };
+        true
+    }
+}

@@ -1,0 +1,129 @@
+//! The tree of a trigger's `when`: leaves joined by all, any, not.
+
+use super::answer::Answer;
+use super::leaf::{self, Leaf};
+use super::view::View;
+use super::written::{Reading, Table, Value};
+use crate::model::mistake::nearest;
+
+/// How deep `all`, `any` and `not` may nest.
+const DEEPEST: usize = 16;
+
+/// A condition: a function of (person, key, T).
+#[derive(Clone, Debug, PartialEq)]
+pub enum Condition {
+    /// Every one is true.
+    All(Vec<Condition>),
+    /// One is true.
+    Any(Vec<Condition>),
+    /// It is not true.
+    Not(Box<Condition>),
+    /// A condition over events.
+    Leaf(Leaf),
+}
+
+impl Condition {
+    /// Reads `when`, or one element of a list in it.
+    pub fn read(value: &Value<'_, '_>, reading: &mut Reading<'_>, depth: usize) -> Option<Self> {
+        let mut table = value.table(reading)?;
+        if depth > DEEPEST {
+            reading.mistake(value.span(), value.path().to_owned(), format!("nests deeper than {DEEPEST}"));
+            return None;
+        }
+        let kinds: Vec<&'static str> =
+            ["all", "any", "not"].iter().chain(leaf::KINDS).copied().filter(|kind| table.has(kind)).collect();
+        let condition = match kinds.as_slice() {
+            ["all"] => Self::list("all", &mut table, reading, depth).map(Self::All),
+            ["any"] => Self::list("any", &mut table, reading, depth).map(Self::Any),
+            ["not"] => {
+                let inner = table.get("not")?;
+                Self::read(&inner, reading, depth + 1).map(|c| Self::Not(Box::new(c)))
+            }
+            [kind] => Leaf::read(kind, &mut table, reading).map(Self::Leaf),
+            [] => {
+                Self::no_kind(&table, reading);
+                return None;
+            }
+            several => {
+                let words = format!("says {} at once; each condition says one", several.join(" and "));
+                reading.mistake(value.span(), value.path().to_owned(), words).suggestion =
+                    Some("put each into its own [[when.all]]".into());
+                return None;
+            }
+        };
+        table.finish(reading);
+        condition
+    }
+
+    fn no_kind(table: &Table<'_, '_>, reading: &mut Reading<'_>) {
+        let kinds = || ["all", "any", "not"].into_iter().chain(leaf::KINDS.iter().copied());
+        for (name, value) in table.entries() {
+            if leaf::LATER.contains(&name.as_str()) {
+                let words = "is a condition that this version does not decide yet";
+                reading.mistake(value.span(), value.path().to_owned(), words);
+                return;
+            }
+            if let Some(near) = nearest(&name, kinds()) {
+                reading.mistake(value.span(), value.path().to_owned(), "is not a condition").suggestion =
+                    Some(format!("did you mean `{near}`?"));
+                return;
+            }
+        }
+        let known: Vec<&str> = kinds().collect();
+        reading.mistake(table.span(), table.path().to_owned(), "is not a condition").suggestion =
+            Some(format!("a condition begins with one of: {}", known.join(", ")));
+    }
+
+    fn list(
+        kind: &'static str,
+        table: &mut Table<'_, '_>,
+        reading: &mut Reading<'_>,
+        depth: usize,
+    ) -> Option<Vec<Self>> {
+        let value = table.get(kind)?;
+        let items = value.list(reading);
+        if items.is_empty() {
+            reading.mistake(value.span(), value.path().to_owned(), "must name at least one condition");
+        }
+        let read: Vec<Option<Self>> = items.iter().map(|item| Self::read(item, reading, depth + 1)).collect();
+        read.into_iter().collect()
+    }
+
+    /// Truth at T, and when time alone can change it.
+    pub fn answer(&self, view: &View<'_>) -> Answer {
+        match self {
+            Self::All(conditions) => Answer::all(conditions.iter().map(|c| c.answer(view))),
+            Self::Any(conditions) => Answer::any(conditions.iter().map(|c| c.answer(view))),
+            Self::Not(condition) => condition.answer(view).negated(),
+            Self::Leaf(leaf) => leaf.answer(view),
+        }
+    }
+
+    /// Its leaves, in the order they are written.
+    pub fn leaves(&self) -> Vec<&Leaf> {
+        match self {
+            Self::All(conditions) | Self::Any(conditions) => conditions.iter().flat_map(Self::leaves).collect(),
+            Self::Not(condition) => condition.leaves(),
+            Self::Leaf(leaf) => vec![leaf],
+        }
+    }
+
+    /// What it can be for a key that no event it reads speaks of: (can be true, can be false).
+    pub fn on_nothing(&self) -> (bool, bool) {
+        match self {
+            Self::All(conditions) => {
+                let each: Vec<_> = conditions.iter().map(Self::on_nothing).collect();
+                (each.iter().all(|c| c.0), each.iter().any(|c| c.1))
+            }
+            Self::Any(conditions) => {
+                let each: Vec<_> = conditions.iter().map(Self::on_nothing).collect();
+                (each.iter().any(|c| c.0), each.iter().all(|c| c.1))
+            }
+            Self::Not(condition) => {
+                let (can_be_true, can_be_false) = condition.on_nothing();
+                (can_be_false, can_be_true)
+            }
+            Self::Leaf(leaf) => leaf.on_nothing(),
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Triggers made ready: which of them an event concerns, and for which keys.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use crate::model::{Entry, LaneName, Mistake, Origin, Person, Span, Timestamp, TriggerId};
+
+use super::answer::Answer;
+use super::session;
+use super::settings::Settings;
+use super::trigger::Trigger;
+use super::view::View;
+use super::written::Reading;
+
+/// All triggers, indexed by what they read. A thousand triggers that do not read an event cost it nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Program {
+    /// In the order in which they fire at one instant: priority (high first), then name.
+    triggers: Vec<Trigger>,
+    by_id: HashMap<TriggerId, usize>,
+    by_event: HashMap<Arc<str>, Vec<usize>>,
+    /// Those that can become true of a key that no event they read speaks of.
+    on_nothing: Vec<usize>,
+    /// Those whose truth a new session can change.
+    by_session: Vec<usize>,
+    settings: Settings,
+    keep: Span,
+}
+
+/// One question: this trigger, for this key.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Asked {
+    /// Index in [`Program::triggers`]: the order of firing.
+    pub trigger: usize,
+    /// The key; empty without `per`.
+    pub key: Box<str>,
+}
+
+impl Program {
+    /// From trigger files: (file name, text). Every mistake in every file at once.
+    ///
+    /// With `lanes`, a trigger may only name these destinations.
+    pub fn compile(
+        files: &[(String, String)],
+        settings: &Settings,
+        lanes: Option<&[LaneName]>,
+    ) -> Result<Self, Vec<Mistake>> {
+        let mut mistakes = Vec::new();
+        let mut triggers: Vec<Trigger> = Vec::new();
+        for (file, text) in files {
+            let mut reading = Reading::new(file, text);
+            let read = Trigger::read(&mut reading, lanes);
+            mistakes.extend(reading.into_mistakes());
+            let Some(trigger) = read else { continue };
+            if triggers.iter().any(|other| other.name == trigger.name) {
+                mistakes.push(Mistake::nowhere(file, "name", format!("`{}` is the name of another trigger too", trigger.name)));
+            }
+            triggers.push(trigger);
+        }
+        if mistakes.is_empty() { Ok(Self::new(triggers, settings.clone())) } else { Err(mistakes) }
+    }
+
+    fn new(mut triggers: Vec<Trigger>, settings: Settings) -> Self {
+        triggers.sort_by(|a, b| b.priority.cmp(&a.priority).then_with(|| a.name.cmp(&b.name)));
+        let reach = triggers.iter().map(Trigger::reach).max().unwrap_or(Span::ZERO);
+        let mut program = Self { keep: reach.max(settings.keep), settings, ..Self::default() };
+        for (n, trigger) in triggers.iter().enumerate() {
+            program.by_id.insert(trigger.id, n);
+            for event in trigger.events() {
+                program.by_event.entry(event.into()).or_default().push(n);
+            }
+            if trigger.condition.on_nothing().0 {
+                program.on_nothing.push(n);
+            }
+            if trigger.condition.leaves().iter().any(|leaf| leaf.reads_sessions()) {
+                program.by_session.push(n);
+            }
+        }
+        program.triggers = triggers;
+        program
+    }
+
+    /// In the order in which they fire at one instant.
+    pub fn triggers(&self) -> &[Trigger] {
+        &self.triggers
+    }
+
+    /// The trigger of this id and its place.
+    pub fn by_id(&self, id: TriggerId) -> Option<(usize, &Trigger)> {
+        let n = *self.by_id.get(&id)?;
+        Some((n, self.triggers.get(n)?))
+    }
+
+    /// What triggers take for granted.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Events before this are folded into counts at `now`.
+    pub fn keep_from(&self, now: Timestamp) -> Timestamp {
+        now - self.keep
+    }
+
+    /// The trigger's condition for one key of a person at T, without `for`.
+    pub fn answer(&self, trigger: &Trigger, person: &Person, key: &str, now: Timestamp) -> Answer {
+        trigger.condition.answer(&self.view(trigger, person, key, now))
+    }
+
+    /// A person as the trigger sees them for one key at T.
+    pub(super) fn view<'a>(&self, trigger: &'a Trigger, person: &'a Person, key: &'a str, now: Timestamp) -> View<'a> {
+        View { person, key: trigger.per.as_ref().map(|per| (per, key)), now, session_gap: self.settings.session_gap }
+    }
+
+    /// What has to be asked after `entry` was put into the person's history, in the order of firing.
+    pub fn concerned_by(&self, person: &Person, entry: &Entry) -> BTreeSet<Asked> {
+        let mut asked = BTreeSet::new();
+        for &n in self.by_event.get(&entry.name).into_iter().flatten() {
+            let Some(trigger) = self.triggers.get(n) else { continue };
+            let Some(per) = &trigger.per else {
+                asked.insert(Asked { trigger: n, key: "".into() });
+                continue;
+            };
+            let carried = per.keys(entry.fields());
+            let reach = trigger.reads_across_keys(&entry.name);
+            if if carried.is_empty() { reach.keyless } else { reach.keyed } {
+                asked.extend(self.all_keys(n, trigger, person));
+            }
+            asked.extend(carried.into_iter().map(|key| Asked { trigger: n, key }));
+        }
+        for &n in &self.on_nothing {
+            let Some(trigger) = self.triggers.get(n) else { continue };
+            let carried = match &trigger.per {
+                None => vec!["".into()],
+                Some(per) => per.keys(entry.fields()),
+            };
+            // A key exists from the first event that carries it, whatever its name.
+            let new = carried.into_iter().filter(|key| !is_watched(person, trigger, key));
+            asked.extend(new.map(|key| Asked { trigger: n, key }));
+        }
+        if !self.by_session.is_empty() && self.moves_session(person, entry) {
+            for &n in &self.by_session {
+                if let Some(trigger) = self.triggers.get(n) {
+                    asked.extend(self.all_keys(n, trigger, person));
+                }
+            }
+        }
+        asked
+    }
+
+    /// Everything there is to ask of a person: after a merge, and for triggers that are new.
+    pub fn all(&self, person: &Person) -> BTreeSet<Asked> {
+        self.triggers.iter().enumerate().flat_map(|(n, trigger)| self.all_keys(n, trigger, person)).collect()
+    }
+
+    /// Every key of the trigger that exists for the person: the watched ones and those in the history.
+    fn all_keys(&self, n: usize, trigger: &Trigger, person: &Person) -> Vec<Asked> {
+        let Some(per) = &trigger.per else { return vec![Asked { trigger: n, key: "".into() }] };
+        let range = (trigger.id, Box::from(""))..;
+        let watched = person.watches.range(range).map(|(key, _)| key).take_while(|(id, _)| *id == trigger.id);
+        let mut keys: BTreeSet<Box<str>> = watched.map(|(_, key)| key.clone()).collect();
+        for entry in person.history.entries() {
+            keys.extend(per.keys(entry.fields()));
+        }
+        keys.into_iter().map(|key| Asked { trigger: n, key }).collect()
+    }
+
+    /// True when the event may have begun another session, or changed where one begins.
+    fn moves_session(&self, person: &Person, entry: &Entry) -> bool {
+        if entry.origin != Origin::Tracking {
+            return false;
+        }
+        let entries = person.history.entries();
+        let is_last = entries.last().is_some_and(|last| last.order() == entry.order());
+        // A late event may join two runs into one.
+        !is_last || session::latest_start(entries, self.settings.session_gap).is_some_and(|s| s.order() == entry.order())
+    }
+}
+
+fn is_watched(person: &Person, trigger: &Trigger, key: &str) -> bool {
+    person.watches.get(&(trigger.id, key.into())).is_some_and(|watch| watch.meaning == trigger.meaning)
+}
+

@@ -1,0 +1,24 @@
+//! Sessions: runs of tracking events.
+
+use crate::model::{Entry, Origin, Span};
+
+/// The first entry of the latest session. Shop, CRM and e-mail events make none and break none.
+pub fn latest_start(entries: &[Entry], gap: Span) -> Option<&Entry> {
+    let mut tracking = entries.iter().rev().filter(|e| e.origin == Origin::Tracking);
+    let mut start = tracking.next()?;
+    for earlier in tracking {
+        if parts(earlier, start, gap) {
+            break;
+        }
+        start = earlier;
+    }
+    Some(start)
+}
+
+/// True when `later` begins another session than `earlier`: another session id where the client sends one, else a gap.
+fn parts(earlier: &Entry, later: &Entry, gap: Span) -> bool {
+    match (&earlier.session, &later.session) {
+        (Some(a), Some(b)) => a != b,
+        _ => later.at.since(earlier.at) >= gap,
+    }
+}

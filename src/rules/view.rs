@@ -1,0 +1,113 @@
+//! One person's events as a leaf sees them: up to an instant, for one key.
+
+use crate::model::{Entry, Person, Span, Timestamp};
+
+use super::path::Path;
+use super::predicate::Filter;
+use super::session;
+use super::written::{Reading, Table};
+
+/// What a condition is a function of: (person, key, T).
+pub struct View<'a> {
+    /// Whose.
+    pub person: &'a Person,
+    /// The trigger's `per` and the key asked for; `None` without `per`.
+    pub key: Option<(&'a Path, &'a str)>,
+    /// T: only events at or before it are seen.
+    pub now: Timestamp,
+    /// Gaps from this length on end a session.
+    pub session_gap: Span,
+}
+
+/// Which of the events one leaf reads.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reads {
+    /// The event's name.
+    pub event: Box<str>,
+    /// `where`.
+    pub filter: Filter,
+    /// Looks at all events of the person, whatever the key.
+    pub any_key: bool,
+}
+
+/// How an event without a value for the key is taken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Keyless {
+    /// It counts for no key: `did`, `last`.
+    Ignored,
+    /// It counts against every key: `did_not`.
+    Counts,
+}
+
+/// The window of a leaf.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Within {
+    /// All there is.
+    Lifetime,
+    /// `T - W < t <= T`.
+    Last(Span),
+    /// From the start of the person's latest session.
+    Session,
+}
+
+impl<'a> View<'a> {
+    /// Events at or before T, oldest first.
+    pub fn entries(&self) -> &'a [Entry] {
+        let all = self.person.history.entries();
+        &all[..all.partition_point(|e| e.at <= self.now)]
+    }
+
+    /// The events that `reads` is about, oldest first.
+    pub fn matching<'r>(&self, reads: &'r Reads, keyless: Keyless) -> impl DoubleEndedIterator<Item = &'a Entry> + use<'a, 'r> {
+        let key = self.key.filter(|_| !reads.any_key);
+        self.entries().iter().filter(move |entry| {
+            *entry.name == *reads.event
+                && (reads.filter.is_empty() || reads.filter.admits(entry))
+                && key.is_none_or(|(path, key)| {
+                    path.carries(entry.fields(), key)
+                        || (keyless == Keyless::Counts && path.keys(entry.fields()).is_empty())
+                })
+        })
+    }
+
+    /// The first entry of the person's latest session at T.
+    pub fn session_start(&self) -> Option<&'a Entry> {
+        session::latest_start(self.entries(), self.session_gap)
+    }
+}
+
+impl Reads {
+    /// Reads the event's name under `kind`, `where` and `any_key`.
+    pub fn read(kind: &'static str, table: &mut Table<'_, '_>, reading: &mut Reading<'_>) -> Option<Self> {
+        let event = table.get(kind).and_then(|v| v.text(reading));
+        let filter = table.get("where").map(|v| Filter::read(&v, reading)).unwrap_or_default();
+        let any_key = table.get("any_key").and_then(|v| v.yes_or_no(reading)).unwrap_or(false);
+        Some(Self { event: event?.into(), filter, any_key })
+    }
+
+    /// `"Product Added" (filtered)`, for people.
+    pub fn words(&self) -> String {
+        let filtered = if self.filter.is_empty() { "" } else { " (filtered)" };
+        format!("\"{}\"{filtered}", self.event)
+    }
+}
+
+impl Within {
+    /// Reads `within`; its absence is the whole lifetime.
+    pub fn read(table: &mut Table<'_, '_>, reading: &mut Reading<'_>) -> Option<Self> {
+        match table.get("within") {
+            None => Some(Self::Lifetime),
+            Some(value) if value.as_text() == Some("session") => Some(Self::Session),
+            Some(value) => value.length(reading).map(Self::Last),
+        }
+    }
+
+    /// ` within 7d`, for people.
+    pub fn words(&self) -> String {
+        match self {
+            Self::Lifetime => String::new(),
+            Self::Last(window) => format!(" within {window}"),
+            Self::Session => " in the session".into(),
+        }
+    }
+}

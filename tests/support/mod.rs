@@ -1,0 +1,153 @@
+//! What whole-daemon tests share: the daemon as a child process, and a load whose answers are written down.
+
+#![expect(dead_code, reason = "each test uses a part of it")]
+#![expect(clippy::disallowed_methods, reason = "a child process lives in the machine's time, not in a virtual one")]
+
+use std::fs::File;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// The key that the tests' tracking source asks for.
+pub const WRITE_KEY: &str = "wk_test";
+
+/// How often a condition is asked again.
+const STEP: Duration = Duration::from_millis(20);
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port()
+}
+
+/// `espalier run` as its users run it, in a folder of its own.
+pub struct Daemon {
+    folder: PathBuf,
+    /// Where the tracking API listens.
+    pub intake: SocketAddr,
+    /// Where health and the page are.
+    pub ops: SocketAddr,
+    child: Option<Child>,
+}
+
+impl Daemon {
+    /// Writes the configuration (`[store]`, `[intake]`, `[ops]` and a tracking source are added to `rest`) and the
+    /// trigger files. Does not start it.
+    pub fn new(folder: &Path, store: &Path, rest: &str, triggers: &[(&str, &str)]) -> Self {
+        let (intake, ops) = (free_port(), free_port());
+        let store = store.display();
+        let text = format!(
+            "triggers = \"triggers\"\n\
+             [store]\npath = \"{store}\"\n\
+             [intake]\nlisten = \"127.0.0.1:{intake}\"\n\
+             [ops]\nlisten = \"127.0.0.1:{ops}\"\n\
+             [source.web]\nkind = \"tracking\"\nwrite_key = \"${{env:TEST_WRITE_KEY}}\"\n\
+             {rest}\n"
+        );
+        std::fs::create_dir_all(folder.join("triggers")).expect("a folder for triggers");
+        std::fs::write(folder.join("espalier.toml"), text).expect("the configuration");
+        for (name, text) in triggers {
+            std::fs::write(folder.join("triggers").join(format!("{name}.toml")), text).expect("a trigger");
+        }
+        let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        Self { folder: folder.to_owned(), intake: at(intake), ops: at(ops), child: None }
+    }
+
+    /// Starts the process; its output goes to `daemon.log`.
+    pub fn start(&mut self) {
+        assert!(self.child.is_none(), "the daemon runs already");
+        let log = || {
+            File::options().create(true).append(true).open(self.folder.join("daemon.log")).expect("the daemon's log")
+        };
+        let child = Command::new(env!("CARGO_BIN_EXE_espalier"))
+            .args(["run", "--config"])
+            .arg(self.folder.join("espalier.toml"))
+            .env("TEST_WRITE_KEY", WRITE_KEY)
+            .env("TEST_SECRET", "secret")
+            .env("RUST_LOG", "info")
+            .stdin(Stdio::null())
+            .stdout(log())
+            .stderr(log())
+            .spawn()
+            .expect("the daemon's program");
+        self.child = Some(child);
+    }
+
+    /// Starts it and waits until it says that it is ready.
+    pub async fn start_ready(&mut self) {
+        self.start();
+        self.ready().await;
+    }
+
+    /// Waits until `/readyz` answers 200.
+    pub async fn ready(&mut self) {
+        let url = format!("http://{}/readyz", self.ops);
+        let client = client();
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(60) {
+            if let Some(status) = self.child.as_mut().and_then(|c| c.try_wait().ok().flatten()) {
+                panic!("the daemon ended with {status}:\n{}", self.log_end());
+            }
+            if client.get(&url).send().await.is_ok_and(|a| a.status().is_success()) {
+                return;
+            }
+            tokio::time::sleep(STEP).await;
+        }
+        panic!("the daemon was not ready within a minute:\n{}", self.log_end());
+    }
+
+    /// SIGKILL: nothing is flushed, nothing is said.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().expect("a process of ours");
+            child.wait().expect("a process of ours");
+        }
+    }
+
+    /// SIGTERM, and how it ended.
+    pub fn terminate(&mut self) -> std::process::ExitStatus {
+        let mut child = self.child.take().expect("a running daemon");
+        let sent = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().expect("the kill command");
+        assert!(sent.success(), "SIGTERM was not sent");
+        child.wait().expect("a process of ours")
+    }
+
+    /// The last lines of its log.
+    pub fn log_end(&self) -> String {
+        let text = std::fs::read_to_string(self.folder.join("daemon.log")).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(40)..].join("\n")
+    }
+
+    /// Posts one body to the tracking API; `None` when there was no answer.
+    pub async fn post(&self, client: &reqwest::Client, path: &str, body: String) -> Option<u16> {
+        let url = format!("http://{}{path}", self.intake);
+        let answer = client.post(url).basic_auth(WRITE_KEY, Some("")).body(body).send().await.ok()?;
+        Some(answer.status().as_u16())
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A client that gives up.
+pub fn client() -> reqwest::Client {
+    reqwest::Client::builder().timeout(Duration::from_secs(10)).build().expect("a client")
+}
+
+/// Asks until it is so, or fails with `what` after `limit`.
+pub async fn eventually<F: Future<Output = bool>>(what: &str, limit: Duration, mut is_so: impl FnMut() -> F) {
+    let began = Instant::now();
+    while !is_so().await {
+        assert!(began.elapsed() < limit, "not within {limit:?}: {what}");
+        tokio::time::sleep(STEP).await;
+    }
+}
+
+/// Waits a little of the machine's time.
+pub async fn pause(ms: u64) {
+    tokio::time::sleep(Duration::from_millis(ms)).await;
+}

@@ -1,1 +1,227 @@
 //! Pluggable destinations: builds requests, reads answers; does no I/O.
+//!
+//! A batch of activations is one [`Exchange`] with the vendor: it asks, is given the answer, asks again, and ends with
+//! one outcome for each record. It never sees a client, a clock, a store or a retry of its own, so that budget, retry,
+//! redaction and settling cannot be gone round. Adding a vendor: one folder of four files (`mod`, `body`, `answer`,
+//! `tests`) and one line in [`Settings`].
+
+pub mod hubspot;
+pub mod klaviyo;
+pub mod marketo;
+
+use serde::Deserialize;
+
+use crate::model::setting::Secret;
+use crate::model::{Activation, Outcome, Span, Timestamp};
+
+/// `[destination.NAME]` in the configuration: `kind` chooses the vendor.
+#[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Settings {
+    /// Klaviyo: events, by metric name.
+    Klaviyo(klaviyo::Settings),
+    /// HubSpot: contacts and custom events.
+    HubSpot(hubspot::Settings),
+    /// Marketo: leads and custom activities.
+    Marketo(marketo::Settings),
+}
+
+impl Settings {
+    /// The adapter that these settings make.
+    pub fn build(self, account: &str) -> Box<dyn Destination> {
+        match self {
+            Self::Klaviyo(settings) => Box::new(klaviyo::Klaviyo::new(account, settings)),
+            Self::HubSpot(settings) => Box::new(hubspot::HubSpot::new(account, settings)),
+            Self::Marketo(settings) => Box::new(marketo::Marketo::new(account, settings)),
+        }
+    }
+}
+
+/// What one call may carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Activations in one batch.
+    pub records: usize,
+    /// Bytes of one body; the adapter splits by itself where a batch is larger.
+    pub bytes: usize,
+    /// Calls in flight at once.
+    pub concurrency: usize,
+}
+
+/// One window of an account's budget: at most `calls` in `span`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Which calls share it: [`Request::family`].
+    pub family: &'static str,
+    /// Calls.
+    pub calls: u32,
+    /// In this time.
+    pub span: Span,
+}
+
+/// HTTP method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// GET
+    Get,
+    /// POST
+    Post,
+}
+
+/// How a request is let in. Values, not calls; never in a URL.
+#[derive(Clone, Debug)]
+pub enum Auth {
+    /// `Authorization: <scheme> <secret>`
+    Header(&'static str, Secret),
+    /// `Authorization: Bearer <token>`, with the token that [`Destination::token`] describes.
+    Token,
+}
+
+/// One call to be made.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Method.
+    pub method: Method,
+    /// Begins with `/`; appended to the account's base URL.
+    pub path: String,
+    /// Query parameters, not yet escaped. No secrets.
+    pub query: Vec<(&'static str, String)>,
+    /// Headers besides authorization and content type.
+    pub headers: Vec<(&'static str, String)>,
+    /// Media type of the body.
+    pub content_type: &'static str,
+    /// How it is let in.
+    pub auth: Auth,
+    /// The body; empty for none.
+    pub body: Vec<u8>,
+    /// Which budget it spends.
+    pub family: &'static str,
+    /// The whole call takes at most this long.
+    pub timeout: Span,
+}
+
+/// What came back.
+#[derive(Clone, Debug, Default)]
+pub struct Response {
+    /// HTTP status.
+    pub status: u16,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// At most the executor's limit.
+    pub body: Vec<u8>,
+}
+
+/// How a call ended.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// The vendor answered.
+    Came(Response),
+    /// Nothing left: no connection was made. Safe to repeat.
+    NotSent(String),
+    /// Cut, timed out or unreadable after sending: the vendor may have taken it.
+    Unclear(String),
+}
+
+/// What an exchange wants next.
+#[derive(Debug)]
+pub enum Next {
+    /// Make this call and come back with its answer.
+    Ask(Box<Request>),
+    /// The end. One for each record of the batch, in its order; `None` leaves the record as it was, untried.
+    Done {
+        /// HTTP status of the last answer that mattered to the record; 0 for none.
+        outcomes: Vec<Option<(u16, Outcome)>>,
+        /// What stops the whole lane, whichever record met it.
+        halt: Option<Halt>,
+    },
+}
+
+/// What stops the whole lane.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Halt {
+    /// A limit is reached: nothing may be sent before `until`.
+    #[error("the quota {window} is spent until {until}")]
+    Quota {
+        /// Which.
+        window: &'static str,
+        /// Until when.
+        until: Timestamp,
+    },
+    /// The token was refused: a new one is fetched once, then it is [`Halt::Credentials`].
+    #[error("the access token is refused")]
+    Token,
+    /// The vendor refuses our credentials, in its words.
+    #[error("the credentials are refused: {0}")]
+    Credentials(String),
+    /// Something that only the configuration can mend.
+    #[error("the configuration does not fit the account: {0}")]
+    Configuration(String),
+    /// The vendor is down or unreachable: the breaker counts it.
+    #[error("the vendor is down: {0}")]
+    Down(String),
+}
+
+/// One record of a batch.
+#[derive(Clone, Debug)]
+pub struct Item {
+    /// What to send.
+    pub activation: Activation,
+    /// An earlier try may have reached the vendor; `since` is when it was begun at the earliest.
+    pub may_have_left: bool,
+}
+
+/// How a token is fetched: the executor keeps it and renews it, one at a time.
+#[derive(Clone, Debug)]
+pub struct TokenRequest {
+    /// Appended to the account's base URL.
+    pub path: String,
+    /// Query parameters that are no secret.
+    pub query: Vec<(&'static str, String)>,
+    /// The form's secret fields, sent as the vendor asks for them.
+    pub secrets: Vec<(&'static str, Secret)>,
+}
+
+/// The conversation about one batch. Pure: `next(None)` first, then with each answer.
+pub trait Exchange: Send {
+    /// What to do next. Total: any answer leads to a call or to the end, within a bounded number of calls.
+    fn next(&mut self, answer: Option<Answer>, now: Timestamp) -> Next;
+}
+
+/// One account at a vendor.
+pub trait Destination: Send + Sync + 'static {
+    /// The vendor's name in lower case.
+    fn kind(&self) -> &'static str;
+    /// Where it is: scheme, host, and a path without a slash at its end.
+    fn base_url(&self) -> &str;
+    /// What one batch may hold.
+    fn limits(&self) -> Limits;
+    /// The account's budget, with its double windows.
+    fn windows(&self) -> Vec<Window>;
+    /// True when the vendor has no dedupe key, so that a try must be noted durably before it leaves.
+    fn needs_begin(&self) -> bool {
+        false
+    }
+    /// How a token is fetched, where the account has one.
+    fn token(&self) -> Option<TokenRequest> {
+        None
+    }
+    /// Begins the conversation about a batch, at most [`Limits::records`] long.
+    fn exchange(&self, batch: Vec<Item>) -> Box<dyn Exchange>;
+}
+
+impl Response {
+    /// The first header of this name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+    /// The body as JSON; `null` when it is none.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or(serde_json::Value::Null)
+    }
+    /// When `Retry-After` (seconds) lets us come again; at most a day ahead.
+    pub fn retry_after(&self, now: Timestamp) -> Option<Timestamp> {
+        let seconds: f64 = self.header("retry-after")?.trim().parse().ok()?;
+        let ms = (seconds.clamp(0.0, 86_400.0) * 1_000.0).ceil();
+        Some(now + Span::from_millis(ms as i64))
+    }
+}

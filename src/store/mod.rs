@@ -2,6 +2,12 @@
 //!
 //! An adapter knows nothing of triggers or vendors. `contract` is the suite that each adapter passes.
 
+#[cfg(test)]
+mod contract;
+pub mod embedded;
+mod record;
+pub mod settings;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;

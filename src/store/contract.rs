@@ -1,0 +1,296 @@
+//! The suite that every adapter passes: `run` it with a way to open (and open again) the same store.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::*;
+use crate::model::{
+    Changes, Decision, EventKind, IdentifierKind, LaneName, OccasionId, Origin, Outcome, PersonChange, RawJson, Verdict,
+    Write,
+};
+
+/// Opens the store, the first time or again.
+pub type Open<'a> = &'a dyn Fn() -> Arc<dyn Store>;
+
+fn at(ms: i64) -> Timestamp {
+    Timestamp::from_millis(1_800_000_000_000 + ms)
+}
+
+fn identifier(n: u64) -> Identifier {
+    Identifier::new(IdentifierKind::UserId, format!("u{n}"))
+}
+
+pub fn event(n: u64) -> Event {
+    Event {
+        kind: EventKind::Did,
+        name: "Ping".into(),
+        at: at(n as i64),
+        claimed_at: None,
+        arrived: at(n as i64),
+        source: "web".into(),
+        origin: Origin::Tracking,
+        dedupe: vec![Event::dedupe_key(&["web", &n.to_string()])],
+        identifiers: vec![identifier(n % 3)],
+        session: None,
+        properties: RawJson::trusted(format!("{{\"n\":{n}}}")),
+        traits: RawJson::empty(),
+    }
+}
+
+pub fn activation(n: u64, lane: &str, priority: u8) -> Activation {
+    Activation {
+        occasion: occasion(n),
+        lane: lane.into(),
+        trigger: "ping".into(),
+        person: PersonId([1; 16]),
+        identifiers: vec![identifier(1)],
+        traits: RawJson::empty(),
+        key: "".into(),
+        at: at(n as i64),
+        event: "Pinged".into(),
+        priority,
+        expires_at: at(1_000_000),
+        payload: RawJson::trusted("{\"n\":1}"),
+    }
+}
+
+fn occasion(n: u64) -> OccasionId {
+    let mut id = [0; 16];
+    id[..8].copy_from_slice(&n.to_be_bytes());
+    OccasionId(id)
+}
+
+/// Commits a step that queues these, and nothing else.
+async fn queue(store: &dyn Store, activations: Vec<Activation>) {
+    let changes = Changes { activations, ..Changes::default() };
+    store.commit(Loaded::default(), changes).await.expect("a commit");
+}
+
+async fn settle(store: &dyn Store, lane: &str, id: WorkId, outcome: Outcome) {
+    let status = if outcome.has_effect() { 202 } else { 400 };
+    let attempt = Attempt { at: at(5_000), status, outcome };
+    store.settle(lane, vec![Settled { id, attempt }]).await.expect("a settle");
+}
+
+fn later(ms: i64) -> Outcome {
+    Outcome::Later { not_before: at(ms), words: "busy".into(), is_throttled: false }
+}
+
+/// All of it, in one store opened several times.
+pub async fn run(open: Open<'_>) {
+    events_come_back_in_order_and_once(open).await;
+    people_links_and_timers_are_kept(open).await;
+    lanes_give_by_priority_and_settle_each(open).await;
+    dead_letters_are_replayed_or_dropped(open).await;
+    what_is_called_back_does_not_leave(open).await;
+    small_values_are_kept(open).await;
+}
+
+async fn events_come_back_in_order_and_once(open: Open<'_>) {
+    let store = open();
+    let first = store.append((1..=5).map(event).collect(), Some(("file", b"5"))).await.expect("an append");
+    assert_eq!(first, Position(5));
+    assert_eq!(store.append(vec![event(6)], None).await.expect("an append"), Position(6));
+    assert_eq!(store.cursor("file").await.expect("a read"), Some(b"5".to_vec()));
+    let claim = store.claim(4).await.expect("a claim");
+    assert_eq!(claim.events.iter().map(|(p, _)| p.0).collect::<Vec<_>>(), [1, 2, 3, 4]);
+    assert_eq!(claim.events[3].1, event(4));
+    // Not committed: the same come again, also from another opening.
+    assert_eq!(store.claim(2).await.expect("a claim").events[0].0, Position(1));
+    store.close().await.expect("a close");
+    drop(store);
+    let store = open();
+    let claim = store.claim(100).await.expect("a claim");
+    assert_eq!(claim.events.len(), 6);
+    assert!(claim.loaded.seen.is_empty() && claim.loaded.owners.is_empty());
+    let dedupe = claim.events.iter().flat_map(|(_, e)| e.dedupe.iter().map(|k| (*k, e.arrived))).collect();
+    let changes = Changes { position: Some(Position(6)), dedupe, ..Changes::default() };
+    store.commit(claim.loaded, changes).await.expect("a commit");
+    assert!(store.claim(100).await.expect("a claim").events.is_empty());
+    assert_eq!(store.counts().decided, Position(6));
+    store.append(vec![event(6)], None).await.expect("an append");
+    let claim = store.claim(100).await.expect("a claim");
+    assert_eq!(claim.loaded.seen.len(), 1, "a message key that was committed is known");
+    store.commit(claim.loaded, Changes { position: Some(Position(7)), ..Changes::default() }).await.expect("a commit");
+    store.close().await.expect("a close");
+}
+
+fn person(id: u8, n: u64, history: usize) -> Person {
+    let mut person = Person::new(PersonId([id; 16]), Position(n), at(0));
+    person.identifiers.push(identifier(n));
+    for i in 0..history {
+        let e = event(i as u64);
+        person.history.push(crate::model::Entry::new(
+            e.at,
+            Position(100 + i as u64),
+            e.name,
+            e.origin,
+            None,
+            RawJson::trusted(format!("{{\"text\":\"{}\"}}", "x".repeat(400))),
+        ));
+    }
+    let watch = crate::model::Watch { meaning: 1, is_true: true, true_since: None, fired: None, next: Some(at(n as i64 * 100)) };
+    person.watches.insert((crate::model::TriggerId::of("t"), "k".into()), watch);
+    person
+}
+
+async fn save(store: &dyn Store, people: Vec<Person>, write: impl Fn(&Person) -> Write, links: Vec<(Identifier, Option<PersonId>)>) {
+    let changes = Changes {
+        people: people.iter().map(|p| PersonChange { id: p.id, write: write(p) }).collect(),
+        links,
+        ..Changes::default()
+    };
+    let loaded = Loaded { people: people.into_iter().map(|p| (p.id, p)).collect::<HashMap<_, _>>(), ..Loaded::default() };
+    store.commit(loaded, changes).await.expect("a commit");
+}
+
+async fn people_links_and_timers_are_kept(open: Open<'_>) {
+    let store = open();
+    let (a, b) = (person(11, 21, 3), person(12, 22, 300));
+    let links = [&a, &b].map(|p| (p.identifiers[0].clone(), Some(p.id))).to_vec();
+    save(&*store, vec![a.clone(), b.clone()], |_| Write::Whole, links).await;
+    assert_eq!(store.counts().people, 2);
+    store.close().await.expect("a close");
+    drop(store);
+    let store = open();
+    assert_eq!(store.find(&identifier(21)).await.expect("a read"), Some(a.id));
+    assert_eq!(store.story(b.id).await.expect("a read").expect("b").person, b);
+    assert_eq!(store.counts().next_timer, Some(at(2_100)));
+    let due = store.due(at(2_150), 10).await.expect("due");
+    assert_eq!(due.people, [a.id]);
+    assert_eq!(due.loaded.people[&a.id], a);
+    // One more entry, another timer: only the change is written, all is read.
+    let mut a2 = due.loaded.people[&a.id].clone();
+    let e = event(9);
+    a2.history.push(crate::model::Entry::new(e.at, Position(900), e.name, e.origin, None, e.properties));
+    a2.watches.values_mut().for_each(|w| w.next = Some(at(9_000)));
+    save(&*store, vec![a2.clone()], |_| Write::Appended(vec![Position(900)]), Vec::new()).await;
+    store.close().await.expect("a close");
+    drop(store);
+    let store = open();
+    assert_eq!(store.story(a.id).await.expect("a read").expect("a").person, a2);
+    assert_eq!(store.due(at(9_000), 10).await.expect("due").people, [b.id, a.id]);
+    // A page of everybody.
+    let page = store.people(Some(a.id), 10).await.expect("a page");
+    assert_eq!(page.iter().map(|p| p.id).collect::<Vec<_>>(), [b.id]);
+    // b becomes a.
+    let merged = Changes {
+        people: vec![PersonChange { id: b.id, write: Write::MergedInto(a.id) }, PersonChange { id: a.id, write: Write::Whole }],
+        links: vec![(identifier(22), Some(a.id))],
+        ..Changes::default()
+    };
+    let loaded = Loaded { people: HashMap::from([(a.id, a2.clone())]), ..Loaded::default() };
+    store.commit(loaded, merged).await.expect("a commit");
+    assert_eq!(store.counts().people, 1);
+    assert_eq!(store.story(b.id).await.expect("a read").expect("the survivor").person.id, a.id);
+    // And is forgotten.
+    let erased = Changes {
+        people: vec![PersonChange { id: a.id, write: Write::Erased }],
+        links: vec![(identifier(21), None), (identifier(22), None)],
+        ..Changes::default()
+    };
+    store.commit(Loaded::default(), erased).await.expect("a commit");
+    assert!(store.story(a.id).await.expect("a read").is_none());
+    assert_eq!(store.find(&identifier(22)).await.expect("a read"), None);
+    assert_eq!((store.counts().people, store.counts().next_timer), (0, None));
+    store.close().await.expect("a close");
+}
+
+async fn lanes_give_by_priority_and_settle_each(open: Open<'_>) {
+    let store = open();
+    queue(&*store, vec![activation(1, "a", 10), activation(2, "a", 90), activation(3, "b", 50), activation(4, "a", 90)]).await;
+    let work = store.work("a", at(0), 2).await.expect("work");
+    assert_eq!(work.iter().map(|w| w.activation.occasion).collect::<Vec<_>>(), [occasion(2), occasion(4)]);
+    // Taken: the next caller gets the rest.
+    let rest = store.work("a", at(0), 10).await.expect("work");
+    assert_eq!(rest.iter().map(|w| w.activation.occasion).collect::<Vec<_>>(), [occasion(1)]);
+    settle(&*store, "a", work[0].id, Outcome::Accepted).await;
+    settle(&*store, "a", work[1].id, later(8_000)).await;
+    store.begin("a", &[rest[0].id]).await.expect("a begin");
+    let count = store.lane_count("a");
+    assert_eq!((count.queued, count.deferred, count.next), (2, 1, Some(at(8_000))));
+    store.close().await.expect("a close");
+    drop(store);
+    // What a crash leaves in somebody's hands is ready again, and what was begun may have left.
+    let store = open();
+    let work = store.work("a", at(0), 10).await.expect("work");
+    assert_eq!(work.iter().map(|w| (w.activation.occasion, w.may_have_left)).collect::<Vec<_>>(), [(occasion(1), true)]);
+    store.release("a", &[work[0].id]).await.expect("a release");
+    let work = store.work("a", at(8_000), 10).await.expect("work");
+    assert_eq!(work.iter().map(|w| (w.activation.occasion, w.tries)).collect::<Vec<_>>(), [(occasion(4), 1), (occasion(1), 0)]);
+    for one in work {
+        settle(&*store, "a", one.id, Outcome::Duplicate).await;
+    }
+    // The same occasion is never queued again.
+    queue(&*store, vec![activation(1, "a", 10), activation(2, "a", 90)]).await;
+    assert!(store.work("a", at(99_000), 10).await.expect("work").is_empty());
+    assert_eq!(store.lane_count("a").queued, 0);
+    assert_eq!(store.lane_count("b").queued, 1);
+    store.close().await.expect("a close");
+}
+
+async fn dead_letters_are_replayed_or_dropped(open: Open<'_>) {
+    let store = open();
+    queue(&*store, vec![activation(21, "d", 10), activation(22, "d", 10)]).await;
+    for one in store.work("d", at(0), 10).await.expect("work") {
+        settle(&*store, "d", one.id, Outcome::Refused { code: "1003".into(), words: "no such lead".into() }).await;
+    }
+    let dead = store.dead_letters(Some("d"), 10).await.expect("dead letters");
+    assert_eq!(dead.iter().map(|d| d.activation.occasion).collect::<Vec<_>>(), [occasion(22), occasion(21)]);
+    assert_eq!(dead[0].attempts.len(), 1);
+    assert_eq!((store.lane_count("d").dead, store.lane_count("d").queued), (2, 0));
+    assert!(store.replay(dead[0].id, at(9_000_000)).await.expect("a replay"));
+    assert!(store.drop_dead(dead[1].id).await.expect("a drop"));
+    assert!(!store.drop_dead(dead[1].id).await.expect("a drop"));
+    assert_eq!((store.lane_count("d").dead, store.lane_count("d").queued), (0, 1));
+    let again = store.work("d", at(0), 10).await.expect("work");
+    assert_eq!(again[0].activation.expires_at, at(9_000_000));
+    settle(&*store, "d", again[0].id, Outcome::Accepted).await;
+    store.close().await.expect("a close");
+}
+
+async fn what_is_called_back_does_not_leave(open: Open<'_>) {
+    let store = open();
+    queue(&*store, vec![activation(31, "c", 10), activation(32, "c", 10)]).await;
+    let taken = store.work("c", at(0), 1).await.expect("work");
+    let decision = |n| Decision {
+        occasion: occasion(n),
+        trigger: "ping".into(),
+        person: PersonId([77; 16]),
+        key: "".into(),
+        at: at(1),
+        decided: at(2),
+        verdict: Verdict::Cancelled,
+    };
+    let lane = LaneName::from("c");
+    let changes = Changes {
+        cancelled: vec![(occasion(31), lane.clone()), (occasion(32), lane)],
+        decisions: vec![decision(31), decision(32)],
+        people: vec![PersonChange { id: PersonId([77; 16]), write: Write::Whole }],
+        ..Changes::default()
+    };
+    let someone = person(77, 77, 0);
+    let loaded = Loaded { people: HashMap::from([(someone.id, someone.clone())]), ..Loaded::default() };
+    store.commit(loaded, changes).await.expect("a commit");
+    assert!(store.work("c", at(0), 10).await.expect("work").is_empty(), "what waited was called back");
+    assert_eq!(store.lane_count("c").queued, 1, "what is in somebody's hands stays theirs");
+    let told = store.story(someone.id).await.expect("a read").expect("somebody").decisions;
+    assert_eq!(told.iter().map(|d| d.occasion).collect::<Vec<_>>(), [occasion(32)], "a recall that recalled nothing is not told");
+    settle(&*store, "c", taken[0].id, Outcome::Accepted).await;
+    store.close().await.expect("a close");
+}
+
+async fn small_values_are_kept(open: Open<'_>) {
+    let store = open();
+    store.keep("quota", &vec![7; 200_000]).await.expect("a keep");
+    let aside = SetAside { at: at(1), source: "web".into(), reason: "no name".into(), body: "{}".into() };
+    store.set_aside(vec![aside.clone(), SetAside { at: at(2), ..aside.clone() }]).await.expect("set aside");
+    store.close().await.expect("a close");
+    drop(store);
+    let store = open();
+    assert_eq!(store.kept("quota").await.expect("a read"), Some(vec![7; 200_000]));
+    assert_eq!(store.kept("other").await.expect("a read"), None);
+    assert_eq!(store.set_aside_list(1).await.expect("a read")[0].at, at(2));
+    assert_eq!(store.counts().set_aside, 2);
+    store.close().await.expect("a close");
+}

@@ -1,0 +1,151 @@
+//! Keys of the one tree: a prefix byte, then big-endian parts, so that order in the tree is the order we read in.
+
+use crate::model::{Identifier, OccasionId, PersonId, Position, Timestamp};
+
+/// Header of a person.
+pub const PERSON: u8 = b'p';
+/// Entries of a person's history.
+pub const HISTORY: u8 = b'h';
+/// Who an identifier belongs to; who a merged person became.
+pub const OWNER: u8 = b'i';
+/// A person that was merged away: the survivor.
+pub const MERGED: u8 = b'g';
+/// Wake index: the earliest timer of each person.
+pub const WAKE: u8 = b't';
+/// Message keys seen.
+pub const SEEN: u8 = b'k';
+/// Rows of a lane, in the order they are sent.
+pub const ROW: u8 = b'o';
+/// Rows that wait for a time.
+pub const WAITING: u8 = b'w';
+/// Activations, by occasion and lane.
+pub const ACTIVATION: u8 = b'a';
+/// How activations ended.
+pub const ENDED: u8 = b'b';
+/// Dead letters.
+pub const DEAD: u8 = b'l';
+/// Decisions, by person.
+pub const DECISION: u8 = b'x';
+/// Joins, by person.
+pub const JOIN: u8 = b'j';
+/// Cursors given with an append.
+pub const CURSOR: u8 = b'c';
+/// Small values that rooms keep.
+pub const KEPT: u8 = b'n';
+/// Messages set aside.
+pub const ASIDE: u8 = b'z';
+/// Further parts of a value that is too long for one.
+pub const PART: u8 = b'q';
+/// The state: positions and counts.
+pub const STATE: &[u8] = b"m";
+
+/// Four bytes that stand for a lane's name.
+pub fn lane(name: &str) -> [u8; 4] {
+    let mut short = [0; 4];
+    short.copy_from_slice(&blake3::hash(name.as_bytes()).as_bytes()[..4]);
+    short
+}
+
+/// An instant in an order that bytes keep.
+fn instant(at: Timestamp) -> [u8; 8] {
+    ((at.as_millis() as u64) ^ (1 << 63)).to_be_bytes()
+}
+
+fn key(prefix: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let mut key = Vec::with_capacity(1 + parts.iter().map(|p| p.len()).sum::<usize>());
+    key.push(prefix);
+    for part in parts {
+        key.extend_from_slice(part);
+    }
+    key
+}
+
+pub fn person(id: PersonId) -> Vec<u8> {
+    key(PERSON, &[&id.0])
+}
+pub fn history(id: PersonId) -> Vec<u8> {
+    key(HISTORY, &[&id.0])
+}
+pub fn base(id: PersonId, n: u32) -> Vec<u8> {
+    key(HISTORY, &[&id.0, &[0], &n.to_be_bytes()])
+}
+pub fn tail(id: PersonId, position: Position) -> Vec<u8> {
+    key(HISTORY, &[&id.0, &[1], &position.0.to_be_bytes()])
+}
+pub fn owner(identifier: &Identifier) -> Vec<u8> {
+    key(OWNER, &[identifier.to_text().as_bytes()])
+}
+pub fn merged(id: PersonId) -> Vec<u8> {
+    key(MERGED, &[&id.0])
+}
+pub fn wake(at: Timestamp, id: PersonId) -> Vec<u8> {
+    key(WAKE, &[&instant(at), &id.0])
+}
+/// All wakes at or before `until`.
+pub fn wakes_until(until: Timestamp) -> std::ops::Range<Vec<u8>> {
+    vec![WAKE]..key(WAKE, &[&instant(until + crate::model::Span::from_millis(1))])
+}
+/// The person and instant of a wake.
+pub fn read_wake(key: &[u8]) -> Option<(Timestamp, PersonId)> {
+    let at = u64::from_be_bytes(key.get(1..9)?.try_into().ok()?) ^ (1 << 63);
+    Some((Timestamp::from_millis(at as i64), PersonId(key.get(9..25)?.try_into().ok()?)))
+}
+pub fn seen(message: &[u8; 16]) -> Vec<u8> {
+    key(SEEN, &[message])
+}
+/// Higher priority first, then older.
+pub fn row(lane: [u8; 4], priority: u8, seq: u64) -> Vec<u8> {
+    key(ROW, &[&lane, &[u8::MAX - priority], &seq.to_be_bytes()])
+}
+pub fn rows(lane: [u8; 4]) -> Vec<u8> {
+    key(ROW, &[&lane])
+}
+/// The place at the end of a row's key.
+pub fn read_seq(key: &[u8]) -> Option<u64> {
+    let from = key.len().checked_sub(8)?;
+    Some(u64::from_be_bytes(key.get(from..)?.try_into().ok()?))
+}
+pub fn waiting(lane: [u8; 4], not_before: Timestamp, priority: u8, seq: u64) -> Vec<u8> {
+    key(WAITING, &[&lane, &instant(not_before), &[u8::MAX - priority], &seq.to_be_bytes()])
+}
+pub fn waiting_until(lane: [u8; 4], until: Timestamp) -> std::ops::Range<Vec<u8>> {
+    key(WAITING, &[&lane])..key(WAITING, &[&lane, &instant(until + crate::model::Span::from_millis(1))])
+}
+pub fn all_waiting(lane: [u8; 4]) -> Vec<u8> {
+    key(WAITING, &[&lane])
+}
+/// The instant and the row's own key of a waiting row.
+pub fn read_waiting(waiting: &[u8]) -> Option<(Timestamp, Vec<u8>)> {
+    let at = u64::from_be_bytes(waiting.get(5..13)?.try_into().ok()?) ^ (1 << 63);
+    Some((Timestamp::from_millis(at as i64), key(ROW, &[waiting.get(1..5)?, waiting.get(13..22)?])))
+}
+pub fn activation(occasion: OccasionId, lane: [u8; 4]) -> Vec<u8> {
+    key(ACTIVATION, &[&occasion.0, &lane])
+}
+pub fn ended(occasion: OccasionId, lane: [u8; 4]) -> Vec<u8> {
+    key(ENDED, &[&occasion.0, &lane])
+}
+pub fn dead(seq: u64) -> Vec<u8> {
+    key(DEAD, &[&seq.to_be_bytes()])
+}
+pub fn decision(person: PersonId, at: Timestamp, occasion: OccasionId, n: u8) -> Vec<u8> {
+    key(DECISION, &[&person.0, &instant(at), &occasion.0[..6], &[n]])
+}
+pub fn decisions(person: PersonId) -> Vec<u8> {
+    key(DECISION, &[&person.0])
+}
+pub fn join(person: PersonId, position: Position, n: u32) -> Vec<u8> {
+    key(JOIN, &[&person.0, &position.0.to_be_bytes(), &n.to_be_bytes()])
+}
+pub fn joins(person: PersonId) -> Vec<u8> {
+    key(JOIN, &[&person.0])
+}
+pub fn named(prefix: u8, name: &str) -> Vec<u8> {
+    key(prefix, &[name.as_bytes()])
+}
+pub fn aside(seq: u64) -> Vec<u8> {
+    key(ASIDE, &[&seq.to_be_bytes()])
+}
+pub fn part(of: &[u8], n: u32) -> Vec<u8> {
+    key(PART, &[of, &n.to_be_bytes()])
+}

@@ -1,0 +1,284 @@
+//! The store of one machine: an append-only journal in front of sled.
+//!
+//! The journal (`segments`, `frame`, `committer`) is the record of what was accepted and of each outcome settled at a
+//! vendor. sled holds what follows from it, in ONE tree with a prefix byte (`keys`), so that one batch is atomic; it can
+//! be made again from the journal. One process at a time.
+
+mod claim;
+mod commit;
+mod committer;
+mod delivery;
+mod frame;
+mod keys;
+mod open;
+mod outbox;
+mod people;
+mod scan;
+mod segments;
+mod snapshot;
+mod state;
+mod sweep;
+mod timed;
+mod tree;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use async_trait::async_trait;
+use tokio::sync::{oneshot, watch};
+
+use crate::model::{
+    Changes, Event, Identifier, LaneName, Loaded, Person, PersonId, Position, Timestamp,
+};
+
+use super::settings::Settings;
+use super::{
+    AppendError, Claim, Counts, DeadLetter, Due, LaneCount, SetAside, Settled, Store, StoreError, Story, Work, WorkId, record,
+};
+use committer::{Append, Committer, Tail};
+use frame::Kind;
+use people::{Cache, Shape};
+use state::State;
+use tree::Disk;
+
+pub use open::{Verified, rebuild, verify};
+
+/// Messages set aside at most; the oldest go first.
+const MOST_ASIDE: u64 = 10_000;
+
+/// The embedded store. Cheap to clone; all clones are one store.
+#[derive(Clone)]
+pub struct Embedded {
+    inner: Arc<Inner>,
+}
+
+/// What all steps share. Locks are taken in this order: `state`, `behind`, journal's tail, `lanes`, `shapes`, `cache`.
+struct Inner {
+    settings: Settings,
+    disk: Disk,
+    journal: Journal,
+    journal_folder: PathBuf,
+    state: Mutex<State>,
+    behind: Mutex<Option<claim::Behind>>,
+    lanes: Mutex<HashMap<LaneName, outbox::Lane>>,
+    /// How the people of the open claim lie in the tree.
+    shapes: Mutex<HashMap<PersonId, Shape>>,
+    cache: Mutex<Cache>,
+    round: Mutex<sweep::Round>,
+    changed: watch::Sender<u64>,
+    /// Held while the folder is ours.
+    _lock: std::fs::File,
+}
+
+struct Journal(Committer);
+
+impl Journal {
+    fn tail(&self) -> Result<MutexGuard<'_, Tail>, StoreError> {
+        self.0.tail.lock().map_err(|_| poisoned())
+    }
+}
+
+fn poisoned() -> StoreError {
+    StoreError::Unavailable("an earlier step ended badly; restart the daemon".into())
+}
+
+impl Inner {
+    fn state(&self) -> Result<MutexGuard<'_, State>, StoreError> {
+        self.state.lock().map_err(|_| poisoned())
+    }
+    fn lanes(&self) -> Result<MutexGuard<'_, HashMap<LaneName, outbox::Lane>>, StoreError> {
+        self.lanes.lock().map_err(|_| poisoned())
+    }
+    fn shapes(&self) -> Result<MutexGuard<'_, HashMap<PersonId, Shape>>, StoreError> {
+        self.shapes.lock().map_err(|_| poisoned())
+    }
+    fn cache(&self) -> Result<MutexGuard<'_, Cache>, StoreError> {
+        self.cache.lock().map_err(|_| poisoned())
+    }
+
+    async fn journal_append(&self, kind: Kind, payload: Vec<u8>, events: Vec<Event>) -> Result<u64, String> {
+        if payload.len() > frame::LARGEST {
+            return Err("a record is larger than the journal takes".into());
+        }
+        let count = u32::try_from(events.len()).unwrap_or(u32::MAX).max(1);
+        let (answer, told) = oneshot::channel();
+        self.journal.0.append(Append { kind, payload, count, events, answer })?;
+        told.await.map_err(|_| "the journal's writer is gone".to_owned())?
+    }
+}
+
+impl Embedded {
+    /// Opens the store in `settings.path`, making it when it is missing.
+    ///
+    /// A sled that does not open, or has fallen behind what the journal can still replay, is put aside and made again:
+    /// see [`rebuild`]. [`StoreError::Damaged`] means that the journal itself is broken.
+    pub fn open(settings: &Settings) -> Result<Self, StoreError> {
+        Ok(Self { inner: Arc::new(open::open(settings)?) })
+    }
+
+    /// Runs one blocking step beside the runtime's workers.
+    async fn step<T: Send + 'static>(
+        &self,
+        step: impl FnOnce(&Inner) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let inner = self.inner.clone();
+        tokio::task::spawn_blocking(move || step(&inner)).await.map_err(|_| poisoned())?
+    }
+
+    /// Writes a snapshot of the state and removes the journal that it covers and that is old enough. The engine waits
+    /// meanwhile; intake does not.
+    pub async fn snapshot(&self, now: Timestamp) -> Result<Position, StoreError> {
+        self.step(move |inner| {
+            let position = snapshot::write(inner)?;
+            snapshot::prune(inner, now)?;
+            Ok(Position(position))
+        })
+        .await
+    }
+
+    /// Bytes of sled on disk.
+    pub fn state_bytes(&self) -> u64 {
+        self.inner.disk.size()
+    }
+}
+
+#[async_trait]
+impl Store for Embedded {
+    async fn append(&self, events: Vec<Event>, cursor: Option<(&str, &[u8])>) -> Result<Position, AppendError> {
+        let unavailable = |e: StoreError| AppendError::Unavailable(e.to_string());
+        let mark = self.inner.settings.backlog;
+        let decided = self.inner.state().map_err(unavailable)?.decided.0;
+        let backlog = self.inner.journal.tail().map_err(unavailable)?.end.position.saturating_sub(decided);
+        if backlog >= mark {
+            return Err(AppendError::Full { backlog, mark });
+        }
+        if events.is_empty() && cursor.is_none() {
+            return Ok(Position(decided + backlog));
+        }
+        let cursor = cursor.map(|(name, value)| (name.to_owned(), value.to_vec()));
+        let payload = record::encode(&record::EventBatch { cursor: cursor.clone(), events: events.iter().collect() });
+        let position = if events.is_empty() {
+            Position(decided + backlog)
+        } else {
+            Position(self.inner.journal_append(Kind::Events, payload, events).await.map_err(AppendError::Unavailable)?)
+        };
+        if let Some((name, value)) = cursor {
+            // The events are kept; the tree's sync brings the cursor to the disk with the next commit. A cursor that is
+            // lost with a crash makes its caller offer the same messages again, and they are known.
+            let alone = position.0 == decided + backlog;
+            let kept = self.step(move |inner| scan::keep(inner, keys::CURSOR, &name, &value, alone)).await;
+            kept.map_err(unavailable)?;
+        }
+        Ok(position)
+    }
+
+    async fn cursor(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.inner.disk.get(&keys::named(keys::CURSOR, name))
+    }
+
+    fn changed(&self) -> watch::Receiver<u64> {
+        self.inner.changed.subscribe()
+    }
+
+    async fn set_aside(&self, messages: Vec<SetAside>) -> Result<(), StoreError> {
+        self.step(move |inner| scan::set_aside(inner, &messages)).await
+    }
+
+    async fn claim(&self, max: usize) -> Result<Claim, StoreError> {
+        self.step(move |inner| claim::claim(inner, max)).await
+    }
+
+    async fn due(&self, until: Timestamp, max: usize) -> Result<Due, StoreError> {
+        self.step(move |inner| claim::due(inner, until, max)).await
+    }
+
+    async fn commit(&self, loaded: Loaded, changes: Changes) -> Result<(), StoreError> {
+        self.step(move |inner| commit::commit(inner, loaded, changes)).await
+    }
+
+    async fn work(&self, lane: &str, now: Timestamp, max: usize) -> Result<Vec<Work>, StoreError> {
+        let lane: LaneName = lane.into();
+        self.step(move |inner| delivery::work(inner, &lane, now, max)).await
+    }
+
+    async fn begin(&self, lane: &str, ids: &[WorkId]) -> Result<(), StoreError> {
+        let (lane, ids): (LaneName, _) = (lane.into(), ids.to_vec());
+        self.step(move |inner| delivery::begin(inner, &lane, &ids)).await
+    }
+
+    async fn settle(&self, lane: &str, settled: Vec<Settled>) -> Result<(), StoreError> {
+        let lane: LaneName = lane.into();
+        let batch = delivery::record(&self.inner, &lane, &settled)?;
+        if batch.items.is_empty() {
+            return Ok(());
+        }
+        let payload = record::encode(&batch);
+        let written = self.inner.journal_append(Kind::Settled, payload, Vec::new()).await;
+        let ordinal = written.map_err(StoreError::Unavailable)?;
+        // The journal has it: the tree follows without waiting for the disk, and is made to agree at the next opening.
+        self.step(move |inner| delivery::apply(inner, ordinal, &batch)).await?;
+        self.inner.changed.send_modify(|n| *n += 1);
+        Ok(())
+    }
+
+    async fn release(&self, lane: &str, ids: &[WorkId]) -> Result<(), StoreError> {
+        delivery::release(&self.inner, &lane.into(), ids)
+    }
+
+    async fn dead_letters(&self, lane: Option<&str>, max: usize) -> Result<Vec<DeadLetter>, StoreError> {
+        let lane = lane.map(str::to_owned);
+        self.step(move |inner| delivery::dead_letters(inner, lane.as_deref(), max)).await
+    }
+
+    async fn replay(&self, id: WorkId, expires_at: Timestamp) -> Result<bool, StoreError> {
+        self.step(move |inner| delivery::raise(inner, id, Some(expires_at))).await
+    }
+
+    async fn drop_dead(&self, id: WorkId) -> Result<bool, StoreError> {
+        self.step(move |inner| delivery::raise(inner, id, None)).await
+    }
+
+    async fn find(&self, identifier: &Identifier) -> Result<Option<PersonId>, StoreError> {
+        scan::find(&self.inner, identifier)
+    }
+
+    async fn story(&self, id: PersonId) -> Result<Option<Story>, StoreError> {
+        self.step(move |inner| scan::story(inner, id)).await
+    }
+
+    async fn people(&self, after: Option<PersonId>, max: usize) -> Result<Vec<Person>, StoreError> {
+        self.step(move |inner| scan::people(inner, after, max)).await
+    }
+
+    async fn set_aside_list(&self, max: usize) -> Result<Vec<SetAside>, StoreError> {
+        self.step(move |inner| scan::set_aside_list(inner, max)).await
+    }
+
+    fn counts(&self) -> Counts {
+        scan::counts(&self.inner).unwrap_or_default()
+    }
+
+    fn lane_count(&self, lane: &str) -> LaneCount {
+        scan::lane_count(&self.inner, lane).unwrap_or_default()
+    }
+
+    async fn keep(&self, name: &str, value: &[u8]) -> Result<(), StoreError> {
+        let (name, value) = (name.to_owned(), value.to_vec());
+        self.step(move |inner| scan::keep(inner, keys::KEPT, &name, &value, true)).await
+    }
+
+    async fn kept(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.inner.disk.get(&keys::named(keys::KEPT, name))
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        self.step(|inner| {
+            inner.journal.0.close();
+            inner.disk.sync()
+        })
+        .await
+    }
+}

@@ -1,0 +1,266 @@
+//! Opening, checking, and making sled again from the journal.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use tokio::sync::watch;
+
+use super::committer::Committer;
+use super::frame::Kind;
+use super::people::Cache;
+use super::segments::{self, Reader, unavailable};
+use super::state::State;
+use super::tree::Disk;
+use super::{Inner, Journal, delivery, keys, snapshot, sweep};
+use crate::model::{Event, Position};
+use crate::store::record::{EventBatch, SettledBatch, decode};
+use crate::store::settings::Settings;
+use crate::store::StoreError;
+
+/// Names in the store's folder.
+fn journal_folder(settings: &Settings) -> PathBuf {
+    settings.path.join("journal")
+}
+fn state_folder(settings: &Settings) -> PathBuf {
+    settings.path.join("state")
+}
+
+pub fn open(settings: &Settings) -> Result<Inner, StoreError> {
+    let journal_folder = journal_folder(settings);
+    fs::create_dir_all(&journal_folder).map_err(unavailable)?;
+    let lock = lock(settings)?;
+    let last = segments::list(&journal_folder)?.pop();
+    let last = last.map(|segment| Ok((segments::end_of(&segment)?, segment))).transpose()?;
+    let reaches = last.as_ref().map_or(0, |(end, _)| end.position);
+
+    let (disk, state) = match open_state(settings, reaches) {
+        Ok(found) => found,
+        Err(StoreError::Unavailable(words)) => return Err(StoreError::Unavailable(words)),
+        Err(StoreError::Damaged(words)) => {
+            tracing::error!(reason = %words, "the state cannot be used: it is put aside and made again from the journal");
+            metrics::counter!("espalier_store_rebuilds_total").increment(1);
+            put_aside(settings)?;
+            begin_again(settings)?
+        }
+    };
+    let changed = watch::Sender::new(0);
+    let claimed = state.decided.0;
+    let last = last.map(|(end, segment)| (segment, end));
+    let committer =
+        Committer::start(journal_folder.clone(), settings.segment.0, last, claimed, changed.clone()).map_err(unavailable)?;
+    let inner = Inner {
+        cache: Mutex::new(Cache::new(settings.people_cache.0)),
+        settings: settings.clone(),
+        disk,
+        journal: Journal(committer),
+        journal_folder,
+        state: Mutex::new(state),
+        behind: Mutex::default(),
+        lanes: Mutex::default(),
+        shapes: Mutex::default(),
+        round: Mutex::<sweep::Round>::default(),
+        changed,
+        _lock: lock,
+    };
+    apply_settled(&inner)?;
+    Ok(inner)
+}
+
+/// One process at a time.
+fn lock(settings: &Settings) -> Result<File, StoreError> {
+    let file = File::create(settings.path.join("lock")).map_err(unavailable)?;
+    file.try_lock().map_err(|_| {
+        StoreError::Unavailable(format!("{} is in use by another process; is a daemon running?", settings.path.display()))
+    })?;
+    Ok(file)
+}
+
+/// sled and what it says of itself; [`StoreError::Damaged`] when it cannot be used.
+fn open_state(settings: &Settings, reaches: u64) -> Result<(Disk, State), StoreError> {
+    let folder = state_folder(settings);
+    let is_new = !folder.exists();
+    if is_new && reaches > 0 {
+        return Err(StoreError::Damaged("there is a journal, but no state".into()));
+    }
+    let cache = settings.cache.0;
+    // A broken sled may panic when it is opened.
+    let opened = std::panic::catch_unwind(|| Disk::open(&folder, cache));
+    let disk = match opened {
+        Ok(Ok(disk)) => disk,
+        Ok(Err(error)) => return Err(StoreError::Damaged(format!("sled does not open: {error}"))),
+        Err(_) => return Err(StoreError::Damaged("sled panics when it is opened".into())),
+    };
+    let state = match disk.get(keys::STATE)? {
+        Some(bytes) => decode::<State>(&bytes)?,
+        None if reaches > 0 && snapshot::any(settings) => return Err(StoreError::Damaged("the state says nothing of itself".into())),
+        None => State::default(),
+    };
+    if state.decided.0 > reaches {
+        // It was written after the journal's end: the journal lost what was acknowledged.
+        return Err(StoreError::Damaged(format!("the state knows event {} and the journal ends at {reaches}", state.decided.0)));
+    }
+    Ok((disk, state))
+}
+
+/// Renames sled's folder; it is never removed by us.
+fn put_aside(settings: &Settings) -> Result<(), StoreError> {
+    let folder = state_folder(settings);
+    if !folder.exists() {
+        return Ok(());
+    }
+    let free = (1..10_000).map(|n| settings.path.join(format!("state.broken-{n}"))).find(|p| !p.exists());
+    let aside = free.ok_or_else(|| StoreError::Unavailable("there are too many broken states; remove some".into()))?;
+    fs::rename(&folder, aside).map_err(unavailable)
+}
+
+/// A new sled, from the newest whole snapshot or from nothing. The engine decides the rest of the journal again.
+fn begin_again(settings: &Settings) -> Result<(Disk, State), StoreError> {
+    let disk = Disk::open(&state_folder(settings), settings.cache.0).map_err(super::tree::refused)?;
+    snapshot::load_newest(settings, &disk)?;
+    let state = match disk.get(keys::STATE)? {
+        Some(bytes) => decode::<State>(&bytes)?,
+        None => State::default(),
+    };
+    let first = segments::list(&journal_folder(settings))?.first().map_or(1, |s| s.position);
+    if first > state.decided.0 + 1 {
+        return Err(StoreError::Damaged(format!(
+            "the journal begins at event {first}, and no snapshot reaches it: events {} to {} are gone",
+            state.decided.0 + 1,
+            first - 1
+        )));
+    }
+    Ok((disk, state))
+}
+
+/// Brings outcomes that the journal has, and the tree has not, into the tree.
+fn apply_settled(inner: &Inner) -> Result<(), StoreError> {
+    let known = inner.state()?.settled;
+    let mut reader = Reader::from(&inner.journal_folder, u64::MAX, known + 1)?;
+    while let Some((head, payload)) = reader.next(None)? {
+        if head.kind == Kind::Settled && head.first > known {
+            let batch: SettledBatch = decode(&payload)?;
+            delivery::apply(inner, head.first, &batch)?;
+        }
+    }
+    Ok(())
+}
+
+/// Puts the state aside and makes it again from snapshot and journal: when `store verify` finds it damaged. What
+/// follows from the journal's events is decided anew when the daemon runs.
+pub fn rebuild(settings: &Settings) -> Result<(), StoreError> {
+    fs::create_dir_all(journal_folder(settings)).map_err(unavailable)?;
+    let lock = lock(settings)?;
+    put_aside(settings)?;
+    drop(begin_again(settings)?);
+    drop(lock);
+    drop(open(settings)?);
+    Ok(())
+}
+
+/// What a check found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verified {
+    /// Segments read to their end.
+    pub segments: u64,
+    /// Events in them.
+    pub events: u64,
+    /// Settled records in them.
+    pub settled: u64,
+    /// Bytes behind the last whole record: a write that was cut, and never acknowledged.
+    pub torn_bytes: u64,
+    /// Values of the state that could be read.
+    pub values: u64,
+    /// People among them.
+    pub people: u64,
+    /// The newest event decided.
+    pub decided: Position,
+    /// What is wrong, in words.
+    pub damage: Vec<String>,
+}
+
+/// Reads every record of the journal and every value of the state. Changes nothing.
+pub fn verify(settings: &Settings) -> Result<Verified, StoreError> {
+    let folder = journal_folder(settings);
+    if !folder.exists() {
+        return Err(StoreError::Unavailable(format!("there is no store in {}", settings.path.display())));
+    }
+    let _lock = lock(settings)?;
+    let mut found = Verified::default();
+    let reaches = verify_journal(&folder, &mut found)?;
+    match open_state(settings, reaches) {
+        Err(error) => found.damage.push(error.to_string()),
+        Ok((disk, state)) => {
+            found.decided = state.decided;
+            verify_state(&disk, &mut found);
+        }
+    }
+    Ok(found)
+}
+
+fn verify_journal(folder: &Path, found: &mut Verified) -> Result<u64, StoreError> {
+    let segments = segments::list(folder)?;
+    found.segments = segments.len() as u64;
+    let mut limit = None;
+    if let Some(last) = segments.last() {
+        match segments::end_of(last) {
+            Ok(end) => {
+                let size = fs::metadata(&last.path).map_err(unavailable)?.len();
+                found.torn_bytes = size - end.length;
+                limit = Some(end.length);
+            }
+            Err(error) => found.damage.push(error.to_string()),
+        }
+    }
+    let mut reader = Reader::from(folder, 0, 0)?;
+    let mut next = segments.first().map_or(1, |s| s.position);
+    loop {
+        match reader.next(limit) {
+            Ok(None) => return Ok(next - 1),
+            Ok(Some((head, payload))) if head.kind == Kind::Events => {
+                if head.first != next {
+                    found.damage.push(format!("event {next} is missing: the journal goes on at {}", head.first));
+                }
+                match decode::<EventBatch<Event>>(&payload) {
+                    Ok(batch) if batch.events.len() == head.count as usize => {}
+                    Ok(_) => found.damage.push(format!("the record of event {} says another number of events", head.first)),
+                    Err(error) => found.damage.push(format!("the record of event {}: {error}", head.first)),
+                }
+                next = head.first + u64::from(head.count);
+                found.events += u64::from(head.count);
+            }
+            Ok(Some((head, payload))) => {
+                if let Err(error) = decode::<SettledBatch>(&payload) {
+                    found.damage.push(format!("the settled record {}: {error}", head.first));
+                }
+                found.settled += 1;
+            }
+            Err(error) => {
+                found.damage.push(error.to_string());
+                return Ok(next - 1);
+            }
+        }
+    }
+}
+
+fn verify_state(disk: &Disk, found: &mut Verified) {
+    for entry in disk.tree.iter() {
+        let Ok((key, first)) = entry else {
+            found.damage.push("sled cannot read its own tree".into());
+            return;
+        };
+        found.values += 1;
+        let is_read = match key.first() {
+            Some(&keys::PERSON) => {
+                found.people += 1;
+                let id = key.get(1..17).and_then(|id| id.try_into().ok()).map(crate::model::PersonId);
+                id.is_some_and(|id| matches!(super::people::load(disk, id), Ok(Some(_))))
+            }
+            Some(&(keys::WAKE | keys::WAITING | keys::SEEN | keys::PART)) => true,
+            _ => disk.whole(&key, &first).is_ok(),
+        };
+        if !is_read {
+            found.damage.push(format!("a value of kind `{}` cannot be read", char::from(key.first().copied().unwrap_or(b'?'))));
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! A copy of the whole state in one file, so that the journal before it may go.
+//!
+//! Magic, then each key and value with their lengths, then the number of entries and a CRC-32C over all of it.
+
+use std::fs::{self, File};
+use std::io::{BufReader, BufWriter, Read, Write};
+use std::path::PathBuf;
+
+use sled::Batch;
+
+use super::segments::{self, unavailable};
+use super::tree::{Disk, refused};
+use super::Inner;
+use crate::model::Timestamp;
+use crate::store::StoreError;
+use crate::store::settings::Settings;
+
+const MAGIC: &[u8; 8] = b"ESPSNAP1";
+/// Snapshots kept.
+const KEPT: usize = 2;
+/// Entries put into the tree at once.
+const STEP: usize = 5_000;
+
+fn folder(settings: &Settings) -> PathBuf {
+    settings.path.join("snapshots")
+}
+
+/// Newest first, by the position they reach.
+fn list(settings: &Settings) -> Vec<(u64, PathBuf)> {
+    let files = fs::read_dir(folder(settings)).into_iter().flatten().flatten().map(|e| e.path());
+    let mut found: Vec<(u64, PathBuf)> = files
+        .filter(|path| path.extension().is_some_and(|e| e == "snap"))
+        .filter_map(|path| Some((path.file_stem()?.to_str()?.parse().ok()?, path)))
+        .collect();
+    found.sort_by(|a, b| b.cmp(a));
+    found
+}
+
+/// True when there is one.
+pub fn any(settings: &Settings) -> bool {
+    !list(settings).is_empty()
+}
+
+/// Writes one. Commits and settles wait meanwhile; intake goes on, since the journal does.
+pub fn write(inner: &Inner) -> Result<u64, StoreError> {
+    let state = inner.state()?;
+    let folder = folder(&inner.settings);
+    fs::create_dir_all(&folder).map_err(unavailable)?;
+    let position = state.decided.0;
+    let path = folder.join(format!("{position:020}.snap"));
+    let unfinished = path.with_extension("unfinished");
+    let mut out = Checked { to: BufWriter::new(File::create(&unfinished).map_err(unavailable)?), crc: 0 };
+    out.write(MAGIC)?;
+    let mut entries = 0_u64;
+    for entry in inner.disk.tree.iter() {
+        let (key, value) = entry.map_err(refused)?;
+        out.write(&(key.len() as u32).to_le_bytes())?;
+        out.write(&(value.len() as u32).to_le_bytes())?;
+        out.write(&key)?;
+        out.write(&value)?;
+        entries += 1;
+    }
+    out.write(&u32::MAX.to_le_bytes())?;
+    out.write(&entries.to_le_bytes())?;
+    let crc = out.crc;
+    out.write(&crc.to_le_bytes())?;
+    let file = out.to.into_inner().map_err(|e| unavailable(e.into_error()))?;
+    file.sync_all().map_err(unavailable)?;
+    fs::rename(&unfinished, &path).map_err(unavailable)?;
+    File::open(&folder).and_then(|f| f.sync_all()).map_err(unavailable)?;
+    drop(state);
+    for (_, old) in list(&inner.settings).into_iter().skip(KEPT) {
+        fs::remove_file(old).map_err(unavailable)?;
+    }
+    Ok(position)
+}
+
+/// Removes journal segments that are older than the retention and that every kept snapshot covers.
+pub fn prune(inner: &Inner, now: Timestamp) -> Result<usize, StoreError> {
+    let Some((covered, _)) = list(&inner.settings).pop() else { return Ok(0) };
+    let settled = inner.state()?.settled;
+    let segments = segments::list(&inner.journal_folder)?;
+    let mut removed = 0;
+    for pair in segments.windows(2) {
+        let [this, next] = pair else { break };
+        let written = fs::metadata(&this.path).and_then(|m| m.modified()).map_err(unavailable)?;
+        let since = written.duration_since(std::time::UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX));
+        let is_old = Timestamp::from_millis(since) + inner.settings.retention < now;
+        if !is_old || next.position > covered + 1 || next.ordinal > settled + 1 {
+            break;
+        }
+        let size = fs::metadata(&this.path).map_err(unavailable)?.len();
+        fs::remove_file(&this.path).map_err(unavailable)?;
+        inner.journal.tail()?.bytes -= size;
+        removed += 1;
+    }
+    Ok(removed)
+}
+
+/// Fills an empty state from the newest snapshot that is whole; none is no error.
+pub fn load_newest(settings: &Settings, disk: &Disk) -> Result<(), StoreError> {
+    for (position, path) in list(settings) {
+        match load(&path, None) {
+            Ok(()) => {
+                load(&path, Some(disk))?;
+                return disk.sync();
+            }
+            Err(error) => tracing::error!(position, reason = %error, "a snapshot is not whole; an older one is tried"),
+        }
+    }
+    Ok(())
+}
+
+/// Reads one to its end; puts it into `disk` if there is one.
+fn load(path: &std::path::Path, disk: Option<&Disk>) -> Result<(), StoreError> {
+    let broken = || StoreError::Damaged(format!("the snapshot {} is not whole", path.display()));
+    let mut from = CheckedIn { from: BufReader::new(File::open(path).map_err(unavailable)?), crc: 0 };
+    if from.read(8).ok_or_else(broken)? != MAGIC {
+        return Err(broken());
+    }
+    let mut batch = Batch::default();
+    let mut entries = 0_u64;
+    loop {
+        let key_length = from.number().ok_or_else(broken)?;
+        if key_length == u32::MAX {
+            break;
+        }
+        let value_length = from.number().ok_or_else(broken)?;
+        if key_length > 1 << 16 || value_length > 1 << 20 {
+            return Err(broken());
+        }
+        let key = from.read(key_length as usize).ok_or_else(broken)?;
+        let value = from.read(value_length as usize).ok_or_else(broken)?;
+        entries += 1;
+        if let Some(disk) = disk {
+            batch.insert(key, value);
+            if entries % STEP as u64 == 0 {
+                disk.tree.apply_batch(std::mem::take(&mut batch)).map_err(refused)?;
+            }
+        }
+    }
+    let counted = from.read(8).ok_or_else(broken)?;
+    let crc = from.crc;
+    let said = from.read(4).ok_or_else(broken)?;
+    if counted != entries.to_le_bytes() || said != crc.to_le_bytes() {
+        return Err(broken());
+    }
+    match disk {
+        Some(disk) => disk.tree.apply_batch(batch).map_err(refused),
+        None => Ok(()),
+    }
+}
+
+struct Checked {
+    to: BufWriter<File>,
+    crc: u32,
+}
+
+impl Checked {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        self.crc = crc32c::crc32c_append(self.crc, bytes);
+        self.to.write_all(bytes).map_err(unavailable)
+    }
+}
+
+struct CheckedIn {
+    from: BufReader<File>,
+    crc: u32,
+}
+
+impl CheckedIn {
+    fn read(&mut self, n: usize) -> Option<Vec<u8>> {
+        let mut bytes = vec![0; n];
+        self.from.read_exact(&mut bytes).ok()?;
+        self.crc = crc32c::crc32c_append(self.crc, &bytes);
+        Some(bytes)
+    }
+    fn number(&mut self) -> Option<u32> {
+        Some(u32::from_le_bytes(self.read(4)?.try_into().ok()?))
+    }
+}

@@ -1,0 +1,50 @@
+//! Positions and counts: kept in memory, written with every batch.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Position, Timestamp};
+
+/// What the tree says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// The newest event decided.
+    pub decided: Position,
+    /// Settled records of the journal that are in the tree, up to this ordinal.
+    pub settled: u64,
+    /// The last number given to a row, a dead letter or a message set aside.
+    pub seq: u64,
+    /// People there are.
+    pub people: u64,
+    /// Messages set aside.
+    pub aside: u64,
+    /// The arrival of the newest event decided: the store's own idea of time, for ageing.
+    pub reached: Timestamp,
+    /// Lanes that were ever used.
+    pub lanes: BTreeMap<Arc<str>, LaneState>,
+}
+
+/// One lane, counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaneState {
+    /// Rows.
+    pub queued: u64,
+    /// Rows that wait for a time.
+    pub deferred: u64,
+    /// Dead letters.
+    pub dead: u64,
+}
+
+impl State {
+    /// The next number.
+    pub fn next(&mut self) -> u64 {
+        self.seq += 1;
+        self.seq
+    }
+    /// A lane, made when it is new.
+    pub fn lane(&mut self, name: &Arc<str>) -> &mut LaneState {
+        self.lanes.entry(name.clone()).or_default()
+    }
+}

@@ -1,0 +1,149 @@
+//! What the embedded store promises beside the contract: a torn journal, a lost state, one process.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::*;
+use crate::model::setting::Size;
+use crate::model::{Attempt, Changes, Outcome, Span};
+use crate::store::contract::{self, event};
+
+fn settings(folder: &Path) -> Settings {
+    Settings { path: folder.to_owned(), cache: Size(8 << 20), segment: Size(4 << 10), ..Settings::default() }
+}
+
+#[tokio::test]
+async fn keeps_the_contract() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let settings = settings(folder.path());
+    contract::run(&|| Arc::new(Embedded::open(&settings).expect("a store"))).await;
+    let found = verify(&settings).expect("a check");
+    assert_eq!(found.damage, Vec::<String>::new());
+    assert_eq!(found.events, 7);
+}
+
+#[tokio::test]
+async fn a_record_torn_anywhere_is_cut_and_the_rest_is_kept() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let settings = Settings { segment: Size(1 << 20), ..settings(folder.path()) };
+    let store = Embedded::open(&settings).expect("a store");
+    for n in 1..=3 {
+        store.append(vec![event(n)], None).await.expect("an append");
+    }
+    store.close().await.expect("a close");
+    drop(store);
+    let segment = segments::list(&journal(folder.path())).expect("segments").pop().expect("a segment").path;
+    let whole = fs::read(&segment).expect("a segment");
+    let frame::Found::Record(_, _, second) = frame::read(&whole, segments::START) else { panic!("the first record") };
+    let frame::Found::Record(_, _, third) = frame::read(&whole, second) else { panic!("the second record") };
+    // Cut at every byte of the last record, and every byte of it turned.
+    for at in third..whole.len() {
+        for turned in [false, true] {
+            let mut torn = whole.clone();
+            if turned { torn[at] ^= 0x55 } else { torn.truncate(at) }
+            fs::write(&segment, &torn).expect("a torn segment");
+            let end = segments::end_of(&segments::list(&journal(folder.path())).expect("segments")[0]).expect("an end");
+            assert_eq!((end.position, end.length as usize), (2, third), "torn at {at}, turned {turned}");
+        }
+    }
+    let store = Embedded::open(&settings).expect("the store with a torn record");
+    assert_eq!(store.claim(10).await.expect("a claim").events.len(), 2);
+    assert_eq!(store.append(vec![event(4)], None).await.expect("an append"), Position(3));
+    store.close().await.expect("a close");
+    drop(store);
+    // A broken record that was synced, because a later write follows it, is damage and is not passed over.
+    let mut broken = fs::read(&segment).expect("a segment");
+    broken[second + frame::HEAD + 3] ^= 1;
+    fs::write(&segment, &broken).expect("a broken segment");
+    assert!(matches!(Embedded::open(&settings), Err(StoreError::Damaged(_))));
+    assert!(!verify(&settings).expect("a check").damage.is_empty());
+}
+
+fn journal(folder: &Path) -> std::path::PathBuf {
+    folder.join("journal")
+}
+
+#[tokio::test]
+async fn a_lost_state_is_made_again_and_nothing_settled_is_queued_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let settings = settings(folder.path());
+    let store = Embedded::open(&settings).expect("a store");
+    store.append((1..=2).map(event).collect(), None).await.expect("an append");
+    let decided = || async {
+        let store = Embedded::open(&settings).expect("a store");
+        let claim = store.claim(10).await.expect("a claim");
+        let activations = claim.events.iter().map(|(p, _)| contract::activation(p.0, "a", 5)).collect();
+        let changes = Changes { position: claim.events.last().map(|(p, _)| *p), activations, ..Changes::default() };
+        store.commit(claim.loaded, changes).await.expect("a commit");
+        store
+    };
+    drop(store);
+    let store = decided().await;
+    let work = store.work("a", Timestamp::MAX, 1).await.expect("work");
+    let attempt = Attempt { at: Timestamp::from_millis(5), status: 202, outcome: Outcome::Accepted };
+    store.settle("a", vec![Settled { id: work[0].id, attempt }]).await.expect("a settle");
+    drop(store);
+    fs::write(folder.path().join("state/db"), b"not a database at all").expect("a broken state");
+    fs::write(folder.path().join("state/conf"), b"nor a configuration").expect("a broken state");
+    let store = decided().await;
+    assert_eq!(store.lane_count("a").queued, 1);
+    let left = store.work("a", Timestamp::MAX, 10).await.expect("work");
+    assert_eq!(left.len(), 1);
+    assert_ne!(left[0].activation.occasion, work[0].activation.occasion);
+    assert!(folder.path().join("state.broken-1").exists());
+}
+
+#[tokio::test]
+async fn a_snapshot_stands_in_for_the_journal_before_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let settings = Settings { retention: Span::ZERO, segment: Size(512), ..settings(folder.path()) };
+    let store = Embedded::open(&settings).expect("a store");
+    for n in 1..=20 {
+        store.append(vec![event(n)], None).await.expect("an append");
+    }
+    let claim = store.claim(20).await.expect("a claim");
+    store.commit(claim.loaded, Changes { position: Some(Position(20)), ..Changes::default() }).await.expect("a commit");
+    store.keep("told", b"before").await.expect("a keep");
+    let before = segments::list(&journal(folder.path())).expect("segments").len();
+    assert_eq!(store.snapshot(Timestamp::MAX).await.expect("a snapshot"), Position(20));
+    assert!(segments::list(&journal(folder.path())).expect("segments").len() < before);
+    store.append(vec![event(21)], None).await.expect("an append");
+    store.close().await.expect("a close");
+    drop(store);
+    rebuild(&settings).expect("a rebuild");
+    let store = Embedded::open(&settings).expect("a store");
+    assert_eq!(store.kept("told").await.expect("a read"), Some(b"before".to_vec()));
+    assert_eq!(store.claim(10).await.expect("a claim").events.iter().map(|(p, _)| p.0).collect::<Vec<_>>(), [21]);
+}
+
+#[tokio::test]
+async fn one_process_at_a_time_and_a_bounded_backlog() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let settings = Settings { backlog: 3, ..settings(folder.path()) };
+    let store = Embedded::open(&settings).expect("a store");
+    assert!(matches!(Embedded::open(&settings), Err(StoreError::Unavailable(_))));
+    store.append((1..=3).map(event).collect(), None).await.expect("an append");
+    assert!(matches!(store.append(vec![event(4)], None).await, Err(AppendError::Full { backlog: 3, mark: 3 })));
+}
+
+#[tokio::test]
+async fn what_is_too_old_goes_and_what_waits_stays() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let settings = Settings { dedupe: Span::from_millis(10), records: Span::from_millis(10), ..settings(folder.path()) };
+    let store = Embedded::open(&settings).expect("a store");
+    store.append((1..=50).map(event).collect(), None).await.expect("an append");
+    let claim = store.claim(50).await.expect("a claim");
+    let dedupe = claim.events.iter().map(|(_, e)| (e.dedupe[0], e.arrived)).collect();
+    let activations = vec![contract::activation(1, "a", 5)];
+    let changes = Changes { position: Some(Position(50)), dedupe, activations, ..Changes::default() };
+    store.commit(claim.loaded, changes).await.expect("a commit");
+    let much_later = event(100_000);
+    for n in 0..40 {
+        let dedupe = vec![(Event::dedupe_key(&["x", &n.to_string()]), much_later.arrived)];
+        store.commit(Loaded::default(), Changes { dedupe, ..Changes::default() }).await.expect("a commit");
+    }
+    let seen = store.inner.disk.tree.scan_prefix([keys::SEEN]).count();
+    assert_eq!(seen, 40, "only the new message keys are left");
+    assert_eq!(store.work("a", Timestamp::MAX, 5).await.expect("work").len(), 1);
+}

@@ -1,0 +1,293 @@
+//! Stored forms: twins of what the model means, in versioned envelopes. Never reorder a field: the bytes have no names.
+//!
+//! Events, activations and log entries are small flat values whose own serde form is pinned by the tests below; a
+//! change of theirs needs a new version here.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::StoreError;
+use crate::model::{
+    Activation, Attempt, Entry, History, Identifier, LaneName, Lifetime, OccasionId, Origin, Pending, Person, PersonId,
+    Position, RawJson, Timestamp, Trait, TriggerId, Watch,
+};
+
+/// Version of every form in this file.
+pub const VERSION: u8 = 1;
+
+/// The envelope: one byte of version, then postcard.
+pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+    // Serialising into a growing vector fails only for a value that serde cannot size, and ours all can.
+    postcard::to_extend(value, vec![VERSION]).unwrap_or_default()
+}
+
+/// The reverse of [`encode`].
+pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, StoreError> {
+    match bytes.split_first() {
+        Some((&VERSION, body)) => postcard::from_bytes(body).map_err(|e| StoreError::Damaged(format!("a stored value: {e}"))),
+        Some((version, _)) => Err(StoreError::Damaged(format!("a stored value has the unknown version {version}"))),
+        None => Err(StoreError::Damaged("a stored value is empty".into())),
+    }
+}
+
+/// Everything of a person but the entries of their history.
+#[derive(Serialize, Deserialize)]
+pub struct Header {
+    identifiers: Vec<Identifier>,
+    first_seen: Timestamp,
+    created: Position,
+    traits: Vec<(Box<str>, Timestamp, Box<str>)>,
+    watches: Vec<StoredWatch>,
+    last_fires: Vec<(TriggerId, Timestamp)>,
+    asked: Timestamp,
+    pending: Vec<StoredPending>,
+    folded: Vec<(Arc<str>, u64, Timestamp, Timestamp)>,
+    /// The durable timer under which they lie in the wake index.
+    pub wake: Option<Timestamp>,
+    /// Entries that lie beside the base, one value each.
+    pub tails: u32,
+    /// Values of the base.
+    pub bases: u32,
+    /// Values that this header takes besides its first.
+    pub parts: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredWatch {
+    trigger: TriggerId,
+    key: Box<str>,
+    meaning: u32,
+    is_true: bool,
+    true_since: Option<Timestamp>,
+    fired: Option<Timestamp>,
+    next: Option<Timestamp>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredPending {
+    occasion: OccasionId,
+    trigger: TriggerId,
+    key: Box<str>,
+    lanes: Vec<LaneName>,
+    at: Timestamp,
+    expires_at: Timestamp,
+}
+
+/// One entry of a history.
+#[derive(Serialize, Deserialize)]
+pub struct StoredEntry {
+    at: Timestamp,
+    position: Position,
+    name: Arc<str>,
+    origin: Origin,
+    session: Option<Box<str>>,
+    properties: RawJson,
+}
+
+impl Header {
+    /// What is written of a person.
+    pub fn of(person: &Person, tails: u32, bases: u32) -> Self {
+        Self {
+            identifiers: person.identifiers.clone(),
+            first_seen: person.first_seen,
+            created: person.created,
+            traits: person.traits.iter().map(|(n, t)| (n.clone(), t.at, t.value.to_string().into())).collect(),
+            watches: person
+                .watches
+                .iter()
+                .map(|((trigger, key), w)| StoredWatch {
+                    trigger: *trigger,
+                    key: key.clone(),
+                    meaning: w.meaning,
+                    is_true: w.is_true,
+                    true_since: w.true_since,
+                    fired: w.fired,
+                    next: w.next,
+                })
+                .collect(),
+            last_fires: person.last_fires.iter().map(|(t, at)| (*t, *at)).collect(),
+            asked: person.asked,
+            pending: person
+                .pending
+                .iter()
+                .cloned()
+                .map(|Pending { occasion, trigger, key, lanes, at, expires_at }| StoredPending {
+                    occasion,
+                    trigger,
+                    key,
+                    lanes,
+                    at,
+                    expires_at,
+                })
+                .collect(),
+            folded: person.history.folded().iter().map(|(n, l)| (n.clone(), l.count, l.first, l.last)).collect(),
+            wake: person.wake(),
+            tails,
+            bases,
+            parts: 0,
+        }
+    }
+
+    /// The person it was written of, with their entries.
+    pub fn into_person(self, id: PersonId, entries: Vec<Entry>) -> Person {
+        let traits = self.traits.into_iter().map(|(name, at, text)| {
+            let value = serde_json::from_str(&text).unwrap_or(serde_json::Value::Null);
+            (name, Trait { at, value })
+        });
+        let folded = self.folded.into_iter().map(|(n, count, first, last)| (n, Lifetime { count, first, last }));
+        Person {
+            id,
+            identifiers: self.identifiers,
+            first_seen: self.first_seen,
+            created: self.created,
+            traits: traits.collect(),
+            history: History::from_parts(entries, folded.collect::<BTreeMap<_, _>>()),
+            watches: self
+                .watches
+                .into_iter()
+                .map(|w| {
+                    let watch =
+                        Watch { meaning: w.meaning, is_true: w.is_true, true_since: w.true_since, fired: w.fired, next: w.next };
+                    ((w.trigger, w.key), watch)
+                })
+                .collect(),
+            last_fires: self.last_fires.into_iter().collect(),
+            asked: self.asked,
+            pending: self
+                .pending
+                .into_iter()
+                .map(|StoredPending { occasion, trigger, key, lanes, at, expires_at }| Pending {
+                    occasion,
+                    trigger,
+                    key,
+                    lanes,
+                    at,
+                    expires_at,
+                })
+                .collect(),
+        }
+    }
+}
+
+impl StoredEntry {
+    /// What is written of an entry.
+    pub fn of(entry: &Entry) -> Self {
+        Self {
+            at: entry.at,
+            position: entry.position,
+            name: entry.name.clone(),
+            origin: entry.origin,
+            session: entry.session.clone(),
+            properties: entry.properties.clone(),
+        }
+    }
+    /// The entry it was written of.
+    pub fn into_entry(self) -> Entry {
+        Entry::new(self.at, self.position, self.name, self.origin, self.session, self.properties)
+    }
+}
+
+/// An activation as it lies in the store, with the place it has or had in its lane.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StoredActivation {
+    /// Its place; also the name of its dead letter.
+    pub seq: u64,
+    /// What is to be sent.
+    pub activation: Activation,
+}
+
+/// What a lane's row says beside the activation.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Row {
+    /// Which.
+    pub occasion: OccasionId,
+    /// Tries that counted.
+    pub tries: u32,
+    /// It may have left.
+    pub may_have_left: bool,
+    /// Not before this.
+    pub not_before: Option<Timestamp>,
+    /// The last ten, oldest first.
+    pub attempts: Vec<Attempt>,
+}
+
+/// How an activation ended.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Ended {
+    /// The tries kept, oldest first.
+    pub attempts: Vec<Attempt>,
+}
+
+/// A journal record of outcomes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SettledBatch {
+    /// Which lane.
+    pub lane: LaneName,
+    /// Each record's occasion, place and outcome.
+    pub items: Vec<SettledItem>,
+}
+
+/// One record's outcome in the journal.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SettledItem {
+    /// Which occasion.
+    pub occasion: OccasionId,
+    /// Its place in the lane.
+    pub seq: u64,
+    /// How the try ended.
+    pub attempt: Attempt,
+}
+
+/// A journal record of events.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EventBatch<E> {
+    /// The caller's own position, by name.
+    pub cursor: Option<(String, Vec<u8>)>,
+    /// In journal order.
+    pub events: Vec<E>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Event, EventKind, IdentifierKind};
+
+    /// A change of these bytes is a change of what older stores hold: it needs a new version, not a new test.
+    #[test]
+    fn the_stored_form_of_an_event_is_pinned() {
+        let event = Event {
+            kind: EventKind::Did,
+            name: "Product Added".into(),
+            at: Timestamp::from_millis(1_000),
+            claimed_at: None,
+            arrived: Timestamp::from_millis(2_000),
+            source: "web".into(),
+            origin: Origin::Tracking,
+            dedupe: vec![[7; 16]],
+            identifiers: vec![Identifier::new(IdentifierKind::Customer("shop".into()), "9")],
+            session: None,
+            properties: RawJson::trusted("{\"a\":1}"),
+            traits: RawJson::empty(),
+        };
+        let bytes = encode(&event);
+        assert_eq!(
+            hex::encode(&bytes),
+            "01000d50726f64756374204164646564d00f00a01f03776562000107070707070707070707070707070707010104\
+             73686f700139007b2261223a317d"
+                .replace("007b22", "00077b22")
+                + "027b7d"
+        );
+        assert_eq!(decode::<Event>(&bytes).expect("its own bytes"), event);
+    }
+
+    #[test]
+    fn broken_bytes_are_damage_and_no_panic() {
+        for bytes in [&[][..], &[9, 1, 2], &[VERSION], &[VERSION, 255, 255, 255, 255, 255]] {
+            assert!(decode::<Event>(bytes).is_err());
+            assert!(decode::<Header>(bytes).is_err());
+        }
+    }
+}

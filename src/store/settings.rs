@@ -1,0 +1,46 @@
+//! `[store]` in the configuration.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::model::Span;
+use crate::model::setting::Size;
+
+/// Where everything is kept, and its bounds.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// The folder; made when missing. One process at a time.
+    pub path: PathBuf,
+    /// sled's page cache. Resident memory reaches 1.7 times of it.
+    pub cache: Size,
+    /// Decoded people kept in memory.
+    pub people_cache: Size,
+    /// A journal segment is closed at this size.
+    pub segment: Size,
+    /// Journal segments older than this, decided, and covered by a snapshot are removed.
+    pub retention: Span,
+    /// What became of activations, and the log of joins, is kept this long.
+    pub records: Span,
+    /// A message is known again for this long: longer than any sender retries (Shopify: 48 h).
+    pub dedupe: Span,
+    /// Intake answers 503 when more events than this wait to be decided.
+    pub backlog: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            path: "data".into(),
+            cache: Size(64 << 20),
+            people_cache: Size(64 << 20),
+            segment: Size(64 << 20),
+            retention: Span::from_days(30),
+            records: Span::from_days(30),
+            dedupe: Span::from_days(7),
+            backlog: 5_000_000,
+        }
+    }
+}

@@ -1,1 +1,13 @@
 //! Outbox lanes: batch, send, settle; retries, breaker, dead letters.
+//!
+//! One lane for one destination account; nothing of one lane waits for another. What cannot be sent now waits in the
+//! store with a durable time; what can never be sent is a dead letter with the vendor's words.
+
+mod breaker;
+mod lane;
+mod retry;
+pub mod settings;
+
+pub use breaker::Breaker;
+pub use lane::{Lane, LaneState};
+pub use settings::Settings;

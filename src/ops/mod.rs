@@ -1,1 +1,17 @@
-//! What people see: health, metrics, status page, explain. Reads all, changes nothing by itself.
+//! What people see: health, metrics, the status page, explain. Reads all, changes only dead letters, and those by the
+//! store's own steps.
+
+mod api;
+mod explain;
+mod health;
+mod metric;
+mod page;
+mod server;
+pub mod settings;
+
+pub use explain::{Explained, explain};
+pub use explain::attempt as attempt_words;
+pub use health::{Health, Watched};
+pub use metric::Metrics;
+pub use server::{Ops, admin_token};
+pub use settings::Settings;

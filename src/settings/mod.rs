@@ -1,1 +1,205 @@
-//! The sum of the rooms' settings: layers, secrets, and every mistake with file, line and a way out.
+//! The sum of the rooms' settings: defaults, file, a folder of triggers, `ESPALIER__A__B` in the environment.
+//!
+//! Later ones win. Secrets stand in files only as references. Every mistake is told at once, with its file, line, key
+//! and a way out.
+
+mod diagnose;
+mod layer;
+mod secret;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::intake::settings::SourceSettings;
+use crate::model::{LaneName, Mistake};
+use crate::rules::Program;
+use crate::{delivery, destination, engine, identity, intake, ops, rules, store};
+
+pub use layer::Layers;
+
+/// `espalier.toml`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// The folder of trigger files, as seen from this file.
+    pub triggers: PathBuf,
+    /// A folder of connectors that stand beside, or in place of, those that ship.
+    pub connectors: Option<PathBuf>,
+    /// Logs.
+    pub log: Log,
+    /// What is kept, and where.
+    pub store: store::settings::Settings,
+    /// Where messages come in.
+    pub intake: intake::settings::Settings,
+    /// Where health and the page are.
+    pub ops: ops::settings::Settings,
+    /// How decisions are batched.
+    pub engine: engine::Settings,
+    /// What counts as a name.
+    pub identity: identity::Settings,
+    /// What triggers take for granted.
+    pub rules: rules::Settings,
+    /// How lanes send.
+    pub delivery: delivery::settings::Settings,
+    /// Where events come from, by a name of yours.
+    pub source: BTreeMap<String, SourceSettings>,
+    /// Where activations go, by the name that triggers use.
+    pub destination: BTreeMap<String, destination::Settings>,
+}
+
+/// What is written to standard error.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// `text` for people, `json` for machines.
+    pub format: LogFormat,
+    /// A level, or a list of `module=level` as `RUST_LOG` takes it.
+    pub level: String,
+}
+
+/// The form of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, level: "info".into() }
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            triggers: "triggers".into(),
+            connectors: None,
+            log: Log::default(),
+            store: Default::default(),
+            intake: Default::default(),
+            ops: Default::default(),
+            engine: Default::default(),
+            identity: Default::default(),
+            rules: Default::default(),
+            delivery: Default::default(),
+            source: BTreeMap::new(),
+            destination: BTreeMap::new(),
+        }
+    }
+}
+
+/// A configuration that was read whole, with its triggers compiled.
+pub struct Configured {
+    /// What was written.
+    pub settings: Settings,
+    /// The triggers.
+    pub program: Program,
+    /// The folder that relative paths start from.
+    pub folder: PathBuf,
+}
+
+impl Settings {
+    /// Reads the file, the environment and the triggers. Every mistake in all of them at once.
+    pub fn load(file: &Path) -> Result<Configured, Vec<Mistake>> {
+        let folder = file.parent().map(Path::to_path_buf).unwrap_or_default();
+        let layers = Layers::read(file)?;
+        let (settings, mut mistakes) = layers.settings();
+        let lanes: Vec<LaneName> = layers.names("destination").iter().map(|name| name.as_str().into()).collect();
+        let usual = Settings::default();
+        let known = settings.as_ref().unwrap_or(&usual);
+        mistakes.extend(known.cross_check(&layers, &folder));
+        let triggers = folder.join(&known.triggers);
+        let program = match trigger_files(&triggers) {
+            Ok(files) => Program::compile(&files, &known.rules, Some(&lanes)).map_err(|more| mistakes.extend(more)).ok(),
+            Err(mistake) => {
+                mistakes.push(mistake);
+                None
+            }
+        };
+        match (settings, program) {
+            (Some(mut settings), Some(program)) if mistakes.is_empty() => {
+                settings.store.path = folder.join(&settings.store.path);
+                Ok(Configured { settings, program, folder })
+            }
+            _ => {
+                mistakes.sort();
+                mistakes.dedup();
+                Err(mistakes)
+            }
+        }
+    }
+
+    /// What no single key can know: paths that clash, connectors that are not there, an open ops page.
+    fn cross_check(&self, layers: &Layers, folder: &Path) -> Vec<Mistake> {
+        let mut mistakes = Vec::new();
+        if !self.ops.listen.ip().is_loopback() {
+            let words = "must be a loopback address: the page asks for no password";
+            mistakes.push(layers.at(&["ops", "listen"], words).suggest("127.0.0.1:8081, and a proxy in front of it"));
+        }
+        let mut paths: BTreeMap<&str, &str> = BTreeMap::new();
+        for (name, source) in &self.source {
+            if let SourceSettings::Webhook(webhook) = source
+                && let Err(words) = intake::connector_text(&webhook.connector, self.connectors.as_deref().map(|c| folder.join(c)))
+            {
+                let known = crate::source::manifest::shipped_names().join(", ");
+                let suggestion = format!("connectors that ship: {known}");
+                mistakes.push(layers.at(&["source", name, "connector"], words).suggest(suggestion));
+            }
+            if let SourceSettings::Endpoint(endpoint) = source {
+                if let Err(wrong) = crate::source::endpoint::Endpoint::new(endpoint.clone()) {
+                    mistakes.extend(wrong.into_iter().map(|words| layers.at(&["source", name], words)));
+                }
+                if let Some(other) = paths.insert(&endpoint.path, name) {
+                    mistakes.push(layers.at(&["source", name, "path"], format!("is the path of `{other}` too")));
+                }
+            }
+        }
+        let writes: Vec<(&String, &str)> = self
+            .source
+            .iter()
+            .filter_map(|(name, source)| match source {
+                SourceSettings::Tracking(tracking) => Some((name, tracking.write_key.expose())),
+                _ => None,
+            })
+            .collect();
+        for (n, (name, key)) in writes.iter().enumerate() {
+            if writes[..n].iter().any(|(_, other)| other == key) {
+                mistakes.push(layers.at(&["source", name, "write_key"], "is the key of another source too"));
+            }
+        }
+        mistakes
+    }
+}
+
+/// Every `*.toml` of the folder, in order of name.
+pub fn trigger_files(folder: &Path) -> Result<Vec<(String, String)>, Mistake> {
+    let shown = folder.display().to_string();
+    let unreadable = |e: std::io::Error| {
+        Mistake::nowhere(&shown, "triggers", format!("cannot be read: {e}")).suggest("make the folder, or set `triggers`")
+    };
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)
+        .map_err(unreadable)?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|e| e == "toml"))
+        .collect();
+    paths.sort();
+    paths
+        .into_iter()
+        .map(|path| {
+            let text = std::fs::read_to_string(&path).map_err(unreadable)?;
+            Ok((path.display().to_string(), text))
+        })
+        .collect()
+}
+
+/// The JSON Schema of the configuration, for editors.
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(Settings).to_value()
+}

@@ -1,0 +1,211 @@
+//! Routes, limits, CORS; one task that listens until it is told to stop.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::timeout::TimeoutLayer;
+
+use super::accept::Accept;
+use super::settings::{Settings, SourceSettings};
+use super::{endpoint, tracking, webhook};
+use crate::clock::SharedClock;
+use crate::identity;
+use crate::model::Timestamp;
+use crate::model::setting::Secret;
+use crate::source::endpoint::Endpoint;
+use crate::source::manifest::Manifest;
+use crate::source::webhook::Webhooks;
+use crate::source::{Arrival, Limits};
+use crate::store::Store;
+
+/// How long a browser may remember a preflight, in seconds.
+const PREFLIGHT: HeaderValue = HeaderValue::from_static("86400");
+
+/// Why intake cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub enum NotReady {
+    /// The address is taken, or not ours.
+    #[error("intake cannot listen on {0}: {1}")]
+    Listen(SocketAddr, std::io::Error),
+    /// A source's settings do not make a source; `check` says the same.
+    #[error("source `{0}`: {1}")]
+    Source(String, String),
+}
+
+/// What every route is given.
+pub type Shared = Arc<Sources>;
+
+/// A tracking source.
+pub struct TrackingSource {
+    /// Its name in the configuration.
+    pub name: Arc<str>,
+    /// The key that libraries are set up with.
+    pub write_key: Secret,
+}
+
+/// All sources, and the way into the store.
+pub struct Sources {
+    pub accept: Accept,
+    pub clock: SharedClock,
+    pub tracking: Vec<TrackingSource>,
+    pub webhooks: HashMap<Arc<str>, Webhooks>,
+    pub endpoints: HashMap<String, (Arc<str>, Endpoint)>,
+    pub permits: Semaphore,
+    /// Bytes of a request.
+    pub request: usize,
+    origins: Vec<String>,
+    names: identity::Settings,
+    limits: Limits,
+}
+
+impl Sources {
+    /// What a mapping is told of a message that came now.
+    pub fn arrival<'a>(&'a self, source: &'a Arc<str>, now: Timestamp) -> Arrival<'a> {
+        Arrival { source, at: now, names: &self.names, limits: &self.limits }
+    }
+}
+
+/// The listening side, bound and not yet serving.
+pub struct Intake {
+    listener: TcpListener,
+    router: Router,
+}
+
+impl Intake {
+    /// Builds the sources and binds the address.
+    pub async fn bind(
+        settings: &Settings,
+        sources: &std::collections::BTreeMap<String, SourceSettings>,
+        connectors: Option<PathBuf>,
+        names: identity::Settings,
+        store: Arc<dyn Store>,
+        clock: SharedClock,
+    ) -> Result<Self, NotReady> {
+        let router = router(settings, sources, connectors, names, store, clock)?;
+        let listener = TcpListener::bind(settings.listen).await.map_err(|e| NotReady::Listen(settings.listen, e))?;
+        Ok(Self { listener, router })
+    }
+
+    /// Where it listens: the port that the system gave, where the settings say 0.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.listener.local_addr().ok()
+    }
+
+    /// Serves until `stop`; requests that were begun are answered.
+    pub async fn run(self, stop: CancellationToken) {
+        let served = axum::serve(Nodelay(self.listener), self.router).with_graceful_shutdown(stop.cancelled_owned());
+        if let Err(error) = served.await {
+            tracing::error!(reason = %error, "intake ended");
+        }
+    }
+}
+
+/// A listener whose connections do not wait to fill a packet.
+struct Nodelay(TcpListener);
+
+impl axum::serve::Listener for Nodelay {
+    type Io = tokio::net::TcpStream;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        let (stream, address) = axum::serve::Listener::accept(&mut self.0).await;
+        // Only a matter of speed.
+        let _ = stream.set_nodelay(true);
+        (stream, address)
+    }
+
+    fn local_addr(&self) -> std::io::Result<Self::Addr> {
+        self.0.local_addr()
+    }
+}
+
+fn router(
+    settings: &Settings,
+    sources: &std::collections::BTreeMap<String, SourceSettings>,
+    connectors: Option<PathBuf>,
+    names: identity::Settings,
+    store: Arc<dyn Store>,
+    clock: SharedClock,
+) -> Result<Router, NotReady> {
+    let mut shared = Sources {
+        accept: Accept::new(store, settings.retry_after),
+        clock,
+        tracking: Vec::new(),
+        webhooks: HashMap::new(),
+        endpoints: HashMap::new(),
+        permits: Semaphore::new(settings.concurrency.clamp(1, Semaphore::MAX_PERMITS)),
+        request: usize::try_from(settings.request.0).unwrap_or(usize::MAX),
+        origins: settings.origins.clone(),
+        names,
+        limits: Limits { message: usize::try_from(settings.message.0).unwrap_or(usize::MAX), messages: settings.messages },
+    };
+    for (name, source) in sources {
+        let wrong = |words: String| NotReady::Source(name.clone(), words);
+        match source {
+            SourceSettings::Tracking(tracking) => {
+                shared.tracking.push(TrackingSource { name: name.as_str().into(), write_key: tracking.write_key.clone() });
+            }
+            SourceSettings::Webhook(webhook) => {
+                let (file, text) = super::connector_text(&webhook.connector, connectors.clone()).map_err(wrong)?;
+                let manifest = Manifest::read(&file, &text).map_err(|mistakes| {
+                    wrong(mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+                })?;
+                let webhooks = Webhooks { manifest, secrets: webhook.secrets.clone(), shop: webhook.shop.clone() };
+                shared.webhooks.insert(name.as_str().into(), webhooks);
+            }
+            SourceSettings::Endpoint(settings) => {
+                let endpoint = Endpoint::new(settings.clone()).map_err(|words| wrong(words.join("; ")))?;
+                shared.endpoints.insert(settings.path.clone(), (name.as_str().into(), endpoint));
+            }
+            SourceSettings::File(_) => {}
+        }
+    }
+    let shared = Arc::new(shared);
+    Ok(Router::new()
+        .route("/v1/{call}", post(tracking::call))
+        .route("/beacon/v1/{call}", post(tracking::call))
+        .route("/v1/projects/{key}/settings", get(tracking::project_settings))
+        .route("/sourceConfig", get(tracking::source_config))
+        .route("/sourceConfig/", get(tracking::source_config))
+        .route("/hooks/{source}", post(webhook::receive))
+        .fallback(endpoint::receive)
+        .layer(from_fn_with_state(shared.clone(), cors))
+        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, settings.timeout.to_std()))
+        .layer(CatchPanicLayer::new())
+        .with_state(shared))
+}
+
+/// Web pages of the configured origins may send.
+async fn cors(State(shared): State<Shared>, request: Request, next: Next) -> Response {
+    let Some(origin) = request.headers().get(header::ORIGIN).cloned() else { return next.run(request).await };
+    let allowed = shared.origins.iter().any(|o| o == "*" || o.as_bytes() == origin.as_bytes());
+    let is_preflight = request.method() == Method::OPTIONS;
+    let mut answer = if is_preflight { StatusCode::NO_CONTENT.into_response() } else { next.run(request).await };
+    if allowed {
+        permit(answer.headers_mut(), origin, is_preflight);
+    }
+    answer
+}
+
+fn permit(headers: &mut HeaderMap, origin: HeaderValue, is_preflight: bool) {
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    headers.insert(header::VARY, HeaderValue::from_static("origin"));
+    if is_preflight {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("POST, GET"));
+        let taken = HeaderValue::from_static("content-type, authorization, anonymousid, content-encoding");
+        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, taken);
+        headers.insert(header::ACCESS_CONTROL_MAX_AGE, PREFLIGHT);
+    }
+}

@@ -1,0 +1,137 @@
+//! The local API that commands use when a daemon is running.
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::explain::{attempt, explain as explained};
+use super::server::Shared;
+use crate::model::Span;
+use crate::store::{DeadLetter, Store, StoreError, WorkId};
+
+/// Dead letters and messages listed at once.
+const MOST: usize = 10_000;
+/// A dead letter that is replayed has so long to reach the vendor.
+pub const REPLAY: Span = Span::from_hours(24);
+
+/// A dead letter for people.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Shown {
+    /// To replay or drop it by.
+    pub id: u64,
+    /// Which lane.
+    pub lane: String,
+    /// Which trigger.
+    pub trigger: String,
+    /// The occasion.
+    pub occasion: String,
+    /// The edge.
+    pub at: String,
+    /// When it was given up.
+    pub dead: String,
+    /// Why, in the vendor's words.
+    pub why: String,
+    /// All tries.
+    pub attempts: Vec<String>,
+    /// What was to be sent.
+    pub payload: serde_json::Value,
+}
+
+impl Shown {
+    /// Of a dead letter.
+    pub fn of(letter: &DeadLetter) -> Self {
+        let tries: Vec<String> = letter.attempts.iter().map(|a| format!("{}: {}", a.at, attempt(a))).collect();
+        Self {
+            id: letter.id.0,
+            lane: letter.activation.lane.to_string(),
+            trigger: letter.activation.trigger.to_string(),
+            occasion: letter.activation.occasion.to_string(),
+            at: letter.activation.at.to_string(),
+            dead: letter.at.to_string(),
+            why: letter.attempts.last().map(attempt).unwrap_or_default(),
+            attempts: tries,
+            payload: letter.activation.payload.to_value(),
+        }
+    }
+}
+
+fn refused(error: &StoreError) -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "message": error.to_string() }))).into_response()
+}
+
+fn missing(words: &str) -> Response {
+    (StatusCode::NOT_FOUND, Json(json!({ "message": words }))).into_response()
+}
+
+pub async fn status(State(shared): State<Shared>) -> Response {
+    Json(shared.watched.health()).into_response()
+}
+
+#[derive(Deserialize)]
+pub struct Asked {
+    person: String,
+    trigger: Option<String>,
+}
+
+pub async fn explain(State(shared): State<Shared>, Query(asked): Query<Asked>) -> Response {
+    let watched = &shared.watched;
+    let program = watched.program.load_full();
+    let now = watched.clock.now();
+    match explained(&*watched.store, &program, &shared.names, &asked.person, asked.trigger.as_deref(), now).await {
+        Ok(Some(answer)) => Json(answer).into_response(),
+        Ok(None) => missing("nobody goes by that name"),
+        Err(error) => refused(&error),
+    }
+}
+
+#[derive(Deserialize)]
+pub struct OfLane {
+    lane: Option<String>,
+}
+
+pub async fn dead_letters(State(shared): State<Shared>, Query(of): Query<OfLane>) -> Response {
+    match shared.watched.store.dead_letters(of.lane.as_deref(), MOST).await {
+        Ok(letters) => Json(letters.iter().map(Shown::of).collect::<Vec<_>>()).into_response(),
+        Err(error) => refused(&error),
+    }
+}
+
+/// One dead letter by its id.
+pub async fn one(store: &dyn Store, id: u64) -> Result<Option<Shown>, StoreError> {
+    Ok(store.dead_letters(None, MOST).await?.iter().find(|letter| letter.id.0 == id).map(Shown::of))
+}
+
+pub async fn dead_letter(State(shared): State<Shared>, Path(id): Path<u64>) -> Response {
+    match one(&*shared.watched.store, id).await {
+        Ok(Some(letter)) => Json(letter).into_response(),
+        Ok(None) => missing("there is no such dead letter"),
+        Err(error) => refused(&error),
+    }
+}
+
+pub async fn replay(State(shared): State<Shared>, Path(id): Path<u64>) -> Response {
+    let until = shared.watched.clock.now() + REPLAY;
+    changed(shared.watched.store.replay(WorkId(id), until).await)
+}
+
+pub async fn drop_dead(State(shared): State<Shared>, Path(id): Path<u64>) -> Response {
+    changed(shared.watched.store.drop_dead(WorkId(id)).await)
+}
+
+fn changed(result: Result<bool, StoreError>) -> Response {
+    match result {
+        Ok(true) => Json(json!({ "done": true })).into_response(),
+        Ok(false) => missing("there is no such dead letter"),
+        Err(error) => refused(&error),
+    }
+}
+
+pub async fn set_aside(State(shared): State<Shared>) -> Response {
+    match shared.watched.store.set_aside_list(1_000).await {
+        Ok(list) => Json(list).into_response(),
+        Err(error) => refused(&error),
+    }
+}

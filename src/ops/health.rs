@@ -1,0 +1,229 @@
+//! How the daemon is, in one value: what the page, `status`, `/readyz` and the metrics are made from.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use serde::Serialize;
+use tokio::sync::watch;
+
+use crate::clock::SharedClock;
+use crate::delivery::LaneState;
+use crate::engine::{EngineState, Stage};
+use crate::model::{LaneName, Span, Timestamp};
+use crate::rules::Program;
+use crate::store::Store;
+
+/// What is looked at.
+#[derive(Clone)]
+pub struct Watched {
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// The daemon's clock.
+    pub clock: SharedClock,
+    /// The triggers.
+    pub program: Arc<ArcSwap<Program>>,
+    /// The engine.
+    pub engine: watch::Receiver<EngineState>,
+    /// The lanes, by name.
+    pub lanes: Vec<(LaneName, watch::Receiver<LaneState>)>,
+    /// Names and kinds of the sources.
+    pub sources: Vec<(String, &'static str)>,
+    /// When the daemon began.
+    pub began: Timestamp,
+}
+
+/// How the daemon is.
+#[derive(Clone, Debug, Serialize)]
+pub struct Health {
+    /// The build.
+    pub version: &'static str,
+    /// When this was looked at.
+    pub at: Timestamp,
+    /// When the daemon began.
+    pub began: Timestamp,
+    /// True when it takes events and decides them.
+    pub is_ready: bool,
+    /// What is wrong, in words; empty when nothing is.
+    pub troubles: Vec<String>,
+    /// The journal and what follows from it.
+    pub journal: JournalHealth,
+    /// What the engine does.
+    pub engine: EngineHealth,
+    /// Every lane.
+    pub lanes: Vec<LaneHealth>,
+    /// Every source.
+    pub sources: Vec<SourceHealth>,
+    /// Every trigger.
+    pub triggers: Vec<TriggerHealth>,
+}
+
+/// The journal.
+#[derive(Clone, Debug, Serialize)]
+pub struct JournalHealth {
+    /// Events accepted since the store was made.
+    pub accepted: u64,
+    /// Those decided.
+    pub decided: u64,
+    /// Accepted and not yet decided.
+    pub backlog: u64,
+    /// Age of the oldest of them, in milliseconds.
+    pub backlog_age_ms: i64,
+    /// People known.
+    pub people: u64,
+    /// Messages set aside as unreadable.
+    pub set_aside: u64,
+    /// Bytes of journal on disk.
+    pub journal_bytes: u64,
+    /// The next durable timer.
+    pub next_timer: Option<Timestamp>,
+}
+
+/// The engine.
+#[derive(Clone, Debug, Serialize)]
+pub struct EngineHealth {
+    /// In words.
+    pub doing: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// A lane.
+#[derive(Clone, Debug, Serialize)]
+pub struct LaneHealth {
+    /// Its name in the configuration.
+    pub name: String,
+    /// The vendor.
+    pub kind: String,
+    /// `sending`, `idle`, or why it is held.
+    pub state: String,
+    /// Since when, where it is held.
+    pub until: Option<Timestamp>,
+    /// Waiting to be sent.
+    pub queued: u64,
+    /// Those among them that wait for a time.
+    pub deferred: u64,
+    /// Dead letters.
+    pub dead: u64,
+    /// Age of the oldest activation that waits, in milliseconds.
+    pub backlog_age_ms: i64,
+    /// When the vendor last took something.
+    pub last_success: Option<Timestamp>,
+    /// The last failure, in words.
+    pub last_error: Option<String>,
+    /// Outcomes since the daemon began, by word.
+    pub outcomes: std::collections::BTreeMap<String, u64>,
+}
+
+/// A source.
+#[derive(Clone, Debug, Serialize)]
+pub struct SourceHealth {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Its kind.
+    pub kind: String,
+}
+
+/// A trigger.
+#[derive(Clone, Debug, Serialize)]
+pub struct TriggerHealth {
+    /// Its name.
+    pub name: String,
+    /// Its title.
+    pub title: String,
+    /// Its rule in plain words, a line for each condition.
+    pub rule: Vec<String>,
+    /// Its destinations.
+    pub destinations: Vec<String>,
+}
+
+impl Watched {
+    /// Looks at everything once. Counts only; never a scan.
+    pub fn health(&self) -> Health {
+        let now = self.clock.now();
+        let counts = self.store.counts();
+        let age = |at: Option<Timestamp>| at.map_or(Span::ZERO, |at| now.since(at)).as_millis();
+        let engine = self.engine.borrow().clone();
+        let mut troubles = Vec::new();
+        if let Stage::Refused(words) = &engine.stage {
+            troubles.push(format!("the engine waits: {words}"));
+        }
+        let lanes: Vec<LaneHealth> = self.lanes.iter().map(|(name, state)| self.lane(name, &state.borrow(), now)).collect();
+        for lane in &lanes {
+            if lane.until.is_some() {
+                troubles.push(format!("lane {}: {}", lane.name, lane.state));
+            }
+            if lane.dead > 0 {
+                troubles.push(format!("lane {}: {} dead letters; `espalier dead-letters list`", lane.name, lane.dead));
+            }
+        }
+        Health {
+            version: env!("CARGO_PKG_VERSION"),
+            at: now,
+            began: self.began,
+            is_ready: matches!(engine.stage, Stage::Deciding | Stage::Idle),
+            troubles,
+            journal: JournalHealth {
+                accepted: counts.journaled.0,
+                decided: counts.decided.0,
+                backlog: counts.journaled.0.saturating_sub(counts.decided.0),
+                backlog_age_ms: age(counts.oldest_undecided),
+                people: counts.people,
+                set_aside: counts.set_aside,
+                journal_bytes: counts.journal_bytes,
+                next_timer: counts.next_timer,
+            },
+            engine: EngineHealth { doing: doing(&engine.stage), since: engine.since },
+            lanes,
+            sources: self
+                .sources
+                .iter()
+                .map(|(name, kind)| SourceHealth { name: name.clone(), kind: (*kind).to_owned() })
+                .collect(),
+            triggers: self
+                .program
+                .load()
+                .triggers()
+                .iter()
+                .map(|t| TriggerHealth {
+                    name: t.name.to_string(),
+                    title: t.title.clone(),
+                    rule: t.condition.leaves().iter().map(|leaf| leaf.words()).collect(),
+                    destinations: t.activate.iter().map(|(lane, event)| format!("{lane}: {event}")).collect(),
+                })
+                .collect(),
+        }
+    }
+
+    fn lane(&self, name: &LaneName, state: &LaneState, now: Timestamp) -> LaneHealth {
+        let count = self.store.lane_count(name);
+        let words = match (&state.held, state.in_flight) {
+            (Some(held), _) => held.clone(),
+            (None, 0) if count.queued == 0 => "idle".into(),
+            (None, 0) => "waiting".into(),
+            (None, _) => "sending".into(),
+        };
+        LaneHealth {
+            name: name.to_string(),
+            kind: state.kind.to_owned(),
+            state: words,
+            until: state.until,
+            queued: count.queued,
+            deferred: count.deferred,
+            dead: count.dead,
+            backlog_age_ms: count.oldest.map_or(0, |at| now.since(at).as_millis()),
+            last_success: state.last_success,
+            last_error: state.last_error.clone(),
+            outcomes: state.outcomes.iter().map(|(word, n)| ((*word).to_owned(), *n)).collect(),
+        }
+    }
+}
+
+fn doing(stage: &Stage) -> String {
+    match stage {
+        Stage::Starting => "starting".into(),
+        Stage::Deciding => "deciding".into(),
+        Stage::Idle => "idle: everything that arrived is decided".into(),
+        Stage::Refused(words) => format!("waiting for the store: {words}"),
+        Stage::Stopped => "stopped".into(),
+    }
+}

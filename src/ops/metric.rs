@@ -1,0 +1,77 @@
+//! Prometheus text: the counters that rooms count, and gauges of what is now, set when they are asked for.
+
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+
+use super::health::Health;
+
+/// The recorder of this process. There is one; a second asks for the same.
+#[derive(Clone)]
+pub struct Metrics {
+    handle: PrometheusHandle,
+}
+
+impl Metrics {
+    /// Installs the recorder, or uses the one that is installed.
+    pub fn install() -> Option<Self> {
+        static INSTALLED: std::sync::OnceLock<Option<PrometheusHandle>> = std::sync::OnceLock::new();
+        let handle = INSTALLED.get_or_init(|| PrometheusBuilder::new().install_recorder().ok()).clone()?;
+        describe();
+        Some(Self { handle })
+    }
+
+    /// The text for one scrape. Also does the recorder's upkeep, so that nothing grows between scrapes.
+    pub fn render(&self, health: &Health) -> String {
+        let journal = &health.journal;
+        metrics::gauge!("espalier_journal_position").set(journal.accepted as f64);
+        metrics::gauge!("espalier_backlog_events").set(journal.backlog as f64);
+        metrics::gauge!("espalier_backlog_age_seconds").set(journal.backlog_age_ms as f64 / 1_000.0);
+        metrics::gauge!("espalier_people").set(journal.people as f64);
+        metrics::gauge!("espalier_set_aside_messages").set(journal.set_aside as f64);
+        metrics::gauge!("espalier_journal_bytes").set(journal.journal_bytes as f64);
+        metrics::gauge!("espalier_ready").set(f64::from(u8::from(health.is_ready)));
+        for lane in &health.lanes {
+            let gauge = |name: &'static str, value: f64| metrics::gauge!(name, "lane" => lane.name.clone()).set(value);
+            gauge("espalier_lane_queued", lane.queued as f64);
+            gauge("espalier_lane_deferred", lane.deferred as f64);
+            gauge("espalier_lane_dead_letters", lane.dead as f64);
+            gauge("espalier_lane_backlog_age_seconds", lane.backlog_age_ms as f64 / 1_000.0);
+            gauge("espalier_lane_held", f64::from(u8::from(lane.until.is_some())));
+        }
+        self.upkeep();
+        self.handle.render()
+    }
+
+    /// Folds what was recorded, so that nothing grows without a scrape.
+    pub fn upkeep(&self) {
+        self.handle.run_upkeep();
+    }
+}
+
+fn describe() {
+    use metrics::{describe_counter, describe_gauge, describe_histogram};
+    describe_counter!("espalier_intake_messages_total", "Messages by source and what became of them at intake.");
+    describe_counter!("espalier_intake_aside_dropped_total", "Unreadable messages that were counted but not kept.");
+    describe_counter!("espalier_journal_refused_total", "Writes that the disk refused.");
+    describe_counter!("espalier_events_decided_total", "Events decided, repetitions left out.");
+    describe_counter!("espalier_events_duplicate_total", "Events that were repetitions.");
+    describe_counter!("espalier_trigger_edges_total", "Edges by trigger and what became of them.");
+    describe_counter!("espalier_identity_joins_total", "Joins of people, made and refused.");
+    describe_counter!("espalier_engine_refused_total", "Steps that the store refused.");
+    describe_counter!("espalier_store_rebuilds_total", "Times the state was made again from the journal.");
+    describe_counter!("espalier_vendor_calls_total", "Calls by lane, family and status.");
+    describe_counter!("espalier_activations_total", "Outcomes by lane.");
+    describe_counter!("espalier_lane_throttled_total", "Times a vendor said that its limit is reached.");
+    describe_histogram!("espalier_vendor_call_seconds", "Time to a vendor's answer.");
+    describe_gauge!("espalier_journal_position", "Events accepted since the store was made.");
+    describe_gauge!("espalier_backlog_events", "Events accepted and not yet decided.");
+    describe_gauge!("espalier_backlog_age_seconds", "Age of the oldest event not yet decided.");
+    describe_gauge!("espalier_people", "People known.");
+    describe_gauge!("espalier_set_aside_messages", "Messages set aside as unreadable.");
+    describe_gauge!("espalier_journal_bytes", "Bytes of journal on disk.");
+    describe_gauge!("espalier_ready", "1 when events are taken and decided.");
+    describe_gauge!("espalier_lane_queued", "Activations waiting to be sent.");
+    describe_gauge!("espalier_lane_deferred", "Activations waiting for a later time.");
+    describe_gauge!("espalier_lane_dead_letters", "Dead letters.");
+    describe_gauge!("espalier_lane_backlog_age_seconds", "Age of the oldest activation that waits.");
+    describe_gauge!("espalier_lane_held", "1 when the lane is held: quota, breaker or credentials.");
+}

@@ -1,0 +1,185 @@
+//! The status page: one screen, no script, nothing from elsewhere. It asks itself again every five seconds.
+
+use axum::extract::State;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use maud::{DOCTYPE, Markup, html};
+
+use super::health::{Health, LaneHealth};
+use super::server::Shared;
+use crate::model::{Span, Timestamp};
+
+const STYLE: &str = include_str!("style.css");
+
+pub async fn style() -> Response {
+    ([(header::CONTENT_TYPE, HeaderValue::from_static("text/css"))], STYLE).into_response()
+}
+
+pub async fn status(State(shared): State<Shared>) -> Markup {
+    page(&shared.watched.health())
+}
+
+fn page(health: &Health) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta http-equiv="refresh" content="5";
+                title { "Espalier: " (if health.troubles.is_empty() { "well" } else { "look here" }) }
+                link rel="stylesheet" href="/style.css";
+            }
+            body {
+                header {
+                    h1 { "Espalier" }
+                    p.muted { "version " (health.version) ", running since " (short(health.began)) ", looked at " (short(health.at)) " UTC" }
+                }
+                main {
+                    (troubles(health))
+                    (journal(health))
+                    (lanes(health))
+                    (triggers(health))
+                    (sources(health))
+                }
+            }
+        }
+    }
+}
+
+fn troubles(health: &Health) -> Markup {
+    html! {
+        @if health.troubles.is_empty() {
+            p.well role="status" { "Everything that arrived is on its way." }
+        } @else {
+            section.trouble role="alert" {
+                h2 { "To look at" }
+                ul { @for trouble in &health.troubles { li { (trouble) } } }
+            }
+        }
+    }
+}
+
+fn journal(health: &Health) -> Markup {
+    let journal = &health.journal;
+    html! {
+        section {
+            h2 { "In and decided" }
+            dl {
+                (figure("Events accepted", &number(journal.accepted), "on disk since this store was made"))
+                (figure("Events decided", &number(journal.decided), &format!("the engine is {}", health.engine.doing)))
+                (figure("Backlog", &number(journal.backlog), &format!("oldest waits for {}", age(journal.backlog_age_ms))))
+                (figure("People", &number(journal.people), &journal.next_timer.map_or("no timer is set".to_owned(), |at| format!("next timer at {} UTC", short(at)))))
+                (figure("Set aside", &number(journal.set_aside), "messages that could not be read, kept for inspection"))
+                (figure("Journal", &format!("{} MB", journal.journal_bytes >> 20), "on disk"))
+            }
+        }
+    }
+}
+
+fn figure(name: &str, value: &str, note: &str) -> Markup {
+    html! { div { dt { (name) } dd { strong { (value) } span.muted { (note) } } } }
+}
+
+fn lanes(health: &Health) -> Markup {
+    html! {
+        section {
+            h2 { "Lanes" }
+            div.wide tabindex="0" role="region" aria-label="Lanes" {
+                table {
+                    thead { tr {
+                        th scope="col" { "Lane" } th scope="col" { "State" } th.n scope="col" { "Waiting" } th.n scope="col" { "Oldest" }
+                        th.n scope="col" { "Accepted" } th.n scope="col" { "Had it" } th.n scope="col" { "Refused" } th.n scope="col" { "Dead letters" }
+                        th scope="col" { "Last accepted" }
+                    } }
+                    tbody { @for lane in &health.lanes { (lane_row(lane)) } }
+                }
+            }
+            @if health.lanes.is_empty() { p.muted { "No destination is configured." } }
+        }
+    }
+}
+
+fn lane_row(lane: &LaneHealth) -> Markup {
+    let outcome = |word: &str| number(lane.outcomes.get(word).copied().unwrap_or(0));
+    html! {
+        tr.held[lane.until.is_some()] {
+            th scope="row" { (lane.name) " " span.muted { (lane.kind) } }
+            td {
+                (lane.state)
+                @if let Some(until) = lane.until { " until " (short(until)) " UTC" }
+                @if let Some(error) = &lane.last_error { br; span.muted { "last failure: " (error) } }
+            }
+            td.n { (number(lane.queued)) @if lane.deferred > 0 { span.muted { " (" (number(lane.deferred)) " later)" } } }
+            td.n { (age(lane.backlog_age_ms)) }
+            td.n { (outcome("accepted")) }
+            td.n { (outcome("duplicate")) }
+            td.n { (outcome("refused")) }
+            td.n { (number(lane.dead)) }
+            td { (lane.last_success.map_or("not yet".to_owned(), short)) }
+        }
+    }
+}
+
+fn triggers(health: &Health) -> Markup {
+    html! {
+        section {
+            h2 { "Triggers" }
+            div.wide tabindex="0" role="region" aria-label="Triggers" {
+                table {
+                    thead { tr { th scope="col" { "Trigger" } th scope="col" { "Rule" } th scope="col" { "Starts" } } }
+                    tbody {
+                        @for trigger in &health.triggers {
+                            tr {
+                                th scope="row" { (trigger.name) br; span.muted { (trigger.title) } }
+                                td { @for line in &trigger.rule { div { (line) } } }
+                                td { @for line in &trigger.destinations { div { (line) } } }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn sources(health: &Health) -> Markup {
+    html! {
+        section {
+            h2 { "Sources" }
+            ul { @for source in &health.sources { li { (source.name) " " span.muted { (source.kind) } } } }
+            @if health.sources.is_empty() { p.muted { "No source is configured." } }
+        }
+    }
+}
+
+/// `2026-11-23 16:05:12`
+fn short(at: Timestamp) -> String {
+    at.to_string().replace('T', " ").chars().take(19).collect()
+}
+
+/// The largest unit: people read this, not machines.
+fn age(ms: i64) -> String {
+    let span = Span::from_millis(ms);
+    match span.as_millis() {
+        0 => "none".into(),
+        ms if ms < 1_000 => format!("{ms} ms"),
+        ms if ms < 120_000 => format!("{} s", ms / 1_000),
+        ms if ms < 7_200_000 => format!("{} min", ms / 60_000),
+        ms if ms < 172_800_000 => format!("{} h", ms / 3_600_000),
+        ms => format!("{} d", ms / 86_400_000),
+    }
+}
+
+/// 1,234,567
+fn number(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}

@@ -92,6 +92,15 @@ fn when(claimed: Option<Timestamp>, arrived: Timestamp) -> (Timestamp, Option<Ti
     }
 }
 
+/// Below this a number counts seconds, not milliseconds: 1e11 ms is in 1973, 1e11 s in the year 5138.
+const SECONDS_BELOW: f64 = 1e11;
+
+/// The instant that a number of seconds or milliseconds since 1970 says.
+fn epoch(number: f64) -> Option<Timestamp> {
+    let ms = if number.abs() < SECONDS_BELOW { number * 1_000.0 } else { number };
+    (ms.abs() < Timestamp::MAX.as_millis() as f64).then(|| Timestamp::from_millis(ms.round() as i64))
+}
+
 /// Adds a name, normalised and once. True when it names somebody.
 fn names(known: &mut Vec<Identifier>, kind: IdentifierKind, value: &str, settings: &identity::Settings) -> bool {
     let Some(name) = identity::normalise(kind, value, settings) else { return false };

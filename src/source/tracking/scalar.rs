@@ -6,6 +6,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::model::Timestamp;
+use crate::source::epoch;
 
 /// A text or a number; everything else counts as absent.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -18,8 +19,6 @@ pub(super) enum Scalar<'a> {
     Broken(f64),
 }
 
-/// Below this a number counts seconds, not milliseconds: 1e11 ms is in 1973, 1e11 s in the year 5138.
-const SECONDS_BELOW: f64 = 1e11;
 /// Digits from which a text of digits is a time: seconds since 1973.
 const TIME_DIGITS: usize = 9;
 
@@ -60,11 +59,6 @@ impl Scalar<'_> {
             Self::Broken(n) => epoch(*n),
         }
     }
-}
-
-fn epoch(number: f64) -> Option<Timestamp> {
-    let ms = if number.abs() < SECONDS_BELOW { number * 1_000.0 } else { number };
-    (ms.abs() < Timestamp::MAX.as_millis() as f64).then(|| Timestamp::from_millis(ms.round() as i64))
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Scalar<'a> {

@@ -105,9 +105,8 @@ pub fn read(body: &[u8], path: Call, arrival: &Arrival<'_>) -> Result<Read, Refu
             Reading { arrival, kind: Some(kind), sent_at: None, beneath: &Context::default() }.add(0, one, &mut read);
         }
         Call::Batch => {
-            let batch: Batch<'_> = serde_json::from_str(text).map_err(|e| {
-                if e.is_data() { Refused::Unreadable(NO_BATCH.into()) } else { not_json(&e) }
-            })?;
+            let batch: Batch<'_> = serde_json::from_str(text)
+                .map_err(|e| if e.is_data() { Refused::Unreadable(NO_BATCH.into()) } else { not_json(&e) })?;
             // Serde would take a list for a struct.
             if text.trim_start().starts_with('[') {
                 return Err(Refused::Unreadable(NO_BATCH.into()));

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
+use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior};
 use serde_json::Value;
 
@@ -67,7 +68,7 @@ pub struct Seen(minijinja::Value);
 impl Seen {
     /// `record` and `topic`, and `item` within a list.
     pub fn new(record: &Value, topic: &str, item: Option<&Value>) -> Self {
-        let of = minijinja::Value::from_serialize::<&Value>;
+        let of = |value| minijinja::Value::from(Serde::<&Value>(value));
         Self(match item {
             Some(item) => minijinja::context! { record => of(record), topic => topic, item => of(item) },
             None => minijinja::context! { record => of(record), topic => topic },
@@ -94,7 +95,8 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, wanted: Option<Value>) {
-        let record = json!({"n": 9_007_199_254_740_993_u64, "list": [{"a": "1.10", "k": "x"}, {"a": "2.05"}], "none": null});
+        let record =
+            json!({"n": 9_007_199_254_740_993_u64, "list": [{"a": "1.10", "k": "x"}, {"a": "2.05"}], "none": null});
         let seen = Seen::new(&record, "orders/create", None);
         assert_eq!(Expression::compile(text, &["record", "topic"]).expect(text).value(&seen), wanted, "{text}");
     }

@@ -31,7 +31,10 @@ fn emit() -> Emit {
                         list: Path::parse("lines").expect("a path"),
                         take: vec![
                             ("sku".into(), Take::First(paths(&["sku"]))),
-                            ("dear".into(), Take::Value(Expression::compile("item.price > 5", &["item"]).expect("one"))),
+                            (
+                                "dear".into(),
+                                Take::Value(Expression::compile("item.price > 5", &["item"]).expect("one")),
+                            ),
                         ],
                     },
                 ),

@@ -99,7 +99,8 @@ mod tests {
 
     #[test]
     fn only_the_top_is_looked_at() {
-        let found = Found::within(r#"{"x":{"email":"no"},"email":"a","email":"b","cart_id":7,"title":null,"phone":[1]}"#);
+        let found =
+            Found::within(r#"{"x":{"email":"no"},"email":"a","email":"b","cart_id":7,"title":null,"phone":[1]}"#);
         assert_eq!(found.email.text().as_deref(), Some("b"));
         assert_eq!(found.phone, Scalar::Absent);
         assert_eq!(found.tokens().collect::<Vec<_>>(), [(Token::Cart, "7".into())]);

@@ -79,7 +79,10 @@ fn pages_get_what_the_context_knows() {
             r#"properties {"url":"https://shop.example/p","name":"Pricing","title":"T","search":"?q"}"#,
         ],
     );
-    check(json!({"type": "screen", "userId": "u1", "name": "Home"}), &["Did Screen Viewed", "user_id:u1", r#"properties {"name":"Home"}"#]);
+    check(
+        json!({"type": "screen", "userId": "u1", "name": "Home"}),
+        &["Did Screen Viewed", "user_id:u1", r#"properties {"name":"Home"}"#],
+    );
     check(json!({"type": "screen", "userId": "u1", "context": []}), &["Did Screen Viewed", "user_id:u1"]);
 }
 
@@ -92,7 +95,13 @@ fn identify_sets_traits_wherever_they_are() {
     check(
         json!({"type": "identify", "anonymousId": "an1", "context": {"traits": {"email": "ines@example.com"},
             "externalId": [{"type": "shopify_customer", "id": 7}, {"type": "brazeId", "id": "x"}]}}),
-        &["Identify", "anonymous_id:an1", "email:ines@example.com", "shopify_customer:7", r#"traits {"email":"ines@example.com"}"#],
+        &[
+            "Identify",
+            "anonymous_id:an1",
+            "email:ines@example.com",
+            "shopify_customer:7",
+            r#"traits {"email":"ines@example.com"}"#,
+        ],
     );
 }
 
@@ -141,7 +150,11 @@ fn what_is_no_request_is_refused_whole() {
         assert!(matches!(read_at(body, "b"), Err(Refused::Unreadable(_))), "{body}");
     }
     for body in ["{}", "[]", "null", "{\"batch\":7}"] {
-        assert_eq!(read_at(body, "b").err(), Some(Refused::Unreadable("the body has no `batch` list".into())), "{body}");
+        assert_eq!(
+            read_at(body, "b").err(),
+            Some(Refused::Unreadable("the body has no `batch` list".into())),
+            "{body}"
+        );
     }
     assert!(matches!(read_at("{\"batch\":[1,2,3,4]}", "b"), Err(Refused::TooLarge(_))));
     assert!(matches!(read_at("nope", "t"), Err(Refused::Unreadable(_))));
@@ -171,7 +184,11 @@ fn the_time_is_the_clients_choice_or_corrected_by_its_own_clock() {
     happens(r#","timestamp":"2026-11-20T10:00:00+01:00""#, "2026-11-20T09:00:00Z", None);
     happens(r#","timestamp":1795428000"#, "2026-11-23T10:00:00Z", None);
     happens(r#","timestamp":null,"originalTimestamp":"2026-11-23T09:00:00Z""#, "2026-11-23T11:59:55Z", None);
-    happens(r#","originalTimestamp":"2026-11-23T08:00:00Z","sentAt":"2026-11-23T08:00:01Z""#, "2026-11-23T11:59:59Z", None);
+    happens(
+        r#","originalTimestamp":"2026-11-23T08:00:00Z","sentAt":"2026-11-23T08:00:01Z""#,
+        "2026-11-23T11:59:59Z",
+        None,
+    );
     happens(r#","timestamp":"2026-11-23T12:10:00Z""#, "2026-11-23T12:10:00Z", None);
     happens(r#","timestamp":"2026-11-23T12:10:01Z""#, "2026-11-23T12:00:00Z", Some("2026-11-23T12:10:01Z"));
 }
@@ -183,12 +200,10 @@ fn the_batchs_context_lies_beneath_the_messages() {
     let read = read_at(body, "b").expect("a batch");
     let event = read.events.first().expect("an event");
     assert_eq!(event.session.as_deref(), Some("s"));
-    assert_eq!(words(event), [
-        "Did Page Viewed",
-        "anonymous_id:x",
-        "email:a@example.com",
-        r#"properties {"url":"own","title":"t"}"#,
-    ]);
+    assert_eq!(
+        words(event),
+        ["Did Page Viewed", "anonymous_id:x", "email:a@example.com", r#"properties {"url":"own","title":"t"}"#,]
+    );
 }
 
 #[test]

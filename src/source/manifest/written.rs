@@ -1,0 +1,206 @@
+//! A manifest as it is written: TOML tables whose every key is read once, with its place, and what is left over is a
+//! mistake.
+
+use std::ops::Range;
+
+use serde_json::Value as Json;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::model::mistake::{Mistake, nearest};
+
+/// One file being read; collects every mistake.
+pub(super) struct Reading<'t> {
+    file: &'t str,
+    text: &'t str,
+    mistakes: Vec<Mistake>,
+}
+
+/// One table of it. Keys that were asked for are known; [`Table::finish`] reports the others.
+pub(super) struct Table<'a, 't> {
+    table: &'a DeTable<'t>,
+    path: String,
+    span: Range<usize>,
+    known: Vec<&'static str>,
+}
+
+/// A value with its place.
+pub(super) struct Value<'a, 't> {
+    value: &'a DeValue<'t>,
+    path: String,
+    span: Range<usize>,
+}
+
+impl<'t> Reading<'t> {
+    pub(super) fn new(file: &'t str, text: &'t str) -> Self {
+        Self { file, text, mistakes: Vec::new() }
+    }
+
+    /// The file's own table, or `None` when it is not TOML at all.
+    pub(super) fn document(&mut self) -> Option<Spanned<DeTable<'t>>> {
+        match DeTable::parse(self.text) {
+            Ok(table) => Some(table),
+            Err(broken) => {
+                self.add(broken.span().unwrap_or(0..0), "", broken.message());
+                None
+            }
+        }
+    }
+
+    fn add(&mut self, span: Range<usize>, key: &str, words: impl Into<String>) {
+        self.mistakes.push(Mistake::at(self.file, self.text, span, key, words));
+    }
+
+    fn add_with(&mut self, span: Range<usize>, key: &str, words: impl Into<String>, way: impl Into<String>) {
+        self.mistakes.push(Mistake::at(self.file, self.text, span, key, words).suggest(way));
+    }
+
+    /// What was found wrong, in the file's order.
+    pub(super) fn into_mistakes(mut self) -> Vec<Mistake> {
+        self.mistakes.sort();
+        self.mistakes
+    }
+}
+
+/// `key` within `path`; keys that are not plain words are quoted.
+fn join(path: &str, key: &str) -> String {
+    let plain = key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
+    let key = if plain { key.to_owned() } else { format!("\"{key}\"") };
+    if path.is_empty() { key } else { format!("{path}.{key}") }
+}
+
+impl<'a, 't> Table<'a, 't> {
+    pub(super) fn top(document: &'a Spanned<DeTable<'t>>) -> Self {
+        Self { table: document.get_ref(), path: String::new(), span: 0..0, known: Vec::new() }
+    }
+
+    /// The value of `key`, if it is there.
+    pub(super) fn get(&mut self, key: &'static str) -> Option<Value<'a, 't>> {
+        self.known.push(key);
+        let value = self.table.get(key)?;
+        Some(Value { value: value.get_ref(), path: join(&self.path, key), span: value.span() })
+    }
+
+    /// The value of `key`; a mistake when it is missing.
+    pub(super) fn need(&mut self, key: &'static str, reading: &mut Reading<'_>) -> Option<Value<'a, 't>> {
+        let value = self.get(key);
+        if value.is_none() {
+            reading.add(self.span.clone(), &join(&self.path, key), "is missing");
+        }
+        value
+    }
+
+    /// All entries, for tables whose keys are the user's own.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (String, Value<'a, 't>)> + use<'a, 't> {
+        let path = self.path.clone();
+        self.table.iter().map(move |(key, value)| {
+            let name = key.get_ref().to_string();
+            let path = join(&path, &name);
+            (name, Value { value: value.get_ref(), path, span: value.span() })
+        })
+    }
+
+    /// A mistake about the table as a whole.
+    pub(super) fn wrong(&self, reading: &mut Reading<'_>, words: impl Into<String>) {
+        reading.add(self.span.clone(), &self.path, words);
+    }
+
+    /// Reports the keys that nobody asked for.
+    pub(super) fn finish(self, reading: &mut Reading<'_>) {
+        for (key, _) in self.table {
+            let name: &str = key.get_ref();
+            if self.known.contains(&name) {
+                continue;
+            }
+            let way = match nearest(name, self.known.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("known here: {}", self.known.join(", ")),
+            };
+            reading.add_with(key.span(), &join(&self.path, name), "is not a key that is known here", way);
+        }
+    }
+}
+
+impl<'a, 't> Value<'a, 't> {
+    /// A mistake about this value.
+    pub(super) fn wrong(&self, reading: &mut Reading<'_>, words: impl Into<String>) {
+        reading.add(self.span.clone(), &self.path, words);
+    }
+
+    /// A mistake about this value, which should have been one of `known`.
+    pub(super) fn unknown(&self, reading: &mut Reading<'_>, written: &str, known: &[&str]) {
+        let way = match nearest(written, known.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("known here: {}", known.join(", ")),
+        };
+        reading.add_with(self.span.clone(), &self.path, format!("`{written}` is not known"), way);
+    }
+
+    pub(super) fn text(&self, reading: &mut Reading<'_>) -> Option<String> {
+        match self.value {
+            DeValue::String(text) if !text.trim().is_empty() => Some(text.trim().to_owned()),
+            DeValue::String(_) => {
+                self.wrong(reading, "must not be empty");
+                None
+            }
+            _ => {
+                self.wrong(reading, "must be a text in quotes");
+                None
+            }
+        }
+    }
+
+    pub(super) fn yes_or_no(&self, reading: &mut Reading<'_>) -> Option<bool> {
+        if let DeValue::Boolean(yes) = self.value {
+            return Some(*yes);
+        }
+        self.wrong(reading, "must be true or false");
+        None
+    }
+
+    pub(super) fn table(&self, reading: &mut Reading<'_>) -> Option<Table<'a, 't>> {
+        if let DeValue::Table(table) = self.value {
+            return Some(Table { table, path: self.path.clone(), span: self.span.clone(), known: Vec::new() });
+        }
+        self.wrong(reading, "must be a table");
+        None
+    }
+
+    pub(super) fn is_table(&self) -> bool {
+        matches!(self.value, DeValue::Table(_))
+    }
+
+    pub(super) fn is_list(&self) -> bool {
+        matches!(self.value, DeValue::Array(_))
+    }
+
+    pub(super) fn list(&self, reading: &mut Reading<'_>) -> Vec<Self> {
+        let DeValue::Array(items) = self.value else {
+            self.wrong(reading, "must be a list");
+            return Vec::new();
+        };
+        let items = items.iter().enumerate();
+        items
+            .map(|(n, item)| Self { value: item.get_ref(), path: format!("{}[{n}]", self.path), span: item.span() })
+            .collect()
+    }
+
+    /// The value as JSON, whatever it is; dates as text.
+    pub(super) fn json(&self) -> Json {
+        json(self.value)
+    }
+}
+
+fn json(value: &DeValue<'_>) -> Json {
+    match value {
+        DeValue::String(text) => text.as_ref().into(),
+        DeValue::Boolean(yes) => (*yes).into(),
+        DeValue::Integer(n) => {
+            i64::from_str_radix(&n.as_str().replace('_', ""), n.radix()).map_or(Json::Null, Into::into)
+        }
+        DeValue::Float(n) => n.as_str().replace('_', "").parse::<f64>().map_or(Json::Null, Into::into),
+        DeValue::Datetime(at) => at.to_string().into(),
+        DeValue::Array(items) => items.iter().map(|i| json(i.get_ref())).collect(),
+        DeValue::Table(table) => table.iter().map(|(k, v)| (k.get_ref().to_string(), json(v.get_ref()))).collect(),
+    }
+}

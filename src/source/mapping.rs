@@ -1,0 +1,225 @@
+//! From a JSON message to an event, as a manifest or a configuration says: paths first, expressions where paths end.
+
+mod expression;
+mod path;
+
+pub use expression::{Expression, Seen};
+pub use path::{Path, text};
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::{Arrival, epoch, names, when};
+use crate::model::{Event, EventKind, IdentifierKind, Origin, RawJson, Timestamp};
+
+/// One event that a message of a topic makes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Emit {
+    /// What is to be done with it.
+    pub kind: EventKind,
+    /// The event's name; empty unless `kind` is `Did`.
+    pub name: Arc<str>,
+    /// Made only when this holds.
+    pub when: Option<Expression>,
+    /// How its parts are found.
+    pub shape: Shape,
+}
+
+/// How the parts of an event are found in a message. What a topic leaves out it has from its shape.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Shape {
+    /// The id of the object that the message is about.
+    pub id: Option<Paths>,
+    /// What changes with each change of the object: the same id and version are the same event.
+    pub version: Option<Paths>,
+    /// When it happened.
+    pub at: Option<Paths>,
+    /// The person's names.
+    pub identify: Vec<(IdentifierKind, Paths)>,
+    /// The event's properties.
+    pub properties: Vec<(String, Take)>,
+    /// Traits to set on the person.
+    pub traits: Vec<(String, Take)>,
+}
+
+/// Places that are tried in turn.
+pub type Paths = Vec<Path>;
+
+/// How one value is found.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Take {
+    /// The first that is present, as it is.
+    First(Paths),
+    /// The same as text: for ids, which are larger than some readers' numbers.
+    Text(Paths),
+    /// What an expression gives; left out when it gives nothing.
+    Value(Expression),
+    /// Always this.
+    Const(Value),
+    /// An object for each element of a list.
+    Each {
+        /// The list.
+        list: Path,
+        /// What is taken of each element; paths begin at the element.
+        take: Vec<(String, Take)>,
+    },
+}
+
+/// One message with what its envelope says.
+#[derive(Clone, Copy, Debug)]
+pub struct Message<'a> {
+    /// The body.
+    pub record: &'a Value,
+    /// `orders/create`.
+    pub topic: &'a str,
+    /// The sender's id of this delivery.
+    pub id: Option<&'a str>,
+    /// The text it came in.
+    pub body: &'a str,
+}
+
+impl Shape {
+    /// This one with `upper` over it: keys of its tables and single parts win.
+    pub fn under(&self, upper: Self) -> Self {
+        Self {
+            id: upper.id.or_else(|| self.id.clone()),
+            version: upper.version.or_else(|| self.version.clone()),
+            at: upper.at.or_else(|| self.at.clone()),
+            identify: over(&self.identify, upper.identify),
+            properties: over(&self.properties, upper.properties),
+            traits: over(&self.traits, upper.traits),
+        }
+    }
+}
+
+/// Entries of `lower` in their order, replaced by those of the same key in `upper`, then the rest of `upper`.
+fn over<K: Clone + PartialEq, V: Clone>(lower: &[(K, V)], upper: Vec<(K, V)>) -> Vec<(K, V)> {
+    let mut all = lower.to_vec();
+    for (key, value) in upper {
+        match all.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, place)) => *place = value,
+            None => all.push((key, value)),
+        }
+    }
+    all
+}
+
+impl Emit {
+    /// The event, or none when `when` does not hold.
+    ///
+    /// # Errors
+    /// What is wrong with the message, in words without personal data.
+    pub fn event(&self, message: &Message<'_>, arrival: &Arrival<'_>) -> Result<Option<Event>, String> {
+        if let Some(when) = &self.when
+            && !when.holds(&Seen::new(message.record, message.topic, None))?
+        {
+            return Ok(None);
+        }
+        let claimed = self.shape.at.as_deref().map_or(Ok(None), |paths| instant(paths, message.record))?;
+        let (at, claimed_at) = when(claimed, arrival.at);
+        let mut identifiers = Vec::with_capacity(self.shape.identify.len());
+        for (kind, paths) in &self.shape.identify {
+            // The first that names somebody: an e-mail may be empty here and given there.
+            let mut values = paths.iter().filter_map(|path| text(path.get(message.record)?));
+            values.find(|value| names(&mut identifiers, kind.clone(), value, arrival.names));
+        }
+        if identifiers.is_empty() {
+            return Err("names nobody".into());
+        }
+        Ok(Some(Event {
+            kind: self.kind.clone(),
+            name: self.name.clone(),
+            at,
+            claimed_at,
+            arrived: arrival.at,
+            source: arrival.source.clone(),
+            origin: Origin::System,
+            dedupe: self.dedupe(message, arrival),
+            identifiers,
+            session: None,
+            properties: object(&self.shape.properties, message.record, message),
+            traits: object(&self.shape.traits, message.record, message),
+        }))
+    }
+
+    /// The delivery's id, and the object with its version: a shop sends one change in several deliveries too. The
+    /// emitted event is part of both, since one message may make several.
+    fn dedupe(&self, message: &Message<'_>, arrival: &Arrival<'_>) -> Vec<[u8; 16]> {
+        let source: &str = arrival.source;
+        let emitted = match self.kind {
+            EventKind::Did => &*self.name,
+            EventKind::Identify => "(identify)",
+            EventKind::Alias => "(alias)",
+            EventKind::Erase => "(erase)",
+        };
+        let part = |paths: &Option<Paths>| paths.iter().flatten().find_map(|path| text(path.get(message.record)?));
+        let mut keys = Vec::with_capacity(2);
+        if let Some(id) = message.id {
+            keys.push(Event::dedupe_key(&[source, "webhook", id, emitted]));
+        }
+        if let (Some(id), Some(version)) = (part(&self.shape.id), part(&self.shape.version)) {
+            let object = message.topic.split('/').next().unwrap_or_default();
+            keys.push(Event::dedupe_key(&[source, object, &id, &version, emitted]));
+        }
+        if keys.is_empty() {
+            keys.push(Event::dedupe_key(&[source, message.topic, emitted, message.body]));
+        }
+        keys
+    }
+}
+
+/// The first of `paths` that is a time; none when none is present.
+///
+/// # Errors
+/// When something is there, but no time.
+pub fn instant(paths: &[Path], record: &Value) -> Result<Option<Timestamp>, String> {
+    let mut wrong = None;
+    for path in paths {
+        let Some(value) = path.get(record).filter(|value| value.as_str().is_none_or(|text| !text.trim().is_empty()))
+        else {
+            continue;
+        };
+        let at = match value {
+            Value::String(text) => Timestamp::parse(text),
+            Value::Number(number) => number.as_f64().and_then(epoch),
+            _ => None,
+        };
+        match at {
+            Some(at) => return Ok(Some(at)),
+            None => wrong = Some(format!("{} is not a time", path.as_str())),
+        }
+    }
+    wrong.map_or(Ok(None), Err)
+}
+
+/// The object that `wanted` makes of `root`.
+pub fn object(wanted: &[(String, Take)], root: &Value, message: &Message<'_>) -> RawJson {
+    RawJson::from_value(&Value::Object(fields(wanted, root, message)))
+}
+
+fn fields(wanted: &[(String, Take)], root: &Value, message: &Message<'_>) -> Map<String, Value> {
+    let found = wanted.iter().filter_map(|(name, take)| Some((name.clone(), take.from(root, message)?)));
+    found.collect()
+}
+
+impl Take {
+    fn from(&self, root: &Value, message: &Message<'_>) -> Option<Value> {
+        match self {
+            Self::First(paths) => paths.iter().find_map(|path| path.get(root)).cloned(),
+            Self::Text(paths) => paths.iter().find_map(|path| text(path.get(root)?)).map(Value::from),
+            Self::Const(value) => Some(value.clone()),
+            Self::Value(expression) => {
+                let item = (!std::ptr::eq(root, message.record)).then_some(root);
+                expression.value(&Seen::new(message.record, message.topic, item))
+            }
+            Self::Each { list, take } => {
+                let items = list.get(root)?.as_array()?;
+                Some(items.iter().map(|item| Value::Object(fields(take, item, message))).collect())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,100 @@
+use serde_json::json;
+
+use super::*;
+use crate::identity;
+use crate::source::Limits;
+
+const LIMITS: Limits = Limits { message: 1_000, messages: 3 };
+
+fn paths(all: &[&str]) -> Paths {
+    all.iter().map(|text| Path::parse(text).expect("a path")).collect()
+}
+
+fn emit() -> Emit {
+    Emit {
+        kind: EventKind::Did,
+        name: "Order Completed".into(),
+        when: Some(Expression::compile("record.total", &["record"]).expect("an expression")),
+        shape: Shape {
+            id: Some(paths(&["id"])),
+            version: Some(paths(&["updated_at"])),
+            at: Some(paths(&["paid_at", "created_at"])),
+            identify: vec![(IdentifierKind::Email, paths(&["email", "customer.email"]))],
+            properties: vec![
+                ("order_id".into(), Take::Text(paths(&["id"]))),
+                ("total".into(), Take::First(paths(&["sum", "total"]))),
+                ("kind".into(), Take::Const(json!("shop"))),
+                ("count".into(), Take::Value(Expression::compile("record.lines | length", &["record"]).expect("one"))),
+                (
+                    "products".into(),
+                    Take::Each {
+                        list: Path::parse("lines").expect("a path"),
+                        take: vec![
+                            ("sku".into(), Take::First(paths(&["sku"]))),
+                            (
+                                "dear".into(),
+                                Take::Value(Expression::compile("item.price > 5", &["item"]).expect("one")),
+                            ),
+                        ],
+                    },
+                ),
+            ],
+            traits: vec![("first_name".into(), Take::First(paths(&["customer.first_name"])))],
+        },
+    }
+}
+
+fn map(record: &Value, id: Option<&str>) -> Result<Option<Event>, String> {
+    let (names, source) = (identity::Settings::default(), Arc::from("shop"));
+    let at = Timestamp::parse("2026-11-23T12:00:00Z").expect("an instant");
+    let arrival = Arrival { source: &source, at, names: &names, limits: &LIMITS };
+    emit().event(&Message { record, topic: "orders/create", id, body: &record.to_string() }, &arrival)
+}
+
+fn order() -> Value {
+    json!({"id": 706_405_506_930_370_084_u64, "updated_at": "v1", "created_at": "2026-11-23T06:00:00-05:00", "email": " ",
+        "total": "19.90", "customer": {"email": "Ines@example.com", "first_name": "Ines"},
+        "lines": [{"sku": "a", "price": 9}, {"sku": null, "price": 1}]})
+}
+
+#[test]
+fn paths_expressions_and_lists_make_an_event() {
+    let event = map(&order(), None).expect("read").expect("an event");
+    assert_eq!(event.at.to_string(), "2026-11-23T11:00:00.000Z");
+    assert_eq!(event.identifiers.iter().map(|i| i.to_text()).collect::<Vec<_>>(), ["email:ines@example.com"]);
+    let wanted = json!({"order_id": "706405506930370084", "total": "19.90", "kind": "shop", "count": 2,
+        "products": [{"sku": "a", "dear": true}, {"dear": false}]});
+    assert_eq!(event.properties.to_value(), wanted);
+    assert_eq!(event.traits.get(), r#"{"first_name":"Ines"}"#);
+}
+
+#[test]
+fn when_it_does_not_hold_nothing_is_made() {
+    let mut record = order();
+    record["total"] = Value::Null;
+    assert_eq!(map(&record, None), Ok(None));
+}
+
+#[test]
+fn what_is_wrong_is_said_without_its_content() {
+    let mut record = order();
+    record["created_at"] = json!("yesterday");
+    assert_eq!(map(&record, None), Err("created_at is not a time".into()));
+    record["created_at"] = json!("");
+    record["customer"] = json!(null);
+    assert_eq!(map(&record, None), Err("names nobody".into()));
+}
+
+#[test]
+fn the_same_change_is_known_by_its_delivery_or_by_its_version() {
+    let keys = |record: &Value, id| map(record, id).expect("read").expect("an event").dedupe;
+    let both = keys(&order(), Some("d1"));
+    assert_eq!(both.len(), 2);
+    assert_eq!(keys(&order(), Some("d2")).last(), both.last());
+    let mut changed = order();
+    changed["updated_at"] = json!("v2");
+    let again = keys(&changed, Some("d1"));
+    assert_eq!((again.first() == both.first(), again.last() == both.last()), (true, false));
+    changed["updated_at"] = Value::Null;
+    assert_eq!(keys(&changed, None).len(), 1);
+}

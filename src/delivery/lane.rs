@@ -310,16 +310,16 @@ impl Inner {
 
     /// When to come again, and when to give up.
     fn judged(&self, work: &Work, outcome: Outcome, counts_tries: bool, now: Timestamp) -> Outcome {
-        let Outcome::Later { not_before, words, is_throttled } = outcome else { return outcome };
+        let Outcome::Later { not_before, words, is_throttled, may_have_left } = outcome else { return outcome };
         if is_throttled {
-            return Outcome::Later { not_before: not_before.max(now), words, is_throttled };
+            return Outcome::Later { not_before: not_before.max(now), words, is_throttled, may_have_left };
         }
         let tries = work.tries.saturating_add(1);
         if counts_tries && tries >= self.settings.tries {
             return Outcome::Refused { code: "gave_up".into(), words: format!("after {tries} tries: {words}").into() };
         }
         let not_before = not_before.max(now + retry::wait(&self.settings, tries));
-        Outcome::Later { not_before, words, is_throttled: !counts_tries }
+        Outcome::Later { not_before, words, is_throttled: !counts_tries, may_have_left }
     }
 
     /// Settles, however long the store takes to let us: what is settled must not be sent again.

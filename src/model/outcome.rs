@@ -19,6 +19,8 @@ pub enum Outcome {
         words: Box<str>,
         /// True when the failure was the vendor's limit and not an error: it costs no try.
         is_throttled: bool,
+        /// True when the vendor may have taken it all the same: whoever has no dedupe key looks before a resend.
+        may_have_left: bool,
     },
     /// Never to be sent as it is: a dead letter, in the vendor's words.
     Refused {

@@ -148,7 +148,7 @@ impl Settings {
             if let SourceSettings::Webhook(webhook) = source
                 && let Err(words) = intake::connector_text(&webhook.connector, self.connectors.as_deref().map(|c| folder.join(c)))
             {
-                let known = crate::source::manifest::shipped_names().join(", ");
+                let known = crate::source::manifest::shipped_names().collect::<Vec<_>>().join(", ");
                 let suggestion = format!("connectors that ship: {known}");
                 mistakes.push(layers.at(&["source", name, "connector"], words).suggest(suggestion));
             }

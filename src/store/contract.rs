@@ -73,7 +73,7 @@ async fn settle(store: &dyn Store, lane: &str, id: WorkId, outcome: Outcome) {
 }
 
 fn later(ms: i64) -> Outcome {
-    Outcome::Later { not_before: at(ms), words: "busy".into(), is_throttled: false }
+    Outcome::Later { not_before: at(ms), words: "busy".into(), is_throttled: false, may_have_left: false }
 }
 
 /// All of it, in one store opened several times.

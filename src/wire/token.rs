@@ -10,6 +10,8 @@ use crate::model::{Span, Timestamp};
 
 /// A token with less life than this left is renewed first.
 const MARGIN: Span = Span::from_secs(60);
+/// The shortest life that a token is taken to have.
+const SHORTEST: Span = Span::from_secs(61);
 /// A token fetch takes at most this long.
 const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
 
@@ -54,7 +56,7 @@ impl Tokens {
         }
         let (token, life) = self.fetch().await?;
         // A vendor that gives the old token again until it ends leaves little life: it is used while it has any.
-        *current = Some((token.clone(), self.clock.now() + life.max(MARGIN + Span::from_secs(1))));
+        *current = Some((token.clone(), self.clock.now() + life.max(SHORTEST)));
         Ok(token)
     }
 

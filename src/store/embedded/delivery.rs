@@ -117,7 +117,7 @@ fn one(
     let Some(bytes) = inner.disk.get(&key)? else { return Ok(()) };
     let mut row: Row = decode(&bytes)?;
     match &item.attempt.outcome {
-        Outcome::Later { not_before, is_throttled, .. } => {
+        Outcome::Later { not_before, is_throttled, may_have_left, .. } => {
             if let Some(at) = row.not_before {
                 batch.remove(keys::waiting(lane, at, stored.activation.priority, stored.seq));
             } else {
@@ -125,8 +125,7 @@ fn one(
             }
             row.not_before = Some(*not_before);
             row.tries += u32::from(!is_throttled);
-            // An answer that says "later" says also that it was not taken; silence (status 0) does not.
-            row.may_have_left &= item.attempt.status == 0 || item.attempt.status >= 500;
+            row.may_have_left = *may_have_left;
             push(&mut row.attempts, &item.attempt);
             put(batch, key, &encode(&row));
             batch.insert(keys::waiting(lane, *not_before, stored.activation.priority, stored.seq), &[]);

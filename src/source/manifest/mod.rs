@@ -11,7 +11,7 @@ use super::signature::Scheme;
 use crate::model::{EventKind, IdentifierKind, Mistake};
 
 /// The connectors that ship, by name.
-const SHIPPED: &[(&str, &str)] = &[("shopify", include_str!("../../connectors/shopify/connector.toml"))];
+const SHIPPED: &[(&str, &str)] = &[("shopify", include_str!("../../../connectors/shopify/connector.toml"))];
 
 /// A connector.
 #[derive(Clone, Debug, PartialEq)]

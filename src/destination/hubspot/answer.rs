@@ -1,0 +1,104 @@
+//! Answers to outcomes (vendor page "Error handling"): every field of an error may be missing.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use crate::destination::{Answer, Halt, Response, redacted};
+use crate::model::{Outcome, Span, Timestamp};
+
+/// What an answer means for the call it answers.
+#[derive(Debug, PartialEq)]
+pub enum Verdict {
+    /// Done; an upsert's records have their own results.
+    Done,
+    /// The lane stops; no record was touched.
+    Halt(Halt),
+    /// Later for each.
+    Later(Outcome),
+    /// Later for each, and the lane hears of it.
+    Down(Outcome, String),
+    /// Refused, by fault of one record at least.
+    Refused(Outcome),
+}
+
+/// Reads an answer.
+pub fn verdict(answer: &Answer, now: Timestamp) -> Verdict {
+    let response = match answer {
+        Answer::Came(response) => response,
+        Answer::NotSent(words) | Answer::Unclear(words) => return down(now, words.clone()),
+    };
+    let json = response.json();
+    let text = |name: &str| json.get(name).and_then(Value::as_str).unwrap_or_default();
+    let words = redacted(text("message"));
+    let code = if text("category").is_empty() { response.status.to_string() } else { text("category").to_owned() };
+    let refused = |words: String| Verdict::Refused(Outcome::Refused { code: code.as_str().into(), words: words.into() });
+    match response.status {
+        // 409: it exists, which is what was asked for.
+        200..=299 | 409 => Verdict::Done,
+        401 => Verdict::Halt(Halt::Credentials(words)),
+        403 => Verdict::Halt(Halt::Configuration(format!("a scope or the subscription is missing: {words}"))),
+        404 => refused(format!("the event definition or object is missing in HubSpot: {words}")),
+        // A lock after heavy writes; it lasts two seconds.
+        423 => Verdict::Later(later(now + Span::from_secs(2), "locked after heavy writes (423)")),
+        429 => {
+            let is_daily = text("policyName") == "DAILY";
+            let window = if is_daily { "of the day" } else { "of ten seconds" };
+            let until = if is_daily { now + Span::from_hours(1) } else { again(response, now) };
+            Verdict::Halt(Halt::Quota { window, until })
+        }
+        // The account moves to another data centre: up to a day.
+        477 => {
+            let until = response.retry_after(now).unwrap_or(now + Span::from_minutes(10));
+            Verdict::Halt(Halt::Quota { window: "while the account moves", until })
+        }
+        408 | 500.. => down(now, format!("HTTP {}: {words}", response.status)),
+        _ => refused(words),
+    }
+}
+
+fn later(not_before: Timestamp, words: &str) -> Outcome {
+    Outcome::Later { not_before, words: words.into(), is_throttled: false, may_have_left: false }
+}
+
+fn down(now: Timestamp, words: String) -> Verdict {
+    Verdict::Down(later(now, &words), words)
+}
+
+/// `Retry-After`, else the interval header, else ten seconds.
+fn again(response: &Response, now: Timestamp) -> Timestamp {
+    let interval = || {
+        let ms: i64 = response.header("x-hubspot-ratelimit-interval-milliseconds")?.trim().parse().ok()?;
+        Some(now + Span::from_millis(ms.clamp(100, 60_000)))
+    };
+    response.retry_after(now).or_else(interval).unwrap_or(now + Span::from_secs(10))
+}
+
+/// What became of contacts.
+pub struct Upserts {
+    /// Address to number.
+    pub ids: HashMap<String, String>,
+    /// Trace to code and words.
+    pub errors: HashMap<String, (String, String)>,
+}
+
+/// Reads an upsert's results: by address, and errors by their trace.
+pub fn upserts(response: &Response) -> Upserts {
+    let json = response.json();
+    let list = |name: &str| json.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
+    let results = list("results");
+    let ids = results.iter().filter_map(|result| {
+        let email = result.pointer("/properties/email")?.as_str()?.to_lowercase();
+        Some((email, result.get("id")?.as_str()?.to_owned()))
+    });
+    let mut errors = HashMap::new();
+    for error in list("errors") {
+        let text = |name: &str| error.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        for trace in error.pointer("/context/objectWriteTraceId").and_then(Value::as_array).into_iter().flatten() {
+            if let Some(trace) = trace.as_str() {
+                errors.insert(trace.to_owned(), (text("category"), redacted(&text("message"))));
+            }
+        }
+    }
+    Upserts { ids: ids.collect(), errors }
+}

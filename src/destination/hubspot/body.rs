@@ -1,0 +1,116 @@
+//! Bodies (API reference 2026-03): values are texts, names are lower snake case.
+
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::Settings;
+use crate::model::{Activation, IdentifierKind};
+
+/// Our namespace for the events' ids (made once, never to change).
+const NAMESPACE: Uuid = Uuid::from_u128(0x7d4e_2f8a_5a1b_4c0e_9a77_0d2c_1f6b_9e11);
+/// Properties of one occurrence, and the length of a value and of an address at most (guide "custom events").
+const MOST_PROPERTIES: usize = 50;
+const LONGEST: usize = 256;
+const LONGEST_URL: usize = 1_024;
+
+/// The address by which the contact is found.
+pub fn email(activation: &Activation) -> Option<&str> {
+    activation.identifiers.iter().find(|i| i.kind == IdentifierKind::Email).map(|i| &*i.value)
+}
+
+/// The trace by which an error is matched to its contact: a hash, since it may be logged on their side.
+pub fn trace(email: &str) -> String {
+    hex::encode(&blake3::hash(email.as_bytes()).as_bytes()[..8])
+}
+
+/// The upsert of every contact once; of several records for one the last says what is known.
+pub fn contacts(activations: &[(usize, &Activation)]) -> Vec<u8> {
+    let mut inputs: Vec<(String, Value)> = Vec::new();
+    for (_, activation) in activations {
+        let Some(email) = email(activation) else { continue };
+        let traits = activation.traits.to_value();
+        let mut properties = Map::new();
+        properties.insert("email".into(), email.into());
+        for (name, ours) in
+            [("firstname", ["first_name", "firstName"]), ("lastname", ["last_name", "lastName"]), ("phone", ["phone", "phone"])]
+        {
+            let said = ours.iter().find_map(|t| traits.get(*t)?.as_str()).filter(|t| !t.is_empty());
+            properties.extend(said.map(|text| (name.to_owned(), Value::from(text))));
+        }
+        let input = json!({ "id": email, "idProperty": "email", "objectWriteTraceId": trace(email), "properties": properties });
+        match inputs.iter_mut().find(|(known, _)| known == email) {
+            Some((_, known)) => *known = input,
+            None => inputs.push((email.to_owned(), input)),
+        }
+    }
+    let inputs: Vec<Value> = inputs.into_iter().map(|(_, input)| input).collect();
+    json!({ "inputs": inputs }).to_string().into_bytes()
+}
+
+/// Events of contacts that are there.
+pub fn events(settings: &Settings, events: &[(&Activation, &str)]) -> Vec<u8> {
+    let inputs: Vec<Value> = events
+        .iter()
+        .map(|(activation, contact)| {
+            json!({
+                "eventName": event_name(settings, &activation.event),
+                "objectId": contact,
+                "occurredAt": activation.at,
+                "uuid": Uuid::new_v5(&NAMESPACE, &activation.occasion.0).to_string(),
+                "properties": properties(&activation.payload.to_value()),
+            })
+        })
+        .collect();
+    json!({ "inputs": inputs }).to_string().into_bytes()
+}
+
+/// `Cart Abandoned` is `pe123_cart_abandoned`, unless the settings say otherwise.
+pub fn event_name(settings: &Settings, event: &str) -> String {
+    match settings.events.get(event) {
+        Some(name) => name.clone(),
+        None => format!("pe{}_{}", settings.hub_id, snake(event)),
+    }
+}
+
+/// Lower-case letters, digits and underscores, beginning with a letter, at most 50.
+fn snake(name: &str) -> String {
+    let mut snake = String::new();
+    for c in name.chars() {
+        if c.is_ascii_alphanumeric() {
+            snake.push(c.to_ascii_lowercase());
+        } else if !snake.is_empty() && !snake.ends_with('_') {
+            snake.push('_');
+        }
+    }
+    let snake = snake.trim_start_matches(|c: char| !c.is_ascii_lowercase()).trim_end_matches('_');
+    snake.chars().take(50).collect()
+}
+
+/// Flat texts: lists joined by `;`, objects as JSON, cut to the vendor's length.
+fn properties(payload: &Value) -> Map<String, Value> {
+    let mut properties = Map::new();
+    for (name, value) in payload.as_object().into_iter().flatten() {
+        let name = snake(name);
+        let Some(text) = text(value).filter(|_| !name.is_empty() && properties.len() < MOST_PROPERTIES) else { continue };
+        let longest = if name.ends_with("url") || name == "referrer" { LONGEST_URL } else { LONGEST };
+        let cut: String = text.chars().take(longest).collect();
+        properties.insert(name, cut.into());
+    }
+    properties
+}
+
+fn text(value: &Value) -> Option<String> {
+    Some(match value {
+        Value::Null => return None,
+        Value::String(text) => text.clone(),
+        Value::Array(items) if items.iter().all(|i| !i.is_object() && !i.is_array()) => {
+            items.iter().filter_map(text).collect::<Vec<_>>().join(";")
+        }
+        // What a marketer reads of a list of products is their names.
+        Value::Array(items) => {
+            let names: Vec<&str> = items.iter().filter_map(|i| i.get("name")?.as_str()).collect();
+            if names.is_empty() { value.to_string() } else { names.join(";") }
+        }
+        other => other.to_string(),
+    })
+}

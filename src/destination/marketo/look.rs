@@ -1,0 +1,94 @@
+//! Looking before a resend: which of our activities are there already? A paging token for an instant, then pages of
+//! activities of our type for up to 30 leads (REST API: Activities).
+
+use std::collections::HashSet;
+
+use serde_json::Value;
+
+use crate::model::{Span, Timestamp};
+
+/// Leads in one question.
+const LEADS: usize = 30;
+/// Pages read of one question.
+const MOST_PAGES: usize = 50;
+/// We look so far before the edge: their clock is not ours.
+const BEFORE: Span = Span::from_hours(1);
+
+/// One question about up to 30 leads.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// Records, their leads.
+    records: Vec<(usize, u64)>,
+    since: Timestamp,
+    token: Option<String>,
+    pages: usize,
+    found: HashSet<String>,
+}
+
+/// What comes after a page.
+pub enum Step {
+    /// Another page.
+    More(Look),
+    /// Occasions that are there, and the records that were asked about.
+    Seen(HashSet<String>, Vec<usize>),
+}
+
+impl Look {
+    /// Questions about these records: place, lead, edge.
+    pub fn begin(records: &[(usize, u64, Timestamp)]) -> Vec<Self> {
+        records
+            .chunks(LEADS)
+            .map(|some| Self {
+                records: some.iter().map(|(place, lead, _)| (*place, *lead)).collect(),
+                since: some.iter().map(|(.., at)| *at).min().unwrap_or_default() - BEFORE,
+                token: None,
+                pages: 0,
+                found: HashSet::new(),
+            })
+            .collect()
+    }
+
+    /// The records asked about.
+    pub fn places(&self) -> Vec<usize> {
+        self.records.iter().map(|(place, _)| *place).collect()
+    }
+
+    /// Path and query of the next call.
+    pub fn request(&self, activity_type: u64) -> (&'static str, Vec<(&'static str, String)>) {
+        match &self.token {
+            None => ("/rest/v1/activities/pagingtoken.json", vec![("sinceDatetime", self.since.to_string())]),
+            Some(token) => {
+                let leads: Vec<String> = self.records.iter().map(|(_, lead)| lead.to_string()).collect();
+                let query = vec![
+                    ("nextPageToken", token.clone()),
+                    ("activityTypeIds", activity_type.to_string()),
+                    ("leadIds", leads.join(",")),
+                ];
+                ("/rest/v1/activities.json", query)
+            }
+        }
+    }
+
+    /// Takes a page in.
+    pub fn next(mut self, page: &Value, attribute: &str) -> Step {
+        for activity in page.get("result").and_then(Value::as_array).into_iter().flatten() {
+            for one in activity.get("attributes").and_then(Value::as_array).into_iter().flatten() {
+                let name = one.get("apiName").or(one.get("name")).and_then(Value::as_str).unwrap_or_default();
+                // The answer may use the attribute's display name: "Activation ID" for activationId.
+                let same = |a: &str| a.chars().filter(|c| c.is_alphanumeric()).collect::<String>().to_lowercase();
+                if same(name) == same(attribute) {
+                    self.found.extend(one.get("value").and_then(Value::as_str).map(str::to_owned));
+                }
+            }
+        }
+        let was_first = self.token.is_none();
+        let more = was_first || page.get("moreResult").and_then(Value::as_bool) == Some(true);
+        self.token = page.get("nextPageToken").and_then(Value::as_str).map(str::to_owned);
+        self.pages += 1;
+        if more && self.token.is_some() && self.pages <= MOST_PAGES {
+            return Step::More(self);
+        }
+        let places = self.places();
+        Step::Seen(self.found, places)
+    }
+}

@@ -1,3 +1,10 @@
 //! Parse, run, exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use espalier::cli::Cli;
+
+fn main() -> ExitCode {
+    Cli::parse().run()
+}

@@ -1,1 +1,125 @@
-//! One file per command.
+//! One file per command; this enum is where a new one is added.
+
+mod check;
+mod daemon;
+mod dead_letters;
+//mod demo;
+mod explain;
+mod import;
+mod local;
+mod log;
+mod run;
+//mod sandbox;
+mod schema;
+mod simulate;
+mod status;
+mod store;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use daemon::{Daemon, Running};
+
+/// From what customers do to the flow that answers it: exactly once.
+#[derive(Debug, Parser)]
+#[command(name = "espalier", version, about, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    // A simulated shop, the daemon and simulated vendors; ends with a reckoning.
+    //Demo(demo::Args),
+    /// The daemon.
+    Run(Configured),
+    /// Tells every mistake in the configuration and the triggers.
+    Check(check::Args),
+    /// The JSON Schema of the configuration, for editors.
+    Schema,
+    /// What triggers would have done, over a file of messages.
+    Simulate(simulate::Args),
+    /// Brings a CSV or JSON lines file into the journal; goes on where it stopped.
+    Import(import::Args),
+    /// How the running daemon is.
+    Status(status::Args),
+    /// Why somebody did or did not get an activation.
+    Explain(explain::Args),
+    /// Activations that can never be sent as they are.
+    DeadLetters(dead_letters::Args),
+    /// Checks the store, or makes its state again from the journal.
+    Store(store::Args),
+    // Simulated vendors alone.
+    //Sandbox(sandbox::Args),
+}
+
+/// Which configuration.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Configured {
+    /// The configuration file.
+    #[arg(long, short, default_value = "config/espalier.toml", env = "ESPALIER_CONFIG")]
+    pub config: PathBuf,
+}
+
+/// What a command ends with: `Err` is printed to standard error and is exit code 1.
+pub type Ended = Result<ExitCode, Failed>;
+
+/// Why a command failed, in words for the person who gave it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Failed(pub String);
+
+impl Failed {
+    /// From anything that says what is wrong.
+    pub fn new(words: impl ToString) -> Self {
+        Self(words.to_string())
+    }
+}
+
+impl Cli {
+    /// Does what was asked.
+    pub fn run(self) -> ExitCode {
+        let ended = match self.command {
+            Command::Schema => schema::run(),
+            Command::Check(args) => check::run(&args),
+            Command::Simulate(args) => simulate::run(&args),
+            Command::Store(args) => store::run(&args),
+            other => runtime(other),
+        };
+        match ended {
+            Ok(code) => code,
+            Err(failed) => {
+                eprintln!("espalier: {failed}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+/// Commands that wait for something.
+fn runtime(command: Command) -> Ended {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failed::new)?;
+    runtime.block_on(async {
+        match command {
+            //Command::Demo(args) => demo::run(args).await,
+            Command::Run(args) => run::run(&args).await,
+            Command::Import(args) => import::run(&args).await,
+            Command::Status(args) => status::run(&args).await,
+            Command::Explain(args) => explain::run(&args).await,
+            Command::DeadLetters(args) => dead_letters::run(&args).await,
+            //Command::Sandbox(args) => sandbox::run(&args).await,
+            Command::Schema | Command::Check(_) | Command::Simulate(_) | Command::Store(_) => Ok(ExitCode::SUCCESS),
+        }
+    })
+}
+
+/// Reads the configuration, or prints its mistakes.
+pub fn load(config: &std::path::Path) -> Result<crate::settings::Configured, Failed> {
+    crate::settings::Settings::load(config).map_err(|mistakes| {
+        check::print(&mistakes);
+        Failed(format!("{} in the configuration; nothing was started", check::counted(mistakes.len())))
+    })
+}

@@ -4,59 +4,13 @@ use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::json;
 
-use super::explain::{attempt, explain as explained};
+use super::explain::explain as explained;
+use super::letters::{MOST, REPLAY, Shown};
 use super::server::Shared;
-use crate::model::Span;
-use crate::store::{DeadLetter, Store, StoreError, WorkId};
-
-/// Dead letters and messages listed at once.
-const MOST: usize = 10_000;
-/// A dead letter that is replayed has so long to reach the vendor.
-pub const REPLAY: Span = Span::from_hours(24);
-
-/// A dead letter for people.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Shown {
-    /// To replay or drop it by.
-    pub id: u64,
-    /// Which lane.
-    pub lane: String,
-    /// Which trigger.
-    pub trigger: String,
-    /// The occasion.
-    pub occasion: String,
-    /// The edge.
-    pub at: String,
-    /// When it was given up.
-    pub dead: String,
-    /// Why, in the vendor's words.
-    pub why: String,
-    /// All tries.
-    pub attempts: Vec<String>,
-    /// What was to be sent.
-    pub payload: serde_json::Value,
-}
-
-impl Shown {
-    /// Of a dead letter.
-    pub fn of(letter: &DeadLetter) -> Self {
-        let tries: Vec<String> = letter.attempts.iter().map(|a| format!("{}: {}", a.at, attempt(a))).collect();
-        Self {
-            id: letter.id.0,
-            lane: letter.activation.lane.to_string(),
-            trigger: letter.activation.trigger.to_string(),
-            occasion: letter.activation.occasion.to_string(),
-            at: letter.activation.at.to_string(),
-            dead: letter.at.to_string(),
-            why: letter.attempts.last().map(attempt).unwrap_or_default(),
-            attempts: tries,
-            payload: letter.activation.payload.to_value(),
-        }
-    }
-}
+use crate::store::{Store, StoreError, WorkId};
 
 fn refused(error: &StoreError) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "message": error.to_string() }))).into_response()

@@ -4,6 +4,7 @@
 mod api;
 mod explain;
 mod health;
+pub mod letters;
 mod metric;
 mod page;
 mod server;

@@ -57,10 +57,11 @@ impl Program {
             }
             triggers.push(trigger);
         }
-        if mistakes.is_empty() { Ok(Self::new(triggers, settings.clone())) } else { Err(mistakes) }
+        if mistakes.is_empty() { Ok(Self::of(triggers, settings.clone())) } else { Err(mistakes) }
     }
 
-    fn new(mut triggers: Vec<Trigger>, settings: Settings) -> Self {
+    /// Of triggers that were read before.
+    pub fn of(mut triggers: Vec<Trigger>, settings: Settings) -> Self {
         triggers.sort_by(|a, b| b.priority.cmp(&a.priority).then_with(|| a.name.cmp(&b.name)));
         let reach = triggers.iter().map(Trigger::reach).max().unwrap_or(Span::ZERO);
         let mut program = Self { keep: reach.max(settings.keep), settings, ..Self::default() };

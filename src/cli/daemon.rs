@@ -1,0 +1,167 @@
+//! The rooms put together: one daemon, begun, running, drained.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::Failed;
+use crate::clock::SharedClock;
+use crate::delivery::Lane;
+use crate::engine::Engine;
+use crate::intake::{Intake, SourceSettings};
+use crate::model::{LaneName, Span};
+use crate::ops::{Metrics, Ops, Watched};
+use crate::settings::Configured;
+use crate::store::Store;
+use crate::store::embedded::Embedded;
+
+/// Exchanges under way at the end get so long.
+const DRAIN: Span = Span::from_secs(30);
+/// How often the state is written out as a snapshot.
+const SNAPSHOT: Span = Span::from_hours(24);
+/// How often metrics are folded.
+const UPKEEP: Span = Span::from_secs(10);
+
+/// A daemon that is ready to be begun.
+pub struct Daemon {
+    configured: Configured,
+    clock: SharedClock,
+}
+
+/// A daemon at work.
+pub struct Running {
+    /// Where the tracking API is.
+    pub intake: SocketAddr,
+    /// Where health and the page are.
+    pub ops: SocketAddr,
+    /// What is looked at.
+    pub watched: Watched,
+    clock: SharedClock,
+    store: Embedded,
+    listening: CancellationToken,
+    working: CancellationToken,
+    listeners: JoinSet<()>,
+    workers: JoinSet<()>,
+}
+
+impl Daemon {
+    /// With this configuration, on this clock.
+    pub fn new(configured: Configured, clock: SharedClock) -> Self {
+        Self { configured, clock }
+    }
+
+    /// Opens the store, listens and begins to work.
+    pub async fn begin(self) -> Result<Running, Failed> {
+        let Configured { settings, program, folder } = self.configured;
+        let clock = self.clock;
+        std::fs::create_dir_all(&settings.store.path)
+            .map_err(|e| Failed(format!("the store's folder {}: {e}", settings.store.path.display())))?;
+        let began = clock.now();
+        let opened = settings.store.clone();
+        let store = tokio::task::spawn_blocking(move || Embedded::open(&opened)).await.map_err(Failed::new)?.map_err(Failed::new)?;
+        let shared: Arc<dyn Store> = Arc::new(store.clone());
+        let program = Arc::new(ArcSwap::from_pointee(program));
+        let (listening, working) = (CancellationToken::new(), CancellationToken::new());
+        let (mut listeners, mut workers) = (JoinSet::new(), JoinSet::new());
+
+        let engine =
+            Engine::new(shared.clone(), clock.clone(), program.clone(), settings.engine.clone(), settings.identity.clone());
+        let engine_state = engine.state();
+        let mut lanes = Vec::new();
+        for (name, destination) in settings.destination {
+            let destination = destination.build(&name);
+            let name: LaneName = name.into();
+            let lane = Lane::new(name, destination, shared.clone(), clock.clone(), settings.delivery.clone()).map_err(Failed::new)?;
+            lanes.push(lane);
+        }
+        let watched = Watched {
+            store: shared.clone(),
+            clock: clock.clone(),
+            program,
+            engine: engine_state,
+            lanes: lanes.iter().map(|lane| (lane.name().clone(), lane.state())).collect(),
+            sources: settings.source.iter().map(|(name, source)| (name.clone(), kind(source))).collect(),
+            began,
+        };
+        let metrics = Metrics::install();
+        let ops = Ops::bind(&settings.ops, watched.clone(), metrics.clone(), settings.identity.clone(), &settings.store.path)
+            .await
+            .map_err(|e| Failed(format!("ops cannot listen on {}: {e}", settings.ops.listen)))?;
+        let connectors = settings.connectors.map(|c| folder.join(c));
+        let intake =
+            Intake::bind(&settings.intake, &settings.source, connectors, settings.identity, shared, clock.clone())
+                .await
+                .map_err(Failed::new)?;
+        let missing = || Failed("the listener has no address".into());
+        let (intake_at, ops_at) = (intake.address().ok_or_else(missing)?, ops.address().ok_or_else(missing)?);
+
+        listeners.spawn(intake.run(listening.clone()));
+        workers.spawn(ops.run(working.clone()));
+        workers.spawn(engine.run(working.clone()));
+        for lane in lanes {
+            workers.spawn(lane.run(working.clone()));
+        }
+        workers.spawn(keep_house(store.clone(), clock.clone(), metrics, working.clone()));
+        tracing::info!(intake = %intake_at, ops = %ops_at, "espalier runs");
+        Ok(Running { intake: intake_at, ops: ops_at, watched, clock, store, listening, working, listeners, workers })
+    }
+}
+
+impl Running {
+    /// Takes no more messages; what was begun is answered.
+    pub async fn stop_listening(&mut self) {
+        self.listening.cancel();
+        while self.listeners.join_next().await.is_some() {}
+    }
+
+    /// Ends: listens no more, finishes what is under way, closes the store. What waits stays on disk.
+    pub async fn stop(mut self) -> Result<(), Failed> {
+        self.stop_listening().await;
+        self.working.cancel();
+        let deadline = self.clock.now() + DRAIN;
+        loop {
+            tokio::select! {
+                ended = self.workers.join_next() => if ended.is_none() { break },
+                () = self.clock.until(deadline) => {
+                    tracing::warn!("some work did not end in time; it is taken up again at the next start");
+                    self.workers.abort_all();
+                    break;
+                }
+            }
+        }
+        self.store.close().await.map_err(Failed::new)
+    }
+}
+
+fn kind(source: &SourceSettings) -> &'static str {
+    match source {
+        SourceSettings::Tracking(_) => "tracking API",
+        SourceSettings::Webhook(_) => "webhooks",
+        SourceSettings::Endpoint(_) => "custom endpoint",
+        SourceSettings::File(_) => "file mapping",
+    }
+}
+
+/// A snapshot a day; metrics folded between scrapes.
+async fn keep_house(store: Embedded, clock: SharedClock, metrics: Option<Metrics>, stop: CancellationToken) {
+    let mut next = clock.now() + SNAPSHOT;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = clock.until(clock.now() + UPKEEP) => {}
+        }
+        if let Some(metrics) = &metrics {
+            metrics.upkeep();
+        }
+        if clock.now() >= next {
+            next = clock.now() + SNAPSHOT;
+            match store.snapshot(clock.now()).await {
+                Ok(position) => tracing::info!(position = position.0, "a snapshot of the state is written"),
+                Err(error) => tracing::error!(reason = %error, "no snapshot could be written"),
+            }
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! `espalier dead-letters list|show|replay|drop`
+
+use std::process::ExitCode;
+
+use comfy_table::Table;
+use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+
+use super::local::Local;
+use super::{Configured, Ended, Failed, load};
+use crate::clock::{Clock, SystemClock};
+use crate::ops::letters::{MOST, REPLAY, Shown};
+use crate::store::{Store, WorkId};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+    #[command(flatten)]
+    configured: Configured,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// All of them, newest first.
+    List {
+        /// Only of this lane.
+        #[arg(long)]
+        lane: Option<String>,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// One of them, with its payload and tries.
+    Show {
+        /// Its id.
+        id: u64,
+    },
+    /// Puts some back into their lane.
+    Replay(Which),
+    /// Removes some for good.
+    Drop(Which),
+}
+
+#[derive(Debug, clap::Args)]
+struct Which {
+    /// Their ids.
+    #[arg(required_unless_present = "all")]
+    ids: Vec<u64>,
+    /// All that are listed.
+    #[arg(long, conflicts_with = "ids")]
+    all: bool,
+    /// With --all: only of this lane.
+    #[arg(long, requires = "all")]
+    lane: Option<String>,
+}
+
+pub async fn run(args: &Args) -> Ended {
+    let configured = load(&args.configured.config)?;
+    let local = Local::of(&configured).await?;
+    let done = act(&local, &args.what).await;
+    if let Local::Store(store) = &local {
+        store.close().await.map_err(Failed::new)?;
+    }
+    done
+}
+
+async fn act(local: &Local, what: &What) -> Ended {
+    match what {
+        What::List { lane, json } => {
+            let letters = letters(local, lane.as_deref()).await?;
+            if *json {
+                println!("{}", serde_json::to_string_pretty(&letters).map_err(Failed::new)?);
+            } else {
+                list(&letters);
+            }
+        }
+        What::Show { id } => {
+            let letters = letters(local, None).await?;
+            let found = letters.iter().find(|letter| letter.id == *id);
+            let letter = found.ok_or_else(|| Failed(format!("there is no dead letter {id}")))?;
+            println!("{}", serde_json::to_string_pretty(letter).map_err(Failed::new)?);
+        }
+        What::Replay(which) => return each(local, which, true).await,
+        What::Drop(which) => return each(local, which, false).await,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn letters(local: &Local, lane: Option<&str>) -> Result<Vec<Shown>, Failed> {
+    match local {
+        Local::Daemon(client) => {
+            let query: Vec<(&str, &str)> = lane.map(|lane| ("lane", lane)).into_iter().collect();
+            Ok(client.get("/api/dead-letters", &query).await?.unwrap_or_default())
+        }
+        Local::Store(store) => Ok(store.dead_letters(lane, MOST).await.map_err(Failed::new)?.iter().map(Shown::of).collect()),
+    }
+}
+
+fn list(letters: &[Shown]) {
+    if letters.is_empty() {
+        println!("There are no dead letters.");
+        return;
+    }
+    let mut table = Table::new();
+    table.load_style(UTF8_HORIZONTAL_ONLY);
+    table.set_header(["id", "lane", "trigger", "edge", "given up", "why"]);
+    for letter in letters {
+        table.add_row([&letter.id.to_string(), &letter.lane, &letter.trigger, &letter.at, &letter.dead, &letter.why]);
+    }
+    println!("{table}");
+}
+
+async fn each(local: &Local, which: &Which, is_replay: bool) -> Ended {
+    let ids = if which.all {
+        letters(local, which.lane.as_deref()).await?.iter().map(|letter| letter.id).collect()
+    } else {
+        which.ids.clone()
+    };
+    let mut done = 0;
+    for id in &ids {
+        let found = match local {
+            Local::Daemon(client) => {
+                let verb = if is_replay { "replay" } else { "drop" };
+                client.post(&format!("/api/dead-letters/{id}/{verb}")).await?.is_some()
+            }
+            Local::Store(store) if is_replay => store.replay(WorkId(*id), SystemClock.now() + REPLAY).await.map_err(Failed::new)?,
+            Local::Store(store) => store.drop_dead(WorkId(*id)).await.map_err(Failed::new)?,
+        };
+        if found {
+            done += 1;
+        } else {
+            eprintln!("there is no dead letter {id}");
+        }
+    }
+    println!("{done} of {} {}", ids.len(), if is_replay { "put back into their lane" } else { "dropped" });
+    Ok(if done == ids.len() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

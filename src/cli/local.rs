@@ -1,0 +1,77 @@
+//! Commands that look into a store: by the running daemon, or by opening it where none runs.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::Failed;
+use crate::model::setting::Secret;
+use crate::ops;
+use crate::settings::Configured;
+use crate::store::embedded::Embedded;
+
+/// The way to what is asked for.
+pub enum Local {
+    /// A daemon runs on this store.
+    Daemon(Client),
+    /// None does: the store is ours for now.
+    Store(Embedded),
+}
+
+/// Of the running daemon's local API.
+pub struct Client {
+    http: reqwest::Client,
+    address: SocketAddr,
+    token: Secret,
+}
+
+/// The daemon that runs on the store in `folder`, if one answers.
+pub async fn running(folder: &Path) -> Option<Client> {
+    let (address, token) = ops::admin_token(folder)?;
+    let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).no_proxy().build().ok()?;
+    let client = Client { http, address, token };
+    let alive = client.http.get(format!("http://{address}/healthz")).send().await.ok()?;
+    alive.status().is_success().then_some(client)
+}
+
+impl Local {
+    /// Of this configuration's store.
+    pub async fn of(configured: &Configured) -> Result<Self, Failed> {
+        let settings = configured.settings.store.clone();
+        if let Some(client) = running(&settings.path).await {
+            return Ok(Self::Daemon(client));
+        }
+        if !settings.path.join("journal").exists() {
+            return Err(Failed(format!("there is no store in {}; has the daemon run?", settings.path.display())));
+        }
+        let opened = tokio::task::spawn_blocking(move || Embedded::open(&settings)).await.map_err(Failed::new)?;
+        opened.map(Self::Store).map_err(Failed::new)
+    }
+}
+
+impl Client {
+    /// GET, as JSON. `None` for 404.
+    pub async fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> Result<Option<T>, Failed> {
+        let call = self.http.get(format!("http://{}{path}", self.address)).query(query).bearer_auth(self.token.expose());
+        self.answer(call).await
+    }
+
+    /// POST without a body. `None` for 404.
+    pub async fn post(&self, path: &str) -> Result<Option<Value>, Failed> {
+        let call = self.http.post(format!("http://{}{path}", self.address)).bearer_auth(self.token.expose());
+        self.answer(call).await
+    }
+
+    async fn answer<T: DeserializeOwned>(&self, call: reqwest::RequestBuilder) -> Result<Option<T>, Failed> {
+        let broken = |e: reqwest::Error| Failed(format!("the daemon at {} does not answer: {}", self.address, e.without_url()));
+        let answer = call.send().await.map_err(broken)?;
+        match answer.status().as_u16() {
+            404 => Ok(None),
+            200..=299 => answer.json().await.map(Some).map_err(broken),
+            status => Err(Failed(format!("the daemon answers {status}"))),
+        }
+    }
+}

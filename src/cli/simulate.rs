@@ -1,0 +1,190 @@
+//! `espalier simulate`: what triggers would have done. The same engine in virtual time.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use comfy_table::Table;
+use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use serde::Deserialize;
+
+use super::{Ended, Failed, check, load};
+use crate::model::{Event, Timestamp};
+use crate::replay::{Simulation, leaves, simulate};
+use crate::rules::{self, Program};
+use crate::source::tracking::{self, Call};
+use crate::source::{Arrival, Limits};
+use crate::{identity, settings};
+
+/// Messages that could not be read are told one by one up to here.
+const TOLD: usize = 20;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The configuration whose triggers and identity rules are used.
+    #[arg(long, short, conflicts_with = "triggers", required_unless_present = "triggers")]
+    config: Option<PathBuf>,
+    /// A folder of trigger files; no configuration is needed.
+    #[arg(long)]
+    triggers: Option<PathBuf>,
+    /// Segment-spec messages, one JSON object a line, in any order; `.gz` is unpacked.
+    #[arg(long)]
+    events: PathBuf,
+    /// Only this trigger.
+    #[arg(long)]
+    trigger: Option<String>,
+    /// Time runs on to this instant after the last event.
+    #[arg(long)]
+    until: Option<String>,
+    /// `jsonl`: a line for each fire. `table`: what to look at before switching a trigger on.
+    #[arg(long, default_value = "jsonl")]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    Jsonl,
+    Table,
+}
+
+pub fn run(args: &Args) -> Ended {
+    let (program, names) = program(args)?;
+    let program = match &args.trigger {
+        None => program,
+        Some(wanted) => {
+            let chosen: Vec<_> = program.triggers().iter().filter(|t| *t.name == **wanted).cloned().collect();
+            if chosen.is_empty() {
+                return Err(Failed(format!("there is no trigger `{wanted}`")));
+            }
+            Program::of(chosen, program.settings().clone())
+        }
+    };
+    let until = match &args.until {
+        None => None,
+        Some(text) => Some(Timestamp::parse(text).ok_or_else(|| Failed(format!("`{text}` is not RFC 3339")))?),
+    };
+    let events = events(&args.events, &names)?;
+    let counts = match args.format {
+        Format::Table => leaves(&events, &program, &names, until),
+        Format::Jsonl => Vec::new(),
+    };
+    let simulation = simulate(events, &program, &names, until);
+    match args.format {
+        Format::Jsonl => {
+            use std::io::Write;
+            let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+            for fire in &simulation.fires {
+                let line = serde_json::to_string(fire).map_err(Failed::new)?;
+                // A closed pipe ends the printing, which is what its reader wanted.
+                if writeln!(out, "{line}").is_err() {
+                    break;
+                }
+            }
+            let _ = out.flush();
+        }
+        Format::Table => table(&program, &simulation, &counts),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn program(args: &Args) -> Result<(Program, identity::Settings), Failed> {
+    if let Some(config) = &args.config {
+        let configured = load(config)?;
+        return Ok((configured.program, configured.settings.identity));
+    }
+    let folder = args.triggers.clone().unwrap_or_default();
+    let compiled = settings::trigger_files(&folder)
+        .map_err(|mistake| vec![mistake])
+        .and_then(|files| Program::compile(&files, &rules::Settings::default(), None));
+    match compiled {
+        Ok(program) => Ok((program, identity::Settings::default())),
+        Err(mistakes) => {
+            check::print(&mistakes);
+            Err(Failed(format!("{} in the triggers", check::counted(mistakes.len()))))
+        }
+    }
+}
+
+/// The times of a message, to tell when it arrived.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Times {
+    timestamp: Option<serde_json::Value>,
+    received_at: Option<serde_json::Value>,
+    sent_at: Option<serde_json::Value>,
+    original_timestamp: Option<serde_json::Value>,
+}
+
+impl Times {
+    /// Arrival is event time: the instant by which the message's own rule gives its event time.
+    fn arrival(&self) -> Option<Timestamp> {
+        let read = |value: &Option<serde_json::Value>| Timestamp::parse(value.as_ref()?.as_str()?);
+        read(&self.timestamp).or_else(|| read(&self.received_at)).or_else(|| read(&self.sent_at)).or_else(|| read(&self.original_timestamp))
+    }
+}
+
+/// Reads the whole file; what cannot be read is told and left out.
+fn events(path: &Path, names: &identity::Settings) -> Result<Vec<Event>, Failed> {
+    let unreadable = |e: std::io::Error| Failed(format!("{}: {e}", path.display()));
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    let text: Box<dyn Read> = match path.extension().is_some_and(|e| e == "gz") {
+        true => Box::new(flate2::read::MultiGzDecoder::new(file)),
+        false => Box::new(file),
+    };
+    let source: Arc<str> = "file".into();
+    let limits = Limits { message: 1 << 20, messages: 1 };
+    let (mut events, mut wrong) = (Vec::new(), 0);
+    for (n, line) in BufReader::new(text).lines().enumerate() {
+        let line = line.map_err(unreadable)?;
+        if line.trim().is_empty() {
+            continue;
+        }
+        let arrived = serde_json::from_str::<Times>(&line).ok().and_then(|times| times.arrival());
+        let arrival = Arrival { source: &source, at: arrived.unwrap_or_default(), names, limits: &limits };
+        let body = format!("{{\"batch\":[{line}]}}");
+        let reason = match tracking::read(body.as_bytes(), Call::Batch, &arrival) {
+            Err(refused) => refused.to_string(),
+            Ok(read) if !read.rejected.is_empty() => read.rejected.into_iter().map(|r| r.reason).collect(),
+            Ok(_) if arrived.is_none() => "has no time".into(),
+            Ok(read) => {
+                events.extend(read.events);
+                continue;
+            }
+        };
+        wrong += 1;
+        if wrong <= TOLD {
+            eprintln!("{}:{}: {reason}", path.display(), n + 1);
+        }
+    }
+    if wrong > 0 {
+        eprintln!("{wrong} messages could not be read");
+    }
+    Ok(events)
+}
+
+fn table(program: &Program, simulation: &Simulation, leaves: &[crate::replay::LeafCount]) {
+    let days = simulation.span.map_or(1.0, |(first, last)| (last.since(first).as_millis() as f64 / 86_400_000.0).max(1.0));
+    println!("{} people, {} events, {days:.1} days", simulation.people, simulation.events);
+    let share = |people: usize| 100.0 * people as f64 / simulation.people.max(1) as f64;
+    let mut by_trigger: BTreeMap<&str, (usize, BTreeSet<_>)> = BTreeMap::new();
+    for fire in &simulation.fires {
+        let entry = by_trigger.entry(&fire.trigger).or_default();
+        entry.0 += 1;
+        entry.1.insert(fire.who);
+    }
+    let mut shown = Table::new();
+    shown.load_style(UTF8_HORIZONTAL_ONLY);
+    shown.set_header(["trigger, and each condition alone", "fires", "a day", "people", "share"]);
+    for trigger in program.triggers() {
+        let (fires, people) = by_trigger.get(&*trigger.name).map_or((0, 0), |(fires, people)| (*fires, people.len()));
+        let row = [trigger.name.to_string(), fires.to_string(), format!("{:.1}", fires as f64 / days), people.to_string(), format!("{:.1} %", share(people))];
+        shown.add_row(row);
+        for leaf in leaves.iter().filter(|leaf| leaf.trigger == trigger.name) {
+            let row = [format!("  {}", leaf.condition), String::new(), String::new(), leaf.people.to_string(), format!("{:.1} %", share(leaf.people))];
+            shown.add_row(row);
+        }
+    }
+    println!("{shown}");
+}

@@ -1,0 +1,73 @@
+//! `espalier status`
+
+use std::process::ExitCode;
+
+use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use comfy_table::{CellAlignment, Table};
+use serde_json::Value;
+
+use super::{Configured, Ended, Failed, load, local};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    configured: Configured,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub async fn run(args: &Args) -> Ended {
+    let configured = load(&args.configured.config)?;
+    let path = &configured.settings.store.path;
+    let Some(client) = local::running(path).await else {
+        return Err(Failed(format!("no daemon runs on the store in {}", path.display())));
+    };
+    let status: Value = client.get("/api/status", &[]).await?.ok_or_else(|| Failed("the daemon does not know its status".into()))?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&status).map_err(Failed::new)?);
+    } else {
+        print(&status);
+    }
+    let is_well = status["is_ready"] == true;
+    Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The same for people.
+pub fn print(status: &Value) {
+    let text = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        Value::Null => "-".into(),
+        other => other.to_string(),
+    };
+    let journal = &status["journal"];
+    println!("espalier {}, since {}", text(&status["version"]), text(&status["began"]));
+    println!(
+        "events: {} accepted, {} decided, {} waiting; people: {}; set aside: {}; next timer: {}",
+        journal["accepted"], journal["decided"], journal["backlog"], journal["people"], journal["set_aside"], text(&journal["next_timer"])
+    );
+    println!("engine: {}", text(&status["engine"]["doing"]));
+    let mut table = Table::new();
+    table.load_style(UTF8_HORIZONTAL_ONLY);
+    table.set_header(["lane", "state", "waiting", "later", "accepted", "dead letters", "last accepted"]);
+    for lane in status["lanes"].as_array().into_iter().flatten() {
+        table.add_row([
+            text(&lane["name"]),
+            text(&lane["state"]),
+            text(&lane["queued"]),
+            text(&lane["deferred"]),
+            text(lane["outcomes"].get("accepted").unwrap_or(&Value::from(0))),
+            text(&lane["dead"]),
+            text(&lane["last_success"]),
+        ]);
+    }
+    for column in 2..6 {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    println!("{table}");
+    for trouble in status["troubles"].as_array().into_iter().flatten() {
+        println!("! {}", text(trouble));
+    }
+}

@@ -1,0 +1,177 @@
+//! `simulate`: a file of messages through the live evaluator. Arrival is event time, and nothing is late.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::decide;
+use crate::identity;
+use crate::model::{Changes, Event, Identifier, LaneName, Loaded, PersonId, Position, Priority, Timestamp, Verdict};
+use crate::rules::{Condition, Program, Trigger};
+
+/// One fire, as it is printed.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Fire {
+    /// Which trigger.
+    pub trigger: Arc<str>,
+    /// Every name of the person: kind to value, or to a list where there are several.
+    pub person: Value,
+    /// The key; empty without `per`.
+    pub key: Box<str>,
+    /// The edge.
+    pub at: Timestamp,
+    /// The vendor's dedupe key.
+    pub occasion: String,
+    /// Where it would go.
+    pub destinations: Vec<LaneName>,
+    /// The gate that would hold it back.
+    pub gate: Option<String>,
+    /// What the marketer would get.
+    pub payload: Value,
+    /// For the order of printing.
+    #[serde(skip)]
+    pub priority: Priority,
+    /// For counting people.
+    #[serde(skip)]
+    pub who: PersonId,
+}
+
+/// One condition of a trigger by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeafCount {
+    /// Which trigger.
+    pub trigger: Arc<str>,
+    /// The condition in words.
+    pub condition: String,
+    /// People who satisfied it at some time.
+    pub people: usize,
+}
+
+/// What a simulation came to.
+#[derive(Debug)]
+pub struct Simulation {
+    /// In order of edge, then priority, then name.
+    pub fires: Vec<Fire>,
+    /// People there were at the end.
+    pub people: usize,
+    /// Events that were no repetitions.
+    pub events: u64,
+    /// First and last event.
+    pub span: Option<(Timestamp, Timestamp)>,
+}
+
+/// Decides `events`, in any order, and lets time run on to `until` (the last event unless told otherwise).
+pub fn simulate(mut events: Vec<Event>, program: &Program, names: &identity::Settings, until: Option<Timestamp>) -> Simulation {
+    // A stable sort: at one instant they stay in the order they were given.
+    events.sort_by_key(|event| event.at);
+    let span = events.first().map(|e| e.at).zip(events.last().map(|e| e.at));
+    let mut loaded = Loaded::default();
+    let mut run = Run { fires: Vec::new(), program, events: 0 };
+    for (n, mut event) in events.into_iter().enumerate() {
+        event.arrived = event.at;
+        let position = Position(n as u64 + 1);
+        // Learned at its own instant: nothing has expired.
+        let changes = decide::events(&mut loaded, &[(position, event)], Timestamp::MIN, program, names);
+        run.take(&loaded, changes);
+    }
+    if let Some(end) = until.or(span.map(|(_, last)| last)) {
+        loop {
+            let due: Vec<PersonId> = loaded.people.values().filter(|p| p.wake().is_some_and(|at| at <= end)).map(|p| p.id).collect();
+            if due.is_empty() {
+                break;
+            }
+            let changes = decide::timers(&mut loaded, &due, end, Timestamp::MIN, program);
+            run.take(&loaded, changes);
+        }
+    }
+    let mut fires = run.fires;
+    fires.sort_by(|a, b| {
+        (a.at, std::cmp::Reverse(a.priority), &a.trigger, &a.key, &a.occasion)
+            .cmp(&(b.at, std::cmp::Reverse(b.priority), &b.trigger, &b.key, &b.occasion))
+    });
+    Simulation { fires, people: loaded.people.len(), events: run.events, span }
+}
+
+struct Run<'a> {
+    fires: Vec<Fire>,
+    program: &'a Program,
+    events: u64,
+}
+
+impl Run<'_> {
+    fn take(&mut self, loaded: &Loaded, changes: Changes) {
+        self.events += changes.counted.values().sum::<u64>();
+        for decision in &changes.decisions {
+            // An edge inside a cool-down, or a second one of a trigger that fires once, is no fire.
+            let (lanes, gate) = match &decision.verdict {
+                Verdict::Activated(lanes) => (lanes.clone(), None),
+                Verdict::Gated(words) => (Vec::new(), Some(words.to_string())),
+                _ => continue,
+            };
+            let activation = changes.activations.iter().find(|a| a.occasion == decision.occasion);
+            let identifiers = match (activation, loaded.people.get(&decision.person)) {
+                (Some(activation), _) => &activation.identifiers,
+                (None, Some(person)) => &person.identifiers,
+                (None, None) => continue,
+            };
+            let priority = self.program.triggers().iter().find(|t| t.name == decision.trigger).map_or(0, |t| t.priority);
+            self.fires.push(Fire {
+                trigger: decision.trigger.clone(),
+                person: named(identifiers),
+                key: decision.key.clone(),
+                at: decision.at,
+                occasion: decision.occasion.to_string(),
+                destinations: lanes,
+                gate,
+                payload: activation.map(|a| a.payload.to_value()).unwrap_or_default(),
+                priority,
+                who: decision.person,
+            });
+        }
+    }
+}
+
+/// `{"email": "...", "anonymous_id": ["...", "..."]}`
+fn named(identifiers: &[Identifier]) -> Value {
+    let mut by_kind: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    for identifier in identifiers {
+        by_kind.entry(identifier.kind.to_string()).or_default().push((&*identifier.value).into());
+    }
+    let entries = by_kind.into_iter().map(|(kind, mut values)| {
+        let value = if values.len() == 1 { values.remove(0) } else { Value::Array(values) };
+        (kind, value)
+    });
+    Value::Object(entries.collect::<Map<_, _>>())
+}
+
+/// How many people satisfied each condition by itself: every condition as a trigger of its own.
+pub fn leaves(events: &[Event], program: &Program, names: &identity::Settings, until: Option<Timestamp>) -> Vec<LeafCount> {
+    let mut alone: Vec<Trigger> = Vec::new();
+    let mut counted = Vec::new();
+    for trigger in program.triggers() {
+        for leaf in trigger.condition.leaves() {
+            let name: Arc<str> = format!("{}#{}", trigger.name, counted.len()).into();
+            alone.push(Trigger {
+                name: name.clone(),
+                id: crate::model::TriggerId::of(&name),
+                condition: Condition::Leaf(leaf.clone()),
+                held: None,
+                cooldown: None,
+                once: false,
+                ..trigger.clone()
+            });
+            counted.push((name, trigger.name.clone(), leaf.words()));
+        }
+    }
+    let program = Program::of(alone, program.settings().clone());
+    let simulation = simulate(events.to_vec(), &program, names, until);
+    counted
+        .into_iter()
+        .map(|(name, trigger, condition)| {
+            let who: BTreeSet<PersonId> = simulation.fires.iter().filter(|f| f.trigger == name).map(|f| f.who).collect();
+            LeafCount { trigger, condition, people: who.len() }
+        })
+        .collect()
+}

@@ -98,9 +98,9 @@ impl Faults {
     pub fn take(&self, vendor: &str, method: &Method, path: &str) -> Option<Fault> {
         let mut line = lock(&self.0);
         let has_records = *method == Method::POST && !path.contains("oauth");
-        let place = line.iter().position(|f| {
-            f.vendor == vendor && path.contains(&f.path) && (has_records || f.kind != Kind::BadRecord)
-        })?;
+        let place = line
+            .iter()
+            .position(|f| f.vendor == vendor && path.contains(&f.path) && (has_records || f.kind != Kind::BadRecord))?;
         let fault = line.get_mut(place)?;
         fault.times = fault.times.saturating_sub(1);
         if fault.times == 0 { line.remove(place) } else { Some(fault.clone()) }

@@ -24,7 +24,7 @@ enum Whose<'a> {
     Id(&'a str),
     Email(&'a str),
     /// A browser's token, which this account has never seen.
-    Browser(&'a str),
+    Browser,
 }
 
 /// An event whose form is right.
@@ -99,7 +99,7 @@ fn person(memory: &Memory, whose: Whose<'_>) -> Option<String> {
             let email = email.trim().to_lowercase();
             memory.by_email.contains_key(email.as_str()).then_some(email)
         }
-        Whose::Browser(_) => None,
+        Whose::Browser => None,
     }
 }
 
@@ -135,7 +135,7 @@ fn form<'a>(input: &'a Value, prefix: &str) -> Result<Event<'a>, Refusal> {
         (Some(id), _, _) => Whose::Id(id),
         (None, Some(email), _) if is_email(email.trim()) => Whose::Email(email),
         (None, Some(email), _) => return Err(invalid(format!("Property value \"{email}\" is not a valid email"))),
-        (None, None, Some(token)) => Whose::Browser(token),
+        (None, None, Some(_)) => Whose::Browser,
         (None, None, None) => return Err(missing("objectId, email or utk")),
     };
     let uuid = text("uuid");

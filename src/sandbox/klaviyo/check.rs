@@ -143,7 +143,8 @@ pub(super) fn bulk<'a>(payload: &'a Value, rules: &Rules, wrong: &mut Mistakes) 
     let at = at.name("data");
     for (i, group) in groups.iter().enumerate() {
         let at = at.index(i);
-        let names: &[&str] = if rules.has_backfill { &["profile", "events", "backfill"] } else { &["profile", "events"] };
+        let names: &[&str] =
+            if rules.has_backfill { &["profile", "events", "backfill"] } else { &["profile", "events"] };
         let Some(attributes) = resource(Some(group), "event-bulk-create", names, &at, wrong) else { continue };
         let at = at.name("attributes");
         truth(attributes, "backfill", &at, wrong);
@@ -240,8 +241,16 @@ fn event<'a>(
     let metric = metric(attributes.get("metric"), &at.name("metric"), wrong)?;
     let pointer = at.to_string();
     let identifiers = Vec::new();
-    (wrong.len() == before)
-        .then_some(Record { identifiers, person: "", metric, unique_id, time, at: when, pointer, body })
+    (wrong.len() == before).then_some(Record {
+        identifiers,
+        person: "",
+        metric,
+        unique_id,
+        time,
+        at: when,
+        pointer,
+        body,
+    })
 }
 
 /// The metric's name.
@@ -331,7 +340,9 @@ fn person<'a>(data: &'a Value, at: &At<'_>, kind: Profile, wrong: &mut Mistakes)
         let Some(value) = attributes.get(*name).and_then(Value::as_str) else { continue };
         let words = match *name {
             "email" if !is_email(value) => Some("Invalid email address"),
-            "phone_number" if !is_e164(value) => Some("Invalid phone number format (example of a valid one: +12345678901)"),
+            "phone_number" if !is_e164(value) => {
+                Some("Invalid phone number format (example of a valid one: +12345678901)")
+            }
             "external_id" if value.chars().count() > EXTERNAL_ID_CHARS => Some("Too long."),
             _ => None,
         };

@@ -143,7 +143,9 @@ impl Klaviyo {
     fn let_in(&self, call: &Call) -> Result<(), Answer> {
         match call.credentials("Klaviyo-API-Key") {
             Some(given) if given == self.options.api_key => {}
-            Some(_) => return Err(error(call, 401, "authentication_failed", "Incorrect authentication credentials.", None)),
+            Some(_) => {
+                return Err(error(call, 401, "authentication_failed", "Incorrect authentication credentials.", None));
+            }
             None => {
                 let words = "Authentication credentials were not provided.";
                 return Err(error(call, 401, "not_authenticated", words, None));
@@ -194,7 +196,8 @@ impl Klaviyo {
                     wrong.push(Wrong::new(&At::root("/data/attributes/events-bulk-create/data"), words));
                 }
                 if call.bad_record {
-                    let pointer = "/data/attributes/events-bulk-create/data/0/attributes/events/data/0/attributes/properties";
+                    let pointer =
+                        "/data/attributes/events-bulk-create/data/0/attributes/events/data/0/attributes/properties";
                     wrong.push(Wrong::new(&At::root(pointer), "Invalid on demand.".to_owned()));
                 }
                 self.accept(call, &records, wrong)

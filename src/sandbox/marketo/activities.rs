@@ -154,7 +154,8 @@ impl Marketo {
         let mut next = end;
         let mut is_more = false;
         for number in candidates {
-            let Some(activity) = number.checked_sub(memory.dropped).and_then(|place| memory.activities.get(place)) else {
+            let Some(activity) = number.checked_sub(memory.dropped).and_then(|place| memory.activities.get(place))
+            else {
                 continue;
             };
             if activity.at < since {

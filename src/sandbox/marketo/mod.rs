@@ -113,8 +113,11 @@ impl Vendor for Marketo {
 
     fn failure(&self, call: &Call, fault: &Fault) -> Answer {
         if fault.kind == super::faults::Kind::Code {
-            let verdict =
-                if matches!(fault.code.as_str(), "606" | "607" | "615") { Verdict::Throttled } else { Verdict::Refused };
+            let verdict = if matches!(fault.code.as_str(), "606" | "607" | "615") {
+                Verdict::Throttled
+            } else {
+                Verdict::Refused
+            };
             return refused(call, &fault.code, words_of(&fault.code)).with(verdict);
         }
         // Other statuses than 200 come from the gateway, and their bodies are not JSON.
@@ -275,7 +278,8 @@ fn page(call: &Call, result: Option<Value>, more: Option<bool>, token: String) -
 /// HTTP 200 that refuses.
 fn refused(call: &Call, code: &str, message: &str) -> Answer {
     let errors = json!([{"code": code, "message": message}]);
-    Answer::json(200, &json!({"requestId": request_id(call), "success": false, "errors": errors})).with(Verdict::Refused)
+    Answer::json(200, &json!({"requestId": request_id(call), "success": false, "errors": errors}))
+        .with(Verdict::Refused)
 }
 
 /// The words of a code that is ordered as a fault.

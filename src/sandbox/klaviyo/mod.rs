@@ -188,7 +188,7 @@ impl Klaviyo {
         let rules = Rules { now: call.at, has_backfill: call.header("revision") >= "2026-07-15" };
         let mut wrong = Vec::new();
         match endpoint {
-            Endpoint::Import => return self.import(call, &payload, &mut wrong),
+            Endpoint::Import => self.import(call, &payload, &mut wrong),
             Endpoint::Bulk => {
                 let records = check::bulk(&payload, &rules, &mut wrong);
                 if records.len() > BULK_EVENTS {

@@ -9,7 +9,7 @@ use std::fmt;
 use espalier::decide;
 use espalier::identity;
 use espalier::model::{
-    Changes, Decision, DedupeKey, Event, EventKind, Entry, History, Identifier, IdentifierKind, Loaded, Origin, Person,
+    Changes, Decision, DedupeKey, Entry, Event, EventKind, History, Identifier, IdentifierKind, Loaded, Origin, Person,
     PersonId, Position, RawJson, Timestamp, Write,
 };
 use espalier::rules::{self, Program};
@@ -22,7 +22,7 @@ use proptest::sample::select;
 /// 2026-01-01T00:00:00Z.
 const START: Ms = 1_767_225_600_000;
 /// Long after the last event, so that every timer has had its turn.
-const HORIZON: Ms = START + 30 * 24 * 60 * MINUTE;
+const HORIZON: Ms = 30 * 24 * 60 * MINUTE;
 
 // === a store in memory ===
 
@@ -97,7 +97,8 @@ impl Kept {
 
     /// The edges, as the oracle tells them.
     fn edges(&self) -> Vec<Edge> {
-        let mut edges: Vec<Edge> = self.decisions.iter().filter(|d| d.verdict.word() != "cancelled").map(|d| self.edge(d)).collect();
+        let mut edges: Vec<Edge> =
+            self.decisions.iter().filter(|d| d.verdict.word() != "cancelled").map(|d| self.edge(d)).collect();
         edges.sort();
         edges
     }
@@ -175,7 +176,14 @@ impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Deed { at, name, user, device, products, colour, is_tracking, session, .. } = &self.deed;
         let minutes = |ms: Ms| ms as f64 / MINUTE as f64;
-        write!(f, "#{} {}m (arrived {}m) {}", self.id, minutes(*at), minutes(self.arrived), name.unwrap_or("identify"))?;
+        write!(
+            f,
+            "#{} {}m (arrived {}m) {}",
+            self.id,
+            minutes(*at),
+            minutes(self.arrived),
+            name.unwrap_or("identify")
+        )?;
         for part in user.iter().chain(device).chain(products).chain(colour).chain(session) {
             write!(f, " {part}")?;
         }
@@ -312,7 +320,8 @@ fn rule(name: &'static str) -> impl Strategy<Value = Rule> {
 }
 
 fn rules() -> impl Strategy<Value = Vec<Rule>> {
-    (rule("b-one"), option::weighted(0.3, rule("a-two"))).prop_map(|(one, two)| Some(one).into_iter().chain(two).collect())
+    (rule("b-one"), option::weighted(0.3, rule("a-two")))
+        .prop_map(|(one, two)| Some(one).into_iter().chain(two).collect())
 }
 
 // === random timelines ===
@@ -431,7 +440,7 @@ fn timeline(cast: Cast) -> impl Strategy<Value = Vec<Turn>> {
             }
         }
         turns.push(Turn::Batch(batch, clock));
-        turns.push(Turn::Idle(HORIZON - START));
+        turns.push(Turn::Idle(HORIZON));
         turns
     })
 }

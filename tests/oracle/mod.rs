@@ -471,7 +471,8 @@ impl World {
         if !is_edge {
             return;
         }
-        let is_cooling = rule.cooldown.zip(person.last_fire.get(&n)).is_some_and(|(cooldown, last)| at - last < cooldown);
+        let is_cooling =
+            rule.cooldown.zip(person.last_fire.get(&n)).is_some_and(|(cooldown, last)| at - last < cooldown);
         let verdict = if rule.once && known.has_fired {
             "already_fired"
         } else if is_cooling {

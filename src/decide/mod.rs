@@ -81,10 +81,16 @@ impl Step<'_> {
             self.erase(event);
             return;
         }
-        for id in plan.person.iter().chain(&plan.absorbed) {
-            self.run_timers(*id, Until::Before(event.at));
-        }
         let is_merge = !plan.absorbed.is_empty();
+        let mut moment = event.at;
+        if is_merge {
+            // An edge needs that the condition was false for both just before: all are brought to the same instant.
+            let asked = |id: &PersonId| self.loaded.people.get(id).map(|person| person.asked);
+            moment = plan.person.iter().chain(&plan.absorbed).filter_map(asked).fold(moment, Timestamp::max);
+        }
+        for id in plan.person.iter().chain(&plan.absorbed) {
+            self.run_timers(*id, Until::Before(moment));
+        }
         let Some((id, is_new)) = self.link(plan, position, event) else { return };
         let Some(person) = self.loaded.people.get_mut(&id) else { return };
 

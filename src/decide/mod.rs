@@ -15,6 +15,7 @@ use crate::model::{
 };
 use crate::rules::Program;
 
+use cancel::News;
 use step::Step;
 
 /// The most traits kept of one person.
@@ -129,7 +130,7 @@ impl Step<'_> {
         for asked in asked {
             self.ask(id, &asked, at);
         }
-        self.cancel_what_is_void(id, event, at, is_merge);
+        self.cancel_what_is_void(id, &News { event, position, asked: at, is_merge });
     }
 }
 

@@ -59,15 +59,8 @@ impl<'a> View<'a> {
 
     /// The events that `reads` is about, oldest first.
     pub fn matching<'r>(&self, reads: &'r Reads, keyless: Keyless) -> impl DoubleEndedIterator<Item = &'a Entry> + use<'a, 'r> {
-        let key = self.key.filter(|_| !reads.any_key);
-        self.entries().iter().filter(move |entry| {
-            *entry.name == *reads.event
-                && (reads.filter.is_empty() || reads.filter.admits(entry))
-                && key.is_none_or(|(path, key)| {
-                    path.carries(entry.fields(), key)
-                        || (keyless == Keyless::Counts && path.keys(entry.fields()).is_empty())
-                })
-        })
+        let key = self.key;
+        self.entries().iter().filter(move |entry| reads.matches(entry, key, keyless))
     }
 
     /// The first entry of the person's latest session at T.
@@ -83,6 +76,16 @@ impl Reads {
         let filter = table.get("where").map(|v| Filter::read(&v, reading)).unwrap_or_default();
         let any_key = table.get("any_key").and_then(|v| v.yes_or_no(reading)).unwrap_or(false);
         Some(Self { event: event?.into(), filter, any_key })
+    }
+
+    /// True when the event is one of those, for the key.
+    pub fn matches(&self, entry: &Entry, key: Option<(&Path, &str)>, keyless: Keyless) -> bool {
+        *entry.name == *self.event
+            && (self.filter.is_empty() || self.filter.admits(entry))
+            && key.filter(|_| !self.any_key).is_none_or(|(path, key)| {
+                path.carries(entry.fields(), key)
+                    || (keyless == Keyless::Counts && path.keys(entry.fields()).is_empty())
+            })
     }
 
     /// `"Product Added" (filtered)`, for people.

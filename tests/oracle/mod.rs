@@ -94,6 +94,8 @@ pub struct World {
     rules: Vec<Rule>,
     people: Vec<Somebody>,
     edges: Vec<(usize, Edge)>,
+    /// Fires that may not have left: the person, the rule, and the place in `edges`.
+    waiting: Vec<(usize, usize, usize)>,
 }
 
 struct Somebody {
@@ -295,7 +297,7 @@ impl World {
     pub fn new(rules: &[Rule]) -> Self {
         let mut rules = rules.to_vec();
         rules.sort_by(|a, b| b.priority.cmp(&a.priority).then(a.name.cmp(b.name)));
-        Self { rules, people: Vec::new(), edges: Vec::new() }
+        Self { rules, people: Vec::new(), edges: Vec::new(), waiting: Vec::new() }
     }
 
     /// Every edge so far, in order of time.
@@ -371,6 +373,45 @@ impl World {
             } else {
                 let place = (rule, key);
                 assert_eq!(before.get(&place), after.get(&place), "an event that is not read changed the truth");
+            }
+        }
+        if is_merge || deed.name.is_some() {
+            self.cancel(id, deed, is_merge, at, now);
+        }
+    }
+
+    /// Calls back what has not left (here nothing ever leaves before it expires) and has lost its reason.
+    fn cancel(&mut self, id: usize, deed: &Deed, is_merge: bool, at: Ms, now: Ms) {
+        for (owner, n, place) in std::mem::take(&mut self.waiting) {
+            let edge = self.edges[place].1.clone();
+            let rule = &self.rules[n];
+            let key = rule.key(&edge.key);
+            let person = &self.people[id];
+            let is_same = owner == id || self.people[owner].merged_into == Some(id);
+            if !is_same || now - edge.at > rule.expires {
+                self.waiting.push((owner, n, place));
+                continue;
+            }
+            // A late event took the edge away,
+            let is_late = is_merge || deed.at <= edge.at;
+            let stood = (edge.at - rule.held.unwrap_or(0)..=edge.at)
+                .step_by(1_000)
+                .all(|instant| person.truth(&rule.when, key, instant));
+            // or the person did since what they must not have done.
+            let news = person.deeds.iter().filter(|d| d.at >= edge.at && (is_merge || d.order == deed.order));
+            let speaks_against = |d: &Deed| {
+                rule.when.leaves().iter().any(|leaf| {
+                    matches!(leaf.ask, Ask::DidNotWithin(_) | Ask::DidNotSince(_))
+                        && d.name == Some(leaf.event)
+                        && leaf.colour.is_none_or(|colour| d.colour == Some(colour))
+                        && is_of_key(d, key, leaf.any_key, true)
+                })
+            };
+            let is_stopped = news.into_iter().any(speaks_against) && !person.truth(&rule.when, key, at);
+            if (is_late && !stood) || is_stopped {
+                self.edges.push((id, Edge { verdict: "cancelled", ..edge }));
+            } else {
+                self.waiting.push((owner, n, place));
             }
         }
     }
@@ -482,6 +523,7 @@ impl World {
         } else {
             known.has_fired = true;
             person.last_fire.insert(n, at);
+            self.waiting.push((id, n, self.edges.len()));
             "activated"
         };
         let edge = Edge { at, rule: rule.name.to_owned(), key: key.to_owned(), verdict, person: BTreeSet::new() };

@@ -1,6 +1,6 @@
 //! One person's events as a leaf sees them: up to an instant, for one key.
 
-use crate::model::{Entry, Person, Span, Timestamp};
+use crate::model::{Entry, Lifetime, Person, Span, Timestamp};
 
 use super::path::Path;
 use super::predicate::Filter;
@@ -61,6 +61,20 @@ impl<'a> View<'a> {
     pub fn matching<'r>(&self, reads: &'r Reads, keyless: Keyless) -> impl DoubleEndedIterator<Item = &'a Entry> + use<'a, 'r> {
         let key = self.key;
         self.entries().iter().filter(move |entry| reads.matches(entry, key, keyless))
+    }
+
+    /// What is left of such events that were cut from the history. `None` where more than the name is asked of them, or
+    /// where the last one cut is later than T.
+    pub fn folded(&self, reads: &Reads) -> Option<Lifetime> {
+        let is_plain = reads.filter.is_empty() && (self.key.is_none() || reads.any_key);
+        let folded = self.person.history.folded().get(&*reads.event).filter(|_| is_plain)?;
+        (folded.last <= self.now).then_some(*folded)
+    }
+
+    /// The time of the latest event that `reads` is about, cut ones included.
+    pub fn latest(&self, reads: &Reads, keyless: Keyless) -> Option<Timestamp> {
+        let kept = self.matching(reads, keyless).next_back().map(|e| e.at);
+        kept.max(self.folded(reads).map(|cut| cut.last))
     }
 
     /// The first entry of the person's latest session at T.

@@ -21,6 +21,10 @@ impl Step<'_> {
         if news.event.kind != EventKind::Did && !news.is_merge {
             return;
         }
+        let now = self.now;
+        let Some(person) = self.loaded.people.get_mut(&id) else { return };
+        // What has expired is never sent, so there is nothing to call back.
+        person.pending.retain(|pending| pending.expires_at >= now);
         let Some(person) = self.loaded.people.get(&id).filter(|p| !p.pending.is_empty()) else { return };
         let program = self.program;
         let (kept, void): (Vec<Pending>, Vec<Pending>) =

@@ -157,3 +157,6 @@ fn cut_history(person: &mut Person, at: Timestamp, program: &Program) -> bool {
     let is_old = entries.first().is_some_and(|e| e.at < from - SLACK.1);
     (is_long || is_old) && person.history.cut(from, most) > 0
 }
+
+#[cfg(test)]
+mod tests;

@@ -479,6 +479,26 @@ fn who_is_forgotten_is_reminded_of_nothing() {
     assert!(story.loaded.people.is_empty() && story.loaded.owners.is_empty());
 }
 
+#[test]
+fn erasure_forgets_those_who_are_named_and_nobody_else() {
+    #[track_caller]
+    fn check(erase: &str, left: &[&str]) {
+        let timeline = format!("0m view @a ~ipad | 1m view @b | 2m view ~tv | {erase}");
+        let story = tell(&compile(&[], &rules::Settings::default()), &timeline, "1h");
+        let mut names: Vec<&str> = story.loaded.owners.keys().map(|name| &*name.value).collect();
+        names.sort_unstable();
+        assert_eq!(names, left, "{erase}");
+        assert!(story.loaded.owners.values().all(|id| story.loaded.people.contains_key(id)));
+    }
+    check("9m erase @a", &["b", "tv"]);
+    check("9m erase @a @b", &["tv"]);
+    check("9m erase @nobody", &["a", "b", "ipad", "tv"]);
+    // A device does not say who asks to be forgotten.
+    check("9m erase ~ipad", &["a", "b", "ipad", "tv"]);
+    // Who comes back is somebody new.
+    check("9m erase @a | 10m view @a", &["a", "b", "tv"]);
+}
+
 // === keys ===
 
 #[test]

@@ -366,9 +366,8 @@ impl World {
         for (rule, key) in self.questions(id) {
             let is_new_key = !before.contains_key(&(rule, key.clone()));
             let rules = &self.rules[rule];
-            if is_merge || is_new || is_earlier || is_new_key || (moves_session && rules.has_session()) {
-                self.ask(id, rule, &key, at, now);
-            } else if rules.reads(deed, rules.key(&key)) {
+            let is_moved = is_merge || is_new || is_earlier || is_new_key || (moves_session && rules.has_session());
+            if is_moved || rules.reads(deed, rules.key(&key)) {
                 self.ask(id, rule, &key, at, now);
             } else {
                 let place = (rule, key);
@@ -443,7 +442,7 @@ impl World {
             let rule = &self.rules[n];
             self.people[id].truth(&rule.when, rule.key(key), at)
         };
-        self.questions(id).into_iter().map(|(n, key)| (n, key)).map(|q| (q.clone(), truth(q.0, &q.1))).collect()
+        self.questions(id).into_iter().map(|q| (q.clone(), truth(q.0, &q.1))).collect()
     }
 
     /// Joins two; whoever has an account stays.

@@ -40,7 +40,7 @@ impl Did {
         match self.within {
             Within::Last(window) => {
                 let from = view.now - window;
-                (all.map(|e| e.at).filter(|at| *at > from).collect(), 0)
+                (all.map(|e| e.at).filter(|at| *at >= from).collect(), 0)
             }
             Within::Session => match view.session_start() {
                 Some(start) => (all.filter(|e| e.order() >= start.order()).map(|e| e.at).collect(), 0),

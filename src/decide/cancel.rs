@@ -1,23 +1,34 @@
 //! What has not left is called back when an event takes its reason away.
 
-use crate::model::{Decision, Event, EventKind, Pending, Person, PersonId, Timestamp, Verdict};
+use crate::model::{Decision, Event, EventKind, Pending, Person, PersonId, Position, Timestamp, Verdict};
 use crate::rules::Program;
 
 use super::step::Step;
 
+/// What has just become known of a person.
+pub(super) struct News<'a> {
+    pub event: &'a Event,
+    pub position: Position,
+    /// When its truth was asked.
+    pub asked: Timestamp,
+    /// It joined two people: each has the other's events now.
+    pub is_merge: bool,
+}
+
 impl Step<'_> {
-    /// Looks at the person's activations that may still wait, after `event` was asked at `at`.
-    pub(super) fn cancel_what_is_void(&mut self, id: PersonId, event: &Event, at: Timestamp, is_merge: bool) {
-        if event.kind != EventKind::Did && !is_merge {
+    /// Looks at the person's activations that may still wait.
+    pub(super) fn cancel_what_is_void(&mut self, id: PersonId, news: &News<'_>) {
+        if news.event.kind != EventKind::Did && !news.is_merge {
             return;
         }
+        let now = self.now;
+        let Some(person) = self.loaded.people.get_mut(&id) else { return };
+        // What has expired is never sent, so there is nothing to call back.
+        person.pending.retain(|pending| pending.expires_at >= now);
         let Some(person) = self.loaded.people.get(&id).filter(|p| !p.pending.is_empty()) else { return };
         let program = self.program;
-        let (kept, void): (Vec<Pending>, Vec<Pending>) = person
-            .pending
-            .iter()
-            .cloned()
-            .partition(|pending| !is_void(program, person, pending, event, at, is_merge));
+        let (kept, void): (Vec<Pending>, Vec<Pending>) =
+            person.pending.iter().cloned().partition(|pending| !is_void(program, person, pending, news));
         if void.is_empty() {
             return;
         }
@@ -44,15 +55,18 @@ impl Step<'_> {
     }
 }
 
-/// True when, with what is known now, there is no reason for it: the condition was false at its edge after all, or an
-/// event that it must not have has come since.
-fn is_void(program: &Program, person: &Person, pending: &Pending, event: &Event, at: Timestamp, is_merge: bool) -> bool {
+/// True when, with what is known now, there is no reason for it: its edge was none after all, or an event that it must
+/// not have has come since.
+fn is_void(program: &Program, person: &Person, pending: &Pending, news: &News<'_>) -> bool {
     let Some((_, trigger)) = program.by_id(pending.trigger) else { return false };
-    if !is_merge && !trigger.events().contains(&&*event.name) {
-        return false;
+    let key = &*pending.key;
+    if (news.is_merge || news.event.at <= pending.at) && !program.is_borne_out(trigger, person, key, pending.at) {
+        return true;
     }
-    let is_true_at = |at: Timestamp| program.answer(trigger, person, &pending.key, at).is_true;
-    let came_before_the_edge = is_merge || event.at <= pending.at;
-    let speaks_against = is_merge || trigger.is_stopped_by(&event.name);
-    (came_before_the_edge && !is_true_at(pending.at)) || (speaks_against && !is_true_at(at))
+    // Time alone calls nothing back: a window that has passed since is no reason.
+    let since = person.history.entries().iter().rev().take_while(|entry| entry.at >= pending.at);
+    let is_stopped = since
+        .filter(|entry| news.is_merge || entry.position == news.position)
+        .any(|entry| trigger.is_stopped_by(entry, key));
+    is_stopped && !program.answer(trigger, person, key, news.asked).is_true
 }

@@ -15,6 +15,7 @@ use crate::model::{
 };
 use crate::rules::Program;
 
+use cancel::News;
 use step::Step;
 
 /// The most traits kept of one person.
@@ -81,10 +82,16 @@ impl Step<'_> {
             self.erase(event);
             return;
         }
-        for id in plan.person.iter().chain(&plan.absorbed) {
-            self.run_timers(*id, Until::Before(event.at));
-        }
         let is_merge = !plan.absorbed.is_empty();
+        let mut moment = event.at;
+        if is_merge {
+            // An edge needs that the condition was false for both just before: all are brought to the same instant.
+            let asked = |id: &PersonId| self.loaded.people.get(id).map(|person| person.asked);
+            moment = plan.person.iter().chain(&plan.absorbed).filter_map(asked).fold(moment, Timestamp::max);
+        }
+        for id in plan.person.iter().chain(&plan.absorbed) {
+            self.run_timers(*id, Until::Before(moment));
+        }
         let Some((id, is_new)) = self.link(plan, position, event) else { return };
         let Some(person) = self.loaded.people.get_mut(&id) else { return };
 
@@ -123,7 +130,7 @@ impl Step<'_> {
         for asked in asked {
             self.ask(id, &asked, at);
         }
-        self.cancel_what_is_void(id, event, at, is_merge);
+        self.cancel_what_is_void(id, &News { event, position, asked: at, is_merge });
     }
 }
 
@@ -150,3 +157,6 @@ fn cut_history(person: &mut Person, at: Timestamp, program: &Program) -> bool {
     let is_old = entries.first().is_some_and(|e| e.at < from - SLACK.1);
     (is_long || is_old) && person.history.cut(from, most) > 0
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,13 +26,14 @@ pub fn merge(survivor: &mut Person, other: Person) {
             Entry::Vacant(place) => drop(place.insert(theirs)),
             Entry::Occupied(mut place) => {
                 let ours = place.get_mut();
+                // What fired has fired, whatever the trigger means by now.
+                ours.fired = ours.fired.max(theirs.fired);
                 if ours.meaning != theirs.meaning {
                     // Only one of them was asked since the trigger changed; either is asked anew.
                     continue;
                 }
                 // An edge only if the condition was false for both just before.
                 ours.is_true |= theirs.is_true;
-                ours.fired = ours.fired.max(theirs.fired);
                 ours.true_since = match (ours.true_since, theirs.true_since) {
                     (Some(a), Some(b)) => Some(a.min(b)),
                     (a, b) => a.or(b),

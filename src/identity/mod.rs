@@ -13,3 +13,6 @@ pub use merge::merge;
 pub use normalise::normalise;
 pub use resolve::{Plan, resolve};
 pub use settings::Settings;
+
+#[cfg(test)]
+mod tests;

@@ -1,17 +1,17 @@
 //! What must never join.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::model::{EventKind, Identifier, IdentifierKind, Person};
 
 use super::settings::Limits;
 
-/// The reason, in words, why two people stay two; `None` when they may become one.
+/// The reason, in words, why `other` does not become one with `group`; `None` when they may.
 ///
 /// `because` are the names of the other one that this event carries.
 pub fn kept_apart(
-    a: &Person,
-    b: &Person,
+    group: &[&Person],
+    other: &Person,
     because: &[&Identifier],
     kind: &EventKind,
     limits: &Limits,
@@ -21,13 +21,13 @@ pub fn kept_apart(
         return None;
     }
     let by_name = because.iter().all(|i| i.kind.names_a_person());
-    if a.is_known() && b.is_known() && !by_name {
+    if group.iter().any(|person| person.is_known()) && other.is_known() && !by_name {
         return Some("both are known, and a device, cart or order never joins two known people");
     }
+    let names: HashSet<&Identifier> = group.iter().chain([&other]).flat_map(|person| &person.identifiers).collect();
     let mut counts: HashMap<&IdentifierKind, usize> = HashMap::new();
-    let others = b.identifiers.iter().filter(|i| !a.identifiers.contains(i));
-    for identifier in a.identifiers.iter().chain(others) {
-        *counts.entry(&identifier.kind).or_default() += 1;
+    for name in names {
+        *counts.entry(&name.kind).or_default() += 1;
     }
     counts
         .into_iter()
@@ -35,9 +35,14 @@ pub fn kept_apart(
         .then_some("together they would have more names of one kind than one person may have")
 }
 
-/// True when the person may take one more name of this kind.
-pub fn may_take(person: &Person, kind: &IdentifierKind, event: &EventKind, limits: &Limits) -> bool {
-    let has = person.identifiers.iter().filter(|i| i.kind == *kind).count();
+/// True when somebody who goes by `names` may take one more of this kind.
+pub fn may_take<'a>(
+    names: impl Iterator<Item = &'a Identifier>,
+    kind: &IdentifierKind,
+    event: &EventKind,
+    limits: &Limits,
+) -> bool {
+    let has = names.filter(|i| i.kind == *kind).count();
     // An alias may give a second account, and no more than a few: chains are followed one by one.
     let most = if *event == EventKind::Alias { limits.of(kind).saturating_add(9) } else { limits.of(kind) };
     has < most

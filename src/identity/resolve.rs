@@ -35,7 +35,11 @@ pub fn resolve(loaded: &Loaded, event: &Event, position: Position, settings: &Se
         owner(name).filter(|p| !is_named || name.kind.names_a_person() || !p.is_known() || event.kind == crate::model::EventKind::Alias)
     });
     let Some(main) = main else {
-        plan.taken = names.into_iter().cloned().collect();
+        for name in names {
+            if protect::may_take(plan.taken.iter(), &name.kind, &event.kind, &settings.limits) {
+                plan.taken.push(name.clone());
+            }
+        }
         for name in &plan.taken {
             if let Some(other) = owner(name) {
                 plan.joins.push(refused(PersonId::of(name, position), other, name, event, position, KNOWN_DEVICE));
@@ -57,7 +61,7 @@ pub fn resolve(loaded: &Loaded, event: &Event, position: Position, settings: &Se
         let because: Vec<&Identifier> = names.iter().copied().filter(|n| owner(n).is_some_and(|o| o.id == other.id)).collect();
         let strong: Vec<&Identifier> = because.iter().copied().filter(|n| n.kind.names_a_person()).collect();
         let shared = if strong.is_empty() { &because } else { &strong };
-        let apart = group.iter().find_map(|one| protect::kept_apart(one, other, shared, &event.kind, &settings.limits));
+        let apart = protect::kept_apart(&group, other, shared, &event.kind, &settings.limits);
         // A person named by this very event is known, though their history may not say so yet.
         let apart = apart.or((is_named && strong.is_empty() && other.is_known() && event.kind != crate::model::EventKind::Alias).then_some(KNOWN_DEVICE));
         match apart {
@@ -94,7 +98,8 @@ pub fn resolve(loaded: &Loaded, event: &Event, position: Position, settings: &Se
             // A device, cart or order follows the latest known person; its history stays where it is.
             Some(other) if other.is_known() && !is_named => {}
             _ => {
-                if group.iter().all(|p| protect::may_take(p, &name.kind, &event.kind, &settings.limits)) {
+                let held = group.iter().flat_map(|p| &p.identifiers).chain(&plan.taken);
+                if protect::may_take(held, &name.kind, &event.kind, &settings.limits) {
                     plan.taken.push(name.clone());
                 }
             }

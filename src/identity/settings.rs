@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::model::IdentifierKind;
 
 /// What counts as a name, and how many one person may have.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// Values that name nobody, besides the usual ones (`null`, `undefined`, `anonymous`, zeros, `test@test.com` ...).
@@ -36,12 +36,6 @@ pub struct Limits {
     pub anonymous_id: usize,
     /// Carts, checkouts and orders, each.
     pub token: usize,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self { blocked: BTreeSet::new(), calling_code: None, limits: Limits::default() }
-    }
 }
 
 impl Default for Limits {

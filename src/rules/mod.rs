@@ -26,3 +26,6 @@ pub use payload::{occasion, payload, traits};
 pub use program::{Asked, Program};
 pub use settings::Settings;
 pub use trigger::Trigger;
+
+#[cfg(test)]
+mod tests;

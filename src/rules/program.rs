@@ -107,6 +107,23 @@ impl Program {
         trigger.condition.answer(&self.view(trigger, person, key, now))
     }
 
+    /// Whether, with what is known now, the edge at `at` is one: true then, and with `for` without a break before it.
+    pub fn is_borne_out(&self, trigger: &Trigger, person: &Person, key: &str, at: Timestamp) -> bool {
+        let mut asked = trigger.held.map_or(at, |held| at - held);
+        loop {
+            let answer = self.answer(trigger, person, key, asked);
+            if !answer.is_true {
+                return false;
+            }
+            let entries = person.history.entries();
+            let event = entries.get(entries.partition_point(|e| e.at <= asked)).map(|e| e.at);
+            match event.into_iter().chain(answer.next).min() {
+                Some(next) if next > asked && next <= at => asked = next,
+                _ => return true,
+            }
+        }
+    }
+
     /// A person as the trigger sees them for one key at T.
     pub(super) fn view<'a>(&self, trigger: &'a Trigger, person: &'a Person, key: &'a str, now: Timestamp) -> View<'a> {
         View { person, key: trigger.per.as_ref().map(|per| (per, key)), now, session_gap: self.settings.session_gap }

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::model::{LaneName, Priority, RawJson, Span, TriggerId};
+use crate::model::{Entry, LaneName, Priority, RawJson, Span, TriggerId};
 
 use super::condition::Condition;
 use super::leaf::{Against, Leaf};
 use super::path::Path;
+use super::view::Keyless;
 use super::written::{Reading, Table, Value};
 
 /// Priority of a trigger that names none.
@@ -165,9 +166,11 @@ impl Trigger {
         spans.chain(self.held).chain(Some(self.expires)).max().unwrap_or(Span::ZERO)
     }
 
-    /// True when an event of this name speaks against it: what cancels an activation that has not left.
-    pub fn is_stopped_by(&self, event: &str) -> bool {
-        self.condition.leaves().iter().any(|leaf| matches!(leaf, Leaf::DidNot(_)) && *leaf.reads().event == *event)
+    /// True when the event speaks against it for this key: what cancels an activation that has not left.
+    pub fn is_stopped_by(&self, entry: &Entry, key: &str) -> bool {
+        let key = self.per.as_ref().map(|per| (per, key));
+        let mut leaves = self.condition.leaves().into_iter();
+        leaves.any(|leaf| matches!(leaf, Leaf::DidNot(_)) && leaf.reads().matches(entry, key, Keyless::Counts))
     }
 
     /// True when it counts an event without a key against every key, or reads events of all keys.

@@ -1,6 +1,6 @@
 //! One person's events as a leaf sees them: up to an instant, for one key.
 
-use crate::model::{Entry, Person, Span, Timestamp};
+use crate::model::{Entry, Lifetime, Person, Span, Timestamp};
 
 use super::path::Path;
 use super::predicate::Filter;
@@ -59,15 +59,22 @@ impl<'a> View<'a> {
 
     /// The events that `reads` is about, oldest first.
     pub fn matching<'r>(&self, reads: &'r Reads, keyless: Keyless) -> impl DoubleEndedIterator<Item = &'a Entry> + use<'a, 'r> {
-        let key = self.key.filter(|_| !reads.any_key);
-        self.entries().iter().filter(move |entry| {
-            *entry.name == *reads.event
-                && (reads.filter.is_empty() || reads.filter.admits(entry))
-                && key.is_none_or(|(path, key)| {
-                    path.carries(entry.fields(), key)
-                        || (keyless == Keyless::Counts && path.keys(entry.fields()).is_empty())
-                })
-        })
+        let key = self.key;
+        self.entries().iter().filter(move |entry| reads.matches(entry, key, keyless))
+    }
+
+    /// What is left of such events that were cut from the history. `None` where more than the name is asked of them, or
+    /// where the last one cut is later than T.
+    pub fn folded(&self, reads: &Reads) -> Option<Lifetime> {
+        let is_plain = reads.filter.is_empty() && (self.key.is_none() || reads.any_key);
+        let folded = self.person.history.folded().get(&*reads.event).filter(|_| is_plain)?;
+        (folded.last <= self.now).then_some(*folded)
+    }
+
+    /// The time of the latest event that `reads` is about, cut ones included.
+    pub fn latest(&self, reads: &Reads, keyless: Keyless) -> Option<Timestamp> {
+        let kept = self.matching(reads, keyless).next_back().map(|e| e.at);
+        kept.max(self.folded(reads).map(|cut| cut.last))
     }
 
     /// The first entry of the person's latest session at T.
@@ -83,6 +90,16 @@ impl Reads {
         let filter = table.get("where").map(|v| Filter::read(&v, reading)).unwrap_or_default();
         let any_key = table.get("any_key").and_then(|v| v.yes_or_no(reading)).unwrap_or(false);
         Some(Self { event: event?.into(), filter, any_key })
+    }
+
+    /// True when the event is one of those, for the key.
+    pub fn matches(&self, entry: &Entry, key: Option<(&Path, &str)>, keyless: Keyless) -> bool {
+        *entry.name == *self.event
+            && (self.filter.is_empty() || self.filter.admits(entry))
+            && key.filter(|_| !self.any_key).is_none_or(|(path, key)| {
+                path.carries(entry.fields(), key)
+                    || (keyless == Keyless::Counts && path.keys(entry.fields()).is_empty())
+            })
     }
 
     /// `"Product Added" (filtered)`, for people.

@@ -40,7 +40,7 @@ impl Did {
         match self.within {
             Within::Last(window) => {
                 let from = view.now - window;
-                (all.map(|e| e.at).filter(|at| *at > from).collect(), 0)
+                (all.map(|e| e.at).filter(|at| *at >= from).collect(), 0)
             }
             Within::Session => match view.session_start() {
                 Some(start) => (all.filter(|e| e.order() >= start.order()).map(|e| e.at).collect(), 0),
@@ -48,9 +48,7 @@ impl Did {
             },
             Within::Lifetime => {
                 // What was cut is known by name only: it counts where nothing else is asked of it.
-                let plain = self.reads.filter.is_empty() && (view.key.is_none() || self.reads.any_key);
-                let cut = if plain { view.person.history.folded().get(&*self.reads.event).map_or(0, |l| l.count) } else { 0 };
-                (all.map(|e| e.at).collect(), cut)
+                (all.map(|e| e.at).collect(), view.folded(&self.reads).map_or(0, |cut| cut.count))
             }
         }
     }

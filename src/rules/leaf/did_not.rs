@@ -48,14 +48,17 @@ impl DidNot {
     pub fn answer(&self, view: &View<'_>) -> Answer {
         match &self.against {
             Against::Since(anchor) => {
-                let Some(anchor) = view.matching(anchor, Keyless::Ignored).next_back() else {
-                    return Answer::settled(false);
+                let Some(since) = view.matching(anchor, Keyless::Ignored).next_back() else {
+                    // Both may have been cut; of two at one instant it is not known any more which came first.
+                    let since = view.folded(anchor).map(|cut| cut.last);
+                    let latest = view.latest(&self.reads, Keyless::Counts);
+                    return Answer::settled(since.is_some() && latest.is_none_or(|at| Some(at) < since));
                 };
-                let after = view.matching(&self.reads, Keyless::Counts).any(|e| e.order() > anchor.order());
+                let after = view.matching(&self.reads, Keyless::Counts).any(|e| e.order() > since.order());
                 Answer::settled(!after)
             }
             Against::Within(Within::Last(window)) => {
-                let latest = view.matching(&self.reads, Keyless::Counts).next_back().map(|e| e.at);
+                let latest = view.latest(&self.reads, Keyless::Counts);
                 // Known for the whole window, and silent for the whole window: both end at some instant.
                 let quiet_from = latest.map_or(view.person.first_seen, |at| at.max(view.person.first_seen));
                 let edge = quiet_from + *window;
@@ -66,8 +69,7 @@ impl DidNot {
                 !view.matching(&self.reads, Keyless::Counts).any(|e| e.order() >= start.order())
             })),
             Against::Within(Within::Lifetime) => {
-                let cut = view.person.history.folded().contains_key(&*self.reads.event);
-                Answer::settled(!cut && view.matching(&self.reads, Keyless::Counts).next().is_none())
+                Answer::settled(view.latest(&self.reads, Keyless::Counts).is_none())
             }
         }
     }

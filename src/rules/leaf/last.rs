@@ -36,7 +36,7 @@ impl Last {
     }
 
     fn latest(&self, view: &View<'_>) -> Option<Timestamp> {
-        view.matching(&self.reads, Keyless::Ignored).next_back().map(|e| e.at)
+        view.latest(&self.reads, Keyless::Ignored)
     }
 
     pub fn answer(&self, view: &View<'_>) -> Answer {

@@ -101,10 +101,12 @@ impl Leaf {
     /// What it can be for a key that no event it reads speaks of: (can be true, can be false).
     pub fn on_nothing(&self) -> (bool, bool) {
         match self {
+            // What was done for other keys counts for this one too, from the moment it exists.
+            Self::Did(Did { reads, .. }) | Self::Last(Last { reads, .. }) if reads.any_key => (true, true),
             Self::Did(leaf) => (leaf.at_least == 0, leaf.at_least > 0),
-            Self::DidNot(leaf) => match leaf.against {
+            Self::DidNot(leaf) => match &leaf.against {
                 Against::Within(_) => (true, true),
-                Against::Since(_) => (false, true),
+                Against::Since(anchor) => (anchor.any_key, true),
             },
             Self::Last(_) => (false, true),
         }

@@ -1,0 +1,272 @@
+//! Mistakes in trigger files, each with its place and words, and what a file that is right comes to.
+
+use crate::model::{Entry, History, Lifetime, Origin, Person, PersonId, Position, RawJson, Span, Timestamp};
+
+use super::{Program, Settings, Trigger};
+
+const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+
+const HEAD: &str = "name = \"t\"\nactivate = [{ destination = \"esp\", event = \"Go\" }]\n";
+
+fn compile(text: &str) -> Result<Program, Vec<String>> {
+    let files = [("t.toml".to_owned(), text.to_owned())];
+    let program = Program::compile(&files, &Settings::default(), Some(&["esp".into(), "crm".into()]));
+    program.map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect())
+}
+
+#[track_caller]
+fn trigger(text: &str) -> Trigger {
+    let program = compile(&format!("{HEAD}{text}")).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
+    program.triggers()[0].clone()
+}
+
+/// A whole file, and its mistakes.
+#[track_caller]
+fn check_file(text: &str, mistakes: &[&str]) {
+    assert_eq!(compile(text).err().unwrap_or_default(), mistakes, "{text}");
+}
+
+/// A file whose third line is `line`, and that line's mistakes, without the file and line.
+#[track_caller]
+fn check(line: &str, mistakes: &[&str]) {
+    let wanted: Vec<String> = mistakes.iter().map(|mistake| format!("t.toml:3:{mistake}")).collect();
+    assert_eq!(compile(&format!("{HEAD}{line}")).err().unwrap_or_default(), wanted, "{line}");
+}
+
+// === mistakes ===
+
+#[test]
+fn a_file_that_is_right_has_none() {
+    check("when = { did = \"Form Submitted\" }", &[]);
+}
+
+#[test]
+fn what_is_not_toml_says_where() {
+    let mistakes = compile("name = \"t\"\nwhen = {").err().unwrap_or_default();
+    assert!(matches!(mistakes.as_slice(), [one] if one.starts_with("t.toml:2:")), "{mistakes:?}");
+}
+
+#[test]
+fn an_unknown_key_gets_the_nearest_one_that_is_known() {
+    check(
+        "when = { did = \"A\", withn = \"7d\" }",
+        &["21: when.withn: is not a key that is known here (did you mean `within`?)"],
+    );
+    check(
+        "when = { last = \"A\", over = \"7d\", zebra = 1 }",
+        &["35: when.zebra: is not a key that is known here (known here: last, where, any_key, over, under)"],
+    );
+    check(
+        "cooldwn = \"1d\"\nwhen = { did = \"A\" }",
+        &["1: cooldwn: is not a key that is known here (did you mean `cooldown`?)"],
+    );
+}
+
+#[test]
+fn a_wrong_type_says_what_is_wanted() {
+    check("when = { did = 5 }", &["16: when.did: must be a text in quotes"]);
+    check("when = { did = \"\" }", &["16: when.did: must not be empty"]);
+    check(
+        "when = { did = \"A\", at_least = \"3\" }",
+        &["32: when.at_least: must be a whole number from 0 to 4294967295"],
+    );
+    check("when = { did = \"A\", any_key = 1 }", &["31: when.any_key: must be true or false"]);
+    check("when = \"A\"", &["8: when: must be a table"]);
+    check(
+        "when = { all = { did = \"A\" } }",
+        &["16: when.all: must be a list", "16: when.all: must name at least one condition"],
+    );
+    check(
+        "when = { did = \"A\", where = { price = { over = \"x\" } } }",
+        &["48: when.where.price.over: must be a number"],
+    );
+}
+
+#[test]
+fn a_length_of_time_is_written_with_its_unit() {
+    check(
+        "when = { last = \"A\", over = 30 }",
+        &["29: when.over: a length of time is written in quotes, like \"30m\", \"24h\" or \"14d\""],
+    );
+    check(
+        "when = { last = \"A\", over = \"30\" }",
+        &["29: when.over: `30` is not a length of time: write it like \"30m\", \"24h\" or \"14d\""],
+    );
+    check("when = { last = \"A\", over = \"0m\" }", &["29: when.over: must be longer than nothing"]);
+}
+
+#[test]
+fn one_condition_says_one_thing() {
+    check(
+        "when = { did = \"A\", did_not = \"B\", since = \"A\" }",
+        &["8: when: says did and did_not at once; each condition says one (put each into its own [[when.all]])"],
+    );
+    check(
+        "when = { all = [{ did = \"A\" }], not = { did = \"B\" } }",
+        &["8: when: says all and not at once; each condition says one (put each into its own [[when.all]])"],
+    );
+}
+
+#[test]
+fn what_is_no_condition_says_which_there_are() {
+    check("when = { lsat = \"A\" }", &["17: when.lsat: is not a condition (did you mean `last`?)"]);
+    check(
+        "when = { within = \"7d\" }",
+        &["8: when: is not a condition (a condition begins with one of: all, any, not, did, did_not, last)"],
+    );
+    check("when = { all = [] }", &["16: when.all: must name at least one condition"]);
+}
+
+#[test]
+fn a_condition_of_a_later_version_is_named() {
+    for kind in super::LATER {
+        check(
+            &format!("when = {{ {kind} = \"A\" }}"),
+            &[&format!("{}: when.{kind}: is a condition that this version does not decide yet", 13 + kind.len())],
+        );
+    }
+}
+
+#[test]
+fn a_leaf_says_all_that_it_needs() {
+    check(
+        "when = { last = \"A\" }",
+        &["8: when: needs `over`, `under` or both (over = \"30m\": at least half an hour ago)"],
+    );
+    check("when = { last = \"A\", over = \"2h\", under = \"1h\" }", &["8: when: can never be: over 2h and under 1h"]);
+    let either = "8: when: needs either `within` or `since`, and not both \
+                  (within = \"14d\" for a window, since = \"Product Added\" for what came after an event)";
+    check("when = { did_not = \"A\" }", &[either]);
+    check("when = { did_not = \"A\", within = \"1h\", since = \"B\" }", &[either]);
+}
+
+#[test]
+fn a_trigger_says_its_name_when_it_fires_and_what_it_starts() {
+    check_file(
+        "",
+        &[
+            "t.toml:1:1: activate: is missing: a trigger says what it starts ([[activate]]\ndestination = \"klaviyo\"\nevent = \"Cart Abandoned\")",
+            "t.toml:1:1: name: is missing (name = \"cart-abandoned\")",
+            "t.toml:1:1: when: is missing: a trigger says when it fires ([[when.all]]\ndid = \"Form Submitted\")",
+        ],
+    );
+    check_file(
+        "name = \"Cart Left\"\nwhen = { did = \"A\" }\n[[activate]]\ndestination = \"espp\"\n[[activate]]\ndestination = \"esp\"\nevent = \"Go\"\n",
+        &[
+            "t.toml:1:8: name: must be at most 64 lower-case letters, digits and dashes",
+            "t.toml:3:1: activate[0].event: is missing",
+        ],
+    );
+    check_file(
+        "name = \"t\"\nwhen = { did = \"A\" }\nactivate = [{ destination = \"espp\", event = \"Go\" }]",
+        &["t.toml:3:29: activate[0].destination: `espp` is not a destination (configured: esp, crm)"],
+    );
+}
+
+#[test]
+fn two_triggers_have_two_names() {
+    let text = format!("{HEAD}when = {{ did = \"A\" }}");
+    let files = [("a.toml".to_owned(), text.clone()), ("b.toml".to_owned(), text)];
+    let mistakes = Program::compile(&files, &Settings::default(), None).expect_err("a mistake");
+    assert_eq!(mistakes[0].to_string(), "b.toml: name: `t` is the name of another trigger too");
+}
+
+#[test]
+fn every_mistake_is_told_at_once() {
+    check_file(
+        "name = 1\nonce = \"yes\"\npriority = 101\nwhen = { all = [{ did = 1 }, { last = \"A\" }] }\n",
+        &[
+            "t.toml:1:1: activate: is missing: a trigger says what it starts ([[activate]]\ndestination = \"klaviyo\"\nevent = \"Cart Abandoned\")",
+            "t.toml:1:8: name: must be a text in quotes",
+            "t.toml:2:8: once: must be true or false",
+            "t.toml:3:12: priority: must be a whole number from 0 to 100",
+            "t.toml:4:25: when.all[0].did: must be a text in quotes",
+            "t.toml:4:30: when.all[1]: needs `over`, `under` or both (over = \"30m\": at least half an hour ago)",
+        ],
+    );
+}
+
+// === what is taken for granted ===
+
+#[test]
+fn expiry_follows_the_shortest_length() {
+    #[track_caller]
+    fn check(text: &str, wanted: &str) {
+        assert_eq!(trigger(text).expires.to_string(), wanted, "{text}");
+    }
+    check("when = { did = \"A\" }", "4h");
+    check("when = { last = \"A\", over = \"30m\" }", "4h");
+    check("when = { last = \"A\", over = \"30d\" }", "2d");
+    check("when = { all = [{ last = \"A\", over = \"30d\" }, { did = \"B\", within = \"1h\" }] }", "4h");
+    check("for = \"1h\"\nwhen = { last = \"A\", over = \"30d\" }", "4h");
+    check("expires = \"1w\"\nwhen = { did = \"A\" }", "7d");
+}
+
+#[test]
+fn only_what_decides_when_it_fires_is_its_meaning() {
+    let usual = trigger("when = { did = \"A\" }");
+    let same = trigger("title = \"Other\"\npriority = 9\ncooldown = \"1d\"\nwhen = { did = \"A\" }");
+    assert_eq!(same.meaning, usual.meaning);
+    for other in
+        ["when = { did = \"B\" }", "when = { did = \"A\", at_least = 2 }", "per = \"p\"\nwhen = { did = \"A\" }"]
+    {
+        assert_ne!(trigger(other).meaning, usual.meaning, "{other}");
+    }
+}
+
+// === what a filter admits ===
+
+#[test]
+fn predicates_read_properties() {
+    #[track_caller]
+    fn check(filter: &str, properties: &str, wanted: bool) {
+        let program = compile(&format!("{HEAD}when = {{ did = \"A\", where = {{ {filter} }} }}")).expect("a good file");
+        let mut person = Person::new(PersonId([1; 16]), Position(1), START);
+        let properties = RawJson::parse(properties).expect("JSON");
+        person.history.push(Entry::new(START, Position(1), "A".into(), Origin::Tracking, None, properties));
+        assert_eq!(program.answer(&program.triggers()[0], &person, "", START).is_true, wanted, "{filter}");
+    }
+    let order =
+        r#"{"total": "19.90", "code": "01", "gift": false, "lines": [{"sku": "a", "n": 1}, {"sku": "b", "n": 3}]}"#;
+    check("total = 19.9", order, true);
+    check("total = { over = 19.9 }", order, false);
+    check("total = { at_least = 19.9, under = 20 }", order, true);
+    check("code = \"1\"", order, false);
+    check("gift = false", order, true);
+    check("\"lines.sku\" = \"b\"", order, true);
+    check("\"lines.n\" = { over = 2 }", order, true);
+    check("\"lines.sku\" = { in = [\"x\", \"a\"] }", order, true);
+    check("\"lines.sku\" = { not = \"a\" }", order, false);
+    check("colour = { not = \"blue\" }", order, true);
+    check("colour = { exists = false }", order, true);
+    check("code = { starts_with = \"0\", contains = \"1\" }", order, true);
+    check("total = 19.9, code = \"02\"", order, false);
+}
+
+// === what was cut ===
+
+#[test]
+fn the_last_one_cut_is_still_the_last() {
+    let program = |when: &str| compile(&format!("{HEAD}{when}")).expect("a good file");
+    let folded = Lifetime { count: 3, first: START, last: START + Span::from_days(10) };
+    let mut person = Person::new(PersonId([1; 16]), Position(1), START);
+    person.history = History::from_parts(Vec::new(), [("A".into(), folded)].into());
+    let ask = |when: &str, person: &Person, days: i64| {
+        let program = program(when);
+        let answer = program.answer(&program.triggers()[0], person, "", START + Span::from_days(days));
+        (answer.is_true, answer.next.map(|at| at.since(START).to_string()))
+    };
+    let lapsed = "when = { last = \"A\", over = \"90d\" }";
+    assert_eq!(ask(lapsed, &person, 20), (false, Some("100d".into())));
+    assert_eq!(ask(lapsed, &person, 100), (true, None));
+    // More than the name is asked: what was cut cannot answer.
+    assert_eq!(ask("when = { last = \"A\", over = \"90d\", where = { x = 1 } }", &person, 100), (false, None));
+    assert_eq!(ask("when = { did = \"A\", at_least = 3 }", &person, 20), (true, None));
+    assert_eq!(ask("when = { did_not = \"A\", within = \"30d\" }", &person, 30), (false, Some("40d".into())));
+    assert_eq!(ask("when = { did_not = \"B\", since = \"A\" }", &person, 30), (true, None));
+    assert_eq!(ask("when = { did_not = \"A\", since = \"B\" }", &person, 30), (false, None));
+    // A later one that was kept is the last.
+    let later = START + Span::from_days(15);
+    person.history.push(Entry::new(later, Position(9), "A".into(), Origin::System, None, RawJson::empty()));
+    assert_eq!(ask(lapsed, &person, 100), (false, Some("105d".into())));
+}

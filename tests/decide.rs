@@ -1,0 +1,514 @@
+//! `decide` against an oracle that shares no code with it: random rules, random timelines, the same edges at the same
+//! instants.
+
+mod oracle;
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::fmt;
+
+use espalier::decide;
+use espalier::identity;
+use espalier::model::{
+    Changes, Decision, DedupeKey, Entry, Event, EventKind, History, Identifier, IdentifierKind, Loaded, Origin, Person,
+    PersonId, Position, RawJson, Timestamp, Write,
+};
+use espalier::rules::{self, Program};
+use oracle::{Ask, Deed, Edge, Leaf, MINUTE, Ms, Rule, Tree, Window, World};
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+/// 2026-01-01T00:00:00Z.
+const START: Ms = 1_767_225_600_000;
+/// Long after the last event, so that every timer has had its turn.
+const HORIZON: Ms = 30 * 24 * 60 * MINUTE;
+
+// === a store in memory ===
+
+/// Everything that is kept, written only as `Changes` says.
+#[derive(Default)]
+struct Kept {
+    people: HashMap<PersonId, Person>,
+    owners: HashMap<Identifier, PersonId>,
+    seen: HashSet<DedupeKey>,
+    merged: HashMap<PersonId, PersonId>,
+    decisions: Vec<Decision>,
+}
+
+impl Kept {
+    /// The people that a batch speaks of.
+    fn load(&self, batch: &[(Position, Event)]) -> Loaded {
+        let mut loaded = Loaded::default();
+        for (_, event) in batch {
+            for name in &event.identifiers {
+                if let Some(id) = self.owners.get(name) {
+                    loaded.owners.insert(name.clone(), *id);
+                    loaded.people.insert(*id, self.people[id].clone());
+                }
+            }
+            loaded.seen.extend(event.dedupe.iter().filter(|key| self.seen.contains(*key)));
+        }
+        loaded
+    }
+
+    fn commit(&mut self, loaded: &Loaded, changes: Changes) {
+        for change in changes.people {
+            match change.write {
+                Write::Whole => {
+                    self.people.insert(change.id, loaded.people[&change.id].clone());
+                }
+                Write::Appended(positions) => {
+                    let new = &loaded.people[&change.id];
+                    let entries = new.history.entries().iter().filter(|e| positions.contains(&e.position)).cloned();
+                    let old = self.people.get(&change.id).expect("somebody new is written whole");
+                    let entries: Vec<Entry> = old.history.entries().iter().cloned().chain(entries).collect();
+                    let history = History::from_parts(entries, old.history.folded().clone());
+                    self.people.insert(change.id, Person { history, ..new.clone() });
+                }
+                Write::MergedInto(survivor) => {
+                    self.people.remove(&change.id);
+                    self.merged.insert(change.id, survivor);
+                }
+                Write::Erased => {
+                    self.people.remove(&change.id);
+                }
+            }
+        }
+        for (name, owner) in changes.links {
+            match owner {
+                Some(id) => self.owners.insert(name, id),
+                None => self.owners.remove(&name),
+            };
+        }
+        self.seen.extend(changes.dedupe.into_iter().map(|(key, _)| key));
+        self.decisions.extend(changes.decisions);
+        for (id, person) in &loaded.people {
+            assert_eq!(self.people.get(id), Some(person), "what was decided is not what was written");
+        }
+    }
+
+    fn wake(&self, until: Timestamp) -> Vec<PersonId> {
+        let mut due: Vec<(Timestamp, PersonId)> =
+            self.people.values().filter_map(|p| Some((p.wake()?, p.id))).filter(|(at, _)| *at <= until).collect();
+        due.sort();
+        due.into_iter().map(|(_, id)| id).collect()
+    }
+
+    /// The edges, as the oracle tells them.
+    fn edges(&self) -> Vec<Edge> {
+        let mut edges: Vec<Edge> = self.decisions.iter().map(|d| self.edge(d)).collect();
+        edges.sort();
+        edges
+    }
+
+    fn edge(&self, decision: &Decision) -> Edge {
+        let mut id = decision.person;
+        while let Some(survivor) = self.merged.get(&id) {
+            id = *survivor;
+        }
+        Edge {
+            at: decision.at.as_millis() - START,
+            rule: decision.trigger.to_string(),
+            key: decision.key.to_string(),
+            verdict: decision.verdict.word(),
+            person: self.people[&id].identifiers.iter().map(|i| i.value.to_string()).collect(),
+        }
+    }
+}
+
+// === driving it as the engine does ===
+
+/// One thing the engine does.
+#[derive(Clone, Debug)]
+enum Turn {
+    /// Events in the order of their arrival, and then the timers up to the last of them.
+    Batch(Vec<Message>, Ms),
+    /// Nothing waits: timers up to this instant.
+    Idle(Ms),
+}
+
+/// One message of the journal. The same number is the same message.
+#[derive(Clone)]
+struct Message {
+    arrived: Ms,
+    id: u64,
+    deed: Deed,
+}
+
+impl Message {
+    fn event(&self) -> Event {
+        let deed = &self.deed;
+        let user = deed.user.map(|user| Identifier::new(IdentifierKind::UserId, user));
+        let device = deed.device.map(|device| Identifier::new(IdentifierKind::AnonymousId, device));
+        let mut properties = serde_json::Map::new();
+        if let Some(colour) = deed.colour {
+            properties.insert("colour".into(), colour.into());
+        }
+        match deed.products.as_slice() {
+            [] => {}
+            [one] => drop(properties.insert("product_id".into(), (*one).into())),
+            several => {
+                let products = several.iter().map(|p| serde_json::json!({ "product_id": p })).collect();
+                properties.insert("products".into(), products);
+            }
+        }
+        Event {
+            kind: if deed.name.is_some() { EventKind::Did } else { EventKind::Identify },
+            name: deed.name.unwrap_or_default().into(),
+            at: instant(deed.at),
+            claimed_at: None,
+            arrived: instant(self.arrived),
+            source: "web".into(),
+            origin: if deed.is_tracking { Origin::Tracking } else { Origin::System },
+            dedupe: vec![Event::dedupe_key(&[&self.id.to_string()])],
+            identifiers: user.into_iter().chain(device).collect(),
+            session: deed.session.map(Into::into),
+            properties: RawJson::from_value(&properties.into()),
+            traits: RawJson::empty(),
+        }
+    }
+}
+
+/// On one line, in minutes: a failure is read by people.
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Deed { at, name, user, device, products, colour, is_tracking, session, .. } = &self.deed;
+        let minutes = |ms: Ms| ms as f64 / MINUTE as f64;
+        write!(
+            f,
+            "#{} {}m (arrived {}m) {}",
+            self.id,
+            minutes(*at),
+            minutes(self.arrived),
+            name.unwrap_or("identify")
+        )?;
+        for part in user.iter().chain(device).chain(products).chain(colour).chain(session) {
+            write!(f, " {part}")?;
+        }
+        write!(f, "{}", if *is_tracking { "" } else { " (system)" })
+    }
+}
+
+fn instant(ms: Ms) -> Timestamp {
+    Timestamp::from_millis(START + ms)
+}
+
+fn compile(rules: &[Rule]) -> Program {
+    let files: Vec<_> = rules.iter().map(|r| (format!("{}.toml", r.name), r.to_toml())).collect();
+    Program::compile(&files, &rules::Settings::default(), None).unwrap_or_else(|mistakes| panic!("{mistakes:?}"))
+}
+
+fn decided(rules: &[Rule], turns: &[Turn]) -> Kept {
+    let program = compile(rules);
+    let mut kept = Kept::default();
+    let mut position = 0;
+    for turn in turns {
+        let (until, now) = match turn {
+            Turn::Batch(messages, now) => {
+                let batch: Vec<(Position, Event)> = messages
+                    .iter()
+                    .map(|message| {
+                        position += 1;
+                        (Position(position), message.event())
+                    })
+                    .collect();
+                let mut loaded = kept.load(&batch);
+                let now = instant(*now);
+                let changes = decide::events(&mut loaded, &batch, now, &program, &identity::Settings::default());
+                kept.commit(&loaded, changes);
+                let last = &batch.last().expect("no batch is empty").1;
+                (last.arrived.min(last.at).min(now), now)
+            }
+            Turn::Idle(now) => (instant(*now), instant(*now)),
+        };
+        let due = kept.wake(until);
+        let people = due.iter().map(|id| (*id, kept.people[id].clone())).collect();
+        let mut loaded = Loaded { people, ..Loaded::default() };
+        let changes = decide::timers(&mut loaded, &due, until, now, &program);
+        kept.commit(&loaded, changes);
+    }
+    kept
+}
+
+fn foretold(rules: &[Rule], turns: &[Turn]) -> Vec<Edge> {
+    let mut world = World::new(rules);
+    let mut seen = BTreeSet::new();
+    let mut order = 0;
+    for turn in turns {
+        match turn {
+            Turn::Batch(messages, now) => {
+                for message in messages {
+                    order += 1;
+                    if seen.insert(message.id) {
+                        world.event(&Deed { order, ..message.deed.clone() }, *now);
+                    }
+                }
+                let last = messages.last().expect("no batch is empty");
+                world.timers(last.arrived.min(last.deed.at).min(*now), *now);
+            }
+            Turn::Idle(now) => world.timers(*now, *now),
+        }
+    }
+    world.edges()
+}
+
+// === random rules ===
+
+const EVENTS: &[&str] = &["Product Viewed", "Product Added", "Order Completed"];
+const LENGTHS: &[Ms] = &[10 * MINUTE, 20 * MINUTE, 30 * MINUTE, 60 * MINUTE, 90 * MINUTE];
+
+fn window() -> impl Strategy<Value = Window> {
+    prop_oneof![
+        2 => Just(Window::Lifetime),
+        4 => select(LENGTHS).prop_map(Window::Last),
+        1 => Just(Window::Session),
+    ]
+}
+
+fn ask() -> impl Strategy<Value = Ask> {
+    let did = (0..4usize, option::of(0..3usize), window()).prop_map(|(at_least, more, within)| Ask::Did {
+        at_least: if at_least == 0 && more.is_none() { 1 } else { at_least },
+        at_most: more.map(|more| at_least + more),
+        within,
+    });
+    let last = prop_oneof![
+        select(LENGTHS).prop_map(|over| Ask::Last { over: Some(over), under: None }),
+        select(LENGTHS).prop_map(|under| Ask::Last { over: None, under: Some(under) }),
+        (select(LENGTHS), select(LENGTHS))
+            .prop_map(|(over, more)| Ask::Last { over: Some(over), under: Some(over + more) }),
+    ];
+    let lasting = prop_oneof![
+        4 => select(LENGTHS).prop_map(|length| Ask::DidNotWithin(Window::Last(length))),
+        1 => Just(Ask::DidNotWithin(Window::Session)),
+    ];
+    prop_oneof![did, last, lasting, select(EVENTS).prop_map(Ask::DidNotSince)]
+}
+
+fn leaf() -> impl Strategy<Value = Tree> {
+    let colour = prop_oneof![4 => Just(None), 1 => Just(Some("red"))];
+    (ask(), select(EVENTS), colour, prop::bool::weighted(0.15))
+        .prop_map(|(ask, event, colour, any_key)| Tree::Leaf(Leaf { ask, event, colour, any_key }))
+}
+
+fn tree() -> impl Strategy<Value = Tree> {
+    leaf().prop_recursive(2, 6, 3, |inner| {
+        prop_oneof![
+            3 => vec(inner.clone(), 1..4).prop_map(Tree::All),
+            1 => vec(inner.clone(), 1..4).prop_map(Tree::Any),
+            1 => inner.prop_map(|tree| Tree::Not(Box::new(tree))),
+        ]
+    })
+}
+
+fn rule(name: &'static str) -> impl Strategy<Value = Rule> {
+    let gates = (option::weighted(0.3, select(LENGTHS)), prop::bool::weighted(0.2), 0..3u8);
+    let expires = prop_oneof![3 => Just(HORIZON), 1 => Just(60 * MINUTE)];
+    (tree(), prop::bool::ANY, option::weighted(0.25, select(LENGTHS)), gates, expires).prop_map(
+        move |(when, is_per, held, (cooldown, once, priority), expires)| Rule {
+            name,
+            when,
+            per: is_per.then_some("product_id"),
+            held,
+            cooldown,
+            once,
+            expires,
+            priority,
+        },
+    )
+}
+
+fn rules() -> impl Strategy<Value = Vec<Rule>> {
+    (rule("b-one"), option::weighted(0.3, rule("a-two")))
+        .prop_map(|(one, two)| Some(one).into_iter().chain(two).collect())
+}
+
+// === random timelines ===
+
+/// Who may be spoken of.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Cast {
+    One,
+    /// Users and devices, some of which turn out to be the same.
+    Several,
+}
+
+fn names(cast: Cast) -> BoxedStrategy<(Option<&'static str>, Option<&'static str>)> {
+    match cast {
+        Cast::One => Just((Some("ines"), None)).boxed(),
+        Cast::Several => prop_oneof![
+            3 => select(&["phone", "laptop", "tablet"][..]).prop_map(|device| (None, Some(device))),
+            1 => select(&["ines", "rui"][..]).prop_map(|user| (Some(user), None)),
+            2 => (select(&["ines", "rui"][..]), select(&["phone", "laptop", "tablet"][..]))
+                .prop_map(|(user, device)| (Some(user), Some(device))),
+        ]
+        .boxed(),
+    }
+}
+
+fn deed(cast: Cast) -> impl Strategy<Value = Deed> {
+    let name = prop_oneof![8 => select(EVENTS).prop_map(Some), 1 => Just(Some("Page Viewed")), 1 => Just(None)];
+    let products = prop_oneof![
+        1 => Just(vec![]),
+        3 => select(&["p1", "p2"][..]).prop_map(|p| vec![p]),
+        1 => Just(vec!["p1", "p2"]),
+    ];
+    let colour = select(&[None, Some("red"), Some("blue")][..]);
+    let session = prop_oneof![5 => Just(None), 1 => select(&["s1", "s2"][..]).prop_map(Some)];
+    (name, products, colour, session, prop::bool::weighted(0.8), names(cast)).prop_map(
+        |(name, products, colour, session, is_tracking, (user, device))| Deed {
+            at: 0,
+            order: 0,
+            name,
+            user,
+            device,
+            products,
+            colour,
+            is_tracking,
+            session,
+        },
+    )
+}
+
+/// Events at instants of their own, ten minutes apart or a multiple, so that they often meet a timer's instant; some
+/// at one instant with others, where no timer is.
+fn moments(cast: Cast) -> impl Strategy<Value = Vec<(Ms, Vec<Deed>)>> {
+    let burst = prop_oneof![5 => vec(deed(cast), 1), 1 => vec(deed(cast), 2..4)];
+    vec((1..5i64, burst), 1..12).prop_map(|steps| {
+        let mut at = 0;
+        let mut moments = Vec::new();
+        for (n, (step, mut deeds)) in steps.into_iter().enumerate() {
+            at += step * 10 * MINUTE;
+            let own = if deeds.len() > 1 { (n as Ms + 1) * 1_000 } else { 0 };
+            for deed in &mut deeds {
+                deed.at = at + own;
+            }
+            moments.push((at + own, deeds));
+        }
+        moments
+    })
+}
+
+/// How an event travels: how late it is, whether it is sent twice, and whether a batch ends after it.
+#[derive(Clone, Copy, Debug)]
+struct Travel {
+    late: Ms,
+    is_repeated: bool,
+    ends_batch: bool,
+    then_idle: bool,
+    lag: Ms,
+}
+
+fn travel() -> impl Strategy<Value = Travel> {
+    let late = prop_oneof![6 => Just(0), 2 => (1..8i64).prop_map(|n| n * 15 * MINUTE), 1 => Just(-5 * MINUTE)];
+    let lag = prop_oneof![4 => Just(0), 1 => Just(120 * MINUTE)];
+    (late, prop::bool::weighted(0.1), prop::bool::ANY, prop::bool::weighted(0.3), lag).prop_map(
+        |(late, is_repeated, ends_batch, then_idle, lag)| Travel { late, is_repeated, ends_batch, then_idle, lag },
+    )
+}
+
+fn timeline(cast: Cast) -> impl Strategy<Value = Vec<Turn>> {
+    (moments(cast), vec(travel(), 1..36)).prop_map(|(moments, travels)| {
+        let mut travels = travels.into_iter().cycle();
+        let mut journal = Vec::new();
+        for (id, deed) in (0..).zip(moments.into_iter().flat_map(|(_, deeds)| deeds)) {
+            let Some(travel) = travels.next() else { continue };
+            let message = Message { arrived: (deed.at + travel.late).max(0), id, deed };
+            if travel.is_repeated {
+                let again = Message { arrived: message.arrived + 7 * MINUTE, ..message.clone() };
+                journal.push((again, travel));
+            }
+            journal.push((message, travel));
+        }
+        journal.sort_by_key(|(message, _)| (message.arrived, message.id));
+        let mut turns = Vec::new();
+        let mut batch = Vec::new();
+        let mut clock = 0;
+        let mut journal = journal.into_iter().peekable();
+        while let Some((message, travel)) = journal.next() {
+            clock = clock.max(message.arrived);
+            batch.push(message);
+            let Some((next, _)) = journal.peek() else { break };
+            if travel.ends_batch {
+                // An engine that lags has not yet been idle.
+                turns.push(Turn::Batch(std::mem::take(&mut batch), clock + travel.lag));
+                clock += travel.lag;
+                if travel.then_idle && clock < next.arrived {
+                    turns.push(Turn::Idle(clock + (next.arrived - 1 - clock) / 2));
+                }
+            }
+        }
+        turns.push(Turn::Batch(batch, clock));
+        turns.push(Turn::Idle(HORIZON));
+        turns
+    })
+}
+
+/// Events as they happen, none late, each moment with whether a batch ends after it.
+fn punctual(cast: Cast) -> impl Strategy<Value = Vec<(Vec<Message>, bool)>> {
+    (moments(cast), vec(prop::bool::ANY, 12)).prop_map(|(moments, ends)| {
+        let mut ids = 0..;
+        let mut message = |deed: Deed| Message { arrived: deed.at, id: ids.next().unwrap_or_default(), deed };
+        let moments =
+            moments.into_iter().map(|(_, deeds)| deeds).map(|deeds| deeds.into_iter().map(&mut message).collect());
+        moments.collect::<Vec<_>>().into_iter().zip(ends).collect()
+    })
+}
+
+/// The same journal in one batch, or in several. At one instant events come before timers, so no batch ends within one.
+fn cut(journal: &[(Vec<Message>, bool)], is_whole: bool) -> Vec<Turn> {
+    let mut turns = Vec::new();
+    let mut batch: Vec<Message> = Vec::new();
+    for (messages, ends) in journal {
+        batch.extend(messages.iter().cloned());
+        if *ends && !is_whole {
+            let clock = batch.last().map_or(0, |m| m.arrived);
+            turns.push(Turn::Batch(std::mem::take(&mut batch), clock));
+        }
+    }
+    if !batch.is_empty() {
+        let clock = batch.last().map_or(0, |m| m.arrived);
+        turns.push(Turn::Batch(batch, clock));
+    }
+    turns.push(Turn::Idle(HORIZON));
+    turns
+}
+
+fn config() -> ProptestConfig {
+    ProptestConfig { failure_persistence: None, max_shrink_iters: 20_000, ..ProptestConfig::default() }
+}
+
+fn compare(rules: &[Rule], turns: &[Turn]) -> Result<(), TestCaseError> {
+    let (decided, foretold) = (decided(rules, turns).edges(), foretold(rules, turns));
+    let texts: Vec<String> = rules.iter().map(Rule::to_toml).collect();
+    prop_assert!(decided == foretold, "decided  {decided:?}\nforetold {foretold:?}\n{}\n{turns:#?}", texts.join("\n"));
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn one_person_gets_what_the_law_says(rules in rules(), turns in timeline(Cast::One)) {
+        compare(&rules, &turns)?;
+    }
+
+    #[test]
+    fn people_who_turn_out_to_be_one_get_what_the_law_says(rules in rules(), turns in timeline(Cast::Several)) {
+        compare(&rules, &turns)?;
+    }
+
+    #[test]
+    fn it_does_not_matter_how_the_journal_is_cut(rules in rules(), journal in punctual(Cast::Several)) {
+        // What expires depends on when it is learned of, and so on the batches.
+        let rules: Vec<Rule> = rules.into_iter().map(|rule| Rule { expires: HORIZON, ..rule }).collect();
+        let told = |is_whole| {
+            let kept = decided(&rules, &cut(&journal, is_whole));
+            let tell = |d: &Decision| (d.at, d.trigger.clone(), d.key.clone(), d.person, d.occasion, d.verdict.word());
+            let mut told: Vec<_> = kept.decisions.iter().map(tell).collect();
+            told.sort();
+            told
+        };
+        prop_assert_eq!(told(true), told(false), "{:?}", rules.iter().map(Rule::to_toml).collect::<Vec<_>>());
+    }
+}

@@ -62,8 +62,11 @@ pub fn print(mistakes: &[Mistake]) {
 fn shown(mistake: &Mistake) -> Option<String> {
     let (from, to) = mistake.span?;
     let text = std::fs::read_to_string(&mistake.file).ok()?;
-    let mut diagnostic = MietteDiagnostic::new(mistake.words.clone())
-        .with_label(LabeledSpan::new(Some("here".into()), from.min(text.len()), to.saturating_sub(from).min(200)));
+    let mut diagnostic = MietteDiagnostic::new(mistake.words.clone()).with_label(LabeledSpan::new(
+        Some("here".into()),
+        from.min(text.len()),
+        to.saturating_sub(from).min(200),
+    ));
     if let Some(way) = &mistake.suggestion {
         diagnostic = diagnostic.with_help(way.clone());
     }

@@ -61,20 +61,29 @@ impl Daemon {
             .map_err(|e| Failed(format!("the store's folder {}: {e}", settings.store.path.display())))?;
         let began = clock.now();
         let opened = settings.store.clone();
-        let store = tokio::task::spawn_blocking(move || Embedded::open(&opened)).await.map_err(Failed::new)?.map_err(Failed::new)?;
+        let store = tokio::task::spawn_blocking(move || Embedded::open(&opened))
+            .await
+            .map_err(Failed::new)?
+            .map_err(Failed::new)?;
         let shared: Arc<dyn Store> = Arc::new(store.clone());
         let program = Arc::new(ArcSwap::from_pointee(program));
         let (listening, working) = (CancellationToken::new(), CancellationToken::new());
         let (mut listeners, mut workers) = (JoinSet::new(), JoinSet::new());
 
-        let engine =
-            Engine::new(shared.clone(), clock.clone(), program.clone(), settings.engine.clone(), settings.identity.clone());
+        let engine = Engine::new(
+            shared.clone(),
+            clock.clone(),
+            program.clone(),
+            settings.engine.clone(),
+            settings.identity.clone(),
+        );
         let engine_state = engine.state();
         let mut lanes = Vec::new();
         for (name, destination) in settings.destination {
             let destination = destination.build(&name);
             let name: LaneName = name.into();
-            let lane = Lane::new(name, destination, shared.clone(), clock.clone(), settings.delivery.clone()).map_err(Failed::new)?;
+            let lane = Lane::new(name, destination, shared.clone(), clock.clone(), settings.delivery.clone())
+                .map_err(Failed::new)?;
             lanes.push(lane);
         }
         let watched = Watched {
@@ -87,9 +96,10 @@ impl Daemon {
             began,
         };
         let metrics = Metrics::install();
-        let ops = Ops::bind(&settings.ops, watched.clone(), metrics.clone(), settings.identity.clone(), &settings.store.path)
-            .await
-            .map_err(|e| Failed(format!("ops cannot listen on {}: {e}", settings.ops.listen)))?;
+        let ops =
+            Ops::bind(&settings.ops, watched.clone(), metrics.clone(), settings.identity.clone(), &settings.store.path)
+                .await
+                .map_err(|e| Failed(format!("ops cannot listen on {}: {e}", settings.ops.listen)))?;
         let connectors = settings.connectors.map(|c| folder.join(c));
         let intake =
             Intake::bind(&settings.intake, &settings.source, connectors, settings.identity, shared, clock.clone())

@@ -92,7 +92,9 @@ async fn letters(local: &Local, lane: Option<&str>) -> Result<Vec<Shown>, Failed
             let query: Vec<(&str, &str)> = lane.map(|lane| ("lane", lane)).into_iter().collect();
             Ok(client.get("/api/dead-letters", &query).await?.unwrap_or_default())
         }
-        Local::Store(store) => Ok(store.dead_letters(lane, MOST).await.map_err(Failed::new)?.iter().map(Shown::of).collect()),
+        Local::Store(store) => {
+            Ok(store.dead_letters(lane, MOST).await.map_err(Failed::new)?.iter().map(Shown::of).collect())
+        }
     }
 }
 
@@ -123,7 +125,9 @@ async fn each(local: &Local, which: &Which, is_replay: bool) -> Ended {
                 let verb = if is_replay { "replay" } else { "drop" };
                 client.post(&format!("/api/dead-letters/{id}/{verb}")).await?.is_some()
             }
-            Local::Store(store) if is_replay => store.replay(WorkId(*id), SystemClock.now() + REPLAY).await.map_err(Failed::new)?,
+            Local::Store(store) if is_replay => {
+                store.replay(WorkId(*id), SystemClock.now() + REPLAY).await.map_err(Failed::new)?
+            }
             Local::Store(store) => store.drop_dead(WorkId(*id)).await.map_err(Failed::new)?,
         };
         if found {

@@ -41,8 +41,9 @@ pub async fn run(args: &Args) -> Ended {
         Local::Store(store) => {
             let names = &configured.settings.identity;
             let now = SystemClock.now();
-            let found =
-                ops::explain(&store, &configured.program, names, &args.person, args.trigger.as_deref(), now).await.map_err(Failed::new)?;
+            let found = ops::explain(&store, &configured.program, names, &args.person, args.trigger.as_deref(), now)
+                .await
+                .map_err(Failed::new)?;
             store.close().await.map_err(Failed::new)?;
             found.map(serde_json::to_value).transpose().map_err(Failed::new)?
         }
@@ -67,7 +68,12 @@ fn list<'a>(value: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> + u
 fn print(answer: &Value) {
     let names: Vec<String> = list(answer, "identifiers").map(text).collect();
     println!("{}", names.join("  "));
-    println!("first seen {}, {} events remembered, asked at {}", text(&answer["first_seen"]), answer["events"], text(&answer["at"]));
+    println!(
+        "first seen {}, {} events remembered, asked at {}",
+        text(&answer["first_seen"]),
+        answer["events"],
+        text(&answer["at"])
+    );
     for trigger in list(answer, "triggers") {
         println!("\n{}  {}", text(&trigger["trigger"]), text(&trigger["title"]));
         for key in list(trigger, "keys") {

@@ -36,16 +36,24 @@ pub async fn run(args: &Args) -> Ended {
     let configured = load(&args.configured.config)?;
     let settings = configured.settings;
     let Some(SourceSettings::File(mapping)) = settings.source.get(&args.mapping) else {
-        let files = settings.source.iter().filter(|(_, s)| matches!(s, SourceSettings::File(_))).map(|(name, _)| name.as_str());
+        let files =
+            settings.source.iter().filter(|(_, s)| matches!(s, SourceSettings::File(_))).map(|(name, _)| name.as_str());
         let known: Vec<&str> = files.collect();
-        return Err(Failed(format!("`{}` is not a source of kind `file`; there are: {}", args.mapping, known.join(", "))));
+        return Err(Failed(format!(
+            "`{}` is not a source of kind `file`; there are: {}",
+            args.mapping,
+            known.join(", ")
+        )));
     };
     if local::running(&settings.store.path).await.is_some() {
         return Err(Failed("a daemon runs on this store: stop it for the import, and start it after".into()));
     }
     std::fs::create_dir_all(&settings.store.path).map_err(Failed::new)?;
     let opened = settings.store.clone();
-    let store = tokio::task::spawn_blocking(move || Embedded::open(&opened)).await.map_err(Failed::new)?.map_err(Failed::new)?;
+    let store = tokio::task::spawn_blocking(move || Embedded::open(&opened))
+        .await
+        .map_err(Failed::new)?
+        .map_err(Failed::new)?;
 
     let size = std::fs::metadata(&args.file).map_err(|e| Failed(format!("{}: {e}", args.file.display())))?.len();
     let bar = ProgressBar::new(size);

@@ -55,7 +55,8 @@ impl Local {
 impl Client {
     /// GET, as JSON. `None` for 404.
     pub async fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> Result<Option<T>, Failed> {
-        let call = self.http.get(format!("http://{}{path}", self.address)).query(query).bearer_auth(self.token.expose());
+        let call =
+            self.http.get(format!("http://{}{path}", self.address)).query(query).bearer_auth(self.token.expose());
         self.answer(call).await
     }
 
@@ -66,7 +67,8 @@ impl Client {
     }
 
     async fn answer<T: DeserializeOwned>(&self, call: reqwest::RequestBuilder) -> Result<Option<T>, Failed> {
-        let broken = |e: reqwest::Error| Failed(format!("the daemon at {} does not answer: {}", self.address, e.without_url()));
+        let broken =
+            |e: reqwest::Error| Failed(format!("the daemon at {} does not answer: {}", self.address, e.without_url()));
         let answer = call.send().await.map_err(broken)?;
         match answer.status().as_u16() {
             404 => Ok(None),

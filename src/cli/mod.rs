@@ -3,13 +3,13 @@
 mod check;
 mod daemon;
 mod dead_letters;
-//mod demo;
+mod demo;
 mod explain;
 mod import;
 mod local;
 mod log;
 mod run;
-//mod sandbox;
+mod sandbox;
 mod schema;
 mod simulate;
 mod status;
@@ -32,8 +32,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    // A simulated shop, the daemon and simulated vendors; ends with a reckoning.
-    //Demo(demo::Args),
+    /// A simulated shop, the daemon and simulated vendors; ends with a reckoning.
+    Demo(demo::Args),
     /// The daemon.
     Run(Configured),
     /// Tells every mistake in the configuration and the triggers.
@@ -52,8 +52,8 @@ enum Command {
     DeadLetters(dead_letters::Args),
     /// Checks the store, or makes its state again from the journal.
     Store(store::Args),
-    // Simulated vendors alone.
-    //Sandbox(sandbox::Args),
+    /// Simulated vendors alone.
+    Sandbox(sandbox::Args),
 }
 
 /// Which configuration.
@@ -104,13 +104,13 @@ fn runtime(command: Command) -> Ended {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failed::new)?;
     runtime.block_on(async {
         match command {
-            //Command::Demo(args) => demo::run(args).await,
+            Command::Demo(args) => demo::run(args).await,
             Command::Run(args) => run::run(&args).await,
             Command::Import(args) => import::run(&args).await,
             Command::Status(args) => status::run(&args).await,
             Command::Explain(args) => explain::run(&args).await,
             Command::DeadLetters(args) => dead_letters::run(&args).await,
-            //Command::Sandbox(args) => sandbox::run(&args).await,
+            Command::Sandbox(args) => sandbox::run(&args).await,
             Command::Schema | Command::Check(_) | Command::Simulate(_) | Command::Store(_) => Ok(ExitCode::SUCCESS),
         }
     })

@@ -121,7 +121,10 @@ impl Times {
     /// Arrival is event time: the instant by which the message's own rule gives its event time.
     fn arrival(&self) -> Option<Timestamp> {
         let read = |value: &Option<serde_json::Value>| Timestamp::parse(value.as_ref()?.as_str()?);
-        read(&self.timestamp).or_else(|| read(&self.received_at)).or_else(|| read(&self.sent_at)).or_else(|| read(&self.original_timestamp))
+        read(&self.timestamp)
+            .or_else(|| read(&self.received_at))
+            .or_else(|| read(&self.sent_at))
+            .or_else(|| read(&self.original_timestamp))
     }
 }
 
@@ -165,7 +168,8 @@ fn events(path: &Path, names: &identity::Settings) -> Result<Vec<Event>, Failed>
 }
 
 fn table(program: &Program, simulation: &Simulation, leaves: &[crate::replay::LeafCount]) {
-    let days = simulation.span.map_or(1.0, |(first, last)| (last.since(first).as_millis() as f64 / 86_400_000.0).max(1.0));
+    let days =
+        simulation.span.map_or(1.0, |(first, last)| (last.since(first).as_millis() as f64 / 86_400_000.0).max(1.0));
     println!("{} people, {} events, {days:.1} days", simulation.people, simulation.events);
     let share = |people: usize| 100.0 * people as f64 / simulation.people.max(1) as f64;
     let mut by_trigger: BTreeMap<&str, (usize, BTreeSet<_>)> = BTreeMap::new();
@@ -179,10 +183,22 @@ fn table(program: &Program, simulation: &Simulation, leaves: &[crate::replay::Le
     shown.set_header(["trigger, and each condition alone", "fires", "a day", "people", "share"]);
     for trigger in program.triggers() {
         let (fires, people) = by_trigger.get(&*trigger.name).map_or((0, 0), |(fires, people)| (*fires, people.len()));
-        let row = [trigger.name.to_string(), fires.to_string(), format!("{:.1}", fires as f64 / days), people.to_string(), format!("{:.1} %", share(people))];
+        let row = [
+            trigger.name.to_string(),
+            fires.to_string(),
+            format!("{:.1}", fires as f64 / days),
+            people.to_string(),
+            format!("{:.1} %", share(people)),
+        ];
         shown.add_row(row);
         for leaf in leaves.iter().filter(|leaf| leaf.trigger == trigger.name) {
-            let row = [format!("  {}", leaf.condition), String::new(), String::new(), leaf.people.to_string(), format!("{:.1} %", share(leaf.people))];
+            let row = [
+                format!("  {}", leaf.condition),
+                String::new(),
+                String::new(),
+                leaf.people.to_string(),
+                format!("{:.1} %", share(leaf.people)),
+            ];
             shown.add_row(row);
         }
     }

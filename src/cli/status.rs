@@ -23,7 +23,8 @@ pub async fn run(args: &Args) -> Ended {
     let Some(client) = local::running(path).await else {
         return Err(Failed(format!("no daemon runs on the store in {}", path.display())));
     };
-    let status: Value = client.get("/api/status", &[]).await?.ok_or_else(|| Failed("the daemon does not know its status".into()))?;
+    let status: Value =
+        client.get("/api/status", &[]).await?.ok_or_else(|| Failed("the daemon does not know its status".into()))?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&status).map_err(Failed::new)?);
     } else {
@@ -44,7 +45,12 @@ pub fn print(status: &Value) {
     println!("espalier {}, since {}", text(&status["version"]), text(&status["began"]));
     println!(
         "events: {} accepted, {} decided, {} waiting; people: {}; set aside: {}; next timer: {}",
-        journal["accepted"], journal["decided"], journal["backlog"], journal["people"], journal["set_aside"], text(&journal["next_timer"])
+        journal["accepted"],
+        journal["decided"],
+        journal["backlog"],
+        journal["people"],
+        journal["set_aside"],
+        text(&journal["next_timer"])
     );
     println!("engine: {}", text(&status["engine"]["doing"]));
     let mut table = Table::new();

@@ -32,7 +32,10 @@ pub fn run(args: &Args) -> Ended {
                 "journal: {} segments, {} events, {} settled records; {} bytes of a write that was cut, never acknowledged",
                 found.segments, found.events, found.settled, found.torn_bytes
             );
-            println!("state: {} values, {} people, decided up to event {}", found.values, found.people, found.decided.0);
+            println!(
+                "state: {} values, {} people, decided up to event {}",
+                found.values, found.people, found.decided.0
+            );
             for words in &found.damage {
                 println!("! {words}");
             }
@@ -45,7 +48,9 @@ pub fn run(args: &Args) -> Ended {
         }
         What::Rebuild => {
             rebuild(settings).map_err(Failed::new)?;
-            println!("the old state is put aside beside the new one; start the daemon, and it decides the rest of the journal");
+            println!(
+                "the old state is put aside beside the new one; start the daemon, and it decides the rest of the journal"
+            );
             Ok(ExitCode::SUCCESS)
         }
     }

@@ -23,7 +23,8 @@ impl Step<'_> {
                 Until::Including(limit) => at <= limit,
             };
             let Some(at) = person.wake().filter(|at| reached(*at)) else { return };
-            let due: Vec<_> = person.watches.iter().filter(|(_, w)| w.next == Some(at)).map(|(k, _)| k.clone()).collect();
+            let due: Vec<_> =
+                person.watches.iter().filter(|(_, w)| w.next == Some(at)).map(|(k, _)| k.clone()).collect();
             let mut asked = BTreeSet::new();
             let mut gone = Vec::new();
             for (trigger, key) in due {
@@ -93,9 +94,8 @@ impl Step<'_> {
         let Some(person) = self.loaded.people.get_mut(&id) else { return };
         let occasion = rules::occasion(trigger, person.canonical(), key, at);
         let held_back = gate::held_back(&gate::Edge { trigger, person, key, at, now: self.now });
-        let verdict = held_back.unwrap_or_else(|| {
-            Verdict::Activated(trigger.activate.iter().map(|(lane, _)| lane.clone()).collect())
-        });
+        let verdict = held_back
+            .unwrap_or_else(|| Verdict::Activated(trigger.activate.iter().map(|(lane, _)| lane.clone()).collect()));
         if let Verdict::Activated(lanes) = &verdict {
             let payload = rules::payload(self.program, trigger, person, key, at, occasion);
             let traits = rules::traits(person);
@@ -154,7 +154,10 @@ impl Step<'_> {
         let Some(person) = self.loaded.people.get_mut(&id) else { return };
         let known = (trigger.id, Box::from(key));
         let rests = person.watches.get(&known).is_some_and(|watch| {
-            !watch.is_true && watch.next.is_none() && watch.true_since.is_none() && (watch.fired.is_none() || !trigger.once)
+            !watch.is_true
+                && watch.next.is_none()
+                && watch.true_since.is_none()
+                && (watch.fired.is_none() || !trigger.once)
         });
         if rests {
             person.watches.remove(&known);

@@ -10,9 +10,7 @@ mod link;
 mod step;
 
 use crate::identity;
-use crate::model::{
-    Changes, Entry, Event, EventKind, Loaded, Person, PersonId, Position, Span, Timestamp, Trait,
-};
+use crate::model::{Changes, Entry, Event, EventKind, Loaded, Person, PersonId, Position, Span, Timestamp, Trait};
 use crate::rules::Program;
 
 use cancel::News;

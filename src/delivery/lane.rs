@@ -77,7 +77,20 @@ impl Lane {
         let state = LaneState { kind: destination.kind(), since: clock.now(), ..LaneState::default() };
         let state = watch::Sender::new(state);
         let (breaker, tokens_refused) = (Mutex::default(), AtomicU32::new(0));
-        Ok(Self { inner: Arc::new(Inner { name, destination, wire, ledger, store, clock, settings, breaker, tokens_refused, state }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                name,
+                destination,
+                wire,
+                ledger,
+                store,
+                clock,
+                settings,
+                breaker,
+                tokens_refused,
+                state,
+            }),
+        })
     }
 
     /// Its name.
@@ -193,8 +206,7 @@ impl Inner {
         self.state.send_modify(|state| state.in_flight += 1);
         let now = self.clock.now();
         let (expired, work): (Vec<Work>, Vec<Work>) = work.into_iter().partition(|w| w.activation.expires_at < now);
-        let mut settled: Vec<Settled> =
-            expired.iter().map(|w| settled(w.id, now, 0, Outcome::Expired)).collect();
+        let mut settled: Vec<Settled> = expired.iter().map(|w| settled(w.id, now, 0, Outcome::Expired)).collect();
         let ids: Vec<WorkId> = work.iter().map(|w| w.id).collect();
         let begun = match self.destination.needs_begin() {
             true => self.store.begin(&self.name, &ids).await,
@@ -233,7 +245,8 @@ impl Inner {
 
     /// Asks and answers until the adapter has an outcome for each.
     async fn converse(&self, work: &[Work]) -> (Vec<Option<(u16, Outcome)>>, Option<Halt>) {
-        let batch = work.iter().map(|w| Item { activation: w.activation.clone(), may_have_left: w.may_have_left }).collect();
+        let batch =
+            work.iter().map(|w| Item { activation: w.activation.clone(), may_have_left: w.may_have_left }).collect();
         let mut exchange = self.destination.exchange(batch);
         let mut answer = None;
         for _ in 0..MOST_CALLS {
@@ -350,7 +363,8 @@ impl Inner {
         });
         for one in &settled {
             let word = one.attempt.outcome.word();
-            metrics::counter!("espalier_activations_total", "lane" => self.name.to_string(), "outcome" => word).increment(1);
+            metrics::counter!("espalier_activations_total", "lane" => self.name.to_string(), "outcome" => word)
+                .increment(1);
         }
     }
 }

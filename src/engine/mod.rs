@@ -60,7 +60,15 @@ impl Engine {
         names: identity::Settings,
     ) -> Self {
         let adopted = tokio::sync::Mutex::new(None);
-        Self { store, clock, program, settings, names, adopted, state: tokio::sync::watch::Sender::new(EngineState::default()) }
+        Self {
+            store,
+            clock,
+            program,
+            settings,
+            names,
+            adopted,
+            state: tokio::sync::watch::Sender::new(EngineState::default()),
+        }
     }
 
     /// What it is doing, whenever that changes.

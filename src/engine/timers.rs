@@ -10,12 +10,7 @@ use super::batch::Tally;
 
 impl Engine {
     /// Asks up to a batch of people whose timer is at or before `until`; false when nobody's was.
-    pub(super) async fn timers(
-        &self,
-        program: &Program,
-        until: Timestamp,
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
+    pub(super) async fn timers(&self, program: &Program, until: Timestamp, now: Timestamp) -> Result<bool, StoreError> {
         if self.store.counts().next_timer.is_none_or(|next| next > until) {
             return Ok(false);
         }

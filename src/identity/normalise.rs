@@ -6,8 +6,25 @@ use super::settings::Settings;
 
 /// Values that libraries, shops and testers send where there is nothing.
 const BLOCKED: &[&str] = &[
-    "null", "undefined", "none", "nil", "nan", "n/a", "na", "unknown", "anonymous", "guest", "true", "false", "[object object]",
-    "test@test.com", "test@example.com", "email@example.com", "noreply@example.com", "no@email.com", "none@none.com",
+    "null",
+    "undefined",
+    "none",
+    "nil",
+    "nan",
+    "n/a",
+    "na",
+    "unknown",
+    "anonymous",
+    "guest",
+    "true",
+    "false",
+    "[object object]",
+    "test@test.com",
+    "test@example.com",
+    "email@example.com",
+    "noreply@example.com",
+    "no@email.com",
+    "none@none.com",
     "-1",
 ];
 /// The longest value that is kept, in bytes.
@@ -77,7 +94,8 @@ mod tests {
     #[test]
     fn addresses_are_lower_case_and_shaped_like_one() {
         check(IdentifierKind::Email, " Ines@Example.COM ", Some("ines@example.com"));
-        for wrong in ["ines", "@example.com", "ines@", "ines@example", "a b@example.com", "a@b@example.com", "a@x..com"] {
+        for wrong in ["ines", "@example.com", "ines@", "ines@example", "a b@example.com", "a@b@example.com", "a@x..com"]
+        {
             check(IdentifierKind::Email, wrong, None);
         }
     }
@@ -94,7 +112,9 @@ mod tests {
 
     #[test]
     fn what_names_nobody_is_left_out() {
-        for nobody in ["", "  ", "null", "undefined", "0", "00000000-0000-0000-0000-000000000000", "a\u{0}b", "Anonymous"] {
+        for nobody in
+            ["", "  ", "null", "undefined", "0", "00000000-0000-0000-0000-000000000000", "a\u{0}b", "Anonymous"]
+        {
             check(IdentifierKind::UserId, nobody, None);
         }
         check(IdentifierKind::Email, "test@test.com", None);

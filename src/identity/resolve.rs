@@ -32,7 +32,9 @@ pub fn resolve(loaded: &Loaded, event: &Event, position: Position, settings: &Se
     let mut plan = Plan::default();
     // Whose it is: the owner of its strongest name. A device's known owner is not taken for somebody newly named.
     let main = names.iter().find_map(|name| {
-        owner(name).filter(|p| !is_named || name.kind.names_a_person() || !p.is_known() || event.kind == crate::model::EventKind::Alias)
+        owner(name).filter(|p| {
+            !is_named || name.kind.names_a_person() || !p.is_known() || event.kind == crate::model::EventKind::Alias
+        })
     });
     let Some(main) = main else {
         for name in names {
@@ -58,12 +60,17 @@ pub fn resolve(loaded: &Loaded, event: &Event, position: Position, settings: &Se
     for name in &names {
         let Some(other) = owner(name).filter(|other| !asked.contains(&other.id)) else { continue };
         asked.push(other.id);
-        let because: Vec<&Identifier> = names.iter().copied().filter(|n| owner(n).is_some_and(|o| o.id == other.id)).collect();
+        let because: Vec<&Identifier> =
+            names.iter().copied().filter(|n| owner(n).is_some_and(|o| o.id == other.id)).collect();
         let strong: Vec<&Identifier> = because.iter().copied().filter(|n| n.kind.names_a_person()).collect();
         let shared = if strong.is_empty() { &because } else { &strong };
         let apart = protect::kept_apart(&group, other, shared, &event.kind, &settings.limits);
         // A person named by this very event is known, though their history may not say so yet.
-        let apart = apart.or((is_named && strong.is_empty() && other.is_known() && event.kind != crate::model::EventKind::Alias).then_some(KNOWN_DEVICE));
+        let apart = apart.or((is_named
+            && strong.is_empty()
+            && other.is_known()
+            && event.kind != crate::model::EventKind::Alias)
+            .then_some(KNOWN_DEVICE));
         match apart {
             None => group.push(other),
             Some(words) => plan.joins.push(refused(main.id, other, name, event, position, words)),
@@ -110,7 +117,14 @@ pub fn resolve(loaded: &Loaded, event: &Event, position: Position, settings: &Se
 
 const KNOWN_DEVICE: &str = "both are known, and a device, cart or order never joins two known people";
 
-fn refused(survivor: PersonId, other: &Person, name: &Identifier, event: &Event, position: Position, words: &str) -> Join {
+fn refused(
+    survivor: PersonId,
+    other: &Person,
+    name: &Identifier,
+    event: &Event,
+    position: Position,
+    words: &str,
+) -> Join {
     Join {
         survivor,
         other: other.id,

@@ -67,9 +67,7 @@ impl Accept {
         }
         match (taken, rejected.is_empty()) {
             (_, true) => success(),
-            (0, false) => {
-                (on_nothing, Json(json!({ "success": false, "rejected": rejected }))).into_response()
-            }
+            (0, false) => (on_nothing, Json(json!({ "success": false, "rejected": rejected }))).into_response(),
             (_, false) => Json(json!({ "success": true, "rejected": rejected })).into_response(),
         }
     }
@@ -82,7 +80,8 @@ impl Accept {
             Refused::Unauthorized(_) => StatusCode::UNAUTHORIZED,
         };
         let result = if status == StatusCode::UNAUTHORIZED { "unauthorized" } else { "unreadable" };
-        metrics::counter!("espalier_intake_messages_total", "source" => source.to_string(), "result" => result).increment(1);
+        metrics::counter!("espalier_intake_messages_total", "source" => source.to_string(), "result" => result)
+            .increment(1);
         if status == StatusCode::BAD_REQUEST {
             self.keep_aside(source, &refused.to_string(), &String::from_utf8_lossy(body), now);
         }

@@ -179,8 +179,11 @@ impl Mapped {
 
     fn split(&self, text: &str) -> Result<Vec<String>, ImportError> {
         let Some(delimiter) = self.delimiter else { return Ok(text.split_whitespace().map(str::to_owned).collect()) };
-        let mut reader =
-            csv::ReaderBuilder::new().delimiter(delimiter).has_headers(false).flexible(true).from_reader(text.as_bytes());
+        let mut reader = csv::ReaderBuilder::new()
+            .delimiter(delimiter)
+            .has_headers(false)
+            .flexible(true)
+            .from_reader(text.as_bytes());
         match reader.records().next() {
             Some(Ok(record)) => Ok(record.iter().map(|field| field.trim().to_owned()).collect()),
             Some(Err(error)) => Err(ImportError::Mapping(error.to_string())),
@@ -203,11 +206,19 @@ impl Mapped {
         }
     }
 
-    fn event(&self, text: &str, names: &[String], number: u64, import: &Import<'_>, now: Timestamp) -> Result<Event, String> {
+    fn event(
+        &self,
+        text: &str,
+        names: &[String],
+        number: u64,
+        import: &Import<'_>,
+        now: Timestamp,
+    ) -> Result<Event, String> {
         let mapping = import.mapping;
         let row = self.row(text, names, mapping.format)?;
         let claimed = field(&row, &mapping.at).ok_or_else(|| format!("has no `{}`", mapping.at))?;
-        let at = instant(&claimed, mapping.at_format.as_deref()).ok_or_else(|| format!("`{}` is not a time", mapping.at))?;
+        let at =
+            instant(&claimed, mapping.at_format.as_deref()).ok_or_else(|| format!("`{}` is not a time", mapping.at))?;
         let mut identifiers = Vec::new();
         for (kind, column) in &self.identify {
             let value = field(&row, column).unwrap_or_default();
@@ -223,7 +234,11 @@ impl Mapped {
                 properties.insert(name.clone(), number.unwrap_or(Value::String(value)));
             }
         }
-        let id = mapping.message_id.as_ref().and_then(|column| field(&row, column)).unwrap_or_else(|| format!("line {number}"));
+        let id = mapping
+            .message_id
+            .as_ref()
+            .and_then(|column| field(&row, column))
+            .unwrap_or_else(|| format!("line {number}"));
         let is_ahead = at > now;
         Ok(Event {
             kind: EventKind::Did,
@@ -234,7 +249,11 @@ impl Mapped {
             source: import.source.clone(),
             origin: Origin::System,
             // The content is part of it: another file's line of the same number is another row.
-            dedupe: vec![Event::dedupe_key(&[&import.source, &id, if mapping.message_id.is_some() { "" } else { text }])],
+            dedupe: vec![Event::dedupe_key(&[
+                &import.source,
+                &id,
+                if mapping.message_id.is_some() { "" } else { text },
+            ])],
             identifiers,
             session: None,
             properties: RawJson::from_value(&Value::Object(properties)),
@@ -272,7 +291,10 @@ mod tests {
 
     #[test]
     fn times_are_read_as_the_format_says() {
-        assert_eq!(instant("19970118", Some("%Y%m%d")).map(|t| t.to_string()).as_deref(), Some("1997-01-18T00:00:00.000Z"));
+        assert_eq!(
+            instant("19970118", Some("%Y%m%d")).map(|t| t.to_string()).as_deref(),
+            Some("1997-01-18T00:00:00.000Z")
+        );
         assert_eq!(
             instant("18/01/1997 10:30", Some("%d/%m/%Y %H:%M")).map(|t| t.to_string()).as_deref(),
             Some("1997-01-18T10:30:00.000Z")

@@ -149,13 +149,18 @@ fn router(
         request: usize::try_from(settings.request.0).unwrap_or(usize::MAX),
         origins: settings.origins.clone(),
         names,
-        limits: Limits { message: usize::try_from(settings.message.0).unwrap_or(usize::MAX), messages: settings.messages },
+        limits: Limits {
+            message: usize::try_from(settings.message.0).unwrap_or(usize::MAX),
+            messages: settings.messages,
+        },
     };
     for (name, source) in sources {
         let wrong = |words: String| NotReady::Source(name.clone(), words);
         match source {
             SourceSettings::Tracking(tracking) => {
-                shared.tracking.push(TrackingSource { name: name.as_str().into(), write_key: tracking.write_key.clone() });
+                shared
+                    .tracking
+                    .push(TrackingSource { name: name.as_str().into(), write_key: tracking.write_key.clone() });
             }
             SourceSettings::Webhook(webhook) => {
                 let (file, text) = super::connector_text(&webhook.connector, connectors.clone()).map_err(wrong)?;

@@ -124,4 +124,3 @@ pub enum FileFormat {
     /// One JSON object a line.
     Jsonl,
 }
-

@@ -10,7 +10,12 @@ use super::body;
 use super::server::Shared;
 
 /// `/hooks/{source}`
-pub async fn receive(State(shared): State<Shared>, Path(name): Path<String>, headers: HeaderMap, body: Body) -> Response {
+pub async fn receive(
+    State(shared): State<Shared>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
     let Some((name, webhooks)) = shared.webhooks.get_key_value(name.as_str()) else {
         return failure(StatusCode::NOT_FOUND, "there is no such webhook");
     };
@@ -21,7 +26,8 @@ pub async fn receive(State(shared): State<Shared>, Path(name): Path<String>, hea
     };
     let header = |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
     let now = shared.clock.now();
-    let read = webhooks.verify(&header, &bytes).and_then(|()| webhooks.read(&header, &bytes, &shared.arrival(name, now)));
+    let read =
+        webhooks.verify(&header, &bytes).and_then(|()| webhooks.read(&header, &bytes, &shared.arrival(name, now)));
     match read {
         Ok(read) => {
             // A vendor that is told of errors stops sending: only what is no JSON at all is refused, the rest set aside.

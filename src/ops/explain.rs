@@ -3,7 +3,9 @@
 
 use serde::Serialize;
 
-use crate::model::{Attempt, Decision, Identifier, IdentifierKind, Join, OccasionId, Outcome, PersonId, Timestamp, Verdict};
+use crate::model::{
+    Attempt, Decision, Identifier, IdentifierKind, Join, OccasionId, Outcome, PersonId, Timestamp, Verdict,
+};
 use crate::rules::{self, Program, TriggerFinding};
 use crate::store::{Store, StoreError};
 
@@ -72,7 +74,11 @@ pub struct Joined {
 }
 
 /// What may name a person: `email:ines@example.com`, an e-mail address, a bare account id, or a person's own id.
-pub async fn find(store: &dyn Store, text: &str, names: &crate::identity::Settings) -> Result<Option<PersonId>, StoreError> {
+pub async fn find(
+    store: &dyn Store,
+    text: &str,
+    names: &crate::identity::Settings,
+) -> Result<Option<PersonId>, StoreError> {
     let mut candidates: Vec<Identifier> = Vec::new();
     if let Some(named) = Identifier::parse(text) {
         candidates.extend(crate::identity::normalise(named.kind, &named.value, names));

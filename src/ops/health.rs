@@ -147,7 +147,8 @@ impl Watched {
         if let Stage::Refused(words) = &engine.stage {
             troubles.push(format!("the engine waits: {words}"));
         }
-        let lanes: Vec<LaneHealth> = self.lanes.iter().map(|(name, state)| self.lane(name, &state.borrow(), now)).collect();
+        let lanes: Vec<LaneHealth> =
+            self.lanes.iter().map(|(name, state)| self.lane(name, &state.borrow(), now)).collect();
         for lane in &lanes {
             if lane.until.is_some() {
                 troubles.push(format!("lane {}: {}", lane.name, lane.state));

@@ -10,8 +10,8 @@ mod page;
 mod server;
 pub mod settings;
 
-pub use explain::{Explained, explain};
 pub use explain::attempt as attempt_words;
+pub use explain::{Explained, explain};
 pub use health::{Health, Watched};
 pub use metric::Metrics;
 pub use server::{Ops, admin_token};

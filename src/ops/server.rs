@@ -144,7 +144,8 @@ async fn ready(State(shared): State<Shared>) -> Response {
     let health = shared.watched.health();
     match health.is_ready {
         true => "ready\n".into_response(),
-        false => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: the engine is {}\n", health.engine.doing)).into_response(),
+        false => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: the engine is {}\n", health.engine.doing))
+            .into_response(),
     }
 }
 

@@ -138,7 +138,8 @@ mod tests {
             }
         }
         for (window, most) in [(1_000, 10), (60_000, 150)] {
-            let worst = spent.iter().map(|from| spent.iter().filter(|t| (*from..*from + window).contains(*t)).count()).max();
+            let worst =
+                spent.iter().map(|from| spent.iter().filter(|t| (*from..*from + window).contains(*t)).count()).max();
             assert!(worst <= Some(most), "{worst:?} calls in {window} ms");
         }
         assert!(spent.len() > 200, "{} calls in three minutes: the budget is used", spent.len());

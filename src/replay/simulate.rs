@@ -63,7 +63,12 @@ pub struct Simulation {
 }
 
 /// Decides `events`, in any order, and lets time run on to `until` (the last event unless told otherwise).
-pub fn simulate(mut events: Vec<Event>, program: &Program, names: &identity::Settings, until: Option<Timestamp>) -> Simulation {
+pub fn simulate(
+    mut events: Vec<Event>,
+    program: &Program,
+    names: &identity::Settings,
+    until: Option<Timestamp>,
+) -> Simulation {
     // A stable sort: at one instant they stay in the order they were given.
     events.sort_by_key(|event| event.at);
     let span = events.first().map(|e| e.at).zip(events.last().map(|e| e.at));
@@ -78,7 +83,8 @@ pub fn simulate(mut events: Vec<Event>, program: &Program, names: &identity::Set
     }
     if let Some(end) = until.or(span.map(|(_, last)| last)) {
         loop {
-            let due: Vec<PersonId> = loaded.people.values().filter(|p| p.wake().is_some_and(|at| at <= end)).map(|p| p.id).collect();
+            let due: Vec<PersonId> =
+                loaded.people.values().filter(|p| p.wake().is_some_and(|at| at <= end)).map(|p| p.id).collect();
             if due.is_empty() {
                 break;
             }
@@ -88,8 +94,13 @@ pub fn simulate(mut events: Vec<Event>, program: &Program, names: &identity::Set
     }
     let mut fires = run.fires;
     fires.sort_by(|a, b| {
-        (a.at, std::cmp::Reverse(a.priority), &a.trigger, &a.key, &a.occasion)
-            .cmp(&(b.at, std::cmp::Reverse(b.priority), &b.trigger, &b.key, &b.occasion))
+        (a.at, std::cmp::Reverse(a.priority), &a.trigger, &a.key, &a.occasion).cmp(&(
+            b.at,
+            std::cmp::Reverse(b.priority),
+            &b.trigger,
+            &b.key,
+            &b.occasion,
+        ))
     });
     Simulation { fires, people: loaded.people.len(), events: run.events, span }
 }
@@ -116,7 +127,8 @@ impl Run<'_> {
                 (None, Some(person)) => &person.identifiers,
                 (None, None) => continue,
             };
-            let priority = self.program.triggers().iter().find(|t| t.name == decision.trigger).map_or(0, |t| t.priority);
+            let priority =
+                self.program.triggers().iter().find(|t| t.name == decision.trigger).map_or(0, |t| t.priority);
             self.fires.push(Fire {
                 trigger: decision.trigger.clone(),
                 person: named(identifiers),
@@ -147,7 +159,12 @@ fn named(identifiers: &[Identifier]) -> Value {
 }
 
 /// How many people satisfied each condition by itself: every condition as a trigger of its own.
-pub fn leaves(events: &[Event], program: &Program, names: &identity::Settings, until: Option<Timestamp>) -> Vec<LeafCount> {
+pub fn leaves(
+    events: &[Event],
+    program: &Program,
+    names: &identity::Settings,
+    until: Option<Timestamp>,
+) -> Vec<LeafCount> {
     let mut alone: Vec<Trigger> = Vec::new();
     let mut counted = Vec::new();
     for trigger in program.triggers() {
@@ -170,7 +187,8 @@ pub fn leaves(events: &[Event], program: &Program, names: &identity::Settings, u
     counted
         .into_iter()
         .map(|(name, trigger, condition)| {
-            let who: BTreeSet<PersonId> = simulation.fires.iter().filter(|f| f.trigger == name).map(|f| f.who).collect();
+            let who: BTreeSet<PersonId> =
+                simulation.fires.iter().filter(|f| f.trigger == name).map(|f| f.who).collect();
             LeafCount { trigger, condition, people: who.len() }
         })
         .collect()

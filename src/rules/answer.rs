@@ -26,18 +26,16 @@ impl Answer {
 
     /// True when all are. Asked again when any can change.
     pub fn all(answers: impl IntoIterator<Item = Answer>) -> Self {
-        answers.into_iter().fold(Self::settled(true), |a, b| Self {
-            is_true: a.is_true && b.is_true,
-            next: earlier(a.next, b.next),
-        })
+        answers
+            .into_iter()
+            .fold(Self::settled(true), |a, b| Self { is_true: a.is_true && b.is_true, next: earlier(a.next, b.next) })
     }
 
     /// True when one is.
     pub fn any(answers: impl IntoIterator<Item = Answer>) -> Self {
-        answers.into_iter().fold(Self::settled(false), |a, b| Self {
-            is_true: a.is_true || b.is_true,
-            next: earlier(a.next, b.next),
-        })
+        answers
+            .into_iter()
+            .fold(Self::settled(false), |a, b| Self { is_true: a.is_true || b.is_true, next: earlier(a.next, b.next) })
     }
 
     /// True when it is not.

@@ -56,7 +56,8 @@ pub fn explain(program: &Program, person: &Person, now: Timestamp) -> Vec<Trigge
         .map(|t| TriggerFinding { trigger: t.name.to_string(), title: t.title.clone(), keys: Vec::new() })
         .collect();
     for asked in program.all(person) {
-        if let (Some(trigger), Some(finding)) = (program.triggers().get(asked.trigger), findings.get_mut(asked.trigger)) {
+        if let (Some(trigger), Some(finding)) = (program.triggers().get(asked.trigger), findings.get_mut(asked.trigger))
+        {
             finding.keys.push(key_finding(program, trigger, person, &asked.key, now));
         }
     }
@@ -83,7 +84,13 @@ fn list(condition: &Condition, view: &View<'_>, depth: usize, found: &mut Vec<Co
         Condition::Not(one) => ("not".into(), String::new(), vec![one]),
         Condition::Leaf(leaf) => (leaf.words(), leaf.finding(view), Vec::new()),
     };
-    found.push(ConditionFinding { depth, condition: words, is_true: answer.is_true, found: finding, next: answer.next });
+    found.push(ConditionFinding {
+        depth,
+        condition: words,
+        is_true: answer.is_true,
+        found: finding,
+        next: answer.next,
+    });
     for condition in inner {
         list(condition, view, depth + 1, found);
     }

@@ -15,7 +15,17 @@ const MOST_PRODUCTS: usize = 50;
 const MOST_TRAITS: usize = 50;
 /// What is said of a product, where it is known.
 const PRODUCT: &[&str] = &[
-    "product_id", "variant_id", "sku", "name", "brand", "category", "variant", "price", "quantity", "currency", "url",
+    "product_id",
+    "variant_id",
+    "sku",
+    "name",
+    "brand",
+    "category",
+    "variant",
+    "price",
+    "quantity",
+    "currency",
+    "url",
     "image_url",
 ];
 /// Names that the payload gives itself: an event's own property of that name does not overwrite them.
@@ -93,7 +103,8 @@ fn product(fields: &Value) -> Option<Value> {
 /// The person's names and plain traits, for the vendor's profile. Identifiers go by themselves.
 pub fn traits(person: &Person) -> RawJson {
     let plain = person.traits.iter().filter(|(name, t)| {
-        !matches!(&***name, "email" | "phone" | "id") && matches!(t.value, Value::String(_) | Value::Number(_) | Value::Bool(_))
+        !matches!(&***name, "email" | "phone" | "id")
+            && matches!(t.value, Value::String(_) | Value::Number(_) | Value::Bool(_))
     });
     let plain: Map<String, Value> =
         plain.take(MOST_TRAITS).map(|(name, t)| (name.to_string(), t.value.clone())).collect();

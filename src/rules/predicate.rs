@@ -75,8 +75,10 @@ impl Test {
             tests.push(Test::In(values));
         }
         if tests.is_empty() && !reading.has_mistakes() {
-            reading.mistake(value.span(), value.path().to_owned(), "is a predicate without a test").suggestion =
-                Some("write a value, or one of over, under, at_least, at_most, in, not, contains, starts_with, exists".into());
+            reading.mistake(value.span(), value.path().to_owned(), "is a predicate without a test").suggestion = Some(
+                "write a value, or one of over, under, at_least, at_most, in, not, contains, starts_with, exists"
+                    .into(),
+            );
         }
         table.finish(reading);
         tests

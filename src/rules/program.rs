@@ -53,7 +53,11 @@ impl Program {
             mistakes.extend(reading.into_mistakes());
             let Some(trigger) = read else { continue };
             if triggers.iter().any(|other| other.name == trigger.name) {
-                mistakes.push(Mistake::nowhere(file, "name", format!("`{}` is the name of another trigger too", trigger.name)));
+                mistakes.push(Mistake::nowhere(
+                    file,
+                    "name",
+                    format!("`{}` is the name of another trigger too", trigger.name),
+                ));
             }
             triggers.push(trigger);
         }
@@ -190,11 +194,11 @@ impl Program {
         let entries = person.history.entries();
         let is_last = entries.last().is_some_and(|last| last.order() == entry.order());
         // A late event may join two runs into one.
-        !is_last || session::latest_start(entries, self.settings.session_gap).is_some_and(|s| s.order() == entry.order())
+        !is_last
+            || session::latest_start(entries, self.settings.session_gap).is_some_and(|s| s.order() == entry.order())
     }
 }
 
 fn is_watched(person: &Person, trigger: &Trigger, key: &str) -> bool {
     person.watches.get(&(trigger.id, key.into())).is_some_and(|watch| watch.meaning == trigger.meaning)
 }
-

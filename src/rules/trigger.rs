@@ -56,7 +56,8 @@ impl Trigger {
         let name = match top.get("name") {
             Some(value) => value.text(reading).filter(|name| Self::name_is_good(name, &value, reading)),
             None => {
-                reading.mistake(0..0, "name".into(), "is missing").suggestion = Some("name = \"cart-abandoned\"".into());
+                reading.mistake(0..0, "name".into(), "is missing").suggestion =
+                    Some("name = \"cart-abandoned\"".into());
                 None
             }
         };
@@ -137,7 +138,11 @@ impl Trigger {
             {
                 let known: Vec<&str> = lanes.iter().map(|l| &**l).collect();
                 reading
-                    .mistake(destination.span(), destination.path().to_owned(), format!("`{lane}` is not a destination"))
+                    .mistake(
+                        destination.span(),
+                        destination.path().to_owned(),
+                        format!("`{lane}` is not a destination"),
+                    )
                     .suggestion = Some(format!("configured: {}", known.join(", ")));
             }
             if name.len() > 127 {

@@ -58,7 +58,11 @@ impl<'a> View<'a> {
     }
 
     /// The events that `reads` is about, oldest first.
-    pub fn matching<'r>(&self, reads: &'r Reads, keyless: Keyless) -> impl DoubleEndedIterator<Item = &'a Entry> + use<'a, 'r> {
+    pub fn matching<'r>(
+        &self,
+        reads: &'r Reads,
+        keyless: Keyless,
+    ) -> impl DoubleEndedIterator<Item = &'a Entry> + use<'a, 'r> {
         let key = self.key;
         self.entries().iter().filter(move |entry| reads.matches(entry, key, keyless))
     }

@@ -227,7 +227,9 @@ impl<'a, 't> Value<'a, 't> {
             DeValue::String(text) => Some(text.as_ref().into()),
             DeValue::Boolean(yes) => Some((*yes).into()),
             DeValue::Integer(n) => i64::from_str_radix(&n.as_str().replace('_', ""), n.radix()).ok().map(Into::into),
-            DeValue::Float(n) => n.as_str().replace('_', "").parse::<f64>().ok().filter(|n| n.is_finite()).map(Into::into),
+            DeValue::Float(n) => {
+                n.as_str().replace('_', "").parse::<f64>().ok().filter(|n| n.is_finite()).map(Into::into)
+            }
             _ => None,
         };
         if scalar.is_none() {
@@ -255,8 +257,12 @@ impl<'a, 't> Value<'a, 't> {
             match value {
                 DeValue::String(text) => text.as_ref().into(),
                 DeValue::Boolean(yes) => (*yes).into(),
-                DeValue::Integer(n) => n.as_str().replace('_', "").parse::<i64>().map_or(serde_json::Value::Null, Into::into),
-                DeValue::Float(n) => n.as_str().replace('_', "").parse::<f64>().map_or(serde_json::Value::Null, Into::into),
+                DeValue::Integer(n) => {
+                    n.as_str().replace('_', "").parse::<i64>().map_or(serde_json::Value::Null, Into::into)
+                }
+                DeValue::Float(n) => {
+                    n.as_str().replace('_', "").parse::<f64>().map_or(serde_json::Value::Null, Into::into)
+                }
                 DeValue::Datetime(at) => at.to_string().into(),
                 DeValue::Array(items) => items.iter().map(|i| of(i.get_ref())).collect(),
                 DeValue::Table(table) => {

@@ -15,6 +15,8 @@ mod klaviyo;
 mod marketo;
 /// Effects and counts.
 mod received;
+/// Simulated visitors.
+pub mod shoppers;
 #[cfg(test)]
 mod tests;
 /// Quotas.

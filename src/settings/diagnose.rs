@@ -75,7 +75,11 @@ impl<'a> Check<'a> {
         let kinds = kinds(plain);
         if !kinds.is_empty() && !kinds.iter().any(|kind| is_kind(kind, value)) {
             let way = plain.get("description").and_then(Value::as_str).map(str::to_owned);
-            self.wrong(path, format!("must be {}", kinds.iter().map(|k| in_words(k)).collect::<Vec<_>>().join(" or ")), way);
+            self.wrong(
+                path,
+                format!("must be {}", kinds.iter().map(|k| in_words(k)).collect::<Vec<_>>().join(" or ")),
+                way,
+            );
             return;
         }
         match value {
@@ -126,7 +130,8 @@ impl<'a> Check<'a> {
             path.pop();
         }
         for name in required.iter().filter(|name| !entries.contains_key(*name)) {
-            let way = properties.get(name).and_then(|p| p.get("description")).and_then(Value::as_str).map(str::to_owned);
+            let way =
+                properties.get(name).and_then(|p| p.get("description")).and_then(Value::as_str).map(str::to_owned);
             path.push(name.clone());
             self.wrong(path, "is missing", way);
             path.pop();
@@ -141,7 +146,8 @@ impl<'a> Check<'a> {
 
     /// The variant that the value's `kind` (or its sort) chooses.
     fn one_of(&mut self, several: &'a [Value], value: &Value, path: &mut Vec<String>) {
-        let constant = |schema: &'a Value| self.property(schema, "kind").and_then(|k| k.get("const")).and_then(Value::as_str);
+        let constant =
+            |schema: &'a Value| self.property(schema, "kind").and_then(|k| k.get("const")).and_then(Value::as_str);
         let tags: Vec<&str> = several.iter().filter_map(constant).collect();
         if tags.is_empty() {
             let names: Vec<&str> = several.iter().filter_map(|s| s.get("const").and_then(Value::as_str)).collect();

@@ -117,7 +117,9 @@ impl Settings {
         mistakes.extend(known.cross_check(&layers, &folder));
         let triggers = folder.join(&known.triggers);
         let program = match trigger_files(&triggers) {
-            Ok(files) => Program::compile(&files, &known.rules, Some(&lanes)).map_err(|more| mistakes.extend(more)).ok(),
+            Ok(files) => {
+                Program::compile(&files, &known.rules, Some(&lanes)).map_err(|more| mistakes.extend(more)).ok()
+            }
             Err(mistake) => {
                 mistakes.push(mistake);
                 None
@@ -146,7 +148,8 @@ impl Settings {
         let mut paths: BTreeMap<&str, &str> = BTreeMap::new();
         for (name, source) in &self.source {
             if let SourceSettings::Webhook(webhook) = source
-                && let Err(words) = intake::connector_text(&webhook.connector, self.connectors.as_deref().map(|c| folder.join(c)))
+                && let Err(words) =
+                    intake::connector_text(&webhook.connector, self.connectors.as_deref().map(|c| folder.join(c)))
             {
                 let known = crate::source::manifest::shipped_names().collect::<Vec<_>>().join(", ");
                 let suggestion = format!("connectors that ship: {known}");
@@ -182,7 +185,8 @@ impl Settings {
 pub fn trigger_files(folder: &Path) -> Result<Vec<(String, String)>, Mistake> {
     let shown = folder.display().to_string();
     let unreadable = |e: std::io::Error| {
-        Mistake::nowhere(&shown, "triggers", format!("cannot be read: {e}")).suggest("make the folder, or set `triggers`")
+        Mistake::nowhere(&shown, "triggers", format!("cannot be read: {e}"))
+            .suggest("make the folder, or set `triggers`")
     };
     let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)
         .map_err(unreadable)?

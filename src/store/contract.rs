@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::*;
 use crate::model::{
-    Changes, Decision, EventKind, IdentifierKind, LaneName, OccasionId, Origin, Outcome, PersonChange, RawJson, Verdict,
-    Write,
+    Changes, Decision, EventKind, IdentifierKind, LaneName, OccasionId, Origin, Outcome, PersonChange, RawJson,
+    Verdict, Write,
 };
 
 /// Opens the store, the first time or again.
@@ -129,18 +129,30 @@ fn person(id: u8, n: u64, history: usize) -> Person {
             RawJson::trusted(format!("{{\"text\":\"{}\"}}", "x".repeat(400))),
         ));
     }
-    let watch = crate::model::Watch { meaning: 1, is_true: true, true_since: None, fired: None, next: Some(at(n as i64 * 100)) };
+    let watch = crate::model::Watch {
+        meaning: 1,
+        is_true: true,
+        true_since: None,
+        fired: None,
+        next: Some(at(n as i64 * 100)),
+    };
     person.watches.insert((crate::model::TriggerId::of("t"), "k".into()), watch);
     person
 }
 
-async fn save(store: &dyn Store, people: Vec<Person>, write: impl Fn(&Person) -> Write, links: Vec<(Identifier, Option<PersonId>)>) {
+async fn save(
+    store: &dyn Store,
+    people: Vec<Person>,
+    write: impl Fn(&Person) -> Write,
+    links: Vec<(Identifier, Option<PersonId>)>,
+) {
     let changes = Changes {
         people: people.iter().map(|p| PersonChange { id: p.id, write: write(p) }).collect(),
         links,
         ..Changes::default()
     };
-    let loaded = Loaded { people: people.into_iter().map(|p| (p.id, p)).collect::<HashMap<_, _>>(), ..Loaded::default() };
+    let loaded =
+        Loaded { people: people.into_iter().map(|p| (p.id, p)).collect::<HashMap<_, _>>(), ..Loaded::default() };
     store.commit(loaded, changes).await.expect("a commit");
 }
 
@@ -175,7 +187,10 @@ async fn people_links_and_timers_are_kept(open: Open<'_>) {
     assert_eq!(page.iter().map(|p| p.id).collect::<Vec<_>>(), [b.id]);
     // b becomes a.
     let merged = Changes {
-        people: vec![PersonChange { id: b.id, write: Write::MergedInto(a.id) }, PersonChange { id: a.id, write: Write::Whole }],
+        people: vec![
+            PersonChange { id: b.id, write: Write::MergedInto(a.id) },
+            PersonChange { id: a.id, write: Write::Whole },
+        ],
         links: vec![(identifier(22), Some(a.id))],
         ..Changes::default()
     };
@@ -198,7 +213,11 @@ async fn people_links_and_timers_are_kept(open: Open<'_>) {
 
 async fn lanes_give_by_priority_and_settle_each(open: Open<'_>) {
     let store = open();
-    queue(&*store, vec![activation(1, "a", 10), activation(2, "a", 90), activation(3, "b", 50), activation(4, "a", 90)]).await;
+    queue(
+        &*store,
+        vec![activation(1, "a", 10), activation(2, "a", 90), activation(3, "b", 50), activation(4, "a", 90)],
+    )
+    .await;
     let work = store.work("a", at(0), 2).await.expect("work");
     assert_eq!(work.iter().map(|w| w.activation.occasion).collect::<Vec<_>>(), [occasion(2), occasion(4)]);
     // Taken: the next caller gets the rest.
@@ -214,10 +233,16 @@ async fn lanes_give_by_priority_and_settle_each(open: Open<'_>) {
     // What a crash leaves in somebody's hands is ready again, and what was begun may have left.
     let store = open();
     let work = store.work("a", at(0), 10).await.expect("work");
-    assert_eq!(work.iter().map(|w| (w.activation.occasion, w.may_have_left)).collect::<Vec<_>>(), [(occasion(1), true)]);
+    assert_eq!(
+        work.iter().map(|w| (w.activation.occasion, w.may_have_left)).collect::<Vec<_>>(),
+        [(occasion(1), true)]
+    );
     store.release("a", &[work[0].id]).await.expect("a release");
     let work = store.work("a", at(8_000), 10).await.expect("work");
-    assert_eq!(work.iter().map(|w| (w.activation.occasion, w.tries)).collect::<Vec<_>>(), [(occasion(4), 1), (occasion(1), 0)]);
+    assert_eq!(
+        work.iter().map(|w| (w.activation.occasion, w.tries)).collect::<Vec<_>>(),
+        [(occasion(4), 1), (occasion(1), 0)]
+    );
     for one in work {
         settle(&*store, "a", one.id, Outcome::Duplicate).await;
     }
@@ -275,7 +300,11 @@ async fn what_is_called_back_does_not_leave(open: Open<'_>) {
     assert!(store.work("c", at(0), 10).await.expect("work").is_empty(), "what waited was called back");
     assert_eq!(store.lane_count("c").queued, 1, "what is in somebody's hands stays theirs");
     let told = store.story(someone.id).await.expect("a read").expect("somebody").decisions;
-    assert_eq!(told.iter().map(|d| d.occasion).collect::<Vec<_>>(), [occasion(32)], "a recall that recalled nothing is not told");
+    assert_eq!(
+        told.iter().map(|d| d.occasion).collect::<Vec<_>>(),
+        [occasion(32)],
+        "a recall that recalled nothing is not told"
+    );
     settle(&*store, "c", taken[0].id, Outcome::Accepted).await;
     store.close().await.expect("a close");
 }

@@ -27,7 +27,9 @@ pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
 /// The reverse of [`encode`].
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, StoreError> {
     match bytes.split_first() {
-        Some((&VERSION, body)) => postcard::from_bytes(body).map_err(|e| StoreError::Damaged(format!("a stored value: {e}"))),
+        Some((&VERSION, body)) => {
+            postcard::from_bytes(body).map_err(|e| StoreError::Damaged(format!("a stored value: {e}")))
+        }
         Some((version, _)) => Err(StoreError::Damaged(format!("a stored value has the unknown version {version}"))),
         None => Err(StoreError::Damaged("a stored value is empty".into())),
     }
@@ -149,8 +151,13 @@ impl Header {
                 .watches
                 .into_iter()
                 .map(|w| {
-                    let watch =
-                        Watch { meaning: w.meaning, is_true: w.is_true, true_since: w.true_since, fired: w.fired, next: w.next };
+                    let watch = Watch {
+                        meaning: w.meaning,
+                        is_true: w.is_true,
+                        true_since: w.true_since,
+                        fired: w.fired,
+                        next: w.next,
+                    };
                     ((w.trigger, w.key), watch)
                 })
                 .collect(),

@@ -66,7 +66,11 @@ impl Tokens {
 
     async fn fetch(&self) -> Result<(Secret, Span), TokenError> {
         let secrets: Vec<(&str, &str)> = self.request.secrets.iter().map(|(name, s)| (*name, s.expose())).collect();
-        let call = self.client.get(format!("{}{}", self.base_url, self.request.path)).query(&self.request.query).query(&secrets);
+        let call = self
+            .client
+            .get(format!("{}{}", self.base_url, self.request.path))
+            .query(&self.request.query)
+            .query(&secrets);
         let answer = match call.timeout(TIMEOUT).send().await {
             Ok(answer) => super::read(answer).await,
             Err(error) => return Err(TokenError::Unavailable(super::words(&error))),
@@ -77,7 +81,9 @@ impl Tokens {
                     .map_err(|_| TokenError::Unavailable("the token's answer is not what we know".into()))?;
                 Ok((Secret::new(granted.access_token), Span::from_secs(granted.expires_in)))
             }
-            Answer::Came(response) if matches!(response.status, 400 | 401 | 403) => Err(TokenError::Refused(response.status)),
+            Answer::Came(response) if matches!(response.status, 400 | 401 | 403) => {
+                Err(TokenError::Refused(response.status))
+            }
             Answer::Came(response) => Err(TokenError::Unavailable(format!("HTTP {}", response.status))),
             Answer::NotSent(words) | Answer::Unclear(words) => Err(TokenError::Unavailable(words)),
         }

@@ -32,7 +32,8 @@ pub fn verdict(answer: &Answer, now: Timestamp) -> Verdict {
     let text = |name: &str| json.get(name).and_then(Value::as_str).unwrap_or_default();
     let words = redacted(text("message"));
     let code = if text("category").is_empty() { response.status.to_string() } else { text("category").to_owned() };
-    let refused = |words: String| Verdict::Refused(Outcome::Refused { code: code.as_str().into(), words: words.into() });
+    let refused =
+        |words: String| Verdict::Refused(Outcome::Refused { code: code.as_str().into(), words: words.into() });
     match response.status {
         // 409: it exists, which is what was asked for.
         200..=299 | 409 => Verdict::Done,

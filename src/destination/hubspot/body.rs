@@ -31,13 +31,16 @@ pub fn contacts(activations: &[(usize, &Activation)]) -> Vec<u8> {
         let traits = activation.traits.to_value();
         let mut properties = Map::new();
         properties.insert("email".into(), email.into());
-        for (name, ours) in
-            [("firstname", ["first_name", "firstName"]), ("lastname", ["last_name", "lastName"]), ("phone", ["phone", "phone"])]
-        {
+        for (name, ours) in [
+            ("firstname", ["first_name", "firstName"]),
+            ("lastname", ["last_name", "lastName"]),
+            ("phone", ["phone", "phone"]),
+        ] {
             let said = ours.iter().find_map(|t| traits.get(*t)?.as_str()).filter(|t| !t.is_empty());
             properties.extend(said.map(|text| (name.to_owned(), Value::from(text))));
         }
-        let input = json!({ "id": email, "idProperty": "email", "objectWriteTraceId": trace(email), "properties": properties });
+        let input =
+            json!({ "id": email, "idProperty": "email", "objectWriteTraceId": trace(email), "properties": properties });
         match inputs.iter_mut().find(|(known, _)| known == email) {
             Some((_, known)) => *known = input,
             None => inputs.push((email.to_owned(), input)),
@@ -91,7 +94,9 @@ fn properties(payload: &Value) -> Map<String, Value> {
     let mut properties = Map::new();
     for (name, value) in payload.as_object().into_iter().flatten() {
         let name = snake(name);
-        let Some(text) = text(value).filter(|_| !name.is_empty() && properties.len() < MOST_PROPERTIES) else { continue };
+        let Some(text) = text(value).filter(|_| !name.is_empty() && properties.len() < MOST_PROPERTIES) else {
+            continue;
+        };
         let longest = if name.ends_with("url") || name == "referrer" { LONGEST_URL } else { LONGEST };
         let cut: String = text.chars().take(longest).collect();
         properties.insert(name, cut.into());

@@ -157,8 +157,14 @@ enum Call {
 impl Sending {
     fn new(settings: Settings, batch: Vec<Item>) -> Self {
         let n = batch.len();
-        let mut sending =
-            Self { settings, outcomes: vec![None; n], contacts: vec![None; n], todo: VecDeque::new(), asked: None, batch };
+        let mut sending = Self {
+            settings,
+            outcomes: vec![None; n],
+            contacts: vec![None; n],
+            todo: VecDeque::new(),
+            asked: None,
+            batch,
+        };
         let mut good = Vec::new();
         for (n, item) in sending.batch.iter().enumerate() {
             match body::email(&item.activation) {
@@ -178,7 +184,8 @@ impl Sending {
     fn request(&self, call: &Call) -> Request {
         let (path, family, body) = match call {
             Call::Upsert(places) => {
-                let activations: Vec<_> = places.iter().filter_map(|n| Some((*n, &self.batch.get(*n)?.activation))).collect();
+                let activations: Vec<_> =
+                    places.iter().filter_map(|n| Some((*n, &self.batch.get(*n)?.activation))).collect();
                 (self.settings.version.upsert(), "crm", body::contacts(&activations))
             }
             Call::Send(places) => {
@@ -253,7 +260,8 @@ impl Sending {
         if results.ids.is_empty() && results.errors.is_empty() {
             // Seen in the field: a 2xx that wrote nothing.
             let words = "a 2xx answer without results: nothing was written";
-            let later = Outcome::Later { not_before: now, words: words.into(), is_throttled: false, may_have_left: false };
+            let later =
+                Outcome::Later { not_before: now, words: words.into(), is_throttled: false, may_have_left: false };
             self.set(places, status, &later);
             return;
         }
@@ -271,7 +279,8 @@ impl Sending {
                 self.set(&[*place], status, &refused);
             } else {
                 let words = "the answer does not speak of this contact";
-                let later = Outcome::Later { not_before: now, words: words.into(), is_throttled: false, may_have_left: false };
+                let later =
+                    Outcome::Later { not_before: now, words: words.into(), is_throttled: false, may_have_left: false };
                 self.set(&[*place], status, &later);
             }
         }

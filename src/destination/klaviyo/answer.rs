@@ -30,10 +30,14 @@ pub fn verdict(answer: &Answer, now: Timestamp) -> Verdict {
     match response.status {
         // 202: validated and queued.
         200..=299 => Verdict::All(Outcome::Accepted),
-        400 if matches!(code.as_str(), "not_authenticated" | "authentication_failed") => Verdict::Halt(Halt::Credentials(words)),
+        400 if matches!(code.as_str(), "not_authenticated" | "authentication_failed") => {
+            Verdict::Halt(Halt::Credentials(words))
+        }
         401 => Verdict::Halt(Halt::Credentials(words)),
         // A challenge of the network in front of the API is no refusal of the key.
-        403 if response.json().is_null() => down(now, "the network in front of the API asks for a browser (403)".into()),
+        403 if response.json().is_null() => {
+            down(now, "the network in front of the API asks for a browser (403)".into())
+        }
         403 => Verdict::Halt(Halt::Credentials(words)),
         404 | 406 | 410 | 415 => Verdict::Halt(Halt::Configuration(format!("HTTP {}: {words}", response.status))),
         413 => Verdict::TooLarge,
@@ -44,7 +48,10 @@ pub fn verdict(answer: &Answer, now: Timestamp) -> Verdict {
 }
 
 fn down(now: Timestamp, words: String) -> Verdict {
-    Verdict::Down(Outcome::Later { not_before: now, words: words.as_str().into(), is_throttled: false, may_have_left: false }, words)
+    Verdict::Down(
+        Outcome::Later { not_before: now, words: words.as_str().into(), is_throttled: false, may_have_left: false },
+        words,
+    )
 }
 
 /// `Retry-After`, else the seconds in the detail, else `RateLimit-Reset`, else a second.
@@ -52,7 +59,8 @@ fn again(response: &Response, now: Timestamp) -> Timestamp {
     let from_detail = || {
         let json = response.json();
         let detail = json.pointer("/errors/0/detail")?.as_str()?.to_owned();
-        let digits: String = detail.split("in ").nth(1)?.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
+        let digits: String =
+            detail.split("in ").nth(1)?.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
         digits.parse::<f64>().ok()
     };
     let from_header = || response.header("ratelimit-reset")?.trim().parse::<f64>().ok();
@@ -65,7 +73,8 @@ fn again(response: &Response, now: Timestamp) -> Timestamp {
 /// Code and words of the first error.
 fn first(response: &Response) -> (String, String) {
     let json = response.json();
-    let text = |name: &str| json.pointer(&format!("/errors/0/{name}")).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let text =
+        |name: &str| json.pointer(&format!("/errors/0/{name}")).and_then(Value::as_str).unwrap_or_default().to_owned();
     let code = match text("code") {
         code if code.is_empty() => response.status.to_string(),
         code => code,

@@ -30,7 +30,10 @@ pub fn check(activation: &Activation) -> Result<(), (&'static str, String)> {
         return Err(("payload", format!("the payload has more than {MOST_PROPERTIES} properties")));
     }
     if !fits(&payload, 0) {
-        return Err(("payload", "the payload has a text over 100 KB, a list over 4,000 or nests deeper than 10".into()));
+        return Err((
+            "payload",
+            "the payload has a text over 100 KB, a list over 4,000 or nests deeper than 10".into(),
+        ));
     }
     Ok(())
 }
@@ -38,7 +41,9 @@ pub fn check(activation: &Activation) -> Result<(), (&'static str, String)> {
 fn fits(value: &Value, depth: usize) -> bool {
     match value {
         Value::String(text) => text.len() <= LONGEST_TEXT,
-        Value::Array(items) => depth < DEEPEST && items.len() <= LONGEST_ARRAY && items.iter().all(|i| fits(i, depth + 1)),
+        Value::Array(items) => {
+            depth < DEEPEST && items.len() <= LONGEST_ARRAY && items.iter().all(|i| fits(i, depth + 1))
+        }
         Value::Object(entries) => depth < DEEPEST && entries.values().all(|i| fits(i, depth + 1)),
         _ => true,
     }
@@ -112,7 +117,8 @@ fn money(value: &Value) -> Option<Value> {
 
 /// The profile: each kind of name in its own slot, never an anonymous id as `external_id`.
 fn profile(activation: &Activation) -> Map<String, Value> {
-    let first = |kind: IdentifierKind| activation.identifiers.iter().find(|i| i.kind == kind).map(|i| Value::from(&*i.value));
+    let first =
+        |kind: IdentifierKind| activation.identifiers.iter().find(|i| i.kind == kind).map(|i| Value::from(&*i.value));
     let mut profile = Map::new();
     for (name, kind) in [
         ("email", IdentifierKind::Email),

@@ -98,9 +98,14 @@ impl Destination for Klaviyo {
         }
         let share = |calls: u32| ((f64::from(calls) * self.settings.share) as u32).max(1);
         let minute = Span::from_minutes(1);
-        [("events", 350, Span::from_secs(1)), ("events", 3_500, minute), ("bulk", 10, Span::from_secs(1)), ("bulk", 150, minute)]
-            .map(|(family, calls, span)| Window { family, calls: share(calls), span })
-            .to_vec()
+        [
+            ("events", 350, Span::from_secs(1)),
+            ("events", 3_500, minute),
+            ("bulk", 10, Span::from_secs(1)),
+            ("bulk", 150, minute),
+        ]
+        .map(|(family, calls, span)| Window { family, calls: share(calls), span })
+        .to_vec()
     }
 
     fn exchange(&self, batch: Vec<Item>) -> Box<dyn Exchange> {
@@ -197,7 +202,11 @@ impl Sending {
             Verdict::Halt(halt) => return Some(halt),
             Verdict::TooLarge => match call {
                 Call::Bulk(places, round) if places.len() > 1 => self.split(&places, round),
-                _ => self.set(&places, status, &Outcome::Refused { code: "413".into(), words: "the event is too large".into() }),
+                _ => self.set(
+                    &places,
+                    status,
+                    &Outcome::Refused { code: "413".into(), words: "the event is too large".into() },
+                ),
             },
             Verdict::Named(named, code, words) => self.named(call, status, &named, &code, &words),
         }
@@ -265,7 +274,11 @@ impl Exchange for Sending {
                 }
                 Err(places) if places.len() > 1 => self.split(&places, 0),
                 Err(places) => {
-                    self.set(&places, 0, &Outcome::Refused { code: "too_large".into(), words: "the event is over 5 MB".into() });
+                    self.set(
+                        &places,
+                        0,
+                        &Outcome::Refused { code: "too_large".into(), words: "the event is over 5 MB".into() },
+                    );
                 }
             }
         }

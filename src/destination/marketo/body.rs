@@ -69,7 +69,8 @@ pub fn activities(settings: &Settings, activities: &[(&Activation, u64)]) -> Vec
         .iter()
         .map(|(activation, lead)| {
             let payload = activation.payload.to_value();
-            let mut attributes = vec![json!({ "apiName": settings.occasion_attribute, "value": activation.occasion.to_string() })];
+            let mut attributes =
+                vec![json!({ "apiName": settings.occasion_attribute, "value": activation.occasion.to_string() })];
             for (name, path) in settings.attributes.iter().take(MOST_ATTRIBUTES - 1) {
                 if let Some(value) = at(&payload, path) {
                     attributes.push(json!({ "apiName": name, "value": value }));

@@ -123,7 +123,10 @@ impl Destination for Marketo {
         Some(TokenRequest {
             path: "/identity/oauth/token".into(),
             query: vec![("grant_type", "client_credentials".into())],
-            secrets: vec![("client_id", self.settings.client_id.clone()), ("client_secret", self.settings.client_secret.clone())],
+            secrets: vec![
+                ("client_id", self.settings.client_id.clone()),
+                ("client_secret", self.settings.client_secret.clone()),
+            ],
         })
     }
 
@@ -225,7 +228,9 @@ impl Sending {
                 let may_have_left = match &call {
                     Call::Add(_) => is_unclear,
                     Call::Look(_) => true,
-                    Call::Sync(_) => self.places(&call).iter().any(|n| self.batch.get(*n).is_some_and(|i| i.may_have_left)),
+                    Call::Sync(_) => {
+                        self.places(&call).iter().any(|n| self.batch.get(*n).is_some_and(|i| i.may_have_left))
+                    }
                 };
                 let words_ = words.as_str().into();
                 let later = Outcome::Later { not_before: now, words: words_, is_throttled: false, may_have_left };
@@ -280,7 +285,9 @@ impl Sending {
                         ready.push(*place);
                     }
                 }
-                Some(Record::Skipped { code, words, is_passing }) => self.skipped(*place, status, code, words, *is_passing, now),
+                Some(Record::Skipped { code, words, is_passing }) => {
+                    self.skipped(*place, status, code, words, *is_passing, now)
+                }
                 Some(Record::Done(None)) | None => {
                     self.skipped(*place, status, "no_result", "the answer does not speak of this lead", true, now);
                 }
@@ -326,14 +333,21 @@ impl Sending {
                     let is_passing = *is_passing || code == "1004";
                     self.skipped(*place, status, code, words, is_passing, now);
                 }
-                None => self.skipped(*place, status, "no_result", "the answer does not speak of this activity", true, now),
+                None => {
+                    self.skipped(*place, status, "no_result", "the answer does not speak of this activity", true, now)
+                }
             }
         }
     }
 
     fn skipped(&mut self, place: usize, status: u16, code: &str, words: &str, is_passing: bool, now: Timestamp) {
         let outcome = if is_passing {
-            Outcome::Later { not_before: now, words: format!("{code}: {words}").into(), is_throttled: false, may_have_left: false }
+            Outcome::Later {
+                not_before: now,
+                words: format!("{code}: {words}").into(),
+                is_throttled: false,
+                may_have_left: false,
+            }
         } else {
             Outcome::Refused { code: code.into(), words: words.into() }
         };

@@ -29,7 +29,11 @@ impl Did {
         if let (Some(n), Some(m)) = (at_least, at_most)
             && n > m
         {
-            reading.mistake(table.span(), table.path().to_owned(), format!("can never be: at_least {n} is over at_most {m}"));
+            reading.mistake(
+                table.span(),
+                table.path().to_owned(),
+                format!("can never be: at_least {n} is over at_most {m}"),
+            );
         }
         Some(Self { reads: reads?, at_least: at_least?, at_most, within: within? })
     }
@@ -40,7 +44,7 @@ impl Did {
         match self.within {
             Within::Last(window) => {
                 let from = view.now - window;
-                (all.map(|e| e.at).filter(|at| *at >= from).collect(), 0)
+                (all.map(|e| e.at).filter(|at| *at > from).collect(), 0)
             }
             Within::Session => match view.session_start() {
                 Some(start) => (all.filter(|e| e.order() >= start.order()).map(|e| e.at).collect(), 0),

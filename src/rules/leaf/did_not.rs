@@ -28,7 +28,9 @@ impl DidNot {
         let reads = Reads::read("did_not", table, reading);
         let since = table.get("since");
         if table.has("within") == since.is_some() {
-            reading.mistake(table.span(), table.path().to_owned(), "needs either `within` or `since`, and not both").suggestion =
+            reading
+                .mistake(table.span(), table.path().to_owned(), "needs either `within` or `since`, and not both")
+                .suggestion =
                 Some("within = \"14d\" for a window, since = \"Product Added\" for what came after an event".into());
             table.get("within");
             return None;
@@ -65,12 +67,12 @@ impl DidNot {
                 if view.now >= edge { Answer::settled(true) } else { Answer::until(false, edge) }
             }
             // Without a session there is none in which it was left undone.
-            Against::Within(Within::Session) => Answer::settled(view.session_start().is_some_and(|start| {
-                !view.matching(&self.reads, Keyless::Counts).any(|e| e.order() >= start.order())
-            })),
-            Against::Within(Within::Lifetime) => {
-                Answer::settled(view.latest(&self.reads, Keyless::Counts).is_none())
+            Against::Within(Within::Session) => {
+                Answer::settled(view.session_start().is_some_and(|start| {
+                    !view.matching(&self.reads, Keyless::Counts).any(|e| e.order() >= start.order())
+                }))
             }
+            Against::Within(Within::Lifetime) => Answer::settled(view.latest(&self.reads, Keyless::Counts).is_none()),
         }
     }
 

@@ -91,7 +91,8 @@ fn next_events(inner: &Inner, decided: Position, max: usize) -> Result<Vec<(Posi
         (tail.end.position, tail.end.length)
     };
     if behind.as_ref().is_none_or(|b| b.next.front().is_some_and(|(first, _)| first.0 != next)) {
-        *behind = Some(Behind { reader: Reader::from(&inner.journal_folder, next, u64::MAX)?, next: Default::default() });
+        *behind =
+            Some(Behind { reader: Reader::from(&inner.journal_folder, next, u64::MAX)?, next: Default::default() });
     }
     let mut found = Vec::new();
     if let Some(read) = behind.as_mut() {

@@ -4,12 +4,14 @@ use std::collections::HashSet;
 
 use sled::Batch;
 
-use super::tree::{put, refused};
 use super::outbox::Queued;
 use super::people::{self, Shape};
 use super::state::State;
+use super::tree::{put, refused};
 use super::{Inner, keys, timed};
-use crate::model::{Activation, Attempt, Changes, Decision, LaneName, Loaded, OccasionId, Outcome, PersonId, Timestamp, Verdict, Write};
+use crate::model::{
+    Activation, Attempt, Changes, Decision, LaneName, Loaded, OccasionId, Outcome, PersonId, Timestamp, Verdict, Write,
+};
 use crate::store::StoreError;
 use crate::store::record::{Ended, Row, StoredActivation, decode, encode};
 
@@ -20,7 +22,8 @@ pub fn commit(inner: &Inner, mut loaded: Loaded, changes: Changes) -> Result<(),
     let mut batch = Batch::default();
     let mut shapes: Vec<(PersonId, Shape)> = Vec::new();
     let decided = changes.decisions.iter().map(|d| d.decided).max();
-    let now = state.reached.max(decided.unwrap_or_default()).max(changes.dedupe.last().map(|d| d.1).unwrap_or_default());
+    let now =
+        state.reached.max(decided.unwrap_or_default()).max(changes.dedupe.last().map(|d| d.1).unwrap_or_default());
 
     let mut gone: HashSet<PersonId> = HashSet::new();
     {
@@ -214,7 +217,14 @@ fn cancel(
 }
 
 /// Takes a row out of the tree, and out of the counts.
-pub fn remove_row(batch: &mut Batch, state: &mut State, name: &LaneName, lane: [u8; 4], stored: &StoredActivation, row: &Row) {
+pub fn remove_row(
+    batch: &mut Batch,
+    state: &mut State,
+    name: &LaneName,
+    lane: [u8; 4],
+    stored: &StoredActivation,
+    row: &Row,
+) {
     let priority = stored.activation.priority;
     batch.remove(keys::row(lane, priority, stored.seq));
     let counts = state.lane(name);
@@ -238,7 +248,9 @@ fn queue(
     for activation in activations {
         let lane = keys::lane(&activation.lane);
         let key = keys::activation(activation.occasion, lane);
-        if !here.insert((activation.occasion, activation.lane.clone())) || inner.disk.tree.contains_key(&key).map_err(refused)? {
+        if !here.insert((activation.occasion, activation.lane.clone()))
+            || inner.disk.tree.contains_key(&key).map_err(refused)?
+        {
             continue;
         }
         let stored = StoredActivation { seq: state.next(), activation };
@@ -253,8 +265,13 @@ fn queue(
             }
             continue;
         }
-        let row =
-            Row { occasion: stored.activation.occasion, tries: 0, may_have_left: false, not_before: None, attempts: Vec::new() };
+        let row = Row {
+            occasion: stored.activation.occasion,
+            tries: 0,
+            may_have_left: false,
+            not_before: None,
+            attempts: Vec::new(),
+        };
         put(batch, keys::row(lane, stored.activation.priority, stored.seq), &encode(&row));
         state.lane(&stored.activation.lane).queued += 1;
         queued.push(Queued { seq: stored.seq, activation: stored.activation, row });

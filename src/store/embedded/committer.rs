@@ -136,8 +136,14 @@ impl Writer {
                 Kind::Events => end.position + 1,
                 Kind::Settled => end.ordinal + 1,
             };
-            let head =
-                Head { kind: append.kind, version: 1, length: append.payload.len(), group: end.group, first, count: append.count };
+            let head = Head {
+                kind: append.kind,
+                version: 1,
+                length: append.payload.len(),
+                group: end.group,
+                first,
+                count: append.count,
+            };
             let before = buffer.len();
             frame::write(buffer, head, &append.payload);
             sizes.push(buffer.len() - before);

@@ -18,10 +18,10 @@ mod segments;
 mod snapshot;
 mod state;
 mod sweep;
-mod timed;
-mod tree;
 #[cfg(test)]
 mod tests;
+mod timed;
+mod tree;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -30,13 +30,12 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 use tokio::sync::{oneshot, watch};
 
-use crate::model::{
-    Changes, Event, Identifier, LaneName, Loaded, Person, PersonId, Position, Timestamp,
-};
+use crate::model::{Changes, Event, Identifier, LaneName, Loaded, Person, PersonId, Position, Timestamp};
 
 use super::settings::Settings;
 use super::{
-    AppendError, Claim, Counts, DeadLetter, Due, LaneCount, SetAside, Settled, Store, StoreError, Story, Work, WorkId, record,
+    AppendError, Claim, Counts, DeadLetter, Due, LaneCount, SetAside, Settled, Store, StoreError, Story, Work, WorkId,
+    record,
 };
 use committer::{Append, Committer, Tail};
 use frame::Kind;

@@ -14,9 +14,9 @@ use super::state::State;
 use super::tree::Disk;
 use super::{Inner, Journal, delivery, keys, snapshot, sweep};
 use crate::model::{Event, Position};
+use crate::store::StoreError;
 use crate::store::record::{EventBatch, SettledBatch, decode};
 use crate::store::settings::Settings;
-use crate::store::StoreError;
 
 /// Names in the store's folder.
 fn journal_folder(settings: &Settings) -> PathBuf {
@@ -47,8 +47,8 @@ pub fn open(settings: &Settings) -> Result<Inner, StoreError> {
     let changed = watch::Sender::new(0);
     let claimed = state.decided.0;
     let last = last.map(|(end, segment)| (segment, end));
-    let committer =
-        Committer::start(journal_folder.clone(), settings.segment.0, last, claimed, changed.clone()).map_err(unavailable)?;
+    let committer = Committer::start(journal_folder.clone(), settings.segment.0, last, claimed, changed.clone())
+        .map_err(unavailable)?;
     let inner = Inner {
         cache: Mutex::new(Cache::new(settings.people_cache.0)),
         settings: settings.clone(),
@@ -71,7 +71,10 @@ pub fn open(settings: &Settings) -> Result<Inner, StoreError> {
 fn lock(settings: &Settings) -> Result<File, StoreError> {
     let file = File::create(settings.path.join("lock")).map_err(unavailable)?;
     file.try_lock().map_err(|_| {
-        StoreError::Unavailable(format!("{} is in use by another process; is a daemon running?", settings.path.display()))
+        StoreError::Unavailable(format!(
+            "{} is in use by another process; is a daemon running?",
+            settings.path.display()
+        ))
     })?;
     Ok(file)
 }
@@ -93,12 +96,17 @@ fn open_state(settings: &Settings, reaches: u64) -> Result<(Disk, State), StoreE
     };
     let state = match disk.get(keys::STATE)? {
         Some(bytes) => decode::<State>(&bytes)?,
-        None if reaches > 0 && snapshot::any(settings) => return Err(StoreError::Damaged("the state says nothing of itself".into())),
+        None if reaches > 0 && snapshot::any(settings) => {
+            return Err(StoreError::Damaged("the state says nothing of itself".into()));
+        }
         None => State::default(),
     };
     if state.decided.0 > reaches {
         // It was written after the journal's end: the journal lost what was acknowledged.
-        return Err(StoreError::Damaged(format!("the state knows event {} and the journal ends at {reaches}", state.decided.0)));
+        return Err(StoreError::Damaged(format!(
+            "the state knows event {} and the journal ends at {reaches}",
+            state.decided.0
+        )));
     }
     Ok((disk, state))
 }
@@ -223,7 +231,9 @@ fn verify_journal(folder: &Path, found: &mut Verified) -> Result<u64, StoreError
                 }
                 match decode::<EventBatch<Event>>(&payload) {
                     Ok(batch) if batch.events.len() == head.count as usize => {}
-                    Ok(_) => found.damage.push(format!("the record of event {} says another number of events", head.first)),
+                    Ok(_) => {
+                        found.damage.push(format!("the record of event {} says another number of events", head.first))
+                    }
                     Err(error) => found.damage.push(format!("the record of event {}: {error}", head.first)),
                 }
                 next = head.first + u64::from(head.count);
@@ -260,7 +270,9 @@ fn verify_state(disk: &Disk, found: &mut Verified) {
             _ => disk.whole(&key, &first).is_ok(),
         };
         if !is_read {
-            found.damage.push(format!("a value of kind `{}` cannot be read", char::from(key.first().copied().unwrap_or(b'?'))));
+            found
+                .damage
+                .push(format!("a value of kind `{}` cannot be read", char::from(key.first().copied().unwrap_or(b'?'))));
         }
     }
 }

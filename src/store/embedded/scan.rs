@@ -33,7 +33,8 @@ pub fn story(inner: &Inner, id: PersonId) -> Result<Option<Story>, StoreError> {
         }
     }
     let Some(person) = person(inner, id)? else { return Ok(None) };
-    let joins = inner.disk.all(&keys::joins(id)).map(|e| Ok(timed::decode::<Join>(&e?.1)?.1)).collect::<Result<_, _>>()?;
+    let joins =
+        inner.disk.all(&keys::joins(id)).map(|e| Ok(timed::decode::<Join>(&e?.1)?.1)).collect::<Result<_, _>>()?;
     let mut decisions = Vec::new();
     for entry in inner.disk.all(&keys::decisions(id)).rev().take(MOST_TOLD) {
         decisions.push(timed::decode::<Decision>(&entry?.1)?.1);

@@ -53,9 +53,13 @@ pub fn list(folder: &Path) -> Result<Vec<Segment>, StoreError> {
                 path,
             }),
             // A crash while it was being made: it never held anything.
-            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => fs::remove_file(&path).map_err(unavailable)?,
+            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+                fs::remove_file(&path).map_err(unavailable)?
+            }
             Err(error) => return Err(unavailable(error)),
-            Ok(()) => return Err(StoreError::Damaged(format!("{} does not begin like a journal segment", path.display()))),
+            Ok(()) => {
+                return Err(StoreError::Damaged(format!("{} does not begin like a journal segment", path.display())));
+            }
         }
     }
     found.sort_by_key(|s| (s.position, s.ordinal));
@@ -179,7 +183,10 @@ impl Reader {
 /// Bytes of all segments.
 pub fn bytes(folder: &Path) -> u64 {
     let sizes = fs::read_dir(folder).into_iter().flatten().flatten();
-    sizes.filter(|e| e.path().extension().is_some_and(|x| x == "seg")).filter_map(|e| Some(e.metadata().ok()?.len())).sum()
+    sizes
+        .filter(|e| e.path().extension().is_some_and(|x| x == "seg"))
+        .filter_map(|e| Some(e.metadata().ok()?.len()))
+        .sum()
 }
 
 fn damaged(segment: &Segment, at: usize) -> StoreError {

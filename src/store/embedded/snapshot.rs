@@ -8,9 +8,9 @@ use std::path::PathBuf;
 
 use sled::Batch;
 
+use super::Inner;
 use super::segments::{self, unavailable};
 use super::tree::{Disk, refused};
-use super::Inner;
 use crate::model::Timestamp;
 use crate::store::StoreError;
 use crate::store::settings::Settings;
@@ -84,7 +84,9 @@ pub fn prune(inner: &Inner, now: Timestamp) -> Result<usize, StoreError> {
     for pair in segments.windows(2) {
         let [this, next] = pair else { break };
         let written = fs::metadata(&this.path).and_then(|m| m.modified()).map_err(unavailable)?;
-        let since = written.duration_since(std::time::UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX));
+        let since = written
+            .duration_since(std::time::UNIX_EPOCH)
+            .map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX));
         let is_old = Timestamp::from_millis(since) + inner.settings.retention < now;
         if !is_old || next.position > covered + 1 || next.ordinal > settled + 1 {
             break;

@@ -21,7 +21,13 @@ pub struct Round {
 }
 
 /// Looks at a few entries more than were written.
-pub fn some(inner: &Inner, batch: &mut Batch, state: &mut State, now: Timestamp, written: usize) -> Result<(), StoreError> {
+pub fn some(
+    inner: &Inner,
+    batch: &mut Batch,
+    state: &mut State,
+    now: Timestamp,
+    written: usize,
+) -> Result<(), StoreError> {
     let Ok(mut round) = inner.round.lock() else { return Ok(()) };
     let mut left = written * PACE + 8;
     let mut turns = 0;

@@ -41,7 +41,11 @@ async fn a_record_torn_anywhere_is_cut_and_the_rest_is_kept() {
     for at in third..whole.len() {
         for turned in [false, true] {
             let mut torn = whole.clone();
-            if turned { torn[at] ^= 0x55 } else { torn.truncate(at) }
+            if turned {
+                torn[at] ^= 0x55
+            } else {
+                torn.truncate(at)
+            }
             fs::write(&segment, &torn).expect("a torn segment");
             let end = segments::end_of(&segments::list(&journal(folder.path())).expect("segments")[0]).expect("an end");
             assert_eq!((end.position, end.length as usize), (2, third), "torn at {at}, turned {turned}");
@@ -130,7 +134,8 @@ async fn one_process_at_a_time_and_a_bounded_backlog() {
 #[tokio::test]
 async fn what_is_too_old_goes_and_what_waits_stays() {
     let folder = tempfile::tempdir().expect("a folder");
-    let settings = Settings { dedupe: Span::from_millis(10), records: Span::from_millis(10), ..settings(folder.path()) };
+    let settings =
+        Settings { dedupe: Span::from_millis(10), records: Span::from_millis(10), ..settings(folder.path()) };
     let store = Embedded::open(&settings).expect("a store");
     store.append((1..=50).map(event).collect(), None).await.expect("an append");
     let claim = store.claim(50).await.expect("a claim");

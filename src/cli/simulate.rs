@@ -96,7 +96,7 @@ fn program(args: &Args) -> Result<(Program, identity::Settings), Failed> {
     }
     let folder = args.triggers.clone().unwrap_or_default();
     let compiled = settings::trigger_files(&folder)
-        .map_err(|mistake| vec![mistake])
+        .map_err(|mistake| vec![*mistake])
         .and_then(|files| Program::compile(&files, &rules::Settings::default(), None));
     match compiled {
         Ok(program) => Ok((program, identity::Settings::default())),

@@ -45,7 +45,7 @@ mod tests {
     #[test]
     fn opens_after_failures_in_a_row_and_closes_with_a_success() {
         let settings = Settings { breaker: 2, probe: Span::from_secs(30), ..Settings::default() };
-        let at = |s| Timestamp::from_millis(s * 1_000);
+        let at = |s: i64| Timestamp::from_millis(s * 1_000);
         let mut breaker = Breaker::default();
         breaker.failed(at(0), &settings);
         breaker.succeeded();

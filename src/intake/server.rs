@@ -171,7 +171,7 @@ fn router(
                 shared.webhooks.insert(name.as_str().into(), webhooks);
             }
             SourceSettings::Endpoint(settings) => {
-                let endpoint = Endpoint::new(settings.clone()).map_err(|words| wrong(words.join("; ")))?;
+                let endpoint = Endpoint::new((**settings).clone()).map_err(|words| wrong(words.join("; ")))?;
                 shared.endpoints.insert(settings.path.clone(), (name.as_str().into(), endpoint));
             }
             SourceSettings::File(_) => {}

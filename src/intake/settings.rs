@@ -57,7 +57,7 @@ pub enum SourceSettings {
     /// Webhooks, by a connector of `connectors/`: `/hooks/NAME`.
     Webhook(Webhook),
     /// An endpoint of your own.
-    Endpoint(endpoint::Settings),
+    Endpoint(Box<endpoint::Settings>),
     /// A mapping of a file's rows, for `espalier import`.
     File(Box<FileMapping>),
 }

@@ -121,7 +121,7 @@ impl Settings {
                 Program::compile(&files, &known.rules, Some(&lanes)).map_err(|more| mistakes.extend(more)).ok()
             }
             Err(mistake) => {
-                mistakes.push(mistake);
+                mistakes.push(*mistake);
                 None
             }
         };
@@ -156,7 +156,7 @@ impl Settings {
                 mistakes.push(layers.at(&["source", name, "connector"], words).suggest(suggestion));
             }
             if let SourceSettings::Endpoint(endpoint) = source {
-                if let Err(wrong) = crate::source::endpoint::Endpoint::new(endpoint.clone()) {
+                if let Err(wrong) = crate::source::endpoint::Endpoint::new((**endpoint).clone()) {
                     mistakes.extend(wrong.into_iter().map(|words| layers.at(&["source", name], words)));
                 }
                 if let Some(other) = paths.insert(&endpoint.path, name) {
@@ -182,7 +182,7 @@ impl Settings {
 }
 
 /// Every `*.toml` of the folder, in order of name.
-pub fn trigger_files(folder: &Path) -> Result<Vec<(String, String)>, Mistake> {
+pub fn trigger_files(folder: &Path) -> Result<Vec<(String, String)>, Box<Mistake>> {
     let shown = folder.display().to_string();
     let unreadable = |e: std::io::Error| {
         Mistake::nowhere(&shown, "triggers", format!("cannot be read: {e}"))

@@ -64,6 +64,7 @@ impl Daemon {
             .arg(self.folder.join("espalier.toml"))
             .env("TEST_WRITE_KEY", WRITE_KEY)
             .env("TEST_SECRET", "secret")
+            .env("TEST_SANDBOX_KEY", "sandbox")
             .env("RUST_LOG", "info")
             .stdin(Stdio::null())
             .stdout(log())

@@ -90,35 +90,27 @@ fn next_events(inner: &Inner, decided: Position, max: usize) -> Result<Vec<(Posi
         }
         (tail.end.position, tail.end.length)
     };
-    if behind.as_ref().is_none_or(|b| b.next.front().is_some_and(|(first, _)| first.0 != next)) {
-        *behind =
-            Some(Behind { reader: Reader::from(&inner.journal_folder, next, u64::MAX)?, next: Default::default() });
-    }
     let mut found = Vec::new();
-    if let Some(read) = behind.as_mut() {
-        while found.len() < max {
-            if let Some((position, event)) = read.next.pop_front() {
-                if position.0 >= next && position.0 <= journaled {
-                    found.push((position, event));
-                }
-                continue;
-            }
-            // Only what was synced when we looked: the last segment may have more.
-            let Some((head, payload)) = read.reader.next(Some(limit))? else { break };
-            if head.kind == Kind::Events {
-                let batch: EventBatch<Event> = decode(&payload)?;
-                let first = head.first;
-                read.next.extend(batch.events.into_iter().enumerate().map(|(n, e)| (Position(first + n as u64), e)));
-            }
+    // A reader holds its segment as it was when it was opened: at its end a new one sees what has come since.
+    for is_new in [false, true] {
+        let fits = |b: &Behind| b.next.front().is_none_or(|(first, _)| first.0 == next);
+        if is_new || !behind.as_ref().is_some_and(fits) {
+            *behind =
+                Some(Behind { reader: Reader::from(&inner.journal_folder, next, u64::MAX)?, next: Default::default() });
         }
-        if !found.first().is_none_or(|(first, _)| first.0 == next) {
-            return Err(StoreError::Damaged(format!("the journal has no event {next}")));
+        let Some(read) = behind.as_mut() else { break };
+        let is_through = read.up_to(next, journaled, limit, max, &mut found)?;
+        if is_through {
+            *behind = None;
         }
+        if !found.is_empty() {
+            break;
+        }
+    }
+    if found.first().is_none_or(|(first, _)| first.0 != next) {
+        return Err(StoreError::Damaged(format!("the journal has no event {next}")));
     }
     let last = found.last().map_or(decided.0, |(last, _)| last.0);
-    if last >= journaled {
-        *behind = None;
-    }
     let mut tail = inner.journal.tail()?;
     tail.claimed = tail.claimed.max(last);
     // What memory holds of these was read from the disk; what follows without a gap stays.
@@ -128,4 +120,33 @@ fn next_events(inner: &Inner, decided: Position, max: usize) -> Result<Vec<(Posi
         }
     }
     Ok(found)
+}
+
+impl Behind {
+    /// Takes up to `max` events from `next` on, none after `journaled`. True when the segments it knows are read.
+    fn up_to(
+        &mut self,
+        next: u64,
+        journaled: u64,
+        limit: u64,
+        max: usize,
+        found: &mut Vec<(Position, Event)>,
+    ) -> Result<bool, StoreError> {
+        while found.len() < max {
+            if let Some((position, event)) = self.next.pop_front() {
+                if position.0 >= next && position.0 <= journaled {
+                    found.push((position, event));
+                }
+                continue;
+            }
+            // Only what was synced when we looked: the last segment may have more.
+            let Some((head, payload)) = self.reader.next(Some(limit))? else { return Ok(true) };
+            if head.kind == Kind::Events {
+                let batch: EventBatch<Event> = decode(&payload)?;
+                let first = head.first;
+                self.next.extend(batch.events.into_iter().enumerate().map(|(n, e)| (Position(first + n as u64), e)));
+            }
+        }
+        Ok(false)
+    }
 }

@@ -136,7 +136,7 @@ fn load(path: &std::path::Path, disk: Option<&Disk>) -> Result<(), StoreError> {
         entries += 1;
         if let Some(disk) = disk {
             batch.insert(key, value);
-            if entries % STEP as u64 == 0 {
+            if entries.is_multiple_of(STEP as u64) {
                 disk.tree.apply_batch(std::mem::take(&mut batch)).map_err(refused)?;
             }
         }

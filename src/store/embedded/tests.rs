@@ -152,3 +152,23 @@ async fn what_is_too_old_goes_and_what_waits_stays() {
     assert_eq!(seen, 40, "only the new message keys are left");
     assert_eq!(store.work("a", Timestamp::MAX, 5).await.expect("work").len(), 1);
 }
+
+#[tokio::test]
+async fn an_engine_that_is_behind_sees_what_comes_meanwhile() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let settings = settings(folder.path());
+    let store = Embedded::open(&settings).expect("a store");
+    store.append((1..=10).map(event).collect(), None).await.expect("an append");
+    drop(store);
+    let store = Embedded::open(&settings).expect("a store");
+    let mut decided = 0;
+    for n in 11..=40 {
+        // Fewer are claimed at once than come: the reader meets its end again and again.
+        store.append(vec![event(n)], None).await.expect("an append");
+        let claim = store.claim(3).await.expect("a claim");
+        let last = claim.events.last().map(|(p, _)| *p);
+        decided += claim.events.len();
+        store.commit(claim.loaded, Changes { position: last, ..Changes::default() }).await.expect("a commit");
+    }
+    assert_eq!(decided, 40);
+}

@@ -61,7 +61,7 @@ impl Daemon {
             .map_err(|e| Failed(format!("the store's folder {}: {e}", settings.store.path.display())))?;
         let began = clock.now();
         let opened = settings.store.clone();
-        let store = tokio::task::spawn_blocking(move || Embedded::open(&opened))
+        let store = tokio::task::spawn_blocking(move || Embedded::open(&opened, began))
             .await
             .map_err(Failed::new)?
             .map_err(Failed::new)?;

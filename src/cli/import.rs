@@ -50,7 +50,7 @@ pub async fn run(args: &Args) -> Ended {
     }
     std::fs::create_dir_all(&settings.store.path).map_err(Failed::new)?;
     let opened = settings.store.clone();
-    let store = tokio::task::spawn_blocking(move || Embedded::open(&opened))
+    let store = tokio::task::spawn_blocking(move || Embedded::open(&opened, SystemClock.now()))
         .await
         .map_err(Failed::new)?
         .map_err(Failed::new)?;

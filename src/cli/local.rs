@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::Failed;
+use crate::clock::{Clock, SystemClock};
 use crate::model::setting::Secret;
 use crate::ops;
 use crate::settings::Configured;
@@ -47,7 +48,9 @@ impl Local {
         if !settings.path.join("journal").exists() {
             return Err(Failed(format!("there is no store in {}; has the daemon run?", settings.path.display())));
         }
-        let opened = tokio::task::spawn_blocking(move || Embedded::open(&settings)).await.map_err(Failed::new)?;
+        let opened = tokio::task::spawn_blocking(move || Embedded::open(&settings, SystemClock.now()))
+            .await
+            .map_err(Failed::new)?;
         opened.map(Self::Store).map_err(Failed::new)
     }
 }

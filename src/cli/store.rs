@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use super::{Configured, Ended, Failed, load};
+use crate::clock::{Clock, SystemClock};
 use crate::store::embedded::{rebuild, verify};
 
 #[derive(Debug, clap::Args)]
@@ -47,7 +48,7 @@ pub fn run(args: &Args) -> Ended {
             Ok(ExitCode::FAILURE)
         }
         What::Rebuild => {
-            rebuild(settings).map_err(Failed::new)?;
+            rebuild(settings, SystemClock.now()).map_err(Failed::new)?;
             println!(
                 "the old state is put aside beside the new one; start the daemon, and it decides the rest of the journal"
             );

@@ -268,7 +268,7 @@ fn queue(
         let row = Row {
             occasion: stored.activation.occasion,
             tries: 0,
-            may_have_left: false,
+            may_have_left: stored.activation.at <= state.doubtful_until,
             not_before: None,
             attempts: Vec::new(),
         };

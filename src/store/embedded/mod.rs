@@ -114,8 +114,9 @@ impl Embedded {
     ///
     /// A sled that does not open, or has fallen behind what the journal can still replay, is put aside and made again:
     /// see [`rebuild`]. [`StoreError::Damaged`] means that the journal itself is broken.
-    pub fn open(settings: &Settings) -> Result<Self, StoreError> {
-        Ok(Self { inner: Arc::new(open::open(settings)?) })
+    /// `now` is when: should the state be made again, whatever became due before may have left.
+    pub fn open(settings: &Settings, now: Timestamp) -> Result<Self, StoreError> {
+        Ok(Self { inner: Arc::new(open::open(settings, now)?) })
     }
 
     /// Runs one blocking step beside the runtime's workers.

@@ -13,7 +13,7 @@ use super::segments::{self, Reader, unavailable};
 use super::state::State;
 use super::tree::Disk;
 use super::{Inner, Journal, delivery, keys, snapshot, sweep};
-use crate::model::{Event, Position};
+use crate::model::{Event, Position, Timestamp};
 use crate::store::StoreError;
 use crate::store::record::{EventBatch, SettledBatch, decode};
 use crate::store::settings::Settings;
@@ -26,7 +26,7 @@ fn state_folder(settings: &Settings) -> PathBuf {
     settings.path.join("state")
 }
 
-pub fn open(settings: &Settings) -> Result<Inner, StoreError> {
+pub fn open(settings: &Settings, now: Timestamp) -> Result<Inner, StoreError> {
     let journal_folder = journal_folder(settings);
     fs::create_dir_all(&journal_folder).map_err(unavailable)?;
     let lock = lock(settings)?;
@@ -41,7 +41,7 @@ pub fn open(settings: &Settings) -> Result<Inner, StoreError> {
             tracing::error!(reason = %words, "the state cannot be used: it is put aside and made again from the journal");
             metrics::counter!("espalier_store_rebuilds_total").increment(1);
             put_aside(settings)?;
-            begin_again(settings)?
+            begin_again(settings, now)?
         }
     };
     let changed = watch::Sender::new(0);
@@ -123,13 +123,18 @@ fn put_aside(settings: &Settings) -> Result<(), StoreError> {
 }
 
 /// A new sled, from the newest whole snapshot or from nothing. The engine decides the rest of the journal again.
-fn begin_again(settings: &Settings) -> Result<(Disk, State), StoreError> {
+fn begin_again(settings: &Settings, now: Timestamp) -> Result<(Disk, State), StoreError> {
     let disk = Disk::open(&state_folder(settings), settings.cache.0).map_err(super::tree::refused)?;
     snapshot::load_newest(settings, &disk)?;
-    let state = match disk.get(keys::STATE)? {
+    let mut state = match disk.get(keys::STATE)? {
         Some(bytes) => decode::<State>(&bytes)?,
         None => State::default(),
     };
+    state.doubtful_until = now;
+    let mut batch = sled::Batch::default();
+    super::tree::put(&mut batch, keys::STATE.to_vec(), &crate::store::record::encode(&state));
+    disk.tree.apply_batch(batch).map_err(super::tree::refused)?;
+    disk.sync()?;
     let first = segments::list(&journal_folder(settings))?.first().map_or(1, |s| s.position);
     if first > state.decided.0 + 1 {
         return Err(StoreError::Damaged(format!(
@@ -156,13 +161,13 @@ fn apply_settled(inner: &Inner) -> Result<(), StoreError> {
 
 /// Puts the state aside and makes it again from snapshot and journal: when `store verify` finds it damaged. What
 /// follows from the journal's events is decided anew when the daemon runs.
-pub fn rebuild(settings: &Settings) -> Result<(), StoreError> {
+pub fn rebuild(settings: &Settings, now: Timestamp) -> Result<(), StoreError> {
     fs::create_dir_all(journal_folder(settings)).map_err(unavailable)?;
     let lock = lock(settings)?;
     put_aside(settings)?;
-    drop(begin_again(settings)?);
+    drop(begin_again(settings, now)?);
     drop(lock);
-    drop(open(settings)?);
+    drop(open(settings, now)?);
     Ok(())
 }
 

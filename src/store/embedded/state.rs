@@ -22,6 +22,9 @@ pub struct State {
     pub aside: u64,
     /// The arrival of the newest event decided: the store's own idea of time, for ageing.
     pub reached: Timestamp,
+    /// When the state was last made again from the journal. An activation whose edge is not later may have left before,
+    /// though nobody knows: what was begun and not settled was noted in the state that is lost.
+    pub doubtful_until: Timestamp,
     /// Lanes that were ever used.
     pub lanes: BTreeMap<Arc<str>, LaneState>,
 }

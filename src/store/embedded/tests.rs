@@ -17,7 +17,7 @@ fn settings(folder: &Path) -> Settings {
 async fn keeps_the_contract() {
     let folder = tempfile::tempdir().expect("a folder");
     let settings = settings(folder.path());
-    contract::run(&|| Arc::new(Embedded::open(&settings).expect("a store"))).await;
+    contract::run(&|| Arc::new(Embedded::open(&settings, Timestamp::MIN).expect("a store"))).await;
     let found = verify(&settings).expect("a check");
     assert_eq!(found.damage, Vec::<String>::new());
     assert_eq!(found.events, 7);
@@ -27,7 +27,7 @@ async fn keeps_the_contract() {
 async fn a_record_torn_anywhere_is_cut_and_the_rest_is_kept() {
     let folder = tempfile::tempdir().expect("a folder");
     let settings = Settings { segment: Size(1 << 20), ..settings(folder.path()) };
-    let store = Embedded::open(&settings).expect("a store");
+    let store = Embedded::open(&settings, Timestamp::MIN).expect("a store");
     for n in 1..=3 {
         store.append(vec![event(n)], None).await.expect("an append");
     }
@@ -51,7 +51,7 @@ async fn a_record_torn_anywhere_is_cut_and_the_rest_is_kept() {
             assert_eq!((end.position, end.length as usize), (2, third), "torn at {at}, turned {turned}");
         }
     }
-    let store = Embedded::open(&settings).expect("the store with a torn record");
+    let store = Embedded::open(&settings, Timestamp::MIN).expect("the store with a torn record");
     assert_eq!(store.claim(10).await.expect("a claim").events.len(), 2);
     assert_eq!(store.append(vec![event(4)], None).await.expect("an append"), Position(3));
     store.close().await.expect("a close");
@@ -60,7 +60,7 @@ async fn a_record_torn_anywhere_is_cut_and_the_rest_is_kept() {
     let mut broken = fs::read(&segment).expect("a segment");
     broken[second + frame::HEAD + 3] ^= 1;
     fs::write(&segment, &broken).expect("a broken segment");
-    assert!(matches!(Embedded::open(&settings), Err(StoreError::Damaged(_))));
+    assert!(matches!(Embedded::open(&settings, Timestamp::MIN), Err(StoreError::Damaged(_))));
     assert!(!verify(&settings).expect("a check").damage.is_empty());
 }
 
@@ -72,10 +72,10 @@ fn journal(folder: &Path) -> std::path::PathBuf {
 async fn a_lost_state_is_made_again_and_nothing_settled_is_queued_again() {
     let folder = tempfile::tempdir().expect("a folder");
     let settings = settings(folder.path());
-    let store = Embedded::open(&settings).expect("a store");
+    let store = Embedded::open(&settings, Timestamp::MIN).expect("a store");
     store.append((1..=2).map(event).collect(), None).await.expect("an append");
     let decided = || async {
-        let store = Embedded::open(&settings).expect("a store");
+        let store = Embedded::open(&settings, Timestamp::MAX).expect("a store");
         let claim = store.claim(10).await.expect("a claim");
         let activations = claim.events.iter().map(|(p, _)| contract::activation(p.0, "a", 5)).collect();
         let changes = Changes { position: claim.events.last().map(|(p, _)| *p), activations, ..Changes::default() };
@@ -95,6 +95,7 @@ async fn a_lost_state_is_made_again_and_nothing_settled_is_queued_again() {
     let left = store.work("a", Timestamp::MAX, 10).await.expect("work");
     assert_eq!(left.len(), 1);
     assert_ne!(left[0].activation.occasion, work[0].activation.occasion);
+    assert!(left[0].may_have_left, "what was begun is not known any more");
     assert!(folder.path().join("state.broken-1").exists());
 }
 
@@ -102,7 +103,7 @@ async fn a_lost_state_is_made_again_and_nothing_settled_is_queued_again() {
 async fn a_snapshot_stands_in_for_the_journal_before_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let settings = Settings { retention: Span::ZERO, segment: Size(512), ..settings(folder.path()) };
-    let store = Embedded::open(&settings).expect("a store");
+    let store = Embedded::open(&settings, Timestamp::MIN).expect("a store");
     for n in 1..=20 {
         store.append(vec![event(n)], None).await.expect("an append");
     }
@@ -115,8 +116,8 @@ async fn a_snapshot_stands_in_for_the_journal_before_it() {
     store.append(vec![event(21)], None).await.expect("an append");
     store.close().await.expect("a close");
     drop(store);
-    rebuild(&settings).expect("a rebuild");
-    let store = Embedded::open(&settings).expect("a store");
+    rebuild(&settings, Timestamp::MIN).expect("a rebuild");
+    let store = Embedded::open(&settings, Timestamp::MIN).expect("a store");
     assert_eq!(store.kept("told").await.expect("a read"), Some(b"before".to_vec()));
     assert_eq!(store.claim(10).await.expect("a claim").events.iter().map(|(p, _)| p.0).collect::<Vec<_>>(), [21]);
 }
@@ -125,8 +126,8 @@ async fn a_snapshot_stands_in_for_the_journal_before_it() {
 async fn one_process_at_a_time_and_a_bounded_backlog() {
     let folder = tempfile::tempdir().expect("a folder");
     let settings = Settings { backlog: 3, ..settings(folder.path()) };
-    let store = Embedded::open(&settings).expect("a store");
-    assert!(matches!(Embedded::open(&settings), Err(StoreError::Unavailable(_))));
+    let store = Embedded::open(&settings, Timestamp::MIN).expect("a store");
+    assert!(matches!(Embedded::open(&settings, Timestamp::MIN), Err(StoreError::Unavailable(_))));
     store.append((1..=3).map(event).collect(), None).await.expect("an append");
     assert!(matches!(store.append(vec![event(4)], None).await, Err(AppendError::Full { backlog: 3, mark: 3 })));
 }
@@ -136,7 +137,7 @@ async fn what_is_too_old_goes_and_what_waits_stays() {
     let folder = tempfile::tempdir().expect("a folder");
     let settings =
         Settings { dedupe: Span::from_millis(10), records: Span::from_millis(10), ..settings(folder.path()) };
-    let store = Embedded::open(&settings).expect("a store");
+    let store = Embedded::open(&settings, Timestamp::MIN).expect("a store");
     store.append((1..=50).map(event).collect(), None).await.expect("an append");
     let claim = store.claim(50).await.expect("a claim");
     let dedupe = claim.events.iter().map(|(_, e)| (e.dedupe[0], e.arrived)).collect();
@@ -157,10 +158,10 @@ async fn what_is_too_old_goes_and_what_waits_stays() {
 async fn an_engine_that_is_behind_sees_what_comes_meanwhile() {
     let folder = tempfile::tempdir().expect("a folder");
     let settings = settings(folder.path());
-    let store = Embedded::open(&settings).expect("a store");
+    let store = Embedded::open(&settings, Timestamp::MIN).expect("a store");
     store.append((1..=10).map(event).collect(), None).await.expect("an append");
     drop(store);
-    let store = Embedded::open(&settings).expect("a store");
+    let store = Embedded::open(&settings, Timestamp::MIN).expect("a store");
     let mut decided = 0;
     for n in 11..=40 {
         // Fewer are claimed at once than come: the reader meets its end again and again.

@@ -154,6 +154,7 @@ base_url = "http://{vendors}/marketo"
 client_id = "${{env:TEST_SANDBOX_KEY}}"
 client_secret = "${{env:TEST_SANDBOX_KEY}}"
 activity_type = 100001
+look_after = "400ms"
 unlimited = true
 "#
     )
@@ -278,6 +279,12 @@ async fn nothing_acknowledged_is_lost_and_nothing_is_sent_twice() {
         assert!(!keys.contains_key(&format!("c{n}")), "cart {n} was bought");
     }
     let marketo = sandbox.effects("marketo");
+    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+    for (n, effect) in marketo.iter().enumerate() {
+        if let Some(first) = seen.insert(&effect.id, n) {
+            eprintln!("twice: {first} and {n} of {}: {} {}", marketo.len(), effect.at, effect.body);
+        }
+    }
     let once: BTreeSet<&str> = marketo.iter().map(|e| e.id.as_str()).collect();
     assert_eq!(once.len(), marketo.len(), "no activity was sent twice, though Marketo has no dedupe key");
     assert!(daemon.terminate().success(), "a daemon that is told to stop ends well");

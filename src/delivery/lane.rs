@@ -109,6 +109,11 @@ impl Lane {
         let limits = inner.destination.limits();
         let mut changed = inner.store.changed();
         let mut running: JoinSet<()> = JoinSet::new();
+        let look_after = inner.destination.look_after();
+        if look_after > Span::ZERO && inner.store.lane_count(&inner.name).queued > 0 {
+            // What an earlier run may have sent: the vendor needs a moment to show it.
+            inner.ledger.block(inner.clock.now() + look_after, "after a restart");
+        }
         while !stop.is_cancelled() {
             changed.mark_unchanged();
             let now = inner.clock.now();

@@ -201,6 +201,10 @@ pub trait Destination: Send + Sync + 'static {
     fn needs_begin(&self) -> bool {
         false
     }
+    /// What may have left is looked for only after so long: a vendor shows what it took with some delay.
+    fn look_after(&self) -> Span {
+        Span::ZERO
+    }
     /// How a token is fetched, where the account has one.
     fn token(&self) -> Option<TokenRequest> {
         None

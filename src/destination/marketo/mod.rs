@@ -54,6 +54,10 @@ pub struct Settings {
     #[serde(default = "per_day")]
     #[schemars(range(min = 10))]
     pub per_day: u32,
+    /// After an unclear answer, or a restart with work in hand, we wait so long before we look what is there: activities
+    /// can be read only after some delay.
+    #[serde(default = "look_after")]
+    pub look_after: Span,
     /// No budget of our own: for a local simulator.
     #[serde(default)]
     pub unlimited: bool,
@@ -73,6 +77,9 @@ fn per_20s() -> u32 {
 }
 fn per_day() -> u32 {
     40_000
+}
+fn look_after() -> Span {
+    Span::from_secs(10)
 }
 fn timeout() -> Span {
     Span::from_secs(90)
@@ -113,6 +120,10 @@ impl Destination for Marketo {
             Window { family: "rest", calls: self.settings.per_20s, span: Span::from_secs(20) },
             Window { family: "rest", calls: self.settings.per_day, span: Span::from_days(1) },
         ]
+    }
+
+    fn look_after(&self) -> Span {
+        self.settings.look_after
     }
 
     fn needs_begin(&self) -> bool {
@@ -233,7 +244,8 @@ impl Sending {
                     }
                 };
                 let words_ = words.as_str().into();
-                let later = Outcome::Later { not_before: now, words: words_, is_throttled: false, may_have_left };
+                let again = if may_have_left { now + self.settings.look_after } else { now };
+                let later = Outcome::Later { not_before: again, words: words_, is_throttled: false, may_have_left };
                 self.set(&self.places(&call), status, &later);
                 return Some(Halt::Down(words));
             }

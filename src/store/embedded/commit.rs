@@ -96,15 +96,11 @@ pub fn commit(inner: &Inner, mut loaded: Loaded, changes: Changes) -> Result<(),
     state.reached = now;
     super::sweep::some(inner, &mut batch, &mut state, now, changes.dedupe.len() + shapes.len())?;
     put(&mut batch, keys::STATE.to_vec(), &encode(&state));
-    inner.disk.tree.apply_batch(batch).map_err(refused)?;
-
-    // From here on the step is in the tree: memory follows, and the lock is given back before the disk is waited for.
-    *guard = state;
-    drop(guard);
     {
+        // Held over both: a lane that reads the tree in between would have a row that is then given to it once more.
         let mut lanes = inner.lanes()?;
-        for (occasion, lane, seq, priority) in &called_back {
-            let _ = occasion;
+        inner.disk.tree.apply_batch(batch).map_err(refused)?;
+        for (_, lane, seq, priority) in &called_back {
             lanes.entry(lane.clone()).or_insert_with(|| super::outbox::Lane::new(lane)).call_back(*seq, *priority);
         }
         for one in queued {
@@ -112,6 +108,9 @@ pub fn commit(inner: &Inner, mut loaded: Loaded, changes: Changes) -> Result<(),
             lanes.entry(name.clone()).or_insert_with(|| super::outbox::Lane::new(&name)).insert(one);
         }
     }
+    // The step is in the tree: memory follows, and the lock is given back before the disk is waited for.
+    *guard = state;
+    drop(guard);
     {
         let mut known = inner.shapes()?;
         let mut cache = inner.cache()?;

@@ -214,12 +214,15 @@ pub fn raise(inner: &Inner, id: WorkId, replay: Option<Timestamp>) -> Result<boo
         queued = Some(Queued { seq: stored.seq, activation: stored.activation, row });
     }
     put(&mut batch, keys::STATE.to_vec(), &encode(&state));
-    inner.disk.tree.apply_batch(batch).map_err(refused)?;
+    {
+        let mut lanes = inner.lanes()?;
+        inner.disk.tree.apply_batch(batch).map_err(refused)?;
+        if let Some(queued) = queued {
+            lanes.entry(name.clone()).or_insert_with(|| Lane::new(&name)).insert(queued);
+        }
+    }
     *guard = state;
     drop(guard);
-    if let Some(queued) = queued {
-        inner.lanes()?.entry(name.clone()).or_insert_with(|| Lane::new(&name)).insert(queued);
-    }
     inner.disk.sync()?;
     inner.changed.send_modify(|n| *n += 1);
     Ok(true)

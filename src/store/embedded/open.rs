@@ -15,7 +15,7 @@ use super::tree::Disk;
 use super::{Inner, Journal, delivery, keys, snapshot, sweep};
 use crate::model::{Event, Position, Timestamp};
 use crate::store::StoreError;
-use crate::store::record::{EventBatch, SettledBatch, decode};
+use crate::store::record::{EventBatch, SettledBatch, decode, encode};
 use crate::store::settings::Settings;
 
 /// Names in the store's folder.
@@ -96,10 +96,12 @@ fn open_state(settings: &Settings, reaches: u64) -> Result<(Disk, State), StoreE
     };
     let state = match disk.get(keys::STATE)? {
         Some(bytes) => decode::<State>(&bytes)?,
-        None if reaches > 0 && snapshot::any(settings) => {
-            return Err(StoreError::Damaged("the state says nothing of itself".into()));
+        // A state is written when a store is made: sled opened, and lost what it held.
+        None if reaches > 0 => return Err(StoreError::Damaged("the state says nothing of itself".into())),
+        None => {
+            write_state(&disk, &State::default())?;
+            State::default()
         }
-        None => State::default(),
     };
     if state.decided.0 > reaches {
         // It was written after the journal's end: the journal lost what was acknowledged.
@@ -109,6 +111,13 @@ fn open_state(settings: &Settings, reaches: u64) -> Result<(Disk, State), StoreE
         )));
     }
     Ok((disk, state))
+}
+
+fn write_state(disk: &Disk, state: &State) -> Result<(), StoreError> {
+    let mut batch = sled::Batch::default();
+    super::tree::put(&mut batch, keys::STATE.to_vec(), &encode(state));
+    disk.tree.apply_batch(batch).map_err(super::tree::refused)?;
+    disk.sync()
 }
 
 /// Renames sled's folder; it is never removed by us.
@@ -131,10 +140,7 @@ fn begin_again(settings: &Settings, now: Timestamp) -> Result<(Disk, State), Sto
         None => State::default(),
     };
     state.doubtful_until = now;
-    let mut batch = sled::Batch::default();
-    super::tree::put(&mut batch, keys::STATE.to_vec(), &crate::store::record::encode(&state));
-    disk.tree.apply_batch(batch).map_err(super::tree::refused)?;
-    disk.sync()?;
+    write_state(&disk, &state)?;
     let first = segments::list(&journal_folder(settings))?.first().map_or(1, |s| s.position);
     if first > state.decided.0 + 1 {
         return Err(StoreError::Damaged(format!(

@@ -36,11 +36,6 @@ fn list(settings: &Settings) -> Vec<(u64, PathBuf)> {
     found
 }
 
-/// True when there is one.
-pub fn any(settings: &Settings) -> bool {
-    !list(settings).is_empty()
-}
-
 /// Writes one. Commits and settles wait meanwhile; intake goes on, since the journal does.
 pub fn write(inner: &Inner) -> Result<u64, StoreError> {
     let state = inner.state()?;

@@ -60,7 +60,7 @@ enum Command {
 #[derive(Clone, Debug, clap::Args)]
 pub struct Configured {
     /// The configuration file.
-    #[arg(long, short, default_value = "config/espalier.toml", env = "ESPALIER_CONFIG")]
+    #[arg(long, short, global = true, default_value = "config/espalier.toml", env = "ESPALIER_CONFIG")]
     pub config: PathBuf,
 }
 

@@ -1,0 +1,291 @@
+//! The whole daemon as its users run it: what intake takes and refuses, what a full disk and a read-only one do, and one
+//! person's way from two browsers to three vendors.
+
+mod support;
+
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use espalier::clock::SystemClock;
+use espalier::sandbox::{Options, Sandbox};
+use hmac::{KeyInit, Mac};
+use serde_json::{Value, json};
+use support::{Daemon, WRITE_KEY, client, eventually};
+
+const FORM: &str = r#"
+name = "form"
+title = "Form submitted"
+per = "form"
+once = true
+[[when.all]]
+did = "Form Submitted"
+[[activate]]
+destination = "klaviyo"
+event = "Form Submitted"
+[[activate]]
+destination = "hubspot"
+event = "Form Submitted"
+[[activate]]
+destination = "marketo"
+event = "Form Submitted"
+"#;
+
+const LEFT: &str = r#"
+name = "left"
+title = "Cart left"
+per = "cart_id"
+[[when.all]]
+last = "Product Added"
+over = "2s"
+[[when.all]]
+did_not = "Order Completed"
+since = "Product Added"
+[[activate]]
+destination = "klaviyo"
+event = "Left"
+"#;
+
+const SOURCES: &str = r#"
+[source.shop]
+kind = "webhook"
+connector = "shopify"
+secrets = ["${env:TEST_SECRET}"]
+[source.forms]
+kind = "endpoint"
+path = "/api/submit-form"
+auth = { token = { header = "authorization", secrets = ["${env:TEST_SECRET}"] } }
+event = "Form Submitted"
+identify = { email = "email" }
+properties = { form = "form" }
+message_id = "id"
+"#;
+
+async fn vendors() -> (Sandbox, String) {
+    let sandbox = Sandbox::new(Arc::new(SystemClock), Options::default());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let at = listener.local_addr().expect("an address");
+    let router = sandbox.router();
+    tokio::spawn(async move { axum::serve(listener, router).await.expect("the vendors") });
+    let text = format!(
+        r#"[destination.klaviyo]
+kind = "klaviyo"
+api_key = "${{env:TEST_SANDBOX_KEY}}"
+base_url = "http://{at}/klaviyo"
+[destination.hubspot]
+kind = "hubspot"
+token = "${{env:TEST_SANDBOX_KEY}}"
+hub_id = 1234567
+base_url = "http://{at}/hubspot"
+[destination.marketo]
+kind = "marketo"
+base_url = "http://{at}/marketo"
+client_id = "${{env:TEST_SANDBOX_KEY}}"
+client_secret = "${{env:TEST_SANDBOX_KEY}}"
+activity_type = 100001
+"#
+    );
+    (sandbox, text)
+}
+
+fn gzip(text: &[u8]) -> Vec<u8> {
+    let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    out.write_all(text).expect("memory");
+    out.finish().expect("memory")
+}
+
+fn signature(body: &str) -> String {
+    let mut mac = hmac::Hmac::<sha2::Sha256>::new_from_slice(b"secret").expect("a key");
+    mac.update(body.as_bytes());
+    base64::engine::general_purpose::STANDARD.encode(mac.finalize().into_bytes())
+}
+
+fn track(id: &str, event: &str, properties: Value) -> Value {
+    json!({ "type": "track", "event": event, "messageId": id, "userId": "u1", "properties": properties,
+        "context": { "traits": { "email": "ines@example.com" } } })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_intake_takes_and_refuses() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut daemon = Daemon::new(folder.path(), &folder.path().join("store"), SOURCES, &[]);
+    daemon.start_ready().await;
+    let http = client();
+    let url = |path: &str| format!("http://{}{path}", daemon.intake);
+    let tracked = |path: &str, body: Vec<u8>| http.post(url(path)).basic_auth(WRITE_KEY, Some("")).body(body);
+    let good = track("m1", "Product Added", json!({ "cart_id": "c1" })).to_string();
+
+    // Taken: every path, key and coding that libraries use.
+    for (path, body) in [
+        ("/v1/track", good.clone()),
+        ("/v1/t", good.clone()),
+        ("/v1/batch", json!({ "batch": [track("m2", "A", json!({}))] }).to_string()),
+        ("/v1/identify", json!({ "userId": "u1", "traits": { "email": "ines@example.com" } }).to_string()),
+        ("/v1/page", json!({ "anonymousId": "a1", "name": "Home" }).to_string()),
+        ("/v1/alias", json!({ "previousId": "a1", "userId": "u1" }).to_string()),
+    ] {
+        let answer = tracked(path, body.into_bytes()).send().await.expect("an answer");
+        assert_eq!(answer.status(), 200, "{path}");
+        assert_eq!(answer.json::<Value>().await.expect("JSON"), json!({ "success": true }), "{path}");
+    }
+    let packed = tracked("/v1/track", gzip(good.as_bytes())).header("content-encoding", "gzip");
+    assert_eq!(packed.send().await.expect("an answer").status(), 200);
+    let beacon = json!({ "writeKey": WRITE_KEY, "event": "Left", "anonymousId": "a1", "type": "track" }).to_string();
+    let beacon = http.post(url("/v1/t")).header("content-type", "text/plain").body(beacon);
+    assert_eq!(beacon.send().await.expect("an answer").status(), 200, "a beacon without headers");
+    let preflight = http.request(reqwest::Method::OPTIONS, url("/v1/t")).header("origin", "https://shop.example");
+    let preflight = preflight.header("access-control-request-method", "POST").send().await.expect("an answer");
+    assert_eq!(preflight.headers()["access-control-allow-origin"], "https://shop.example");
+    let settings = http.get(url(&format!("/v1/projects/{WRITE_KEY}/settings"))).send().await.expect("an answer");
+    assert!(settings.json::<Value>().await.expect("JSON")["integrations"]["Segment.io"].is_object());
+
+    // A wrong message does not harm the others, and is told and kept.
+    let mixed = json!({ "batch": [track("m3", "A", json!({})), { "type": "track", "event": "B" }, 7] }).to_string();
+    let answer: Value =
+        tracked("/v1/batch", mixed.into_bytes()).send().await.expect("an answer").json().await.expect("JSON");
+    let rejected: Vec<u64> =
+        answer["rejected"].as_array().expect("a list").iter().filter_map(|r| r["index"].as_u64()).collect();
+    assert_eq!((answer["success"].clone(), rejected), (json!(true), vec![1, 2]));
+
+    // Refused, each with a clear 4xx.
+    let deep =
+        format!("{{\"event\":\"X\",\"userId\":\"u\",\"properties\":{}1{}}}", "[".repeat(5_000), "]".repeat(5_000));
+    for (why, body, wanted) in [
+        ("truncated", b"{\"batch\":[{".to_vec(), 400),
+        ("not UTF-8", vec![b'"', 0xFF, 0xFE, b'"'], 400),
+        ("nested too deeply", deep.into_bytes(), 400),
+        ("wrongly typed", b"[1,2]".to_vec(), 400),
+        ("too large", vec![b' '; 5 << 20], 413),
+    ] {
+        let answer = tracked("/v1/track", body).send().await.expect("an answer");
+        assert_eq!(answer.status().as_u16(), wanted, "{why}");
+    }
+    let bomb = tracked("/v1/track", gzip(&vec![b' '; 40 << 20])).header("content-encoding", "gzip");
+    assert_eq!(bomb.send().await.expect("an answer").status(), 413, "a gzip bomb");
+    let wrong = http.post(url("/v1/track")).basic_auth("wrong", Some("")).body(good.clone());
+    assert_eq!(wrong.send().await.expect("an answer").status(), 401);
+
+    // Webhooks: the signature over the raw body.
+    let order = json!({ "id": 1, "email": "ines@example.com", "updated_at": "2026-11-23T10:00:00Z",
+        "created_at": "2026-11-23T10:00:00Z", "processed_at": "2026-11-23T10:00:00Z", "line_items": [], "total_price": "9.00" });
+    let order = order.to_string();
+    let hook = |signature: String| {
+        let call = http
+            .post(url("/hooks/shop"))
+            .header("x-shopify-topic", "orders/create")
+            .header("x-shopify-webhook-id", "w1");
+        call.header("x-shopify-hmac-sha256", signature).body(order.clone())
+    };
+    assert_eq!(hook(signature(&order)).send().await.expect("an answer").status(), 200);
+    assert_eq!(hook(signature("another")).send().await.expect("an answer").status(), 401);
+
+    // Custom endpoints ask for their token.
+    let form =
+        || http.post(url("/api/submit-form")).json(&json!({ "id": "1", "email": "ines@example.com", "form": "f" }));
+    assert_eq!(form().header("authorization", "Bearer secret").send().await.expect("an answer").status(), 200);
+    assert_eq!(form().send().await.expect("an answer").status(), 401);
+    assert_eq!(http.post(url("/api/nothing")).send().await.expect("an answer").status(), 404);
+
+    // Nothing crashed, nothing personal is in the log or the metrics.
+    let metrics =
+        http.get(format!("http://{}/metrics", daemon.ops)).send().await.expect("metrics").text().await.expect("text");
+    assert!(metrics.contains("espalier_intake_messages_total"));
+    for text in [&metrics, &daemon.log_end()] {
+        assert!(!text.contains("ines@") && !text.contains("secret"), "{text}");
+    }
+    assert!(daemon.terminate().success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_persons_way_to_three_vendors() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (sandbox, destinations) = vendors().await;
+    let rest = format!("{SOURCES}{destinations}");
+    let mut daemon = Daemon::new(folder.path(), &folder.path().join("store"), &rest, &[("form", FORM), ("left", LEFT)]);
+    daemon.start_ready().await;
+    let http = client();
+    // A guest fills a cart, then registers and buys: no reminder. Another cart of theirs is left: one.
+    let guest = |id: &str, event: &str, cart: &str| json!({ "type": "track", "event": event, "messageId": id, "anonymousId": "browser", "properties": { "cart_id": cart } });
+    let batch = json!({ "batch": [
+        guest("g1", "Product Added", "bought"), guest("g2", "Product Added", "left"),
+        { "type": "identify", "messageId": "g3", "anonymousId": "browser", "userId": "u1", "traits": { "email": "ines@example.com" } },
+        track("g4", "Order Completed", json!({ "cart_id": "bought", "order_id": "o1" })),
+    ] });
+    for _ in 0..2 {
+        assert_eq!(daemon.post(&http, "/v1/batch", batch.to_string()).await, Some(200));
+    }
+    let form = http.post(format!("http://{}/api/submit-form", daemon.intake)).header("authorization", "Bearer secret");
+    let form = form.json(&json!({ "id": "1", "email": "ines@example.com", "form": "newsletter" })).send().await;
+    assert_eq!(form.expect("an answer").status(), 200);
+    let count = |vendor: &str, event: &str| sandbox.effects(vendor).iter().filter(|e| e.event == event).count();
+    eventually("the reminder and the form at all vendors", Duration::from_secs(30), || async {
+        count("klaviyo", "Left") == 1
+            && count("klaviyo", "Form Submitted") == 1
+            && count("hubspot", "pe1234567_form_submitted") == 1
+            && count("marketo", "form") == 1
+    })
+    .await;
+    let left = sandbox.effects("klaviyo").into_iter().find(|e| e.event == "Left").expect("the reminder");
+    assert!(left.body.to_string().contains("\"cart_id\":\"left\""), "the cart that was left: {}", left.body);
+    assert_eq!(left.person, "ines@example.com");
+
+    // Explain, status and the page know it.
+    let run = |args: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_espalier"));
+        command.args(args).arg("--config").arg(folder.path().join("espalier.toml"));
+        command.env("TEST_WRITE_KEY", WRITE_KEY).env("TEST_SECRET", "secret").env("TEST_SANDBOX_KEY", "sandbox");
+        let out = command.output().expect("the program");
+        (
+            out.status.success(),
+            String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr),
+        )
+    };
+    let (is_well, text) = run(&["explain", "ines@example.com", "--trigger", "left"]);
+    assert!(is_well && text.contains("accepted by the vendor") && text.contains("true now for left"), "{text}");
+    let (is_well, text) = run(&["status"]);
+    assert!(is_well && text.contains("klaviyo"), "{text}");
+    let page = http.get(format!("http://{}/", daemon.ops)).send().await.expect("the page");
+    assert!(page.headers()["content-security-policy"].to_str().expect("text").starts_with("default-src 'none'"));
+    assert!(page.text().await.expect("text").contains("Cart left"));
+    assert!(daemon.terminate().success());
+    let (is_well, text) = run(&["store", "verify"]);
+    assert!(is_well, "{text}");
+    let (is_well, text) = run(&["dead-letters", "list"]);
+    assert!(is_well && text.contains("no dead letters"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_activation_is_a_dead_letter_that_can_be_replayed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (sandbox, destinations) = vendors().await;
+    let trigger = FORM.replace("[[activate]]\ndestination = \"hubspot\"\nevent = \"Form Submitted\"\n", "");
+    let trigger = trigger.replace("[[activate]]\ndestination = \"marketo\"\nevent = \"Form Submitted\"\n", "");
+    let mut daemon = Daemon::new(folder.path(), &folder.path().join("store"), &destinations, &[("form", &trigger)]);
+    daemon.start_ready().await;
+    let http = client();
+    let klaviyo = destinations
+        .split("base_url = \"")
+        .nth(1)
+        .and_then(|r| r.split("/klaviyo").next())
+        .expect("an address")
+        .to_owned();
+    let fault = json!({ "vendor": "klaviyo", "kind": "bad_record", "times": 1 });
+    http.post(format!("{klaviyo}/_sandbox/faults")).json(&fault).send().await.expect("the vendors");
+    let body = track("m1", "Form Submitted", json!({ "form": "f" })).to_string();
+    assert_eq!(daemon.post(&http, "/v1/track", body).await, Some(200));
+    let run = |args: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_espalier"));
+        command.args(args).arg("--config").arg(folder.path().join("espalier.toml"));
+        command.env("TEST_WRITE_KEY", WRITE_KEY).env("TEST_SANDBOX_KEY", "sandbox");
+        String::from_utf8_lossy(&command.output().expect("the program").stdout).into_owned()
+    };
+    let listed = || async {
+        serde_json::from_str::<Value>(&run(&["dead-letters", "list", "--json"])).is_ok_and(|l| l[0]["id"].is_u64())
+    };
+    eventually("the dead letter", Duration::from_secs(20), listed).await;
+    assert!(sandbox.effects("klaviyo").is_empty());
+    assert!(run(&["dead-letters", "replay", "--all"]).contains("1 of 1"));
+    eventually("its replay", Duration::from_secs(20), || async { sandbox.effects("klaviyo").len() == 1 }).await;
+    assert!(daemon.terminate().success());
+}

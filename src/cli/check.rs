@@ -61,6 +61,10 @@ pub fn print(mistakes: &[Mistake]) {
 
 fn shown(mistake: &Mistake) -> Option<String> {
     let (from, to) = mistake.span?;
+    // A line that has a secret in it is not shown, and no line around a mistake: it could have one.
+    if mistake.words.contains("is a secret") {
+        return None;
+    }
     let text = std::fs::read_to_string(&mistake.file).ok()?;
     let mut diagnostic = MietteDiagnostic::new(mistake.words.clone()).with_label(LabeledSpan::new(
         Some("here".into()),
@@ -74,6 +78,10 @@ fn shown(mistake: &Mistake) -> Option<String> {
     let mut out = String::new();
     let is_plain = !std::io::IsTerminal::is_terminal(&std::io::stderr());
     let theme = if is_plain { miette::GraphicalTheme::unicode_nocolor() } else { miette::GraphicalTheme::unicode() };
-    GraphicalReportHandler::new_themed(theme).with_width(100).render_report(&mut out, report.as_ref()).ok()?;
+    GraphicalReportHandler::new_themed(theme)
+        .with_width(100)
+        .with_context_lines(0)
+        .render_report(&mut out, report.as_ref())
+        .ok()?;
     Some(out)
 }

@@ -15,7 +15,7 @@ use crate::source::endpoint;
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// Address and port. Loopback unless told otherwise: put a proxy with TLS in front of it.
-    #[schemars(with = "String")]
+    #[schemars(with = "String", extend("format" = "address-and-port"))]
     pub listen: SocketAddr,
     /// The largest message.
     pub message: Size,

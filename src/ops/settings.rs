@@ -10,7 +10,7 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// Address and port: loopback only, since the page asks for no password yet.
-    #[schemars(with = "String")]
+    #[schemars(with = "String", extend("format" = "address-and-port"))]
     pub listen: SocketAddr,
 }
 

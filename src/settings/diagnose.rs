@@ -212,6 +212,10 @@ impl<'a> Check<'a> {
             let is_span = schema.get("pattern").and_then(Value::as_str).is_some_and(|p| p.contains("ms|s|m|h|d|w"));
             if is_span && let Err(words) = text.parse::<crate::model::Span>() {
                 self.wrong(path, words, None);
+            } else if schema.get("format").and_then(Value::as_str) == Some("address-and-port")
+                && text.parse::<std::net::SocketAddr>().is_err()
+            {
+                self.wrong(path, "is not an address and port", Some("127.0.0.1:8080".into()));
             } else if is_size(schema) && crate::model::setting::Size::parse(text).is_none() {
                 self.wrong(path, "is not a size", description);
             }

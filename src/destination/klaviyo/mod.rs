@@ -5,8 +5,6 @@
 
 mod answer;
 mod body;
-#[cfg(test)]
-mod tests;
 
 use std::collections::VecDeque;
 

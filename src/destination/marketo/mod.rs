@@ -7,8 +7,6 @@
 mod answer;
 mod body;
 mod look;
-#[cfg(test)]
-mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 

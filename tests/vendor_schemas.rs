@@ -1,0 +1,106 @@
+//! The bodies that the adapters build, against the vendors' own published schemas.
+//!
+//! The schemas are not ours to ship: where they are not at hand, each test says so and passes.
+#![expect(clippy::disallowed_methods, reason = "a test finds its material by an environment variable")]
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use espalier::destination::{Answer, Item, Next, Response, Settings};
+use espalier::model::{Activation, Identifier, OccasionId, PersonId, RawJson, Timestamp};
+use serde_json::{Value, json};
+
+/// Where the specifications lie: `specs` in `$ESPALIER_SHARED`, or in `../shared` beside the crate.
+fn specs() -> PathBuf {
+    let shared = std::env::var("ESPALIER_SHARED").map(PathBuf::from);
+    shared.unwrap_or_else(|_| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared")).join("specs")
+}
+
+/// Checks `body` against the schema at `pointer` of the specification `file`.
+#[track_caller]
+fn check(file: &str, pointer: &str, body: &Value) {
+    let path = specs().join(file);
+    let Ok(text) = std::fs::read_to_string(&path) else {
+        println!("skipped: {} is not there", path.display());
+        return;
+    };
+    let mut schema: Value = serde_json::from_str(&text).expect("a specification in JSON");
+    assert!(schema.pointer(pointer).is_some(), "{file} has no {pointer}");
+    schema["$ref"] = format!("#{pointer}").into();
+    let validator = jsonschema::validator_for(&schema).expect("a schema");
+    assert!(!validator.is_valid(&json!({})), "{file}{pointer} lets anything through");
+    let wrong: Vec<_> =
+        validator.iter_errors(body).map(|error| format!("{}: {error}", error.instance_path())).collect();
+    assert!(wrong.is_empty(), "{file}{pointer}: {wrong:#?}\n{body:#}");
+}
+
+fn item(n: u8) -> Item {
+    let names = [format!("email:p{n}@example.com"), format!("user_id:u{n}"), "phone:+351912345678".to_owned()];
+    let activation = Activation {
+        occasion: OccasionId([n; 16]),
+        lane: Arc::from("shop"),
+        trigger: Arc::from("cart-abandoned"),
+        person: PersonId([n; 16]),
+        identifiers: names.iter().filter_map(|name| Identifier::parse(name)).collect(),
+        traits: RawJson::from_value(&json!({"first_name": "Ines", "last_name": "Faria"})),
+        key: "".into(),
+        at: Timestamp::from_millis(1_795_450_000_000),
+        event: Arc::from("Cart Abandoned"),
+        priority: 50,
+        expires_at: Timestamp::MAX,
+        payload: RawJson::from_value(&json!({
+            "value": "74.50", "currency": "EUR", "URL": "https://shop.example/c/1", "first": true,
+            "Items": [{"SKU": "WT-1", "Quantity": 1}], "ItemNames": ["Walnut tray", "Oil cloth"]})),
+    };
+    Item { activation, may_have_left: false }
+}
+
+/// The bodies of an exchange about two records, each call answered as written.
+fn bodies(settings: Value, answers: Vec<(u16, Value)>) -> Vec<Value> {
+    let settings: Settings = serde_json::from_value(settings).expect("settings");
+    let mut exchange = settings.build("shop").exchange(vec![item(1), item(2)]);
+    let mut answers = answers.into_iter();
+    let (mut answer, mut bodies) = (None, Vec::new());
+    while let Next::Ask(request) = exchange.next(answer.take(), Timestamp::default()) {
+        bodies.push(serde_json::from_slice(&request.body).expect("a body of JSON"));
+        let (status, body) = answers.next().expect("an answer for each call");
+        answer = Some(Answer::Came(Response { status, body: body.to_string().into_bytes(), ..Response::default() }));
+    }
+    bodies
+}
+
+#[test]
+fn klaviyo_takes_single_events_and_jobs() {
+    for (bulk_from, pointer) in
+        [(0, "/components/schemas/EventCreateQueryV2"), (1, "/components/schemas/EventsBulkCreateJob")]
+    {
+        let settings = json!({"kind": "klaviyo", "api_key": "key", "bulk_from": bulk_from});
+        for body in bodies(settings, vec![(202, Value::Null); 2]) {
+            check("klaviyo.json", pointer, &body);
+        }
+    }
+}
+
+#[test]
+fn hubspot_takes_contacts_and_events() {
+    let found = json!({"results": [{"id": "1", "properties": {"email": "p1@example.com"}},
+        {"id": "2", "properties": {"email": "p2@example.com"}}]});
+    let settings = json!({"kind": "hubspot", "token": "key", "hub_id": 7});
+    let bodies = bodies(settings, vec![(200, found), (204, Value::Null)]);
+    let contacts = "/components/schemas/BatchInputSimplePublicObjectBatchInputUpsert";
+    check("hubspot-contacts-2026-03.json", contacts, &bodies[0]);
+    let events = "/components/schemas/BatchedBehavioralEventHttpCompletionRequest";
+    check("hubspot-events-send-2026-03.json", events, &bodies[1]);
+}
+
+#[test]
+fn marketo_takes_leads_and_activities() {
+    let ok = |result: Value| (200, json!({"success": true, "result": result}));
+    let leads = ok(json!([{"id": 50, "status": "created"}, {"id": 51, "status": "updated"}]));
+    let activities = ok(json!([{"id": 1, "status": "added"}, {"id": 2, "status": "added"}]));
+    let settings = json!({"kind": "marketo", "base_url": "https://m.example", "client_id": "id", "client_secret": "s",
+        "activity_type": 100_001, "attributes": {"cartValue": "value", "items": "Items"}});
+    let bodies = bodies(settings, vec![leads, activities]);
+    check("marketo-mapi.json", "/definitions/SyncLeadRequest", &bodies[0]);
+    check("marketo-mapi.json", "/definitions/CustomActivityRequest", &bodies[1]);
+}

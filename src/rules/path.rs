@@ -46,18 +46,21 @@ impl Path {
 
     /// True when the event carries `key`: like [`Path::keys`], without making them.
     pub fn carries(&self, properties: &Value, key: &str) -> bool {
-        let mut found = Vec::new();
-        walk(properties, &self.0, &mut found);
-        if let Some(Value::Array(products)) = properties.get("products") {
-            for product in products {
-                walk(product, &self.0, &mut found);
-            }
-        }
-        found.iter().any(|value| match value {
+        let is_key = |value: &Value| match value {
             Value::String(text) => text.trim() == key,
             other => key_text(other).is_some_and(|k| &*k == key),
-        })
+        };
+        let products = properties.get("products").and_then(Value::as_array);
+        leads_to(properties, &self.0, &is_key)
+            || products.into_iter().flatten().any(|product| leads_to(product, &self.0, &is_key))
     }
+}
+
+/// False when no event whose properties are this text can carry `key`: most are told apart without being parsed.
+pub fn may_carry(properties: &str, key: &str) -> bool {
+    // An escape, or a number such as 1e2, is not written as the key is.
+    let is_plain = key.bytes().all(|b| b.is_ascii_digit()) || key.parse::<f64>().is_err();
+    !is_plain || properties.contains(key) || properties.contains('\\')
 }
 
 /// Texts and numbers are keys; an empty one is none.
@@ -83,5 +86,44 @@ fn walk<'v>(value: &'v Value, parts: &[Box<str>], found: &mut Vec<&'v Value>) {
                 walk(inner, rest, found);
             }
         }
+    }
+}
+
+/// Like [`walk`], to the first value that is looked for.
+fn leads_to(value: &Value, parts: &[Box<str>], is_it: &impl Fn(&Value) -> bool) -> bool {
+    if let Value::Array(items) = value {
+        return items.iter().any(|item| leads_to(item, parts, is_it));
+    }
+    match parts.split_first() {
+        None => is_it(value),
+        Some((first, rest)) => value.get(&**first).is_some_and(|inner| leads_to(inner, rest, is_it)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_that_cannot_carry_a_key_is_told_without_parsing() {
+        let cases = [
+            (r#"{"id":"a 1 "}"#, "a 1", true),
+            (r#"{"id":7}"#, "7", true),
+            (r#"{"id":7.5}"#, "7.5", true),
+            (r#"{"id":1e2}"#, "100.0", true),
+            (r#"{"id":"\u0041"}"#, "A", true),
+            (r#"{"products":[{"id":"x"},{"id":[9,"y"]}]}"#, "y", true),
+            (r#"{"id":"b"}"#, "a", false),
+            (r#"{"other":"a"}"#, "a", false),
+        ];
+        let path = Path::new("id");
+        for (text, key, carries) in cases {
+            let value: Value = serde_json::from_str(text).expect("a case");
+            assert_eq!(path.carries(&value, key), carries, "{text} {key}");
+            assert_eq!(path.keys(&value).iter().any(|k| &**k == key), carries, "{text} {key}");
+            assert!(may_carry(text, key) || !carries, "{text} {key}");
+        }
+        assert!(!may_carry(r#"{"id":"b"}"#, "a"));
+        assert!(!may_carry(r#"{"id":17}"#, "18"));
     }
 }

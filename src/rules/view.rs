@@ -2,7 +2,7 @@
 
 use crate::model::{Entry, Lifetime, Person, Span, Timestamp};
 
-use super::path::Path;
+use super::path::{Path, may_carry};
 use super::predicate::Filter;
 use super::session;
 use super::written::{Reading, Table};
@@ -101,7 +101,7 @@ impl Reads {
         *entry.name == *self.event
             && (self.filter.is_empty() || self.filter.admits(entry))
             && key.filter(|_| !self.any_key).is_none_or(|(path, key)| {
-                path.carries(entry.fields(), key)
+                (may_carry(entry.properties.get(), key) && path.carries(entry.fields(), key))
                     || (keyless == Keyless::Counts && path.keys(entry.fields()).is_empty())
             })
     }

@@ -1,7 +1,5 @@
 //! What the benchmarks share: a load generator cheap enough to stand beside the server, medians, and the disk's own speed.
 
-#![expect(dead_code, reason = "each benchmark uses a part of it")]
-
 use std::fs::File;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -12,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::Mutex;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 /// One HTTP/1.1 connection that is kept open.
 pub struct Connection {
@@ -95,7 +95,12 @@ pub async fn flood(
     requests: u64,
     body: impl Fn(u64) -> Vec<u8> + Send + Sync + 'static,
 ) -> Load {
-    paced(to, path, authorization, connections, requests, None, body).await
+    let next = Arc::new(AtomicU64::new(0));
+    let due = move || {
+        let n = next.fetch_add(1, Ordering::Relaxed);
+        std::future::ready((n < requests).then(|| (n, Instant::now())))
+    };
+    load(to, path, authorization, (0..connections).map(|_| due.clone()), body).await
 }
 
 /// Like [`flood`], but one request each `every`, whatever the answers do (open loop: latency counts from the
@@ -106,50 +111,67 @@ pub async fn paced(
     authorization: &'static str,
     connections: usize,
     requests: u64,
-    every: Option<Duration>,
+    every: Duration,
     body: impl Fn(u64) -> Vec<u8> + Send + Sync + 'static,
 ) -> Load {
-    let next = Arc::new(AtomicU64::new(0));
+    let (senders, receivers): (Vec<_>, Vec<_>) = (0..connections).map(|_| unbounded_channel()).unzip();
+    // A thread: the runtime's timers know only whole milliseconds.
+    let pace = std::thread::spawn(move || {
+        let start = Instant::now();
+        for (n, to) in (0..requests).zip(senders.iter().cycle()) {
+            let due = start + every * u32::try_from(n).expect("a bounded load");
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            to.send((n, due)).expect("a connection of the load");
+        }
+    });
+    let dues = receivers.into_iter().map(|receiver: UnboundedReceiver<(u64, Instant)>| {
+        let receiver = Arc::new(Mutex::new(receiver));
+        move || {
+            let receiver = receiver.clone();
+            async move { receiver.lock().await.recv().await }
+        }
+    });
+    let load = load(to, path, authorization, dues, body).await;
+    pace.join().expect("the pace to be kept");
+    load
+}
+
+/// One connection for each of `dues`, which say what to send next and since when it is due.
+async fn load<D, F>(
+    to: SocketAddr,
+    path: &'static str,
+    authorization: &'static str,
+    dues: impl Iterator<Item = D>,
+    body: impl Fn(u64) -> Vec<u8> + Send + Sync + 'static,
+) -> Load
+where
+    D: Fn() -> F + Send + 'static,
+    F: Future<Output = Option<(u64, Instant)>> + Send,
+{
     let body = Arc::new(body);
     let start = Instant::now();
-    let tasks: Vec<_> = (0..connections)
-        .map(|_| {
-            let (next, body) = (next.clone(), body.clone());
+    let tasks: Vec<_> = dues
+        .map(|due| {
+            let body = body.clone();
             tokio::spawn(async move {
                 let mut connection = Connection::open(to).await.expect("the server listens");
                 let mut latencies = Vec::new();
-                let mut accepted = 0;
-                loop {
-                    let n = next.fetch_add(1, Ordering::Relaxed);
-                    if n >= requests {
-                        return (accepted, latencies);
-                    }
+                while let Some((n, since)) = due().await {
                     let body = body(n);
-                    let began = match every {
-                        None => Instant::now(),
-                        Some(every) => {
-                            let due = start + every * u32::try_from(n).expect("a bounded load");
-                            tokio::time::sleep_until(due.into()).await;
-                            due
-                        }
-                    };
                     let status = connection.post(path, authorization, &body).await.expect("an answer");
                     assert_eq!(status / 100, 2, "the server refused the load");
-                    accepted += 1;
-                    latencies.push(began.elapsed());
+                    latencies.push(since.elapsed());
                 }
+                latencies
             })
         })
         .collect();
-    let mut load = Load { accepted: 0, took: Duration::ZERO, latencies: Vec::new() };
+    let mut latencies = Vec::new();
     for task in tasks {
-        let (accepted, latencies) = task.await.expect("a connection of the load");
-        load.accepted += accepted;
-        load.latencies.extend(latencies);
+        latencies.extend(task.await.expect("a connection of the load"));
     }
-    load.took = start.elapsed();
-    load.latencies.sort_unstable();
-    load
+    latencies.sort_unstable();
+    Load { accepted: latencies.len() as u64, took: start.elapsed(), latencies }
 }
 
 /// Of a sorted list.
@@ -182,8 +204,8 @@ pub fn fdatasync_median(folder: &Path) -> Duration {
     quantile(&times, 0.5)
 }
 
-/// Resident memory of this process, in bytes.
-pub fn resident_bytes() -> u64 {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+/// Resident memory of a process, in bytes.
+pub fn resident_of(process: u32) -> u64 {
+    let statm = std::fs::read_to_string(format!("/proc/{process}/statm")).unwrap_or_default();
     statm.split_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0) * 4096
 }

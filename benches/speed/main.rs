@@ -1,0 +1,43 @@
+//! `cargo bench`: ratios against bare references taken in the same run; medians of 3 interleaved rounds. The load
+//! generator shares the machine. `cargo bench -- NAME` measures only those whose name contains NAME.
+
+#![expect(clippy::disallowed_methods, reason = "a benchmark measures the machine's time")]
+
+mod accept;
+mod daemon;
+mod load;
+mod opening;
+mod path;
+mod reference;
+mod triggers;
+
+/// As in the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Rounds of each measurement that is a ratio.
+const ROUNDS: usize = 3;
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() {
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
+    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|w| name.contains(w.as_str()));
+    if is_wanted("accept-single") {
+        accept::single().await;
+    }
+    if is_wanted("accept-batch") {
+        accept::batches().await;
+    }
+    if is_wanted("latency") {
+        path::latency().await;
+    }
+    if is_wanted("path") {
+        path::throughput().await;
+    }
+    if is_wanted("triggers") {
+        triggers::decided().await;
+    }
+    if is_wanted("opening") {
+        opening::after_kill().await;
+    }
+}

@@ -110,7 +110,7 @@ impl Daemon {
 
         listeners.spawn(intake.run(listening.clone()));
         workers.spawn(ops.run(working.clone()));
-        workers.spawn(engine.run(working.clone()));
+        workers.spawn(engine.begin(working.clone()).map_err(Failed::new)?);
         for lane in lanes {
             workers.spawn(lane.run(working.clone()));
         }

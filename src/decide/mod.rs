@@ -111,7 +111,7 @@ impl Step<'_> {
                 event.properties.clone(),
             );
             let place = person.history.push(entry);
-            *self.changes.counted.entry(event.name.clone()).or_default() += 1;
+            self.changes.did += 1;
             if let Some(entry) = person.history.entries().get(place) {
                 asked = self.program.concerned_by(person, entry);
             }

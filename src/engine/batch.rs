@@ -17,7 +17,7 @@ impl Engine {
         let Some((_, last)) = claim.events.last() else { return Ok(None) };
         let reached = last.arrived.min(last.at);
         let changes = decide::events(&mut claim.loaded, &claim.events, now, program, &self.names);
-        let tally = Tally::of(&changes);
+        let tally = Tally::of(&changes, claim.events.len() as u64);
         self.store.commit(claim.loaded, changes).await?;
         tally.count();
         Ok(Some(reached))
@@ -34,14 +34,14 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    pub(super) fn of(changes: &Changes) -> Self {
+    pub(super) fn of(changes: &Changes, events: u64) -> Self {
         let mut edges = BTreeMap::new();
         for decision in &changes.decisions {
             *edges.entry((decision.trigger.clone(), decision.verdict.word())).or_insert(0) += 1;
         }
         let kept_apart = changes.joins.iter().filter(|join| join.refused.is_some()).count() as u64;
         Self {
-            events: changes.counted.values().sum(),
+            events: events.saturating_sub(changes.duplicates),
             duplicates: changes.duplicates,
             edges,
             joined: changes.joins.len() as u64 - kept_apart,

@@ -6,6 +6,7 @@ mod adopt;
 mod batch;
 mod settings;
 mod state;
+mod thread;
 mod timers;
 
 use std::sync::Arc;

@@ -19,7 +19,7 @@ impl Engine {
             return Ok(false);
         }
         let changes = decide::timers(&mut due.loaded, &due.people, until, now, program);
-        let tally = Tally::of(&changes);
+        let tally = Tally::of(&changes, 0);
         self.store.commit(due.loaded, changes).await?;
         tally.count();
         Ok(true)

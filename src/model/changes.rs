@@ -1,6 +1,6 @@
 //! What `decide` is given and what it returns: values, to be committed in one atomic write.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -134,6 +134,6 @@ pub struct Changes {
     pub decisions: Vec<Decision>,
     /// Events that were repetitions.
     pub duplicates: u64,
-    /// Events decided, by name, repetitions left out.
-    pub counted: BTreeMap<Arc<str>, u64>,
+    /// Things done among the events: they went into a history.
+    pub did: u64,
 }

@@ -113,7 +113,7 @@ struct Run<'a> {
 
 impl Run<'_> {
     fn take(&mut self, loaded: &Loaded, changes: Changes) {
-        self.events += changes.counted.values().sum::<u64>();
+        self.events += changes.did;
         for decision in &changes.decisions {
             // An edge inside a cool-down, or a second one of a trigger that fires once, is no fire.
             let (lanes, gate) = match &decision.verdict {

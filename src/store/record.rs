@@ -35,7 +35,7 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, StoreError> {
     }
 }
 
-/// Everything of a person but the entries of their history.
+/// Everything of a person but the older entries of their history.
 #[derive(Serialize, Deserialize)]
 pub struct Header {
     identifiers: Vec<Identifier>,
@@ -49,12 +49,10 @@ pub struct Header {
     folded: Vec<(Arc<str>, u64, Timestamp, Timestamp)>,
     /// The durable timer under which they lie in the wake index.
     pub wake: Option<Timestamp>,
-    /// Entries that lie beside the base, one value each.
-    pub tails: u32,
-    /// Values of the base.
+    /// Values of the base, which hold the older entries.
     pub bases: u32,
-    /// Values that this header takes besides its first.
-    pub parts: u32,
+    /// The newest entries, those of the highest positions.
+    pub recent: Vec<StoredEntry>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -86,12 +84,13 @@ pub struct StoredEntry {
     name: Arc<str>,
     origin: Origin,
     session: Option<Box<str>>,
-    properties: RawJson,
+    /// As they came.
+    pub properties: RawJson,
 }
 
 impl Header {
     /// What is written of a person.
-    pub fn of(person: &Person, tails: u32, bases: u32) -> Self {
+    pub fn of(person: &Person, recent: Vec<StoredEntry>, bases: u32) -> Self {
         Self {
             identifiers: person.identifiers.clone(),
             first_seen: person.first_seen,
@@ -127,13 +126,12 @@ impl Header {
                 .collect(),
             folded: person.history.folded().iter().map(|(n, l)| (n.clone(), l.count, l.first, l.last)).collect(),
             wake: person.wake(),
-            tails,
             bases,
-            parts: 0,
+            recent,
         }
     }
 
-    /// The person it was written of, with their entries.
+    /// The person it was written of, with all their entries.
     pub fn into_person(self, id: PersonId, entries: Vec<Entry>) -> Person {
         let traits = self.traits.into_iter().map(|(name, at, text)| {
             let value = serde_json::from_str(&text).unwrap_or(serde_json::Value::Null);

@@ -1,39 +1,113 @@
 //! What the engine is given: the next events from memory or the journal, with the people they touch.
 
-use crate::model::{Event, Loaded, PersonId, Position, Timestamp};
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use crate::model::{Event, Identifier, Loaded, PersonId, Position, Timestamp};
 use crate::store::record::{EventBatch, decode};
 use crate::store::{Claim, Due, StoreError};
 
 use super::frame::Kind;
-use super::segments::Reader;
+use super::segments::{Limit, Reader};
 use super::tree::refused;
 use super::{Inner, keys, people};
 
+/// Events read from the disk at once.
+const READ: usize = 4_000;
+
+/// What comes next, as far as the engine has taken it from the journal.
+#[derive(Default)]
+pub struct Next {
+    /// Without a gap, in the portions in which it was taken.
+    ready: VecDeque<VecDeque<(Position, Event)>>,
+    behind: Option<Behind>,
+}
+
+impl Next {
+    fn events(&self) -> impl Iterator<Item = &(Position, Event)> {
+        self.ready.iter().flatten()
+    }
+
+    /// Arrival of the first.
+    pub fn oldest(&self) -> Option<Timestamp> {
+        self.events().next().map(|(_, event)| event.arrived)
+    }
+
+    /// The position after the last.
+    fn end(&self) -> Option<u64> {
+        self.ready.iter().rev().find_map(|portion| portion.back()).map(|(last, _)| last.0 + 1)
+    }
+
+    /// Takes up to `max` out.
+    fn take(&mut self, max: usize) -> Vec<(Position, Event)> {
+        let mut taken = Vec::new();
+        while let Some(first) = self.ready.front_mut().filter(|_| taken.len() < max) {
+            let n = (max - taken.len()).min(first.len());
+            taken.extend(first.drain(..n));
+            if first.is_empty() {
+                self.ready.pop_front();
+            }
+        }
+        taken
+    }
+}
+
 /// Where the journal was read up to, when the engine is behind what memory holds.
-pub struct Behind {
+struct Behind {
     reader: Reader,
-    /// Read and not yet claimed.
-    next: std::collections::VecDeque<(Position, Event)>,
+    /// The next event it gives.
+    at: u64,
+    /// Read and not yet given.
+    next: VecDeque<(Position, Event)>,
+}
+
+/// Owners and message keys as they are, or are not, in the tree.
+#[derive(Default)]
+pub struct Known {
+    owners: HashMap<Identifier, Option<PersonId>>,
+    seen: HashMap<[u8; 16], bool>,
+}
+
+impl Known {
+    /// What a step wrote.
+    pub fn note(&mut self, links: &[(Identifier, Option<PersonId>)], dedupe: &[([u8; 16], Timestamp)]) {
+        self.owners.extend(links.iter().cloned());
+        self.seen.extend(dedupe.iter().map(|(key, _)| (*key, true)));
+    }
+
+    /// Reads what is not yet known of an event.
+    fn read(&mut self, inner: &Inner, dedupe: &[[u8; 16]], identifiers: &[Identifier]) -> Result<(), StoreError> {
+        for key in dedupe {
+            if let Entry::Vacant(unknown) = self.seen.entry(*key) {
+                unknown.insert(inner.disk.tree.contains_key(keys::seen(key)).map_err(refused)?);
+            }
+        }
+        for identifier in identifiers {
+            if !self.owners.contains_key(identifier) {
+                let owner = inner.disk.get(&keys::owner(identifier))?;
+                self.owners.insert(identifier.clone(), owner.map(|bytes| decode(&bytes)).transpose()?);
+            }
+        }
+        Ok(())
+    }
 }
 
 pub fn claim(inner: &Inner, max: usize) -> Result<Claim, StoreError> {
     let decided = inner.state()?.decided;
     let events = next_events(inner, decided, max)?;
+    let mut known = std::mem::take(&mut *inner.read_ahead()?);
+    // Steps made since then know better.
+    let written = std::mem::take(&mut *inner.written()?);
+    known.owners.extend(written.owners);
+    known.seen.extend(written.seen);
     let mut loaded = Loaded::default();
     for (_, event) in &events {
-        for key in &event.dedupe {
-            if inner.disk.tree.contains_key(keys::seen(key)).map_err(refused)? {
-                loaded.seen.insert(*key);
-            }
-        }
+        known.read(inner, &event.dedupe, &event.identifiers)?;
+        loaded.seen.extend(event.dedupe.iter().filter(|key| known.seen.get(*key) == Some(&true)));
         for identifier in &event.identifiers {
-            if loaded.owners.contains_key(identifier) {
-                continue;
-            }
-            if let Some(bytes) = inner.disk.get(&keys::owner(identifier))? {
-                let id: PersonId = decode(&bytes)?;
-                loaded.owners.insert(identifier.clone(), id);
-                load(inner, &mut loaded, id)?;
+            if let Some(Some(id)) = known.owners.get(identifier) {
+                loaded.owners.insert(identifier.clone(), *id);
+                load(inner, &mut loaded, *id)?;
             }
         }
     }
@@ -70,83 +144,111 @@ fn load(inner: &Inner, loaded: &mut Loaded, id: PersonId) -> Result<bool, StoreE
     Ok(true)
 }
 
+/// Reads what the next `max` events ask for while the engine decides those before them: owners, message keys, and the
+/// people, into memory. Whoever is in the engine's hands is left alone. The next claim waits for the end of this.
+pub fn ahead(inner: &Inner, max: usize) -> Result<(), StoreError> {
+    let asked_for: Vec<_> = {
+        let mut next = inner.next()?;
+        if let Some(end) = next.end().filter(|_| next.events().nth(max).is_none()) {
+            more(inner, &mut next, end)?;
+        }
+        next.events().take(max).map(|(_, event)| (event.dedupe.clone(), event.identifiers.clone())).collect()
+    };
+    let mut known = Known::default();
+    let mut asked = HashSet::new();
+    for (dedupe, identifiers) in asked_for {
+        known.read(inner, &dedupe, &identifiers)?;
+        for id in identifiers.iter().filter_map(|identifier| *known.owners.get(identifier)?) {
+            if asked.insert(id)
+                && !inner.shapes()?.contains_key(&id)
+                && !inner.cache()?.has(id)
+                && let Some((person, shape)) = people::load(&inner.disk, id)?
+            {
+                inner.cache()?.put(person, shape);
+            }
+        }
+    }
+    *inner.read_ahead()? = known;
+    Ok(())
+}
+
 fn next_events(inner: &Inner, decided: Position, max: usize) -> Result<Vec<(Position, Event)>, StoreError> {
-    let next = decided.0 + 1;
-    let mut behind = inner.behind.lock().map_err(|_| StoreError::Unavailable("an earlier claim panicked".into()))?;
+    let first = decided.0 + 1;
+    let mut next = inner.next()?;
+    // What was claimed and not committed is read again.
+    if next.events().next().is_some_and(|(position, _)| position.0 != first) {
+        *next = Next::default();
+    }
+    if next.events().next().is_none() {
+        more(inner, &mut next, first)?;
+    }
+    Ok(next.take(max))
+}
+
+/// Puts the events from `first` on into `next`: all that the journal has in memory, else some from the disk.
+fn more(inner: &Inner, next: &mut Next, first: u64) -> Result<(), StoreError> {
     let (journaled, limit) = {
         let mut tail = inner.journal.tail()?;
-        // What was claimed and not committed is read again.
-        if tail.recent.front().is_some_and(|(first, ..)| first.0 == next) {
-            *behind = None;
-            let n = max.min(tail.recent.len());
-            let taken: Vec<_> = tail.recent.drain(..n).collect();
-            tail.recent_bytes -= taken.iter().map(|(.., size)| size).sum::<usize>();
-            tail.claimed = taken.last().map_or(tail.claimed, |(last, ..)| last.0);
-            return Ok(taken.into_iter().map(|(position, event, _)| (position, event)).collect());
+        if tail.recent.front().is_some_and(|(position, _)| position.0 == first) {
+            // All at once: the journal's writer must not wait for us.
+            let portion = std::mem::take(&mut tail.recent);
+            tail.recent_bytes = 0;
+            tail.claimed = portion.back().map_or(tail.claimed, |(last, _)| last.0);
+            next.ready.push_back(portion);
+            next.behind = None;
+            return Ok(());
         }
-        // Memory is ahead of us: it begins anew when the disk was read up to the journal's end.
-        if tail.end.position < next {
-            return Ok(Vec::new());
-        }
-        (tail.end.position, tail.end.length)
+        (tail.end.position, tail.limit)
     };
-    let mut found = Vec::new();
-    // A reader holds its segment as it was when it was opened: at its end a new one sees what has come since.
-    for is_new in [false, true] {
-        let fits = |b: &Behind| b.next.front().is_none_or(|(first, _)| first.0 == next);
-        if is_new || !behind.as_ref().is_some_and(fits) {
-            *behind =
-                Some(Behind { reader: Reader::from(&inner.journal_folder, next, u64::MAX)?, next: Default::default() });
-        }
-        let Some(read) = behind.as_mut() else { break };
-        let is_through = read.up_to(next, journaled, limit, max, &mut found)?;
-        if is_through {
-            *behind = None;
-        }
-        if !found.is_empty() {
-            break;
-        }
+    if journaled < first {
+        return Ok(());
     }
-    if found.first().is_none_or(|(first, _)| first.0 != next) {
-        return Err(StoreError::Damaged(format!("the journal has no event {next}")));
+    let mut behind = match next.behind.take().filter(|b| b.at == first) {
+        Some(behind) => behind,
+        None => {
+            Behind { reader: Reader::from(&inner.journal_folder, first, u64::MAX)?, at: first, next: VecDeque::new() }
+        }
+    };
+    let mut found = VecDeque::new();
+    behind.up_to(journaled, limit, &mut found)?;
+    next.behind = Some(behind);
+    if found.front().is_none_or(|(position, _)| position.0 != first) {
+        return Err(StoreError::Damaged(format!("the journal has no event {first}")));
     }
-    let last = found.last().map_or(decided.0, |(last, _)| last.0);
+    let last = found.back().map_or(first, |(last, _)| last.0);
+    next.ready.push_back(found);
     let mut tail = inner.journal.tail()?;
     tail.claimed = tail.claimed.max(last);
     // What memory holds of these was read from the disk; what follows without a gap stays.
-    while tail.recent.front().is_some_and(|(first, ..)| first.0 <= last) {
-        if let Some((.., size)) = tail.recent.pop_front() {
-            tail.recent_bytes -= size;
-        }
+    while tail.recent.front().is_some_and(|(position, _)| position.0 <= last) {
+        tail.recent.pop_front();
     }
-    Ok(found)
+    Ok(())
 }
 
 impl Behind {
-    /// Takes up to `max` events from `next` on, none after `journaled`. True when the segments it knows are read.
+    /// Adds some events to `found`, none after `journaled`.
     fn up_to(
         &mut self,
-        next: u64,
         journaled: u64,
-        limit: u64,
-        max: usize,
-        found: &mut Vec<(Position, Event)>,
-    ) -> Result<bool, StoreError> {
-        while found.len() < max {
+        limit: Limit,
+        found: &mut VecDeque<(Position, Event)>,
+    ) -> Result<(), StoreError> {
+        while found.len() < READ && self.at <= journaled {
             if let Some((position, event)) = self.next.pop_front() {
-                if position.0 >= next && position.0 <= journaled {
-                    found.push((position, event));
+                if position.0 >= self.at {
+                    self.at = position.0 + 1;
+                    found.push_back((position, event));
                 }
                 continue;
             }
-            // Only what was synced when we looked: the last segment may have more.
-            let Some((head, payload)) = self.reader.next(Some(limit))? else { return Ok(true) };
+            let Some((head, payload)) = self.reader.next(limit)? else { return Ok(()) };
             if head.kind == Kind::Events {
                 let batch: EventBatch<Event> = decode(&payload)?;
-                let first = head.first;
-                self.next.extend(batch.events.into_iter().enumerate().map(|(n, e)| (Position(first + n as u64), e)));
+                let from = head.first;
+                self.next.extend(batch.events.into_iter().enumerate().map(|(n, e)| (Position(from + n as u64), e)));
             }
         }
-        Ok(false)
+        Ok(())
     }
 }

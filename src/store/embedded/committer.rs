@@ -4,19 +4,29 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 
 use super::frame::{self, Head, Kind};
-use super::segments::{self, End, START, Segment};
+use super::segments::{self, End, Limit, START, Segment};
 use crate::model::{Event, Position};
 
 /// One write takes no more than this, so that those who came first are answered soon.
 const GROUP: usize = 8 << 20;
 /// Decoded events kept for the engine, in bytes of their journal form.
-const RECENT: usize = 32 << 20;
+const RECENT: usize = 16 << 20;
+
+/// When the last write took this many, a smaller one waits a little for others to join: each sync costs the processor
+/// as much as several messages, and under load there is always somebody about to come.
+const BUSY: usize = 4;
+/// A write of this many goes at once.
+const WORTH_IT: usize = 32;
+/// How long it waits.
+const GATHER: Duration = Duration::from_micros(100);
 
 /// What waits to be written.
 pub struct Append {
@@ -37,9 +47,11 @@ pub struct Append {
 pub struct Tail {
     /// How far it reaches.
     pub end: End,
+    /// How far it may be read.
+    pub limit: Limit,
     /// The newest events, not yet claimed and without a gap; `claimed` says where it begins when it is empty.
-    pub recent: VecDeque<(Position, Event, usize)>,
-    /// Their bytes.
+    pub recent: VecDeque<(Position, Event)>,
+    /// Bytes they came in, since the engine last took them.
     pub recent_bytes: usize,
     /// Handed to the engine, up to here.
     pub claimed: u64,
@@ -53,6 +65,8 @@ pub struct Committer {
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
     /// What is on disk.
     pub tail: Arc<Mutex<Tail>>,
+    /// `tail.end.position`, for those who must not wait.
+    pub journaled: Arc<AtomicU64>,
 }
 
 struct Writer {
@@ -61,6 +75,7 @@ struct Writer {
     /// The open segment; `None` after the disk refused, until it lets us again.
     open: Option<(Segment, File)>,
     tail: Arc<Mutex<Tail>>,
+    journaled: Arc<AtomicU64>,
     changed: watch::Sender<u64>,
     end: End,
 }
@@ -82,11 +97,21 @@ impl Committer {
             None => (segments::create(&folder, 1, 1)?, End { length: START as u64, ..End::default() }),
         };
         let bytes = segments::bytes(&folder);
-        let tail = Arc::new(Mutex::new(Tail { end, claimed, bytes, ..Tail::default() }));
-        let mut writer = Writer { folder, largest, open: Some(open), tail: tail.clone(), changed, end };
+        let limit = Limit { segment: open.0.id(), length: end.length };
+        let tail = Arc::new(Mutex::new(Tail { end, limit, claimed, bytes, ..Tail::default() }));
+        let journaled = Arc::new(AtomicU64::new(end.position));
+        let mut writer = Writer {
+            folder,
+            largest,
+            open: Some(open),
+            tail: tail.clone(),
+            journaled: journaled.clone(),
+            changed,
+            end,
+        };
         let (to, from) = channel();
         let thread = std::thread::Builder::new().name("journal".into()).spawn(move || writer.run(&from))?;
-        Ok(Self { to: Mutex::new(Some(to)), thread: Mutex::new(Some(thread)), tail })
+        Ok(Self { to: Mutex::new(Some(to)), thread: Mutex::new(Some(thread)), tail, journaled })
     }
 
     /// Hands something to be written. The answer comes when the disk has it.
@@ -111,17 +136,28 @@ impl Committer {
     }
 }
 
+/// Takes what waits, up to the size of a write.
+fn take_waiting(from: &Receiver<Append>, group: &mut Vec<Append>, size: &mut usize) {
+    while *size < GROUP {
+        let Ok(next) = from.try_recv() else { break };
+        *size += next.payload.len();
+        group.push(next);
+    }
+}
+
 impl Writer {
     fn run(&mut self, from: &Receiver<Append>) {
         let mut buffer = Vec::new();
+        let mut last = 0;
         while let Ok(first) = from.recv() {
+            let mut size = first.payload.len();
             let mut group = vec![first];
-            let mut size = group[0].payload.len();
-            while size < GROUP {
-                let Ok(next) = from.try_recv() else { break };
-                size += next.payload.len();
-                group.push(next);
+            take_waiting(from, &mut group, &mut size);
+            if last >= BUSY && group.len() < WORTH_IT {
+                std::thread::sleep(GATHER);
+                take_waiting(from, &mut group, &mut size);
             }
+            last = group.len();
             self.commit(group, &mut buffer);
         }
     }
@@ -213,16 +249,20 @@ impl Writer {
                 let each = *size / append.events.len().max(1);
                 for event in append.events {
                     position += 1;
-                    let follows = tail.recent.back().map_or(tail.claimed, |(last, ..)| last.0) + 1;
+                    let follows = tail.recent.back().map_or(tail.claimed, |(last, _)| last.0) + 1;
                     if follows == position && tail.recent_bytes < RECENT {
                         tail.recent_bytes += each;
-                        tail.recent.push_back((Position(position), event, each));
+                        tail.recent.push_back((Position(position), event));
                     }
                 }
                 answers.push((append.answer, position));
             }
             tail.end = end;
+            if let Some((segment, _)) = &self.open {
+                tail.limit = Limit { segment: segment.id(), length: end.length };
+            }
         }
+        self.journaled.store(end.position, Ordering::Release);
         self.end = end;
         self.changed.send_modify(|n| *n += 1);
         for (answer, number) in answers {

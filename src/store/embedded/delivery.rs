@@ -109,6 +109,7 @@ fn one(
         if item.attempt.outcome.is_settled() {
             let ended = Ended { attempts: vec![item.attempt.clone()] };
             put(batch, keys::ended(item.occasion, lane), &timed::encode(item.attempt.at, &ended));
+            state.orphans += 1;
         }
         return Ok(());
     };

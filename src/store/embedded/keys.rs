@@ -4,7 +4,7 @@ use crate::model::{Identifier, OccasionId, PersonId, Position, Timestamp};
 
 /// Header of a person.
 pub const PERSON: u8 = b'p';
-/// Entries of a person's history.
+/// Older entries of a person's history.
 pub const HISTORY: u8 = b'h';
 /// Who an identifier belongs to; who a merged person became.
 pub const OWNER: u8 = b'i';
@@ -63,14 +63,8 @@ fn key(prefix: u8, parts: &[&[u8]]) -> Vec<u8> {
 pub fn person(id: PersonId) -> Vec<u8> {
     key(PERSON, &[&id.0])
 }
-pub fn history(id: PersonId) -> Vec<u8> {
-    key(HISTORY, &[&id.0])
-}
 pub fn base(id: PersonId, n: u32) -> Vec<u8> {
-    key(HISTORY, &[&id.0, &[0], &n.to_be_bytes()])
-}
-pub fn tail(id: PersonId, position: Position) -> Vec<u8> {
-    key(HISTORY, &[&id.0, &[1], &position.0.to_be_bytes()])
+    key(HISTORY, &[&id.0, &n.to_be_bytes()])
 }
 pub fn owner(identifier: &Identifier) -> Vec<u8> {
     key(OWNER, &[identifier.to_text().as_bytes()])

@@ -13,6 +13,7 @@ mod keys;
 mod open;
 mod outbox;
 mod people;
+mod rush;
 mod scan;
 mod segments;
 mod snapshot;
@@ -25,10 +26,12 @@ mod tree;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
 
 use crate::model::{Changes, Event, Identifier, LaneName, Loaded, Person, PersonId, Position, Timestamp};
 
@@ -54,14 +57,25 @@ pub struct Embedded {
     inner: Arc<Inner>,
 }
 
-/// What all steps share. Locks are taken in this order: `state`, `behind`, journal's tail, `lanes`, `shapes`, `cache`.
+/// What all steps share. Locks are taken in this order: `state`, `next`, journal's tail, `lanes`, `shapes`, `cache`.
+/// Intake takes none of them: it must never wait for the engine.
 struct Inner {
     settings: Settings,
     disk: Disk,
     journal: Journal,
     journal_folder: PathBuf,
     state: Mutex<State>,
-    behind: Mutex<Option<claim::Behind>>,
+    /// `state.decided`, for those who must not wait for a step to end.
+    decided: AtomicU64,
+    next: Mutex<claim::Next>,
+    /// What the next claim will ask for, read ahead; and what was written since then.
+    read_ahead: Mutex<claim::Known>,
+    written: Mutex<claim::Known>,
+    /// Reading ahead is under way.
+    ahead: tokio::sync::Mutex<Option<JoinHandle<()>>>,
+    rush: tokio::sync::Mutex<rush::Rush>,
+    /// Appends of events, whatever became of them.
+    requests: AtomicU64,
     lanes: Mutex<HashMap<LaneName, outbox::Lane>>,
     /// How the people of the open claim lie in the tree.
     shapes: Mutex<HashMap<PersonId, Shape>>,
@@ -88,6 +102,15 @@ impl Inner {
     fn state(&self) -> Result<MutexGuard<'_, State>, StoreError> {
         self.state.lock().map_err(|_| poisoned())
     }
+    fn next(&self) -> Result<MutexGuard<'_, claim::Next>, StoreError> {
+        self.next.lock().map_err(|_| poisoned())
+    }
+    fn read_ahead(&self) -> Result<MutexGuard<'_, claim::Known>, StoreError> {
+        self.read_ahead.lock().map_err(|_| poisoned())
+    }
+    fn written(&self) -> Result<MutexGuard<'_, claim::Known>, StoreError> {
+        self.written.lock().map_err(|_| poisoned())
+    }
     fn lanes(&self) -> Result<MutexGuard<'_, HashMap<LaneName, outbox::Lane>>, StoreError> {
         self.lanes.lock().map_err(|_| poisoned())
     }
@@ -106,6 +129,14 @@ impl Inner {
         let (answer, told) = oneshot::channel();
         self.journal.0.append(Append { kind, payload, count, events, answer })?;
         told.await.map_err(|_| "the journal's writer is gone".to_owned())?
+    }
+}
+
+/// Waits until nothing is read ahead: whoever is loaded from now on must not be put into the cache by it.
+async fn finish(ahead: &mut Option<JoinHandle<()>>) {
+    if let Some(reading) = ahead.take() {
+        // A panic there is one of the claim as well.
+        let _ = reading.await;
     }
 }
 
@@ -150,8 +181,9 @@ impl Store for Embedded {
     async fn append(&self, events: Vec<Event>, cursor: Option<(&str, &[u8])>) -> Result<Position, AppendError> {
         let unavailable = |e: StoreError| AppendError::Unavailable(e.to_string());
         let mark = self.inner.settings.backlog;
-        let decided = self.inner.state().map_err(unavailable)?.decided.0;
-        let backlog = self.inner.journal.tail().map_err(unavailable)?.end.position.saturating_sub(decided);
+        let decided = self.inner.decided.load(Ordering::Acquire);
+        self.inner.requests.fetch_add(1, Ordering::Relaxed);
+        let backlog = self.inner.journal.0.journaled.load(Ordering::Acquire).saturating_sub(decided);
         if backlog >= mark {
             return Err(AppendError::Full { backlog, mark });
         }
@@ -188,10 +220,22 @@ impl Store for Embedded {
     }
 
     async fn claim(&self, max: usize) -> Result<Claim, StoreError> {
-        self.step(move |inner| claim::claim(inner, max)).await
+        self.inner.rush.lock().await.pass(&self.inner.requests).await;
+        let mut ahead = self.inner.ahead.lock().await;
+        finish(&mut ahead).await;
+        let claim = self.step(move |inner| claim::claim(inner, max)).await?;
+        let inner = self.inner.clone();
+        *ahead = Some(tokio::task::spawn_blocking(move || {
+            // What it could not read, the claim itself will meet.
+            if let Err(error) = claim::ahead(&inner, max) {
+                tracing::debug!(reason = %error, "nothing is read ahead");
+            }
+        }));
+        Ok(claim)
     }
 
     async fn due(&self, until: Timestamp, max: usize) -> Result<Due, StoreError> {
+        finish(&mut *self.inner.ahead.lock().await).await;
         self.step(move |inner| claim::due(inner, until, max)).await
     }
 

@@ -3,13 +3,14 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::sync::atomic::AtomicU64;
 
 use tokio::sync::watch;
 
 use super::committer::Committer;
 use super::frame::Kind;
 use super::people::Cache;
-use super::segments::{self, Reader, unavailable};
+use super::segments::{self, Limit, Reader, unavailable};
 use super::state::State;
 use super::tree::Disk;
 use super::{Inner, Journal, delivery, keys, snapshot, sweep};
@@ -55,8 +56,14 @@ pub fn open(settings: &Settings, now: Timestamp) -> Result<Inner, StoreError> {
         disk,
         journal: Journal(committer),
         journal_folder,
+        decided: AtomicU64::new(state.decided.0),
         state: Mutex::new(state),
-        behind: Mutex::default(),
+        next: Mutex::default(),
+        read_ahead: Mutex::default(),
+        written: Mutex::default(),
+        ahead: tokio::sync::Mutex::default(),
+        rush: tokio::sync::Mutex::new(super::rush::Rush::new()),
+        requests: AtomicU64::new(0),
         lanes: Mutex::default(),
         shapes: Mutex::default(),
         round: Mutex::<sweep::Round>::default(),
@@ -156,7 +163,7 @@ fn begin_again(settings: &Settings, now: Timestamp) -> Result<(Disk, State), Sto
 fn apply_settled(inner: &Inner) -> Result<(), StoreError> {
     let known = inner.state()?.settled;
     let mut reader = Reader::from(&inner.journal_folder, u64::MAX, known + 1)?;
-    while let Some((head, payload)) = reader.next(None)? {
+    while let Some((head, payload)) = reader.next(Limit::default())? {
         if head.kind == Kind::Settled && head.first > known {
             let batch: SettledBatch = decode(&payload)?;
             delivery::apply(inner, head.first, &batch)?;
@@ -220,13 +227,13 @@ pub fn verify(settings: &Settings) -> Result<Verified, StoreError> {
 fn verify_journal(folder: &Path, found: &mut Verified) -> Result<u64, StoreError> {
     let segments = segments::list(folder)?;
     found.segments = segments.len() as u64;
-    let mut limit = None;
+    let mut limit = Limit::default();
     if let Some(last) = segments.last() {
         match segments::end_of(last) {
             Ok(end) => {
                 let size = fs::metadata(&last.path).map_err(unavailable)?.len();
                 found.torn_bytes = size - end.length;
-                limit = Some(end.length);
+                limit = Limit { segment: last.id(), length: end.length };
             }
             Err(error) => found.damage.push(error.to_string()),
         }

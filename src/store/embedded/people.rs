@@ -10,105 +10,133 @@ use crate::model::{Entry, Person, PersonId, Position, Timestamp};
 use crate::store::StoreError;
 use crate::store::record::{Header, StoredEntry, decode, encode};
 
-/// More single entries than this are written together as a base.
-const MOST_TAILS: u32 = 32;
-/// Bytes of one value of the base.
-const BASE: usize = 48 << 10;
+/// The newest entries lie in the header, up to this many bytes: most people are read and written as one value.
+const RECENT: usize = 2 << 10;
+/// Bytes of one value of the base, where the older ones lie.
+const BASE: usize = 16 << 10;
 
 /// How a person lies in the tree: needed to write them again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Shape {
     pub wake: Option<Timestamp>,
-    pub tails: u32,
+    /// Values of the base.
     pub bases: u32,
+    /// Entries in the header: those of the highest positions.
+    pub recent: usize,
 }
 
 /// Reads a person with all their entries.
 pub fn load(disk: &Disk, id: PersonId) -> Result<Option<(Person, Shape)>, StoreError> {
     let Some(bytes) = disk.get(&keys::person(id))? else { return Ok(None) };
-    let header: Header = decode(&bytes)?;
-    let shape = Shape { wake: header.wake, tails: header.tails, bases: header.bases };
-    let mut entries: Vec<Entry> = Vec::new();
-    if shape.tails + shape.bases > 0 {
-        for entry in disk.all(&keys::history(id)) {
-            let (key, value) = entry?;
-            if key.get(17) == Some(&0) {
-                let base: Vec<StoredEntry> = decode(&value)?;
-                entries.extend(base.into_iter().map(StoredEntry::into_entry));
-            } else {
-                entries.push(decode::<StoredEntry>(&value)?.into_entry());
-            }
-        }
+    let mut header: Header = decode(&bytes)?;
+    let recent = std::mem::take(&mut header.recent);
+    let shape = Shape { wake: header.wake, bases: header.bases, recent: recent.len() };
+    let mut entries: Vec<Entry> = Vec::with_capacity(recent.len());
+    for n in 0..shape.bases {
+        entries.extend(base(disk, id, n)?.into_iter().map(StoredEntry::into_entry));
     }
+    entries.extend(recent.into_iter().map(StoredEntry::into_entry));
     Ok(Some((header.into_person(id, entries), shape)))
 }
 
-/// Writes the header and these new entries.
-pub fn append(batch: &mut Batch, person: &Person, new: &[Position], old: Shape) -> Shape {
-    let tails = old.tails.saturating_add(u32::try_from(new.len()).unwrap_or(u32::MAX));
-    if tails > MOST_TAILS {
-        return whole(batch, person, old);
+fn base(disk: &Disk, id: PersonId, n: u32) -> Result<Vec<StoredEntry>, StoreError> {
+    match disk.get(&keys::base(id, n))? {
+        Some(bytes) => decode(&bytes),
+        None => Err(StoreError::Damaged("a part of a person's history is missing".into())),
     }
-    for entry in person.history.entries().iter().rev().take(new.len() + 64).filter(|e| new.contains(&e.position)) {
-        put(batch, keys::tail(person.id, entry.position), &encode(&StoredEntry::of(entry)));
-    }
-    // A late event can lie further back than the newest few.
-    let near = person.history.entries().len().saturating_sub(new.len() + 64);
-    for entry in person.history.entries()[..near].iter().filter(|e| new.contains(&e.position)) {
-        put(batch, keys::tail(person.id, entry.position), &encode(&StoredEntry::of(entry)));
-    }
-    header(batch, person, old, tails, old.bases)
 }
 
-/// Writes everything; the entries as a base. Old single entries are removed by the caller where there are any.
+/// Writes the header with these new entries; when it grows too large, its entries go to the base.
+pub fn append(
+    disk: &Disk,
+    batch: &mut Batch,
+    person: &Person,
+    new: &[Position],
+    old: Shape,
+) -> Result<Shape, StoreError> {
+    let recent = newest(person, old.recent + new.len());
+    if recent.iter().map(size_of_entry).sum::<usize>() <= RECENT {
+        return Ok(header(batch, person, old, recent, old.bases));
+    }
+    let (mut last, mut values) = match old.bases.checked_sub(1) {
+        Some(last) => (last, base(disk, person.id, last)?),
+        None => (0, Vec::new()),
+    };
+    if !values.is_empty() && values.iter().map(size_of_entry).sum::<usize>() >= BASE {
+        (last, values) = (last + 1, Vec::new());
+    }
+    values.extend(recent);
+    put(batch, keys::base(person.id, last), &encode(&values));
+    Ok(header(batch, person, old, Vec::new(), last + 1))
+}
+
+/// The `count` entries of the highest positions. They are near the end of the history, but for those that came late.
+fn newest(person: &Person, count: usize) -> Vec<StoredEntry> {
+    let entries = person.history.entries();
+    let mut positions: Vec<Position> = entries.iter().map(|e| e.position).collect();
+    let Some(place) = positions.len().checked_sub(count) else { return entries.iter().map(StoredEntry::of).collect() };
+    if count == 0 {
+        return Vec::new();
+    }
+    let (_, from, _) = positions.select_nth_unstable(place);
+    entries.iter().filter(|e| e.position >= *from).map(StoredEntry::of).collect()
+}
+
+/// About what an entry takes on disk.
+fn size_of_entry(entry: &StoredEntry) -> usize {
+    entry.properties.get().len() + 64
+}
+
+/// Writes everything.
 pub fn whole(batch: &mut Batch, person: &Person, old: Shape) -> Shape {
     let mut bases = 0;
     let mut one: Vec<StoredEntry> = Vec::new();
     let mut size = 0;
-    for entry in person.history.entries() {
-        size += entry.properties.get().len() + 64;
-        one.push(StoredEntry::of(entry));
+    for entry in person.history.entries().iter().map(StoredEntry::of) {
+        size += size_of_entry(&entry);
+        one.push(entry);
         if size >= BASE {
             put(batch, keys::base(person.id, bases), &encode(&one));
             (bases, size) = (bases + 1, 0);
             one.clear();
         }
     }
-    if !one.is_empty() {
+    // The header's entries are those of the highest positions: what is left here need not be.
+    if !one.is_empty() && (bases > 0 || size > RECENT) {
         put(batch, keys::base(person.id, bases), &encode(&one));
         bases += 1;
+        one.clear();
     }
     for n in bases..old.bases {
         batch.remove(keys::base(person.id, n));
     }
-    header(batch, person, old, 0, bases)
+    header(batch, person, old, one, bases)
 }
 
-fn header(batch: &mut Batch, person: &Person, old: Shape, tails: u32, bases: u32) -> Shape {
-    let header = Header::of(person, tails, bases);
-    let wake = header.wake;
+fn header(batch: &mut Batch, person: &Person, old: Shape, recent: Vec<StoredEntry>, bases: u32) -> Shape {
+    let header = Header::of(person, recent, bases);
+    let shape = Shape { wake: header.wake, bases, recent: header.recent.len() };
     put(batch, keys::person(person.id), &encode(&header));
-    if wake != old.wake {
+    if shape.wake != old.wake {
         if let Some(at) = old.wake {
             batch.remove(keys::wake(at, person.id));
         }
-        if let Some(at) = wake {
+        if let Some(at) = shape.wake {
             batch.insert(keys::wake(at, person.id), &[]);
         }
     }
-    Shape { wake, tails, bases }
+    shape
 }
 
 /// Removes all that is kept of a person but the log of decisions.
-pub fn remove(disk: &Disk, batch: &mut Batch, id: PersonId, old: Shape) -> Result<(), StoreError> {
-    for entry in disk.tree.scan_prefix(keys::history(id)).keys() {
-        batch.remove(entry.map_err(super::tree::refused)?);
+pub fn remove(batch: &mut Batch, id: PersonId, old: Shape) {
+    for n in 0..old.bases {
+        batch.remove(keys::base(id, n));
     }
     batch.remove(keys::person(id));
     if let Some(at) = old.wake {
         batch.remove(keys::wake(at, id));
     }
-    Ok(())
 }
 
 /// Decoded people, the most recently used, up to a number of bytes.
@@ -142,6 +170,11 @@ impl Cache {
     /// A copy of a person.
     pub fn get(&self, id: PersonId) -> Option<&Person> {
         self.people.get(&id).map(|(person, ..)| person)
+    }
+
+    /// True if they are here.
+    pub fn has(&self, id: PersonId) -> bool {
+        self.people.contains_key(&id)
     }
 
     /// Forgets a person.

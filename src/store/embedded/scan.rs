@@ -105,9 +105,10 @@ pub fn counts(inner: &Inner) -> Result<Counts, StoreError> {
         let state = inner.state()?;
         (state.decided, state.people, state.aside)
     };
+    let taken = inner.next()?.oldest();
     let (journaled, oldest_undecided, journal_bytes) = {
         let tail = inner.journal.tail()?;
-        let oldest = tail.recent.front().map(|(_, event, _)| event.arrived);
+        let oldest = taken.or_else(|| tail.recent.front().map(|(_, event)| event.arrived));
         (Position(tail.end.position), oldest, tail.bytes)
     };
     let next_timer = inner.disk.tree.scan_prefix([keys::WAKE]).keys().next();

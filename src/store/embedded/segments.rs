@@ -1,10 +1,12 @@
 //! The journal's files: append-only segments, each with the position and ordinal it begins at.
 
+use std::cmp::Ordering;
+use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use super::frame::{self, Found, Head};
+use super::frame::{self, Found, HEAD, Head};
 use crate::store::StoreError;
 
 /// First bytes of a segment: what it is, the version of its layout, the first position, the first ordinal.
@@ -21,6 +23,29 @@ pub struct Segment {
     pub position: u64,
     /// The ordinal of the first settled record that it can hold.
     pub ordinal: u64,
+}
+
+impl Segment {
+    /// Its place among the others.
+    pub fn id(&self) -> (u64, u64) {
+        (self.position, self.ordinal)
+    }
+}
+
+/// How far a journal may be read: what lies behind may be cut again, and written otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// The segment that is being written.
+    pub segment: (u64, u64),
+    /// Bytes of it that are on disk for good.
+    pub length: u64,
+}
+
+impl Default for Limit {
+    /// Nobody writes: all there is.
+    fn default() -> Self {
+        Self { segment: (u64::MAX, u64::MAX), length: u64::MAX }
+    }
 }
 
 /// How far a journal reaches.
@@ -52,10 +77,8 @@ pub fn list(folder: &Path) -> Result<Vec<Segment>, StoreError> {
                 ordinal: u64::from_le_bytes(start[16..24].try_into().unwrap_or_default()),
                 path,
             }),
-            // A crash while it was being made: it never held anything.
-            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
-                fs::remove_file(&path).map_err(unavailable)?
-            }
+            // It is being made, or a crash came while it was: it holds nothing.
+            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {}
             Err(error) => return Err(unavailable(error)),
             Ok(()) => {
                 return Err(StoreError::Damaged(format!("{} does not begin like a journal segment", path.display())));
@@ -107,7 +130,7 @@ pub fn end_of(segment: &Segment) -> Result<End, StoreError> {
             Found::Broken => {
                 let later = frame::whole_record_after(&bytes, at).is_some_and(|head| head.group > end.group + 1);
                 if later {
-                    return Err(damaged(segment, at));
+                    return Err(damaged(segment, at as u64));
                 }
                 return Ok(end);
             }
@@ -126,57 +149,85 @@ impl End {
     }
 }
 
-/// Reads records one after another, over segments.
+/// Bytes read from a file at once.
+const READ: usize = 1 << 20;
+
+/// Reads records one after another, over segments. It can stand at the journal's end and go on when more was written.
 pub struct Reader {
-    segments: Vec<Segment>,
-    /// Which segment, its bytes so far read, and where in them.
-    place: Option<(usize, Vec<u8>, usize)>,
+    folder: PathBuf,
+    /// Those not yet read to their end; the first is open.
+    segments: VecDeque<Segment>,
+    file: Option<File>,
+    /// Bytes of the open file, read and not yet given.
+    buffer: Vec<u8>,
+    /// Where in the buffer the next record begins, and where in the file the buffer does.
+    at: usize,
+    offset: u64,
 }
 
 impl Reader {
     /// From the segment that holds `position` (or, for settled records, `ordinal`) on.
     pub fn from(folder: &Path, position: u64, ordinal: u64) -> Result<Self, StoreError> {
-        let segments = list(folder)?;
+        let mut segments: VecDeque<_> = list(folder)?.into();
         let first = segments.iter().rposition(|s| s.position <= position && s.ordinal <= ordinal).unwrap_or(0);
-        Ok(Self { segments: segments[first..].to_vec(), place: None })
+        segments.drain(..first);
+        Ok(Self { folder: folder.to_owned(), segments, file: None, buffer: Vec::new(), at: 0, offset: 0 })
     }
 
-    /// The next record that ends at or before `limit` of the last segment; `None` at the journal's end.
-    pub fn next(&mut self, limit: Option<u64>) -> Result<Option<(Head, Vec<u8>)>, StoreError> {
+    /// The next record before `limit`; `None` at the journal's end.
+    pub fn next(&mut self, limit: Limit) -> Result<Option<(Head, Vec<u8>)>, StoreError> {
         loop {
-            let (n, bytes, at) = match self.place.take() {
-                Some(place) => place,
-                None => match self.segments.first() {
-                    None => return Ok(None),
-                    Some(first) => (0, self.load(first, 0, limit)?, START),
-                },
+            let Some(segment) = self.segments.front() else { return Ok(None) };
+            let limit = match segment.id().cmp(&limit.segment) {
+                Ordering::Less => u64::MAX,
+                Ordering::Equal => limit.length,
+                Ordering::Greater => 0,
             };
-            let Some(segment) = self.segments.get(n) else { return Ok(None) };
-            match frame::read(&bytes, at) {
+            let file = match &mut self.file {
+                Some(file) => file,
+                None => {
+                    let mut file = File::open(&segment.path).map_err(unavailable)?;
+                    file.seek(SeekFrom::Start(START as u64)).map_err(unavailable)?;
+                    (self.at, self.offset) = (0, START as u64);
+                    self.buffer.clear();
+                    self.file.insert(file)
+                }
+            };
+            let rest = self.buffer.get(self.at..).unwrap_or_default();
+            let wanted = if rest.len() < HEAD { HEAD } else { frame::head(rest).map_or(HEAD, |h| HEAD + h.length) };
+            if rest.len() < wanted {
+                self.offset += self.at as u64;
+                self.buffer.drain(..self.at);
+                self.at = 0;
+                let room = limit.saturating_sub(self.offset + self.buffer.len() as u64);
+                let more = room.min(wanted.max(READ) as u64);
+                Read::by_ref(file).take(more).read_to_end(&mut self.buffer).map_err(unavailable)?;
+            }
+            match frame::read(&self.buffer, self.at) {
                 Found::Record(head, payload, next) => {
                     let payload = payload.to_vec();
-                    self.place = Some((n, bytes, next));
+                    self.at = next;
                     return Ok(Some((head, payload)));
                 }
-                Found::End if n + 1 < self.segments.len() => {
-                    let bytes = self.load(&self.segments[n + 1], n + 1, limit)?;
-                    self.place = Some((n + 1, bytes, START));
-                }
-                Found::End => {
-                    self.place = Some((n, bytes, at));
-                    return Ok(None);
-                }
-                Found::Broken => return Err(damaged(segment, at)),
+                Found::Broken => return Err(damaged(segment, self.offset + self.at as u64)),
+                Found::End => {}
             }
+            if !self.is_followed()? {
+                return Ok(None);
+            }
+            self.segments.pop_front();
+            self.file = None;
         }
     }
 
-    fn load(&self, segment: &Segment, n: usize, limit: Option<u64>) -> Result<Vec<u8>, StoreError> {
-        let mut bytes = fs::read(&segment.path).map_err(unavailable)?;
-        if let Some(limit) = limit.filter(|_| n + 1 == self.segments.len()) {
-            bytes.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    /// True when a segment follows the open one: it was there, or was made since we looked.
+    fn is_followed(&mut self) -> Result<bool, StoreError> {
+        if self.segments.len() == 1 {
+            let Some(open) = self.segments.front().cloned() else { return Ok(false) };
+            let later = |s: &Segment| s.id() > open.id();
+            self.segments.extend(list(&self.folder)?.into_iter().filter(later));
         }
-        Ok(bytes)
+        Ok(self.segments.len() > 1)
     }
 }
 
@@ -189,7 +240,7 @@ pub fn bytes(folder: &Path) -> u64 {
         .sum()
 }
 
-fn damaged(segment: &Segment, at: usize) -> StoreError {
+fn damaged(segment: &Segment, at: u64) -> StoreError {
     StoreError::Damaged(format!("the journal segment {} is broken at byte {at}", segment.path.display()))
 }
 

@@ -25,6 +25,8 @@ pub struct State {
     /// When the state was last made again from the journal. An activation whose edge is not later may have left before,
     /// though nobody knows: what was begun and not settled was noted in the state that is lost.
     pub doubtful_until: Timestamp,
+    /// Ends written before their activations, while the engine is behind the journal's outcomes: at least so many.
+    pub orphans: u64,
     /// Lanes that were ever used.
     pub lanes: BTreeMap<Arc<str>, LaneState>,
 }

@@ -19,6 +19,14 @@ pub async fn status(State(shared): State<Shared>) -> Markup {
     page(&shared.watched.health())
 }
 
+/// A dot in the browser's tab: green while all is well, red when somebody should look.
+fn icon(is_well: bool) -> String {
+    let colour = if is_well { "%231a7f4b" } else { "%23b3261e" };
+    format!(
+        "data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 8 8'><circle cx='4' cy='4' r='4' fill='{colour}'/></svg>"
+    )
+}
+
 fn page(health: &Health) -> Markup {
     html! {
         (DOCTYPE)
@@ -28,6 +36,7 @@ fn page(health: &Health) -> Markup {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta http-equiv="refresh" content="5";
                 title { "Espalier: " (if health.troubles.is_empty() { "well" } else { "look here" }) }
+                link rel="icon" href=(icon(health.troubles.is_empty()));
                 link rel="stylesheet" href="/style.css";
             }
             body {
@@ -62,13 +71,17 @@ fn troubles(health: &Health) -> Markup {
 
 fn journal(health: &Health) -> Markup {
     let journal = &health.journal;
+    let waits = match journal.backlog {
+        0 => "nothing waits to be decided".to_owned(),
+        _ => format!("the oldest waits for {}", age(journal.backlog_age_ms)),
+    };
     html! {
         section {
             h2 { "In and decided" }
             dl {
                 (figure("Events accepted", &number(journal.accepted), "on disk since this store was made"))
                 (figure("Events decided", &number(journal.decided), &format!("the engine is {}", health.engine.doing)))
-                (figure("Backlog", &number(journal.backlog), &format!("oldest waits for {}", age(journal.backlog_age_ms))))
+                (figure("Backlog", &number(journal.backlog), &waits))
                 (figure("People", &number(journal.people), &journal.next_timer.map_or("no timer is set".to_owned(), |at| format!("next timer at {} UTC", short(at)))))
                 (figure("Set aside", &number(journal.set_aside), "messages that could not be read, kept for inspection"))
                 (figure("Journal", &format!("{} MB", journal.journal_bytes >> 20), "on disk"))

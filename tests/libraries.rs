@@ -1,0 +1,146 @@
+//! The real libraries that send to the tracking API, unmodified, with only the host changed; and the status page in a
+//! real browser. `scripts/test` installs them; without them these tests fail.
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use espalier::model::{Identifier, IdentifierKind, Person, Timestamp};
+use espalier::store::Store as _;
+use espalier::store::embedded::Embedded;
+use espalier::store::settings::Settings;
+use serde_json::Value;
+use support::{Daemon, WRITE_KEY, eventually};
+
+fn libraries() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/libraries")
+}
+
+/// A program of the libraries' own folder, or of the system.
+fn program(name: &str) -> Command {
+    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/libraries/bin/python");
+    let (program, needed) = match name {
+        "python" => (python.clone(), python),
+        other => (other.into(), libraries().join("node_modules/playwright-core/package.json")),
+    };
+    assert!(needed.exists(), "the libraries are not installed: run scripts/test");
+    Command::new(program)
+}
+
+/// Runs one script to its end.
+fn run(language: &str, script: &str, arguments: &[&str]) -> Output {
+    let mut command = program(language);
+    command.arg(libraries().join(script)).args(arguments);
+    let ended = command.output().unwrap_or_else(|e| panic!("{language}: {e}; scripts/test installs it"));
+    println!("{}{}", String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
+    ended
+}
+
+/// The number that a metric without further labels than these shows.
+async fn metric(daemon: &Daemon, line: &str) -> u64 {
+    let answer = support::client().get(format!("http://{}/metrics", daemon.ops)).send().await.expect("the metrics");
+    let text = answer.text().await.expect("the metrics");
+    let found = text.lines().find_map(|l| l.strip_prefix(line)?.trim().parse().ok());
+    found.unwrap_or_default()
+}
+
+/// Ends the daemon and looks who is in its store.
+async fn person_after(daemon: &mut Daemon, store: &Path, user: &str) -> Person {
+    assert!(daemon.terminate().success());
+    let settings = Settings { path: store.to_owned(), ..Settings::default() };
+    let store = Embedded::open(&settings, Timestamp::default()).expect("the store");
+    let name = Identifier::new(IdentifierKind::UserId, user);
+    let id = store.find(&name).await.expect("a whole store").expect("somebody of this name");
+    let story = store.story(id).await.expect("a whole store").expect("their story");
+    store.close().await.expect("an end");
+    story.person
+}
+
+fn names(person: &Person) -> Vec<&str> {
+    let mut names: Vec<&str> = person.history.entries().iter().map(|e| &*e.name).collect();
+    names.sort_unstable();
+    names
+}
+
+/// Six messages of six kinds, each once; and an error that is told when the key is wrong.
+async fn six_messages(language: &str, script: &str, prefix: &str) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = folder.path().join("store");
+    let mut daemon = Daemon::new(folder.path(), &store, "", &[]);
+    daemon.start_ready().await;
+    let host = format!("http://{}", daemon.intake);
+
+    assert!(!run(language, script, &[&host, "wrong", prefix]).status.success(), "a wrong key goes unnoticed");
+    assert!(run(language, script, &[&host, WRITE_KEY, prefix]).status.success(), "the library reports an error");
+    eventually("six messages are decided", Duration::from_secs(20), || async {
+        metric(&daemon, "espalier_events_decided_total").await == 6
+    })
+    .await;
+    let accepted = "espalier_intake_messages_total{source=\"web\",result=\"accepted\"}";
+    assert_eq!(metric(&daemon, accepted).await, 6, "each came once");
+
+    let person = person_after(&mut daemon, &store, &format!("{prefix}-new")).await;
+    assert_eq!(names(&person), ["Page Viewed", "Product Added", "Screen Viewed"]);
+    for (kind, value) in [
+        (IdentifierKind::Email, format!("{prefix}@example.com")),
+        (IdentifierKind::UserId, format!("{prefix}-user")),
+        (IdentifierKind::AnonymousId, format!("{prefix}-anonymous")),
+        (IdentifierKind::Cart, format!("{prefix}-cart")),
+    ] {
+        let name = Identifier::new(kind, value);
+        assert!(person.identifiers.contains(&name), "{} is one of theirs", name.to_text());
+    }
+    assert_eq!(person.trait_value("plan"), Some(&Value::from("gold")));
+    assert_eq!(person.trait_value("group_id"), Some(&Value::from("g1")));
+    let added = person.history.entries().iter().find(|e| &*e.name == "Product Added").expect("an entry");
+    assert_eq!(added.fields()["price"], 19.9);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn segments_library_for_node() {
+    six_messages("node", "segment.mjs", "node").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn segments_library_for_python() {
+    six_messages("python", "client.py", "python").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rudderstacks_library_for_node() {
+    six_messages("node", "rudder.mjs", "rudder").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn segments_library_in_a_browser_and_the_status_page() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = folder.path().join("store");
+    let trigger = include_str!("../config/triggers/cart-abandoned.toml").replace("klaviyo", "nowhere");
+    let nowhere = "[destination.nowhere]\nkind = \"klaviyo\"\napi_key = \"${env:TEST_SANDBOX_KEY}\"\nbase_url = \"http://127.0.0.1:9\"\n";
+    let mut daemon = Daemon::new(folder.path(), &store, nowhere, &[("cart-abandoned", &trigger)]);
+    daemon.start_ready().await;
+    let (intake, ops) = (format!("http://{}", daemon.intake), format!("http://{}/", daemon.ops));
+    let screenshots = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/screenshots");
+    std::fs::create_dir_all(&screenshots).expect("a folder");
+
+    let ended = run(
+        "node",
+        "browser.mjs",
+        &[&intake, WRITE_KEY, &ops, "/usr/bin/chromium", &screenshots.display().to_string()],
+    );
+    assert!(ended.status.success(), "the browser met something it should not");
+    let seen: Value = serde_json::from_slice(&ended.stdout).expect("what the browser saw");
+    let text = seen["text"].as_str().expect("the page's text");
+    for wanted in ["cart-abandoned", "nowhere", "web", "Dead letters"] {
+        assert!(text.contains(wanted), "the page shows {wanted}:\n{text}");
+    }
+    eventually("five messages are decided", Duration::from_secs(20), || async {
+        metric(&daemon, "espalier_events_decided_total").await == 5
+    })
+    .await;
+    let person = person_after(&mut daemon, &store, "browser-user").await;
+    assert_eq!(names(&person), ["Left With The Page", "Page Viewed", "Product Added"]);
+    assert_eq!(person.trait_value("plan"), Some(&Value::from("gold")));
+}

@@ -3,6 +3,8 @@
 #![expect(dead_code, reason = "each test uses a part of it")]
 #![expect(clippy::disallowed_methods, reason = "a child process lives in the machine's time, not in a virtual one")]
 
+pub mod load;
+
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};

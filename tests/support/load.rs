@@ -1,0 +1,238 @@
+//! A load whose answers are written down, and what the vendors must have taken of it.
+
+#![expect(clippy::disallowed_methods, reason = "real processes live in the machine's time")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use espalier::clock::SystemClock;
+use espalier::sandbox::{Options, Sandbox};
+
+use super::{Daemon, WRITE_KEY, client, pause};
+
+/// Fires at once, for each ping by itself.
+pub const PING: &str = r#"
+name = "ping"
+title = "Each ping"
+per = "ping_id"
+expires = "30d"
+
+[[when.all]]
+did = "Ping"
+
+[[activate]]
+destination = "klaviyo"
+event = "Pinged"
+
+[[activate]]
+destination = "marketo"
+event = "Pinged"
+"#;
+
+/// Fires by time alone, so that timers are killed too.
+pub const LEFT: &str = r#"
+name = "left"
+title = "Cart left for a second"
+per = "cart_id"
+expires = "30d"
+
+[[when.all]]
+last = "Product Added"
+over = "1s"
+
+[[when.all]]
+did_not = "Order Completed"
+since = "Product Added"
+
+[[activate]]
+destination = "klaviyo"
+event = "Left"
+"#;
+
+/// What the load was told, and how far it may go.
+#[derive(Default)]
+pub struct Told {
+    /// Pings that were answered 200.
+    pings: Mutex<BTreeSet<u64>>,
+    /// Carts whose `Product Added` was answered 200 and that nobody bought.
+    left: Mutex<BTreeSet<u64>>,
+    /// Carts that were bought in the same message.
+    bought: Mutex<BTreeSet<u64>>,
+    next: AtomicU64,
+    stop: AtomicBool,
+}
+
+impl Told {
+    /// Begins a load of four connections.
+    pub fn begin(self: &Arc<Self>, intake: SocketAddr) -> Vec<tokio::task::JoinHandle<()>> {
+        (0..4).map(|_| tokio::spawn(self.clone().load(intake))).collect()
+    }
+
+    /// One connection's share of the load: each message is sent again until it is acknowledged, as every library does.
+    pub async fn load(self: Arc<Self>, intake: SocketAddr) {
+        let client = client();
+        while !self.stop.load(Ordering::Relaxed) {
+            let n = self.next.fetch_add(1, Ordering::Relaxed);
+            let body = message(n);
+            loop {
+                let sent = client.post(format!("http://{intake}/v1/batch")).basic_auth(WRITE_KEY, Some(""));
+                match sent.body(body.clone()).send().await {
+                    Ok(answer) if answer.status().is_success() => {
+                        self.acknowledged(n);
+                        pause(4).await;
+                        break;
+                    }
+                    // A refusal of the message itself would never end: it is the test that is wrong.
+                    Ok(answer) if answer.status().is_client_error() => panic!("refused with {}", answer.status()),
+                    _ if self.stop.load(Ordering::Relaxed) => break,
+                    _ => pause(5).await,
+                }
+            }
+        }
+    }
+
+    fn acknowledged(&self, n: u64) {
+        let kept = match n % 4 {
+            0 => &self.left,
+            1 => &self.bought,
+            _ => &self.pings,
+        };
+        kept.lock().expect("no panic while held").insert(n);
+    }
+}
+
+/// The n-th message: one of four is a cart that is left, one a cart that is bought at once, two are pings.
+fn message(n: u64) -> String {
+    let now = jiff::Timestamp::now();
+    let track = |event: &str, suffix: &str, properties: serde_json::Value| {
+        serde_json::json!({
+            "type": "track", "event": event, "messageId": format!("m-{n}{suffix}"), "timestamp": now.to_string(),
+            "userId": format!("u{}", n % 300), "properties": properties,
+            "context": { "traits": { "email": format!("u{}@example.com", n % 300) } },
+        })
+    };
+    let cart = format!("c{n}");
+    let batch = match n % 4 {
+        0 => vec![track("Product Added", "", serde_json::json!({ "cart_id": cart, "product_id": "P-1" }))],
+        1 => vec![
+            track("Product Added", "a", serde_json::json!({ "cart_id": cart, "product_id": "P-1" })),
+            track("Order Completed", "b", serde_json::json!({ "cart_id": cart, "order_id": format!("o{n}") })),
+        ],
+        _ => vec![track("Ping", "", serde_json::json!({ "ping_id": format!("p{n}") }))],
+    };
+    serde_json::json!({ "batch": batch }).to_string()
+}
+
+/// The vendors, without limits, and where they listen.
+pub async fn vendors() -> (Sandbox, SocketAddr) {
+    let sandbox = Sandbox::new(Arc::new(SystemClock), Options { limits: false, ..Options::default() });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    let router = sandbox.router();
+    tokio::spawn(async move { axum::serve(listener, router).await.expect("the vendors") });
+    (sandbox, address)
+}
+
+pub fn configuration(vendors: SocketAddr) -> String {
+    format!(
+        r#"[delivery]
+linger = "0ms"
+backoff = "50ms"
+longest = "500ms"
+breaker = 3
+probe = "200ms"
+mended = "300ms"
+[destination.klaviyo]
+kind = "klaviyo"
+api_key = "${{env:TEST_SANDBOX_KEY}}"
+base_url = "http://{vendors}/klaviyo"
+unlimited = true
+[destination.marketo]
+kind = "marketo"
+base_url = "http://{vendors}/marketo"
+client_id = "${{env:TEST_SANDBOX_KEY}}"
+client_secret = "${{env:TEST_SANDBOX_KEY}}"
+activity_type = 100001
+look_after = "400ms"
+unlimited = true
+"#
+    )
+}
+
+/// The keys that Klaviyo took, each with its occasions; and the occasions that Marketo took.
+fn taken(sandbox: &Sandbox) -> (BTreeMap<String, Vec<String>>, BTreeSet<String>) {
+    let mut keys: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for effect in sandbox.effects("klaviyo") {
+        let text = effect.body.to_string();
+        let key = text.split("\"key\":\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default();
+        keys.entry(key.to_owned()).or_default().push(effect.id);
+    }
+    (keys, sandbox.effects("marketo").into_iter().map(|e| e.id).collect())
+}
+
+impl Told {
+    /// Ends the load; then waits until all that was acknowledged and is due is at the vendors, and fails if anything
+    /// is there twice or should not be there.
+    pub async fn all_is_taken_once(
+        self: &Arc<Self>,
+        loads: Vec<tokio::task::JoinHandle<()>>,
+        sandbox: &Sandbox,
+        daemon: &Daemon,
+    ) {
+        self.stop.store(true, Ordering::Relaxed);
+        for load in loads {
+            load.await.expect("a load");
+        }
+        let kept = |of: &Mutex<BTreeSet<u64>>| of.lock().expect("no panic while held").clone();
+        let (pings, left, bought) = (kept(&self.pings), kept(&self.left), kept(&self.bought));
+        assert!(
+            pings.len() > 100 && left.len() > 50 && bought.len() > 50,
+            "a load worth the name: {} pings",
+            pings.len()
+        );
+        let missing = || {
+            let (keys, marketo) = taken(sandbox);
+            let at_marketo =
+                |n: &&u64| keys.get(&format!("p{n}")).is_some_and(|ids| ids.iter().all(|id| marketo.contains(id)));
+            let at_klaviyo = |key: String| keys.contains_key(&key);
+            [
+                pings.iter().filter(|n| !at_klaviyo(format!("p{n}"))).count(),
+                left.iter().filter(|n| !at_klaviyo(format!("c{n}"))).count(),
+                pings.iter().filter(|n| at_klaviyo(format!("p{n}")) && !at_marketo(n)).count(),
+            ]
+        };
+        let mut waits = 0;
+        while missing() != [0, 0, 0] {
+            waits += 1;
+            assert!(
+                waits < 300,
+                "missing at the vendors (pings, carts, activities): {:?} of {} and {}; {:?} {:?}\n{}",
+                missing(),
+                pings.len(),
+                left.len(),
+                sandbox.counts("klaviyo"),
+                sandbox.counts("marketo"),
+                daemon.log_end()
+            );
+            pause(50).await;
+        }
+        // Anything sent twice would come now or has come.
+        pause(1_500).await;
+        for (key, ids) in &taken(sandbox).0 {
+            assert_eq!(ids.len(), 1, "{key} was effective once at Klaviyo");
+        }
+        for n in &bought {
+            assert!(!taken(sandbox).0.contains_key(&format!("c{n}")), "cart {n} was bought");
+        }
+        let marketo = sandbox.effects("marketo");
+        let once: BTreeSet<&str> = marketo.iter().map(|e| e.id.as_str()).collect();
+        assert_eq!(once.len(), marketo.len(), "no activity was sent twice, though Marketo has no dedupe key");
+    }
+
+    /// How many messages were acknowledged so far.
+    pub fn acknowledged_so_far(&self) -> usize {
+        [&self.pings, &self.left, &self.bought].iter().map(|kept| kept.lock().expect("no panic while held").len()).sum()
+    }
+}

@@ -1,6 +1,7 @@
 //! Append, wait for the disk, answer. Full or unwritable becomes 503 with Retry-After.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -22,6 +23,8 @@ pub struct Accept {
     store: Arc<dyn Store>,
     aside: mpsc::Sender<SetAside>,
     retry_after: HeaderValue,
+    /// The last request could not be kept.
+    refuses: AtomicBool,
 }
 
 impl Accept {
@@ -38,7 +41,7 @@ impl Accept {
             }
         });
         let seconds = retry_after.as_millis().div_euclid(1_000).max(1);
-        Self { store, aside, retry_after: HeaderValue::from(seconds) }
+        Self { store, aside, retry_after: HeaderValue::from(seconds), refuses: AtomicBool::new(false) }
     }
 
     /// Keeps what was read, then answers: 200, `on_nothing` when nothing could be read, 503 when nothing could be kept.
@@ -55,6 +58,9 @@ impl Accept {
         {
             count("refused", taken);
             return self.unavailable(&error);
+        }
+        if taken > 0 && self.refuses.load(Ordering::Relaxed) && self.refuses.swap(false, Ordering::Relaxed) {
+            tracing::info!("intake accepts again");
         }
         count("accepted", taken);
         count("rejected", read.rejected.len());
@@ -101,7 +107,10 @@ impl Accept {
             AppendError::Full { .. } => "the backlog is over its mark; send this again later",
             AppendError::Unavailable(_) => "the message could not be kept; send it again later",
         };
-        tracing::warn!(reason = %error, "intake refuses");
+        // Said once, however many are refused.
+        if !self.refuses.swap(true, Ordering::Relaxed) {
+            tracing::warn!(reason = %error, "intake refuses with 503");
+        }
         self.later(words)
     }
 

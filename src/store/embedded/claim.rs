@@ -79,12 +79,12 @@ impl Known {
     fn read(&mut self, inner: &Inner, dedupe: &[[u8; 16]], identifiers: &[Identifier]) -> Result<(), StoreError> {
         for key in dedupe {
             if let Entry::Vacant(unknown) = self.seen.entry(*key) {
-                unknown.insert(inner.disk.tree.contains_key(keys::seen(key)).map_err(refused)?);
+                unknown.insert(inner.disk()?.tree.contains_key(keys::seen(key)).map_err(refused)?);
             }
         }
         for identifier in identifiers {
             if !self.owners.contains_key(identifier) {
-                let owner = inner.disk.get(&keys::owner(identifier))?;
+                let owner = inner.disk()?.get(&keys::owner(identifier))?;
                 self.owners.insert(identifier.clone(), owner.map(|bytes| decode(&bytes)).transpose()?);
             }
         }
@@ -119,7 +119,7 @@ pub fn claim(inner: &Inner, max: usize) -> Result<Claim, StoreError> {
 
 pub fn due(inner: &Inner, until: Timestamp, max: usize) -> Result<Due, StoreError> {
     let mut due = Due::default();
-    for key in inner.disk.tree.range(keys::wakes_until(until)).keys().take(max) {
+    for key in inner.disk()?.tree.range(keys::wakes_until(until)).keys().take(max) {
         let Some((_, id)) = keys::read_wake(&key.map_err(refused)?) else { continue };
         if load(inner, &mut due.loaded, id)? {
             due.people.push(id);
@@ -136,7 +136,7 @@ fn load(inner: &Inner, loaded: &mut Loaded, id: PersonId) -> Result<bool, StoreE
     let cached = inner.cache()?.take(id);
     let found = match cached {
         Some(found) => Some(found),
-        None => people::load(&inner.disk, id)?,
+        None => people::load(&*inner.disk()?, id)?,
     };
     let Some((person, shape)) = found else { return Ok(false) };
     inner.shapes()?.insert(id, shape);
@@ -162,7 +162,7 @@ pub fn ahead(inner: &Inner, max: usize) -> Result<(), StoreError> {
             if asked.insert(id)
                 && !inner.shapes()?.contains_key(&id)
                 && !inner.cache()?.has(id)
-                && let Some((person, shape)) = people::load(&inner.disk, id)?
+                && let Some((person, shape)) = people::load(&*inner.disk()?, id)?
             {
                 inner.cache()?.put(person, shape);
             }

@@ -54,7 +54,7 @@ pub fn commit(inner: &Inner, mut loaded: Loaded, changes: Changes) -> Result<(),
                     state.people += u64::from(!existed);
                 }
                 (Write::Appended(new), Some(person)) => {
-                    let shape = people::append(&inner.disk, &mut batch, person, new, old)?;
+                    let shape = people::append(&*inner.disk()?, &mut batch, person, new, old)?;
                     shapes.push((change.id, shape));
                     state.people += u64::from(!existed);
                 }
@@ -94,7 +94,7 @@ pub fn commit(inner: &Inner, mut loaded: Loaded, changes: Changes) -> Result<(),
     {
         // Held over both: a lane that reads the tree in between would have a row that is then given to it once more.
         let mut lanes = inner.lanes()?;
-        inner.disk.tree.apply_batch(batch).map_err(refused)?;
+        inner.disk()?.tree.apply_batch(batch).map_err(refused)?;
         for (_, lane, seq, priority) in &called_back {
             lanes.entry(lane.clone()).or_insert_with(|| super::outbox::Lane::new(lane)).call_back(*seq, *priority);
         }
@@ -127,17 +127,17 @@ pub fn commit(inner: &Inner, mut loaded: Loaded, changes: Changes) -> Result<(),
     // The lanes begin at once. Should a power cut take this step back after something left, the journal makes the same
     // occasions again, and the vendor knows them; where it would not, the lane's own `begin` is synced before it sends.
     inner.changed.send_modify(|n| *n += 1);
-    inner.disk.sync()
+    inner.disk()?.sync()
 }
 
 fn stored_shape(inner: &Inner, id: PersonId) -> Result<Option<Shape>, StoreError> {
-    Ok(people::load(&inner.disk, id)?.map(|(_, shape)| shape))
+    Ok(people::load(&*inner.disk()?, id)?.map(|(_, shape)| shape))
 }
 
 /// The log of the one who was merged away goes on under the survivor.
 fn move_log(inner: &Inner, batch: &mut Batch, from: PersonId, to: PersonId) -> Result<(), StoreError> {
     for prefix in [keys::decisions(from), keys::joins(from)] {
-        for entry in inner.disk.tree.scan_prefix(prefix) {
+        for entry in inner.disk()?.tree.scan_prefix(prefix) {
             let (key, value) = entry.map_err(refused)?;
             let mut moved = key.to_vec();
             moved[1..17].copy_from_slice(&to.0);
@@ -151,14 +151,14 @@ fn move_log(inner: &Inner, batch: &mut Batch, from: PersonId, to: PersonId) -> R
 /// Forgets a person: history, log and activations. What is still queued was cancelled by the step itself.
 fn erase(inner: &Inner, batch: &mut Batch, id: PersonId, old: Shape) -> Result<(), StoreError> {
     people::remove(batch, id, old);
-    for entry in inner.disk.all(&keys::decisions(id)) {
+    for entry in inner.disk()?.all(&keys::decisions(id)) {
         let (key, value) = entry?;
         let (_, decision): (_, Decision) = timed::decode(&value)?;
         if let Verdict::Activated(lanes) = &decision.verdict {
             for lane in lanes {
                 let lane = keys::lane(lane);
                 // A dead letter of theirs goes too.
-                if let Some(bytes) = inner.disk.get(&keys::activation(decision.occasion, lane))? {
+                if let Some(bytes) = inner.disk()?.get(&keys::activation(decision.occasion, lane))? {
                     let (_, stored): (_, StoredActivation) = timed::decode(&bytes)?;
                     batch.remove(keys::dead(stored.seq));
                 }
@@ -167,7 +167,7 @@ fn erase(inner: &Inner, batch: &mut Batch, id: PersonId, old: Shape) -> Result<(
         }
         batch.remove(key);
     }
-    for key in inner.disk.tree.scan_prefix(keys::joins(id)).keys() {
+    for key in inner.disk()?.tree.scan_prefix(keys::joins(id)).keys() {
         batch.remove(key.map_err(refused)?);
     }
     Ok(())
@@ -185,10 +185,10 @@ fn cancel(
     let mut done = Vec::new();
     for (occasion, name) in cancelled {
         let lane = keys::lane(name);
-        let Some(bytes) = inner.disk.get(&keys::activation(*occasion, lane))? else { continue };
+        let Some(bytes) = inner.disk()?.get(&keys::activation(*occasion, lane))? else { continue };
         let (at, stored): (_, StoredActivation) = timed::decode(&bytes)?;
         let row_key = keys::row(lane, stored.activation.priority, stored.seq);
-        let Some(bytes) = inner.disk.get(&row_key)? else { continue };
+        let Some(bytes) = inner.disk()?.get(&row_key)? else { continue };
         let is_taken = inner.lanes()?.get(name).is_some_and(|lane| lane.taken(stored.seq).is_some());
         let row: Row = decode(&bytes)?;
         if is_taken || row.may_have_left {
@@ -237,7 +237,7 @@ fn queue(
         let lane = keys::lane(&activation.lane);
         let key = keys::activation(activation.occasion, lane);
         if !here.insert((activation.occasion, activation.lane.clone()))
-            || inner.disk.tree.contains_key(&key).map_err(refused)?
+            || inner.disk()?.tree.contains_key(&key).map_err(refused)?
         {
             continue;
         }
@@ -245,7 +245,7 @@ fn queue(
         put(batch, key, &timed::encode(now, &stored));
         // After a rebuild: it was settled at the vendor before, or is a dead letter.
         if state.orphans > 0
-            && let Some(bytes) = inner.disk.get(&keys::ended(stored.activation.occasion, lane))?
+            && let Some(bytes) = inner.disk()?.get(&keys::ended(stored.activation.occasion, lane))?
         {
             state.orphans -= 1;
             let (at, ended): (_, Ended) = timed::decode(&bytes)?;

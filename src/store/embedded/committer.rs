@@ -78,6 +78,8 @@ struct Writer {
     journaled: Arc<AtomicU64>,
     changed: watch::Sender<u64>,
     end: End,
+    /// The last write was refused.
+    refused: bool,
 }
 
 impl Committer {
@@ -108,6 +110,7 @@ impl Committer {
             journaled: journaled.clone(),
             changed,
             end,
+            refused: false,
         };
         let (to, from) = channel();
         let thread = std::thread::Builder::new().name("journal".into()).spawn(move || writer.run(&from))?;
@@ -187,11 +190,17 @@ impl Writer {
         }
         match self.write(buffer) {
             Ok(length) => {
+                if std::mem::take(&mut self.refused) {
+                    tracing::info!("the journal can be written again");
+                }
                 end.length = length;
                 self.publish(group, &sizes, end);
             }
             Err(error) => {
-                tracing::error!(reason = %error, "the journal cannot be written");
+                // Said once, however many are refused.
+                if !std::mem::replace(&mut self.refused, true) {
+                    tracing::error!(reason = %error, "the journal cannot be written; intake answers 503");
+                }
                 metrics::counter!("espalier_journal_refused_total").increment(1);
                 for append in group {
                     let _ = append.answer.send(Err(error.to_string()));

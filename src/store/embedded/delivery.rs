@@ -16,7 +16,7 @@ const MOST_ATTEMPTS: usize = 10;
 
 pub fn work(inner: &Inner, lane: &LaneName, now: Timestamp, max: usize) -> Result<Vec<Work>, StoreError> {
     let mut lanes = inner.lanes()?;
-    let taken = lanes.entry(lane.clone()).or_insert_with(|| Lane::new(lane)).take(&inner.disk, now, max)?;
+    let taken = lanes.entry(lane.clone()).or_insert_with(|| Lane::new(lane)).take(&*inner.disk()?, now, max)?;
     Ok(taken.into_iter().map(into_work).collect())
 }
 
@@ -40,13 +40,13 @@ pub fn begin(inner: &Inner, lane: &LaneName, ids: &[WorkId]) -> Result<(), Store
             put(&mut batch, queued.key(known.id), &encode(&row));
         }
     }
-    inner.disk.tree.apply_batch(batch).map_err(refused)?;
+    inner.disk()?.tree.apply_batch(batch).map_err(refused)?;
     for id in ids {
         known.began(id.0);
     }
     drop(lanes);
     drop(_guard);
-    inner.disk.sync()
+    inner.disk()?.sync()
 }
 
 pub fn release(inner: &Inner, lane: &LaneName, ids: &[WorkId]) -> Result<(), StoreError> {
@@ -83,7 +83,7 @@ pub fn apply(inner: &Inner, ordinal: u64, settled: &SettledBatch) -> Result<(), 
     }
     state.settled = state.settled.max(ordinal);
     put(&mut batch, keys::STATE.to_vec(), &encode(&state));
-    inner.disk.tree.apply_batch(batch).map_err(refused)?;
+    inner.disk()?.tree.apply_batch(batch).map_err(refused)?;
     *guard = state;
     drop(guard);
     let mut lanes = inner.lanes()?;
@@ -103,7 +103,7 @@ fn one(
     lane: [u8; 4],
     item: &SettledItem,
 ) -> Result<(), StoreError> {
-    let stored = inner.disk.get(&keys::activation(item.occasion, lane))?;
+    let stored = inner.disk()?.get(&keys::activation(item.occasion, lane))?;
     let Some(bytes) = stored else {
         // Rebuilding: its events are still to be decided. What is settled must not be queued again.
         if item.attempt.outcome.is_settled() {
@@ -115,7 +115,7 @@ fn one(
     };
     let (_, stored): (_, StoredActivation) = timed::decode(&bytes)?;
     let key = keys::row(lane, stored.activation.priority, stored.seq);
-    let Some(bytes) = inner.disk.get(&key)? else { return Ok(()) };
+    let Some(bytes) = inner.disk()?.get(&key)? else { return Ok(()) };
     let mut row: Row = decode(&bytes)?;
     match &item.attempt.outcome {
         Outcome::Later { not_before, is_throttled, may_have_left, .. } => {
@@ -157,7 +157,7 @@ type Dead = (crate::model::OccasionId, LaneName);
 
 /// Which lane a dead letter is of.
 pub fn lane_of_dead(inner: &Inner, key: &[u8]) -> Result<Option<LaneName>, StoreError> {
-    Ok(match inner.disk.get(key)? {
+    Ok(match inner.disk()?.get(key)? {
         Some(bytes) => Some(timed::decode::<Dead>(&bytes)?.1.1),
         None => None,
     })
@@ -165,7 +165,7 @@ pub fn lane_of_dead(inner: &Inner, key: &[u8]) -> Result<Option<LaneName>, Store
 
 pub fn dead_letters(inner: &Inner, lane: Option<&str>, max: usize) -> Result<Vec<DeadLetter>, StoreError> {
     let mut found = Vec::new();
-    for entry in inner.disk.all(&[keys::DEAD]).rev() {
+    for entry in inner.disk()?.all(&[keys::DEAD]).rev() {
         if found.len() >= max {
             break;
         }
@@ -175,9 +175,9 @@ pub fn dead_letters(inner: &Inner, lane: Option<&str>, max: usize) -> Result<Vec
             continue;
         }
         let id = keys::lane(&name);
-        let Some(bytes) = inner.disk.get(&keys::activation(occasion, id))? else { continue };
+        let Some(bytes) = inner.disk()?.get(&keys::activation(occasion, id))? else { continue };
         let (_, stored): (_, StoredActivation) = timed::decode(&bytes)?;
-        let attempts = match inner.disk.get(&keys::ended(occasion, id))? {
+        let attempts = match inner.disk()?.get(&keys::ended(occasion, id))? {
             Some(bytes) => timed::decode::<Ended>(&bytes)?.1.attempts,
             None => Vec::new(),
         };
@@ -190,7 +190,7 @@ pub fn dead_letters(inner: &Inner, lane: Option<&str>, max: usize) -> Result<Vec
 /// Puts a dead letter back, or drops it. False if there is none.
 pub fn raise(inner: &Inner, id: WorkId, replay: Option<Timestamp>) -> Result<bool, StoreError> {
     let mut guard = inner.state()?;
-    let Some(bytes) = inner.disk.get(&keys::dead(id.0))? else { return Ok(false) };
+    let Some(bytes) = inner.disk()?.get(&keys::dead(id.0))? else { return Ok(false) };
     let (_, (occasion, name)): (_, Dead) = timed::decode(&bytes)?;
     let lane = keys::lane(&name);
     let mut state = guard.clone();
@@ -200,10 +200,10 @@ pub fn raise(inner: &Inner, id: WorkId, replay: Option<Timestamp>) -> Result<boo
     *dead = dead.saturating_sub(1);
     let mut queued = None;
     if let Some(expires_at) = replay {
-        let Some(bytes) = inner.disk.get(&keys::activation(occasion, lane))? else { return Ok(false) };
+        let Some(bytes) = inner.disk()?.get(&keys::activation(occasion, lane))? else { return Ok(false) };
         let (at, mut stored): (_, StoredActivation) = timed::decode(&bytes)?;
         stored.activation.expires_at = stored.activation.expires_at.max(expires_at);
-        let attempts = match inner.disk.get(&keys::ended(occasion, lane))? {
+        let attempts = match inner.disk()?.get(&keys::ended(occasion, lane))? {
             Some(bytes) => timed::decode::<Ended>(&bytes)?.1.attempts,
             None => Vec::new(),
         };
@@ -217,14 +217,14 @@ pub fn raise(inner: &Inner, id: WorkId, replay: Option<Timestamp>) -> Result<boo
     put(&mut batch, keys::STATE.to_vec(), &encode(&state));
     {
         let mut lanes = inner.lanes()?;
-        inner.disk.tree.apply_batch(batch).map_err(refused)?;
+        inner.disk()?.tree.apply_batch(batch).map_err(refused)?;
         if let Some(queued) = queued {
             lanes.entry(name.clone()).or_insert_with(|| Lane::new(&name)).insert(queued);
         }
     }
     *guard = state;
     drop(guard);
-    inner.disk.sync()?;
+    inner.disk()?.sync()?;
     inner.changed.send_modify(|n| *n += 1);
     Ok(true)
 }
@@ -232,5 +232,5 @@ pub fn raise(inner: &Inner, id: WorkId, replay: Option<Timestamp>) -> Result<boo
 /// One activation's row, where it has one.
 pub fn row(inner: &Inner, stored: &StoredActivation) -> Result<Option<Row>, StoreError> {
     let lane = keys::lane(&stored.activation.lane);
-    Ok(outbox::read(&inner.disk, lane, &keys::row(lane, stored.activation.priority, stored.seq))?.map(|q| q.row))
+    Ok(outbox::read(&*inner.disk()?, lane, &keys::row(lane, stored.activation.priority, stored.seq))?.map(|q| q.row))
 }

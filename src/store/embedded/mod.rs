@@ -10,6 +10,7 @@ mod committer;
 mod delivery;
 mod frame;
 mod keys;
+mod mend;
 mod open;
 mod outbox;
 mod people;
@@ -27,7 +28,7 @@ mod tree;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 
 use async_trait::async_trait;
 use tokio::sync::{oneshot, watch};
@@ -61,7 +62,10 @@ pub struct Embedded {
 /// Intake takes none of them: it must never wait for the engine.
 struct Inner {
     settings: Settings,
-    disk: Disk,
+    /// `None` while it is closed after an I/O error.
+    disk: RwLock<Option<Arc<Disk>>>,
+    /// Held by each step; alone by [`mend`].
+    mending: RwLock<()>,
     journal: Journal,
     journal_folder: PathBuf,
     state: Mutex<State>,
@@ -99,6 +103,10 @@ fn poisoned() -> StoreError {
 }
 
 impl Inner {
+    fn disk(&self) -> Result<Arc<Disk>, StoreError> {
+        let disk = self.disk.read().map_err(|_| poisoned())?.clone();
+        disk.ok_or_else(|| StoreError::Unavailable("sled is closed after an I/O error".into()))
+    }
     fn state(&self) -> Result<MutexGuard<'_, State>, StoreError> {
         self.state.lock().map_err(|_| poisoned())
     }
@@ -156,7 +164,21 @@ impl Embedded {
         step: impl FnOnce(&Inner) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let inner = self.inner.clone();
-        tokio::task::spawn_blocking(move || step(&inner)).await.map_err(|_| poisoned())?
+        let stepped = tokio::task::spawn_blocking(move || {
+            if inner.disk().is_err() {
+                mend::mend(&inner)?;
+            }
+            let result = {
+                let _pass = inner.mending.read().map_err(|_| poisoned())?;
+                step(&inner)
+            };
+            if matches!(result, Err(StoreError::Unavailable(_))) {
+                // The step itself is repeated by its caller; should this not succeed, the next one tries again.
+                let _ = mend::mend(&inner);
+            }
+            result
+        });
+        stepped.await.map_err(|_| poisoned())?
     }
 
     /// Writes a snapshot of the state and removes the journal that it covers and that is old enough. The engine waits
@@ -172,7 +194,7 @@ impl Embedded {
 
     /// Bytes of sled on disk.
     pub fn state_bytes(&self) -> u64 {
-        self.inner.disk.size()
+        self.inner.disk().map_or(0, |disk| disk.size())
     }
 }
 
@@ -208,7 +230,7 @@ impl Store for Embedded {
     }
 
     async fn cursor(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        self.inner.disk.get(&keys::named(keys::CURSOR, name))
+        self.inner.disk()?.get(&keys::named(keys::CURSOR, name))
     }
 
     fn changed(&self) -> watch::Receiver<u64> {
@@ -226,6 +248,7 @@ impl Store for Embedded {
         let claim = self.step(move |inner| claim::claim(inner, max)).await?;
         let inner = self.inner.clone();
         *ahead = Some(tokio::task::spawn_blocking(move || {
+            let Ok(_pass) = inner.mending.read() else { return };
             // What it could not read, the claim itself will meet.
             if let Err(error) = claim::ahead(&inner, max) {
                 tracing::debug!(reason = %error, "nothing is read ahead");
@@ -315,13 +338,13 @@ impl Store for Embedded {
     }
 
     async fn kept(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        self.inner.disk.get(&keys::named(keys::KEPT, name))
+        self.inner.disk()?.get(&keys::named(keys::KEPT, name))
     }
 
     async fn close(&self) -> Result<(), StoreError> {
         self.step(|inner| {
             inner.journal.0.close();
-            inner.disk.sync()
+            inner.disk()?.sync()
         })
         .await
     }

@@ -2,8 +2,8 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, RwLock};
 
 use tokio::sync::watch;
 
@@ -35,16 +35,7 @@ pub fn open(settings: &Settings, now: Timestamp) -> Result<Inner, StoreError> {
     let last = last.map(|segment| Ok((segments::end_of(&segment)?, segment))).transpose()?;
     let reaches = last.as_ref().map_or(0, |(end, _)| end.position);
 
-    let (disk, state) = match open_state(settings, reaches) {
-        Ok(found) => found,
-        Err(StoreError::Unavailable(words)) => return Err(StoreError::Unavailable(words)),
-        Err(StoreError::Damaged(words)) => {
-            tracing::error!(reason = %words, "the state cannot be used: it is put aside and made again from the journal");
-            metrics::counter!("espalier_store_rebuilds_total").increment(1);
-            put_aside(settings)?;
-            begin_again(settings, now)?
-        }
-    };
+    let (disk, state) = or_rebuilt(open_state(settings, reaches), settings, now)?;
     let changed = watch::Sender::new(0);
     let claimed = state.decided.0;
     let last = last.map(|(end, segment)| (segment, end));
@@ -53,7 +44,8 @@ pub fn open(settings: &Settings, now: Timestamp) -> Result<Inner, StoreError> {
     let inner = Inner {
         cache: Mutex::new(Cache::new(settings.people_cache.0)),
         settings: settings.clone(),
-        disk,
+        disk: RwLock::new(Some(Arc::new(disk))),
+        mending: RwLock::default(),
         journal: Journal(committer),
         journal_folder,
         decided: AtomicU64::new(state.decided.0),
@@ -72,6 +64,30 @@ pub fn open(settings: &Settings, now: Timestamp) -> Result<Inner, StoreError> {
     };
     apply_settled(&inner)?;
     Ok(inner)
+}
+
+/// A state that cannot be used is put aside and made again.
+fn or_rebuilt(
+    opened: Result<(Disk, State), StoreError>,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<(Disk, State), StoreError> {
+    let Err(StoreError::Damaged(words)) = opened else { return opened };
+    tracing::error!(reason = %words, "the state cannot be used: it is put aside and made again from the journal");
+    metrics::counter!("espalier_store_rebuilds_total").increment(1);
+    put_aside(settings)?;
+    begin_again(settings, now)
+}
+
+/// sled once more, in a store that is open. A disk that still refuses is no damage.
+pub fn open_again(settings: &Settings, reaches: u64, now: Timestamp) -> Result<(Disk, State), StoreError> {
+    let opened = match open_disk(settings) {
+        Ok(Ok(disk)) => state_of(disk, reaches),
+        Ok(Err(sled::Error::Io(error))) => return Err(unavailable(error)),
+        Ok(Err(error)) => Err(StoreError::Damaged(format!("sled does not open: {error}"))),
+        Err(damaged) => Err(damaged),
+    };
+    or_rebuilt(opened, settings, now)
 }
 
 /// One process at a time.
@@ -93,14 +109,23 @@ fn open_state(settings: &Settings, reaches: u64) -> Result<(Disk, State), StoreE
     if is_new && reaches > 0 {
         return Err(StoreError::Damaged("there is a journal, but no state".into()));
     }
-    let cache = settings.cache.0;
-    // A broken sled may panic when it is opened.
-    let opened = std::panic::catch_unwind(|| Disk::open(&folder, cache));
-    let disk = match opened {
+    let disk = match open_disk(settings) {
         Ok(Ok(disk)) => disk,
         Ok(Err(error)) => return Err(StoreError::Damaged(format!("sled does not open: {error}"))),
-        Err(_) => return Err(StoreError::Damaged("sled panics when it is opened".into())),
+        Err(damaged) => return Err(damaged),
     };
+    state_of(disk, reaches)
+}
+
+/// A broken sled may panic when it is opened.
+fn open_disk(settings: &Settings) -> Result<Result<Disk, sled::Error>, StoreError> {
+    let (folder, cache) = (state_folder(settings), settings.cache.0);
+    std::panic::catch_unwind(|| Disk::open(&folder, cache))
+        .map_err(|_| StoreError::Damaged("sled panics when it is opened".into()))
+}
+
+/// What sled says of itself, held against how far the journal reaches.
+fn state_of(disk: Disk, reaches: u64) -> Result<(Disk, State), StoreError> {
     let state = match disk.get(keys::STATE)? {
         Some(bytes) => decode::<State>(&bytes)?,
         // A state is written when a store is made: sled opened, and lost what it held.
@@ -160,7 +185,7 @@ fn begin_again(settings: &Settings, now: Timestamp) -> Result<(Disk, State), Sto
 }
 
 /// Brings outcomes that the journal has, and the tree has not, into the tree.
-fn apply_settled(inner: &Inner) -> Result<(), StoreError> {
+pub fn apply_settled(inner: &Inner) -> Result<(), StoreError> {
     let known = inner.state()?.settled;
     let mut reader = Reader::from(&inner.journal_folder, u64::MAX, known + 1)?;
     while let Some((head, payload)) = reader.next(Limit::default())? {

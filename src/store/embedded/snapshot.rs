@@ -47,7 +47,7 @@ pub fn write(inner: &Inner) -> Result<u64, StoreError> {
     let mut out = Checked { to: BufWriter::new(File::create(&unfinished).map_err(unavailable)?), crc: 0 };
     out.write(MAGIC)?;
     let mut entries = 0_u64;
-    for entry in inner.disk.tree.iter() {
+    for entry in inner.disk()?.tree.iter() {
         let (key, value) = entry.map_err(refused)?;
         out.write(&(key.len() as u32).to_le_bytes())?;
         out.write(&(value.len() as u32).to_le_bytes())?;

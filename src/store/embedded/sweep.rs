@@ -38,7 +38,7 @@ pub fn some(
         };
         let from = if round.next.first() == Some(&prefix) { round.next.clone() } else { vec![prefix] };
         let mut is_through = true;
-        for entry in inner.disk.tree.range(from..vec![prefix + 1]) {
+        for entry in inner.disk()?.tree.range(from..vec![prefix + 1]) {
             let (key, value) = entry.map_err(refused)?;
             if left == 0 {
                 round.next = key.to_vec();
@@ -74,13 +74,13 @@ fn may_go(inner: &Inner, state: &mut State, prefix: u8, key: &[u8]) -> Result<bo
         keys::ACTIVATION => {
             let mut ended = key.to_vec();
             ended[0] = keys::ENDED;
-            inner.disk.tree.contains_key(ended).map_err(refused)
+            inner.disk()?.tree.contains_key(ended).map_err(refused)
         }
         // An end goes only after its activation: it keeps what was settled from being queued again.
         keys::ENDED => {
             let mut activation = key.to_vec();
             activation[0] = keys::ACTIVATION;
-            Ok(!inner.disk.tree.contains_key(activation).map_err(refused)?)
+            Ok(!inner.disk()?.tree.contains_key(activation).map_err(refused)?)
         }
         keys::DEAD => {
             if let Some(name) = super::delivery::lane_of_dead(inner, key)? {

@@ -34,6 +34,11 @@ impl Disk {
         File::open(&self.file).and_then(|file| file.sync_data()).map_err(|e| StoreError::Unavailable(e.to_string()))
     }
 
+    /// False once an I/O error was met: sled refuses everything from then on.
+    pub fn is_sound(&self) -> bool {
+        self.db.flush().is_ok()
+    }
+
     /// Bytes on disk.
     pub fn size(&self) -> u64 {
         self.db.size_on_disk().unwrap_or(0)

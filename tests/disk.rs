@@ -1,5 +1,6 @@
-//! A full disk and a failing one: refused with 503 while it lasts, nothing acknowledged is lost, and a full one is got
-//! over without help. The tests mount small filesystems of their own, which needs root.
+//! A full disk, a failing one, a power cut: refused with 503 while it lasts, nothing acknowledged is lost, and a full
+//! disk is got over without help. The tests mount small filesystems of their own, which needs root.
+//! `ESPALIER_CUTS` sets how often the power is cut (2 unless told otherwise).
 
 #![expect(clippy::disallowed_methods, reason = "real disks live in the machine's time")]
 
@@ -157,6 +158,63 @@ async fn a_disk_that_turns_read_only_loses_nothing() {
         told.acknowledged_so_far() > refused + 100
     })
     .await;
+    told.all_is_taken_once(loads, &sandbox, &daemon).await;
+    assert!(daemon.terminate().success(), "a daemon that is told to stop ends well");
+    verify(folder.path());
+    drop(mounted);
+}
+
+/// The image as the device has it: what the filesystem holds back in memory is not in it. The daemon stands still
+/// meanwhile, and so does the device once two copies in a row agree.
+fn copied(image: &Path) -> PathBuf {
+    let (first, second) = (image.with_extension("first"), image.with_extension("second"));
+    for _ in 0..50 {
+        for copy in [&first, &second] {
+            fs::copy(image, copy).expect("room for a copy");
+        }
+        let agree = Command::new("cmp").arg("--silent").args([&first, &second]).status().expect("cmp");
+        if agree.success() {
+            fs::remove_file(&second).expect("a copy");
+            return first;
+        }
+    }
+    panic!("the device does not come to rest");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_acknowledged_survives_a_power_cut() {
+    let cuts: u64 = std::env::var("ESPALIER_CUTS").ok().and_then(|n| n.parse().ok()).unwrap_or(2);
+    let folder = tempfile::tempdir().expect("a folder");
+    let (ram, disk) = (folder.path().join("ram"), folder.path().join("disk"));
+    let Some(_ram) = Mounted::new(ram.clone(), &["-t", "tmpfs", "-o", "size=640m", "tmpfs"]) else { return };
+    let image = ram.join("image");
+    File::create(&image).and_then(|file| file.set_len(192 << 20)).expect("an image");
+    run("mkfs.ext4", &["-q", "-F", &image.display().to_string()]);
+    let mount = || Mounted::new(disk.clone(), &["-o", "loop", &image.display().to_string()]);
+    let Some(mut mounted) = mount() else { return };
+    let (sandbox, address) = vendors().await;
+    let triggers = [("ping", PING), ("left", LEFT)];
+    let mut daemon = Daemon::new(folder.path(), &disk.join("store"), &configuration(address), &triggers);
+    daemon.start_ready().await;
+    let told = Arc::new(Told::default());
+    let loads = told.begin(daemon.intake);
+    let mut random = fastrand::Rng::with_seed(cuts);
+    for _ in 0..cuts {
+        let before = told.acknowledged_so_far();
+        pause(random.u64(100..1_500)).await;
+        eventually("messages are taken", Duration::from_secs(20), || async {
+            told.acknowledged_so_far() > before + 20
+        })
+        .await;
+        daemon.stand_still();
+        let copy = copied(&image);
+        daemon.kill();
+        run("umount", &[&disk.display().to_string()]);
+        std::mem::forget(mounted);
+        fs::rename(copy, &image).expect("the copy");
+        mounted = mount().expect("it was mounted before");
+        daemon.start_ready().await;
+    }
     told.all_is_taken_once(loads, &sandbox, &daemon).await;
     assert!(daemon.terminate().success(), "a daemon that is told to stop ends well");
     verify(folder.path());

@@ -107,6 +107,13 @@ impl Daemon {
         }
     }
 
+    /// SIGSTOP: it does nothing more until it is killed.
+    pub fn stand_still(&self) {
+        let child = self.child.as_ref().expect("a running daemon");
+        let sent = Command::new("kill").args(["-STOP", &child.id().to_string()]).status().expect("the kill command");
+        assert!(sent.success(), "SIGSTOP was not sent");
+    }
+
     /// SIGTERM, and how it ended.
     pub fn terminate(&mut self) -> std::process::ExitStatus {
         let mut child = self.child.take().expect("a running daemon");

@@ -5,7 +5,7 @@
 #[cfg(test)]
 mod contract;
 pub mod embedded;
-mod record;
+pub mod record;
 pub mod settings;
 
 use std::sync::Arc;

@@ -244,3 +244,12 @@ fn captured_bodies_are_read_whole() {
         assert_eq!((read.events.len(), read.rejected.len()), (events, 0), "{name}");
     }
 }
+
+#[test]
+fn what_is_said_of_an_e_mail_is_no_visit() {
+    let origin = |name: &str| one(&json!({"type": "track", "event": name, "userId": "u"})).origin;
+    assert_eq!(origin("Email Opened"), Origin::Email);
+    assert_eq!(origin("Unsubscribed"), Origin::Email);
+    assert_eq!(origin("Product Viewed"), Origin::Tracking);
+    assert_eq!(origin("Email Form Shown"), Origin::Tracking);
+}

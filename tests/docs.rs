@@ -1,0 +1,111 @@
+//! The examples of the guides are what the code does.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+
+use espalier::destination::{Answer, Item, Next, Response, Settings};
+use espalier::model::{Activation, Identifier, OccasionId, PersonId, RawJson, Timestamp};
+use espalier::rules::{self, Program};
+use serde_json::{Value, json};
+
+fn guide(name: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name)).expect("the guide")
+}
+
+/// The fenced blocks of a kind, such as `toml trigger`.
+fn blocks(text: &str, kind: &str) -> Vec<String> {
+    let opening = format!("```{kind}\n");
+    let found = text.split(opening.as_str()).skip(1);
+    found.map(|rest| rest.split("```").next().unwrap_or_default().to_owned()).collect()
+}
+
+#[test]
+fn the_triggers_of_the_guide_are_triggers() {
+    let triggers = blocks(&guide("triggers.md"), "toml trigger");
+    assert_eq!(triggers.len(), 2);
+    for text in triggers {
+        let compiled = Program::compile(&[("guide".into(), text)], &rules::Settings::default(), None);
+        assert!(compiled.is_ok(), "{:?}", compiled.err());
+    }
+}
+
+#[test]
+fn simulate_prints_what_the_guide_says() {
+    let text = guide("triggers.md");
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("guide.toml"), &blocks(&text, "toml trigger")[0]).expect("a trigger");
+    std::fs::write(folder.path().join("events.jsonl"), &blocks(&text, "jsonl events")[0]).expect("events");
+    let ended = Command::new(env!("CARGO_BIN_EXE_espalier"))
+        .arg("simulate")
+        .arg("--triggers")
+        .arg(folder.path())
+        .arg("--events")
+        .arg(folder.path().join("events.jsonl"))
+        .output()
+        .expect("the program");
+    assert_eq!(String::from_utf8_lossy(&ended.stdout), blocks(&text, "json fires")[0]);
+}
+
+/// The activation that follows from the guide's simulation, of somebody whose e-mail address is known.
+fn activation() -> Activation {
+    let fire: Value = serde_json::from_str(&blocks(&guide("triggers.md"), "json fires")[0]).expect("one fire");
+    let text = |name: &str| fire[name].as_str().expect("a text").to_owned();
+    Activation {
+        occasion: OccasionId::parse(&text("occasion")).expect("an occasion"),
+        lane: Arc::from("vendor"),
+        trigger: text("trigger").into(),
+        person: PersonId([1; 16]),
+        identifiers: ["email:ines@example.com", "user_id:u1"].into_iter().filter_map(Identifier::parse).collect(),
+        traits: RawJson::from_value(&json!({ "first_name": "Ines" })),
+        key: text("key").into(),
+        at: Timestamp::parse(&text("at")).expect("an instant"),
+        event: Arc::from("Cart Abandoned"),
+        priority: 80,
+        expires_at: Timestamp::MAX,
+        payload: RawJson::from_value(&fire["payload"]),
+    }
+}
+
+/// The bodies of one exchange about it.
+fn bodies(settings: Value, answers: Vec<(u16, Value)>) -> Vec<Value> {
+    let settings: Settings = serde_json::from_value(settings).expect("settings");
+    let mut exchange = settings.build("vendor").exchange(vec![Item { activation: activation(), may_have_left: false }]);
+    let mut answers = answers.into_iter();
+    let (mut answer, mut bodies) = (None, Vec::new());
+    while let Next::Ask(request) = exchange.next(answer.take(), activation().at) {
+        bodies.push(serde_json::from_slice(&request.body).expect("a body of JSON"));
+        let (status, body) = answers.next().expect("an answer for each call");
+        answer = Some(Answer::Came(Response { status, body: body.to_string().into_bytes(), ..Response::default() }));
+    }
+    bodies
+}
+
+#[track_caller]
+fn is_in_the_guide(vendor: &str, bodies: &[Value]) {
+    let written = blocks(&guide("payload.md"), &format!("json {vendor}"));
+    let sent: Vec<String> = bodies.iter().map(|body| format!("{body:#}\n")).collect();
+    assert_eq!(written, sent, "docs/payload.md should say:\n{}", sent.join("and\n"));
+}
+
+#[test]
+fn klaviyo_gets_what_the_guide_says() {
+    let settings = json!({"kind": "klaviyo", "api_key": "key", "bulk_from": 0});
+    is_in_the_guide("klaviyo", &bodies(settings, vec![(202, Value::Null)]));
+}
+
+#[test]
+fn hubspot_gets_what_the_guide_says() {
+    let found = json!({"results": [{"id": "1", "properties": {"email": "ines@example.com"}}]});
+    let settings = json!({"kind": "hubspot", "token": "key", "hub_id": 1_234_567});
+    is_in_the_guide("hubspot", &bodies(settings, vec![(200, found), (204, Value::Null)]));
+}
+
+#[test]
+fn marketo_gets_what_the_guide_says() {
+    let lead = json!({"success": true, "result": [{"id": 50, "status": "created"}]});
+    let added = json!({"success": true, "result": [{"id": 1, "status": "added"}]});
+    let settings = json!({"kind": "marketo", "base_url": "https://m.example", "client_id": "id", "client_secret": "s",
+        "activity_type": 100_001, "attributes": {"cartId": "cart_id", "product": "name"}});
+    is_in_the_guide("marketo", &bodies(settings, vec![(200, lead), (200, added)]));
+}

@@ -38,14 +38,6 @@ fn run(language: &str, script: &str, arguments: &[&str]) -> Output {
     ended
 }
 
-/// The number that a metric without further labels than these shows.
-async fn metric(daemon: &Daemon, line: &str) -> u64 {
-    let answer = support::client().get(format!("http://{}/metrics", daemon.ops)).send().await.expect("the metrics");
-    let text = answer.text().await.expect("the metrics");
-    let found = text.lines().find_map(|l| l.strip_prefix(line)?.trim().parse().ok());
-    found.unwrap_or_default()
-}
-
 /// Ends the daemon and looks who is in its store.
 async fn person_after(daemon: &mut Daemon, store: &Path, user: &str) -> Person {
     assert!(daemon.terminate().success());
@@ -75,11 +67,11 @@ async fn six_messages(language: &str, script: &str, prefix: &str) {
     assert!(!run(language, script, &[&host, "wrong", prefix]).status.success(), "a wrong key goes unnoticed");
     assert!(run(language, script, &[&host, WRITE_KEY, prefix]).status.success(), "the library reports an error");
     eventually("six messages are decided", Duration::from_secs(20), || async {
-        metric(&daemon, "espalier_events_decided_total").await == 6
+        daemon.metric("espalier_events_decided_total").await == Some(6)
     })
     .await;
     let accepted = "espalier_intake_messages_total{source=\"web\",result=\"accepted\"}";
-    assert_eq!(metric(&daemon, accepted).await, 6, "each came once");
+    assert_eq!(daemon.metric(accepted).await, Some(6), "each came once");
 
     let person = person_after(&mut daemon, &store, &format!("{prefix}-new")).await;
     assert_eq!(names(&person), ["Page Viewed", "Product Added", "Screen Viewed"]);
@@ -137,7 +129,7 @@ async fn segments_library_in_a_browser_and_the_status_page() {
         assert!(text.contains(wanted), "the page shows {wanted}:\n{text}");
     }
     eventually("five messages are decided", Duration::from_secs(20), || async {
-        metric(&daemon, "espalier_events_decided_total").await == 5
+        daemon.metric("espalier_events_decided_total").await == Some(5)
     })
     .await;
     let person = person_after(&mut daemon, &store, "browser-user").await;

@@ -203,19 +203,21 @@ impl Told {
                 pings.iter().filter(|n| at_klaviyo(format!("p{n}")) && !at_marketo(n)).count(),
             ]
         };
-        // However much there is to catch up with: it fails only when nothing comes any more.
-        let mut last = missing();
+        // However much there is to decide anew and to catch up with: it fails only when nothing moves any more.
+        let mut last = (missing(), daemon.metric("espalier_backlog_events").await);
         let mut waits = 0;
-        while last != [0, 0, 0] {
+        while last.0 != [0, 0, 0] {
             pause(50).await;
-            let now = missing();
+            let now = (missing(), daemon.metric("espalier_backlog_events").await);
             waits = if now == last { waits + 1 } else { 0 };
             last = now;
             assert!(
                 waits < 300,
-                "missing at the vendors (pings, carts, activities): {last:?} of {} and {}; {:?} {:?}\n{}",
+                "missing at the vendors (pings, carts, activities): {:?} of {} and {}, with {:?} events to decide; {:?} {:?}\n{}",
+                last.0,
                 pings.len(),
                 left.len(),
+                last.1,
                 sandbox.counts("klaviyo"),
                 sandbox.counts("marketo"),
                 daemon.log_end()

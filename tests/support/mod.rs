@@ -99,6 +99,13 @@ impl Daemon {
         panic!("the daemon was not ready within a minute:\n{}", self.log_end());
     }
 
+    /// The number in the line of `/metrics` that begins with `line`; `None` while there is none.
+    pub async fn metric(&self, line: &str) -> Option<u64> {
+        let answer = client().get(format!("http://{}/metrics", self.ops)).send().await.expect("the metrics");
+        let text = answer.text().await.expect("the metrics");
+        text.lines().find_map(|l| l.strip_prefix(line)?.trim().parse().ok())
+    }
+
     /// SIGKILL: nothing is flushed, nothing is said.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {

@@ -149,7 +149,7 @@ async fn what_is_too_old_goes_and_what_waits_stays() {
         let dedupe = vec![(Event::dedupe_key(&["x", &n.to_string()]), much_later.arrived)];
         store.commit(Loaded::default(), Changes { dedupe, ..Changes::default() }).await.expect("a commit");
     }
-    let seen = store.inner.disk.tree.scan_prefix([keys::SEEN]).count();
+    let seen = store.inner.disk().expect("sled is open").tree.scan_prefix([keys::SEEN]).count();
     assert_eq!(seen, 40, "only the new message keys are left");
     assert_eq!(store.work("a", Timestamp::MAX, 5).await.expect("work").len(), 1);
 }

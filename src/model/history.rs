@@ -40,6 +40,11 @@ impl Entry {
     pub fn fields(&self) -> &serde_json::Value {
         self.parsed.get_or_init(|| self.properties.to_value())
     }
+    /// About how many bytes of memory it takes: parsed properties take many times their text.
+    pub fn weight(&self) -> usize {
+        let text = self.properties.get().len();
+        240 + text + if self.parsed.get().is_some() { 8 * text } else { 0 }
+    }
     /// Its place among a person's events.
     pub fn order(&self) -> (Timestamp, Position) {
         (self.at, self.position)

@@ -202,12 +202,14 @@ impl Cache {
     }
 }
 
-/// About how much memory a person takes.
+/// About how much memory a person takes: a map takes room for eleven where it has one.
 fn size(person: &Person) -> usize {
-    let entries: usize = person.history.entries().iter().map(|e| 160 + e.properties.get().len() * 2).sum();
-    400 + entries
-        + person.identifiers.len() * 80
-        + person.traits.len() * 120
-        + person.watches.len() * 120
-        + person.pending.len() * 160
+    let map = |entries: usize, each: usize| entries.div_ceil(6) * 11 * each;
+    let entries: usize = person.history.entries().iter().map(Entry::weight).sum();
+    300 + entries
+        + person.identifiers.len() * 100
+        + map(person.traits.len(), 100)
+        + map(person.watches.len(), 100)
+        + map(person.last_fires.len(), 20)
+        + person.pending.len() * 200
 }

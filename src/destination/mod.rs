@@ -8,6 +8,8 @@
 pub mod hubspot;
 pub mod klaviyo;
 pub mod marketo;
+#[cfg(test)]
+mod testing;
 
 use serde::Deserialize;
 

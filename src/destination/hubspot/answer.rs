@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
+use super::Contact;
 use crate::destination::{Answer, Halt, Response, redacted};
 use crate::model::{Outcome, Span, Timestamp};
 
@@ -12,6 +13,8 @@ use crate::model::{Outcome, Span, Timestamp};
 pub enum Verdict {
     /// Done; an upsert's records have their own results.
     Done,
+    /// One record at least is there already.
+    Exists,
     /// The lane stops; no record was touched.
     Halt(Halt),
     /// Later for each.
@@ -35,8 +38,8 @@ pub fn verdict(answer: &Answer, now: Timestamp) -> Verdict {
     let refused =
         |words: String| Verdict::Refused(Outcome::Refused { code: code.as_str().into(), words: words.into() });
     match response.status {
-        // 409: it exists, which is what was asked for.
-        200..=299 | 409 => Verdict::Done,
+        200..=299 => Verdict::Done,
+        409 => Verdict::Exists,
         401 => Verdict::Halt(Halt::Credentials(words)),
         403 => Verdict::Halt(Halt::Configuration(format!("a scope or the subscription is missing: {words}"))),
         404 => refused(format!("the event definition or object is missing in HubSpot: {words}")),
@@ -58,7 +61,8 @@ pub fn verdict(answer: &Answer, now: Timestamp) -> Verdict {
     }
 }
 
-fn later(not_before: Timestamp, words: &str) -> Outcome {
+/// Once more, not before an instant.
+pub fn later(not_before: Timestamp, words: &str) -> Outcome {
     Outcome::Later { not_before, words: words.into(), is_throttled: false, may_have_left: false }
 }
 
@@ -77,8 +81,8 @@ fn again(response: &Response, now: Timestamp) -> Timestamp {
 
 /// What became of contacts.
 pub struct Upserts {
-    /// Trace, and address, to number.
-    pub ids: HashMap<String, String>,
+    /// By trace, and by address.
+    pub contacts: HashMap<String, Contact>,
     /// Trace to code and words.
     pub errors: HashMap<String, (String, String)>,
 }
@@ -88,13 +92,14 @@ pub fn upserts(response: &Response) -> Upserts {
     let json = response.json();
     let list = |name: &str| json.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
     let results = list("results");
-    let mut ids = HashMap::new();
+    let mut contacts = HashMap::new();
     for result in &results {
         let Some(id) = result.get("id").and_then(Value::as_str) else { continue };
+        let created = result.get("createdAt").and_then(Value::as_str).and_then(Timestamp::parse);
         // By trace where the answer has it; else by address.
         for name in ["/objectWriteTraceId", "/properties/email"] {
             if let Some(name) = result.pointer(name).and_then(Value::as_str) {
-                ids.insert(name.to_lowercase(), id.to_owned());
+                contacts.insert(name.to_lowercase(), Contact { id: id.to_owned(), created });
             }
         }
     }
@@ -107,5 +112,5 @@ pub fn upserts(response: &Response) -> Upserts {
             }
         }
     }
-    Upserts { ids, errors }
+    Upserts { contacts, errors }
 }

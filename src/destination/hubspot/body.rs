@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use super::Contact;
 use super::Settings;
 use crate::model::{Activation, IdentifierKind};
 
@@ -50,15 +51,16 @@ pub fn contacts(activations: &[(usize, &Activation)]) -> Vec<u8> {
     json!({ "inputs": inputs }).to_string().into_bytes()
 }
 
-/// Events of contacts that are there.
-pub fn events(settings: &Settings, events: &[(&Activation, &str)]) -> Vec<u8> {
+/// Events of contacts that are there. None may lie before its contact was made: it would enrol nobody (knowledge base,
+/// event enrolment).
+pub fn events(settings: &Settings, events: &[(&Activation, &Contact)]) -> Vec<u8> {
     let inputs: Vec<Value> = events
         .iter()
         .map(|(activation, contact)| {
             json!({
                 "eventName": event_name(settings, &activation.event),
-                "objectId": contact,
-                "occurredAt": activation.at,
+                "objectId": contact.id,
+                "occurredAt": activation.at.max(contact.created.unwrap_or_default()),
                 "uuid": Uuid::new_v5(&NAMESPACE, &activation.occasion.0).to_string(),
                 "properties": properties(&activation.payload.to_value()),
             })

@@ -6,6 +6,8 @@
 
 mod answer;
 mod body;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -138,10 +140,19 @@ struct Sending {
     settings: Settings,
     batch: Vec<Item>,
     outcomes: Vec<Option<(u16, Outcome)>>,
-    /// The contact's number of each record whose contact is there.
-    contacts: Vec<Option<String>>,
+    /// Of each record whose contact is there.
+    contacts: Vec<Option<Contact>>,
     todo: VecDeque<Call>,
     asked: Option<Call>,
+}
+
+/// A contact that is there.
+#[derive(Clone, Debug, PartialEq)]
+struct Contact {
+    /// Its number.
+    id: String,
+    /// When it was made, in the vendor's words.
+    created: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug)]
@@ -189,7 +200,7 @@ impl Sending {
             Call::Send(places) => {
                 let events: Vec<_> = places
                     .iter()
-                    .filter_map(|n| Some((&self.batch.get(*n)?.activation, self.contacts.get(*n)?.as_deref()?)))
+                    .filter_map(|n| Some((&self.batch.get(*n)?.activation, self.contacts.get(*n)?.as_ref()?)))
                     .collect();
                 (self.settings.version.send(), "send", body::events(&self.settings, &events))
             }
@@ -232,12 +243,21 @@ impl Sending {
                 self.set(&places, status, &outcome);
                 Some(Halt::Down(words))
             }
-            // One bad record refuses the whole call: it is found by halving.
+            // One bad record refuses the whole call, and one known event too: it is found by halving.
             Verdict::Refused(outcome) if places.len() == 1 => {
                 self.set(&places, status, &outcome);
                 None
             }
-            Verdict::Refused(_) => {
+            Verdict::Exists if places.len() == 1 => {
+                let outcome = match call {
+                    Call::Send(_) => Outcome::Duplicate,
+                    // Somebody makes the same contact at this moment.
+                    Call::Upsert(_) => answer::later(now, "somebody else writes this contact (409)"),
+                };
+                self.set(&places, status, &outcome);
+                None
+            }
+            Verdict::Refused(_) | Verdict::Exists => {
                 let (a, b) = places.split_at(places.len() / 2);
                 for half in [b, a] {
                     let half = half.to_vec();
@@ -255,31 +275,25 @@ impl Sending {
     fn upserted(&mut self, places: &[usize], status: u16, answer: &Answer, now: Timestamp) {
         let Answer::Came(response) = answer else { return };
         let results = answer::upserts(response);
-        if results.ids.is_empty() && results.errors.is_empty() {
+        if results.contacts.is_empty() && results.errors.is_empty() {
             // Seen in the field: a 2xx that wrote nothing.
-            let words = "a 2xx answer without results: nothing was written";
-            let later =
-                Outcome::Later { not_before: now, words: words.into(), is_throttled: false, may_have_left: false };
-            self.set(places, status, &later);
+            self.set(places, status, &answer::later(now, "a 2xx answer without results: nothing was written"));
             return;
         }
         let mut ready = Vec::new();
         for place in places {
             let Some(item) = self.batch.get(*place) else { continue };
             let email = body::email(&item.activation).unwrap_or_default();
-            if let Some(id) = results.ids.get(&body::trace(email)).or_else(|| results.ids.get(email)) {
+            if let Some(contact) = results.contacts.get(&body::trace(email)).or_else(|| results.contacts.get(email)) {
                 if let Some(slot) = self.contacts.get_mut(*place) {
-                    *slot = Some(id.clone());
+                    *slot = Some(contact.clone());
                 }
                 ready.push(*place);
             } else if let Some((code, words)) = results.errors.get(&body::trace(email)) {
                 let refused = Outcome::Refused { code: code.as_str().into(), words: words.as_str().into() };
                 self.set(&[*place], status, &refused);
             } else {
-                let words = "the answer does not speak of this contact";
-                let later =
-                    Outcome::Later { not_before: now, words: words.into(), is_throttled: false, may_have_left: false };
-                self.set(&[*place], status, &later);
+                self.set(&[*place], status, &answer::later(now, "the answer does not speak of this contact"));
             }
         }
         if !ready.is_empty() {

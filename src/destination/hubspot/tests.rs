@@ -1,1 +1,174 @@
+use serde_json::{Value, json};
 
+use super::answer::{Verdict, verdict};
+use super::*;
+use crate::destination::testing::{NOW, Talk, came, item, of, with};
+
+const UPSERT: &str = "/crm/objects/2026-03/contacts/batch/upsert";
+const SEND: &str = "/events/2026-03/send/batch";
+
+fn talk(batch: Vec<Item>, vendor: impl FnMut(usize, &Request) -> Answer) -> Talk {
+    let settings = serde_json::from_value(json!({ "token": "t", "hub_id": 7 })).expect("settings");
+    Talk::with(HubSpot::new("lane", settings).exchange(batch), vendor)
+}
+
+fn items(n: u8) -> Vec<Item> {
+    (0..n).map(item).collect()
+}
+
+/// Every contact of an upsert is there, made at `created`.
+fn contacts(request: &Request, created: &str) -> Answer {
+    let body: Value = serde_json::from_slice(&request.body).expect("JSON");
+    let results: Vec<Value> = body["inputs"]
+        .as_array()
+        .expect("inputs")
+        .iter()
+        .enumerate()
+        .rev()
+        .map(|(n, input)| json!({ "id": n.to_string(), "createdAt": created, "objectWriteTraceId": input["objectWriteTraceId"] }))
+        .collect();
+    came(200, json!({ "status": "COMPLETE", "results": results }))
+}
+
+const LONG_AGO: &str = "2026-01-02T10:00:00Z";
+
+/// The table of vendor answers, row by row.
+#[test]
+fn each_answer_means_what_the_vendor_says() {
+    let error = json!({ "category": "VALIDATION_ERROR", "message": "Invalid input" });
+    for status in [200, 201, 204, 207] {
+        assert_eq!(verdict(&came(status, Value::Null), NOW), Verdict::Done, "{status}");
+    }
+    for status in [400, 404, 413, 414] {
+        assert!(matches!(verdict(&came(status, error.clone()), NOW), Verdict::Refused(_)), "{status}");
+    }
+    assert!(matches!(verdict(&came(401, error.clone()), NOW), Verdict::Halt(Halt::Credentials(_))));
+    assert!(matches!(verdict(&came(403, error.clone()), NOW), Verdict::Halt(Halt::Configuration(_))));
+    assert_eq!(verdict(&came(409, error), NOW), Verdict::Exists);
+    let Verdict::Later(Outcome::Later { not_before, .. }) = verdict(&came(423, Value::Null), NOW) else { panic!() };
+    assert_eq!(not_before, NOW + Span::from_secs(2));
+    let until = |answer: Answer| match verdict(&answer, NOW) {
+        Verdict::Halt(Halt::Quota { until, .. }) => until.since(NOW),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(until(with("retry-after", "4", 429, Value::Null)), Span::from_secs(4));
+    let rolling = json!({ "policyName": "TEN_SECONDLY_ROLLING" });
+    assert_eq!(until(with("x-hubspot-ratelimit-interval-milliseconds", "1000", 429, rolling)), Span::from_secs(1));
+    assert_eq!(until(came(429, Value::Null)), Span::from_secs(10));
+    assert_eq!(until(came(429, json!({ "policyName": "DAILY" }))), Span::from_hours(1));
+    assert_eq!(until(with("retry-after", "3600", 477, Value::Null)), Span::from_hours(1));
+    assert_eq!(until(came(477, Value::Null)), Span::from_minutes(10));
+    for status in [408, 500, 502, 503, 504, 521, 522, 523, 524] {
+        assert!(matches!(verdict(&came(status, Value::Null), NOW), Verdict::Down(..)), "{status}");
+    }
+    for answer in [Answer::NotSent("x".into()), Answer::Unclear("x".into())] {
+        assert!(matches!(verdict(&answer, NOW), Verdict::Down(..)));
+    }
+}
+
+#[test]
+fn contacts_go_first_each_once_and_answers_are_matched_by_trace() {
+    let mut batch = items(4);
+    batch[3].activation.identifiers = batch[1].activation.identifiers.clone();
+    let talk = talk(batch, |_, request| match request.path.as_str() {
+        UPSERT => contacts(request, LONG_AGO),
+        _ => came(204, Value::Null),
+    });
+    assert_eq!(talk.paths(), [UPSERT, SEND]);
+    assert_eq!(talk.body(0)["inputs"].as_array().map(Vec::len), Some(3));
+    let ids: Vec<_> =
+        talk.body(1)["inputs"].as_array().expect("inputs").iter().map(|e| e["objectId"].clone()).collect();
+    assert_eq!(ids, ["0", "1", "2", "1"], "the answer came in another order");
+    assert_eq!(talk.words(), vec!["accepted"; 4]);
+}
+
+/// Else it enrols nobody.
+#[test]
+fn no_event_lies_before_its_contact() {
+    let occurred = |created: &str| {
+        let talk = talk(items(1), |_, request| match request.path.as_str() {
+            UPSERT => contacts(request, created),
+            _ => came(204, Value::Null),
+        });
+        talk.body(1)["inputs"][0]["occurredAt"].clone()
+    };
+    let edge = item(0).activation.at.to_string();
+    let made = NOW.to_string();
+    assert_eq!(occurred(LONG_AGO), edge);
+    assert_eq!(occurred(&made), made);
+    assert_eq!(occurred("no instant"), edge);
+}
+
+#[test]
+fn a_named_contact_is_refused_and_the_others_go_on() {
+    let talk = talk(items(3), |_, request| {
+        if request.path != UPSERT {
+            return came(204, Value::Null);
+        }
+        let traces = |n: u8| super::body::trace(&format!("p{n}@example.com"));
+        came(
+            207,
+            json!({
+                "results": [{ "id": "10", "objectWriteTraceId": traces(0) }],
+                "errors": [{ "category": "VALIDATION_ERROR", "message": "p1@example.com is wrong",
+                             "context": { "objectWriteTraceId": [traces(1)] } }],
+            }),
+        )
+    });
+    assert_eq!(talk.words(), ["accepted", "refused", "later"], "of the third it says nothing");
+    let Some((207, Outcome::Refused { code, words })) = &talk.outcomes[1] else { panic!() };
+    assert_eq!((&**code, words.contains('@')), ("VALIDATION_ERROR", false));
+}
+
+#[test]
+fn a_2xx_that_wrote_nothing_is_no_success() {
+    let talk = talk(items(2), |_, _| came(200, json!({ "results": [], "errors": [] })));
+    assert_eq!(talk.words(), ["later", "later"]);
+    assert_eq!(talk.asked.len(), 1);
+}
+
+#[test]
+fn one_bad_event_is_found_by_halving() {
+    let talk = talk(items(16), |_, request| match request.path.as_str() {
+        UPSERT => contacts(request, LONG_AGO),
+        _ if request.body.windows(16).any(|w| w == b"\"objectId\":\"11\",") => {
+            came(400, json!({ "category": "VALIDATION_ERROR" }))
+        }
+        _ => came(204, Value::Null),
+    });
+    for (n, word) in talk.words().into_iter().enumerate() {
+        assert_eq!(word, if n == 11 { "refused" } else { "accepted" }, "{n}");
+    }
+    assert_eq!(talk.asked.len(), 1 + 9, "one upsert, and two calls at each of four levels after the first");
+}
+
+#[test]
+fn a_complaint_that_an_event_is_known_means_it_is_there() {
+    let talk = talk(items(2), |_, request| match request.path.as_str() {
+        UPSERT => contacts(request, LONG_AGO),
+        _ => came(409, json!({ "category": "CONFLICT" })),
+    });
+    assert_eq!(talk.words(), ["duplicate", "duplicate"]);
+}
+
+#[test]
+fn a_contact_needs_an_address() {
+    let talk = talk(vec![of(1, Vec::new())], |_, _| unreachable!("nothing to send"));
+    assert_eq!(talk.words(), ["refused"]);
+}
+
+#[test]
+fn every_version_has_its_paths() {
+    for (version, upsert, send) in [
+        ("v3", "/crm/v3/objects/contacts/batch/upsert", "/events/v3/send/batch"),
+        ("2026-03", UPSERT, SEND),
+        ("2026-09", "/crm/objects/2026-09/contacts/batch/upsert", "/events/custom/2026-09/send/batch"),
+    ] {
+        let settings =
+            serde_json::from_value(json!({ "token": "t", "hub_id": 7, "version": version })).expect("settings");
+        let talk = Talk::with(HubSpot::new("lane", settings).exchange(items(1)), |_, request| {
+            if request.path == upsert { contacts(request, LONG_AGO) } else { came(204, Value::Null) }
+        });
+        assert_eq!(talk.paths(), [upsert, send]);
+    }
+}

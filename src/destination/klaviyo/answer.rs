@@ -42,7 +42,7 @@ pub fn verdict(answer: &Answer, now: Timestamp) -> Verdict {
         404 | 406 | 410 | 415 => Verdict::Halt(Halt::Configuration(format!("HTTP {}: {words}", response.status))),
         413 => Verdict::TooLarge,
         429 => Verdict::Halt(Halt::Quota { window: "of the endpoint", until: again(response, now) }),
-        500.. => down(now, format!("HTTP {}: {words}", response.status)),
+        408 | 500.. => down(now, format!("HTTP {}: {words}", response.status)),
         _ => Verdict::Named(pointed(response), code, words),
     }
 }

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
-use serde_json::{Map, Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
-use crate::model::{Activation, IdentifierKind};
+use crate::model::{Activation, IdentifierKind, RawJson, Timestamp};
 
 /// Properties of one event at most.
 const MOST_PROPERTIES: usize = 400;
@@ -24,6 +25,9 @@ pub fn check(activation: &Activation) -> Result<(), (&'static str, String)> {
         let words = "the person has no e-mail address, phone number or account id: a profile of Klaviyo needs one";
         return Err(("no_identifier", words.into()));
     }
+    if is_small(activation.payload.get()) {
+        return Ok(());
+    }
     let payload = activation.payload.to_value();
     let Some(properties) = payload.as_object() else { return Err(("payload", "the payload is not an object".into())) };
     if properties.len() > MOST_PROPERTIES {
@@ -36,6 +40,12 @@ pub fn check(activation: &Activation) -> Result<(), (&'static str, String)> {
         ));
     }
     Ok(())
+}
+
+/// So short an object, with so few brackets, is within every limit: nobody needs to read it.
+fn is_small(text: &str) -> bool {
+    let brackets = || text.bytes().filter(|b| matches!(b, b'{' | b'[')).count();
+    text.starts_with('{') && text.len() < 5 * MOST_PROPERTIES && brackets() <= DEEPEST
 }
 
 fn fits(value: &Value, depth: usize) -> bool {
@@ -51,59 +61,118 @@ fn fits(value: &Value, depth: usize) -> bool {
 
 /// `POST /api/events`
 pub fn single(activation: &Activation) -> Vec<u8> {
-    let mut attributes = event(activation);
-    attributes.insert("profile".into(), json!({ "data": { "type": "profile", "attributes": profile(activation) } }));
-    json!({ "data": { "type": "event", "attributes": attributes } }).to_string().into_bytes()
+    let profile = Profile::of(activation);
+    let attributes = Event { profile: Some(Data { data: Typed::new("profile", &profile) }), ..Event::of(activation) };
+    bytes(&Data { data: Typed::new("event", attributes) })
 }
 
 /// `POST /api/event-bulk-create-jobs`, grouped by profile; and for each profile the places of its activations.
 pub fn bulk(activations: &[&Activation]) -> (Vec<u8>, Vec<Vec<usize>>) {
-    let mut place_of: HashMap<String, usize> = HashMap::new();
-    let mut profiles: Vec<(Map<String, Value>, Vec<usize>)> = Vec::new();
+    let mut place_of: HashMap<Profile, usize> = HashMap::new();
+    let mut profiles: Vec<Vec<usize>> = Vec::new();
     for (n, activation) in activations.iter().enumerate() {
-        let profile = profile(activation);
-        let key = Value::Object(profile.clone()).to_string();
-        let place = *place_of.entry(key).or_insert_with(|| {
-            profiles.push((profile, Vec::new()));
+        let place = *place_of.entry(Profile::of(activation)).or_insert_with(|| {
+            profiles.push(Vec::new());
             profiles.len() - 1
         });
-        if let Some((_, places)) = profiles.get_mut(place) {
+        if let Some(places) = profiles.get_mut(place) {
             places.push(n);
         }
     }
-    let data: Vec<Value> = profiles
+    let mut in_order: Vec<(Profile, usize)> = place_of.into_iter().collect();
+    in_order.sort_unstable_by_key(|(_, place)| *place);
+    let data: Vec<_> = in_order
         .iter()
-        .map(|(profile, places)| {
-            let events: Vec<Value> = places
+        .zip(&profiles)
+        .map(|((profile, _), places)| {
+            let events = places
                 .iter()
                 .filter_map(|n| activations.get(*n))
-                .map(|activation| json!({ "type": "event", "attributes": event(activation) }))
+                .map(|activation| Typed::new("event", Event::of(activation)))
                 .collect();
-            json!({ "type": "event-bulk-create", "attributes": {
-                "profile": { "data": { "type": "profile", "attributes": profile } },
-                "events": { "data": events },
-            } })
+            let profile = Data { data: Typed::new("profile", profile) };
+            Typed::new("event-bulk-create", OfProfile { profile, events: Data { data: events } })
         })
         .collect();
-    let body = json!({ "data": { "type": "event-bulk-create-job", "attributes": { "events-bulk-create": { "data": data } } } });
-    (body.to_string().into_bytes(), profiles.into_iter().map(|(_, places)| places).collect())
+    let job = Typed::new("event-bulk-create-job", Job { events: Data { data } });
+    (bytes(&Data { data: job }), profiles)
 }
 
-fn event(activation: &Activation) -> Map<String, Value> {
-    let payload = activation.payload.to_value();
-    let mut attributes = Map::new();
-    attributes.insert("unique_id".into(), activation.occasion.to_string().into());
-    attributes.insert("time".into(), activation.at.to_string().into());
-    if let Some(value) = ["value", "revenue", "total"].iter().find_map(|name| money(payload.get(*name)?)) {
-        attributes.insert("value".into(), value);
-        if let Some(currency) = payload.get("currency").and_then(Value::as_str).filter(|c| c.len() == 3) {
-            attributes.insert("value_currency".into(), currency.to_uppercase().into());
+fn bytes(body: &impl Serialize) -> Vec<u8> {
+    // It fails only for a payload that is no JSON, which only a damaged store can hold; the vendor then says so.
+    serde_json::to_vec(body).unwrap_or_default()
+}
+
+/// JSON:API's envelope of a resource, or of several.
+#[derive(Serialize)]
+struct Data<T> {
+    data: T,
+}
+
+/// A resource.
+#[derive(Serialize)]
+struct Typed<T> {
+    r#type: &'static str,
+    attributes: T,
+}
+
+impl<T> Typed<T> {
+    fn new(name: &'static str, attributes: T) -> Self {
+        Self { r#type: name, attributes }
+    }
+}
+
+#[derive(Serialize)]
+struct Job<'a> {
+    #[serde(rename = "events-bulk-create")]
+    events: Data<Vec<Typed<OfProfile<'a>>>>,
+}
+
+#[derive(Serialize)]
+struct OfProfile<'a> {
+    profile: Data<Typed<&'a Profile<'a>>>,
+    events: Data<Vec<Typed<Event<'a>>>>,
+}
+
+#[derive(Serialize)]
+struct Event<'a> {
+    unique_id: String,
+    time: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value_currency: Option<String>,
+    properties: &'a RawJson,
+    metric: Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    profile: Option<Data<Typed<&'a Profile<'a>>>>,
+}
+
+/// What of a payload is said beside it as well.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Amounts {
+    value: Value,
+    revenue: Value,
+    total: Value,
+    currency: Value,
+}
+
+impl<'a> Event<'a> {
+    fn of(activation: &'a Activation) -> Self {
+        let said: Amounts = serde_json::from_str(activation.payload.get()).unwrap_or_default();
+        let value = [&said.value, &said.revenue, &said.total].into_iter().find_map(money);
+        let currency = said.currency.as_str().filter(|c| c.len() == 3 && value.is_some()).map(str::to_uppercase);
+        Self {
+            unique_id: activation.occasion.to_string(),
+            time: activation.at,
+            value,
+            value_currency: currency,
+            properties: &activation.payload,
+            metric: json!({ "data": { "type": "metric", "attributes": { "name": &*activation.event } } }),
+            profile: None,
         }
     }
-    attributes.insert("properties".into(), payload);
-    let metric = json!({ "data": { "type": "metric", "attributes": { "name": &*activation.event } } });
-    attributes.insert("metric".into(), metric);
-    attributes
 }
 
 /// A number, or a text that is one.
@@ -116,22 +185,48 @@ fn money(value: &Value) -> Option<Value> {
 }
 
 /// The profile: each kind of name in its own slot, never an anonymous id as `external_id`.
-fn profile(activation: &Activation) -> Map<String, Value> {
-    let first =
-        |kind: IdentifierKind| activation.identifiers.iter().find(|i| i.kind == kind).map(|i| Value::from(&*i.value));
-    let mut profile = Map::new();
-    for (name, kind) in [
-        ("email", IdentifierKind::Email),
-        ("phone_number", IdentifierKind::Phone),
-        ("external_id", IdentifierKind::UserId),
-        ("anonymous_id", IdentifierKind::AnonymousId),
-    ] {
-        profile.extend(first(kind).map(|value| (name.to_owned(), value)));
+#[derive(PartialEq, Eq, Hash, Serialize)]
+struct Profile<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    email: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    phone_number: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    external_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    anonymous_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_name: Option<String>,
+}
+
+/// The traits that a profile takes, in either spelling.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Names {
+    first_name: Value,
+    #[serde(rename = "firstName")]
+    given: Value,
+    last_name: Value,
+    #[serde(rename = "lastName")]
+    family: Value,
+}
+
+impl<'a> Profile<'a> {
+    fn of(activation: &'a Activation) -> Self {
+        let first = |kind: IdentifierKind| activation.identifiers.iter().find(|i| i.kind == kind).map(|i| &*i.value);
+        let names: Names = serde_json::from_str(activation.traits.get()).unwrap_or_default();
+        let said = |spellings: [&Value; 2]| {
+            spellings.into_iter().find_map(Value::as_str).filter(|t| !t.is_empty()).map(str::to_owned)
+        };
+        Self {
+            email: first(IdentifierKind::Email),
+            phone_number: first(IdentifierKind::Phone),
+            external_id: first(IdentifierKind::UserId),
+            anonymous_id: first(IdentifierKind::AnonymousId),
+            first_name: said([&names.first_name, &names.given]),
+            last_name: said([&names.last_name, &names.family]),
+        }
     }
-    let traits = activation.traits.to_value();
-    for (name, ours) in [("first_name", ["first_name", "firstName"]), ("last_name", ["last_name", "lastName"])] {
-        let said = ours.iter().find_map(|t| traits.get(*t)?.as_str()).filter(|t| !t.is_empty());
-        profile.extend(said.map(|text| (name.to_owned(), Value::from(text))));
-    }
-    profile
 }

@@ -5,6 +5,8 @@
 
 mod answer;
 mod body;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 

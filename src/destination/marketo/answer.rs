@@ -69,7 +69,8 @@ fn of_code(json: &Value, now: Timestamp) -> Verdict {
     let wait = |window, span| Verdict::Halt(Halt::Quota { window, until: now + span });
     match code.as_str() {
         "601" | "602" => Verdict::Halt(Halt::Token),
-        "603" | "616" | "703" => Verdict::Halt(Halt::Configuration(said)),
+        // Who we are, where we call or how: the same for any record.
+        "603" | "605" | "610" | "612" | "613" | "616" | "703" => Verdict::Halt(Halt::Configuration(said)),
         "606" => wait("of 20 seconds", Span::from_secs(20)),
         "607" => Verdict::Halt(Halt::Quota { window: "of the day", until: midnight(now) }),
         "615" => wait("of calls at once", Span::from_secs(2)),

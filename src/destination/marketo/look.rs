@@ -31,6 +31,8 @@ pub enum Step {
     More(Look),
     /// Occasions that are there, and the records that were asked about.
     Seen(HashSet<String>, Vec<usize>),
+    /// Not all of it could be read: nothing is known of these records but what was found.
+    Unread(HashSet<String>, Vec<usize>),
 }
 
 impl Look {
@@ -89,6 +91,6 @@ impl Look {
             return Step::More(self);
         }
         let places = self.places();
-        Step::Seen(self.found, places)
+        if more { Step::Unread(self.found, places) } else { Step::Seen(self.found, places) }
     }
 }

@@ -7,6 +7,8 @@
 mod answer;
 mod body;
 mod look;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -229,7 +231,7 @@ impl Sending {
             Verdict::Records(records) => match call {
                 Call::Sync(places) => self.synced(&places, status, &records, now),
                 Call::Add(places) => self.added(&places, status, &records, now),
-                Call::Look(look) => self.looked(look, answer),
+                Call::Look(look) => self.looked(look, answer, now),
             },
             Verdict::Halt(halt) => return Some(halt),
             Verdict::Down { words, is_unclear } => {
@@ -313,24 +315,29 @@ impl Sending {
         self.todo.extend(Look::begin(&leads).into_iter().map(Call::Look));
     }
 
-    fn looked(&mut self, look: Look, answer: &Answer) {
+    fn looked(&mut self, look: Look, answer: &Answer, now: Timestamp) {
         let Answer::Came(response) = answer else { return };
-        match look.next(&response.json(), &self.settings.occasion_attribute) {
-            look::Step::More(look) => self.todo.push_front(Call::Look(look)),
-            look::Step::Seen(found, places) => {
-                let mut missing = Vec::new();
-                for place in places {
-                    let Some(item) = self.batch.get(place) else { continue };
-                    if found.contains(&item.activation.occasion.to_string()) {
-                        self.set(&[place], 200, &Outcome::Duplicate);
-                    } else {
-                        missing.push(place);
-                    }
-                }
-                if !missing.is_empty() {
-                    self.todo.push_back(Call::Add(missing));
-                }
+        let (found, places, is_whole) = match look.next(&response.json(), &self.settings.occasion_attribute) {
+            look::Step::More(look) => return self.todo.push_front(Call::Look(look)),
+            look::Step::Seen(found, places) => (found, places, true),
+            look::Step::Unread(found, places) => (found, places, false),
+        };
+        let mut missing = Vec::new();
+        for place in places {
+            let Some(item) = self.batch.get(place) else { continue };
+            if found.contains(&item.activation.occasion.to_string()) {
+                self.set(&[place], 200, &Outcome::Duplicate);
+            } else if is_whole {
+                missing.push(place);
+            } else {
+                let words = "what the instance has could not be read to its end".into();
+                let not_before = now + self.settings.look_after;
+                let later = Outcome::Later { not_before, words, is_throttled: false, may_have_left: true };
+                self.set(&[place], 200, &later);
             }
+        }
+        if !missing.is_empty() {
+            self.todo.push_back(Call::Add(missing));
         }
     }
 

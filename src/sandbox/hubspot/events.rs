@@ -42,8 +42,8 @@ struct Refusal(u16, &'static str, String);
 impl Hubspot {
     /// Takes all events or none.
     ///
-    /// An event of an address without a contact is taken and starts nothing, since a contact must exist before its
-    /// event to be enrolled (knowledge base, event enrolment). A `uuid` counts once for each event name (specification);
+    /// An event of an address without a contact, or from before its contact was made, is taken and starts nothing: a
+    /// contact must exist before its event to be enrolled (knowledge base, event enrolment). A `uuid` counts once for each event name (specification);
     /// that the repeat is dropped in silence is an assumption.
     pub(super) fn send(&self, call: &Call, inputs: &[Value]) -> Answer {
         let prefix = format!("pe{}_", self.options.hub_id);
@@ -74,7 +74,7 @@ impl Hubspot {
                 ledger.counts.duplicates += 1;
                 continue;
             }
-            let Some(person) = person(&memory, event.whose) else {
+            let Some(person) = person(&memory, event) else {
                 ledger.counts.refused += 1;
                 continue;
             };
@@ -91,16 +91,18 @@ impl Hubspot {
     }
 }
 
-/// The contact's address, if there is such a contact.
-fn person(memory: &Memory, whose: Whose<'_>) -> Option<String> {
-    match whose {
-        Whose::Id(id) => memory.contact(id).map(|c| c.email.to_string()),
+/// The contact's address, if there was such a contact when the event occurred.
+fn person(memory: &Memory, event: &Event<'_>) -> Option<String> {
+    let contact = match event.whose {
+        Whose::Id(id) => memory.contact(id)?,
         Whose::Email(email) => {
-            let email = email.trim().to_lowercase();
-            memory.by_email.contains_key(email.as_str()).then_some(email)
+            let place = memory.by_email.get(email.trim().to_lowercase().as_str())?;
+            memory.contacts.get(*place)?
         }
-        Whose::Browser => None,
-    }
+        Whose::Browser => return None,
+    };
+    let occurred = event.at.as_deref().and_then(|text| instant(text).or_else(|| text.parse().ok()));
+    occurred.is_none_or(|at| at >= contact.created).then(|| contact.email.to_string())
 }
 
 /// What an event must be like.

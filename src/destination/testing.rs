@@ -1,0 +1,152 @@
+//! What the adapters' tests share: activations, answers, and a way to hold a whole conversation.
+
+use serde_json::Value;
+
+use super::{Answer, Exchange, Halt, Item, Next, Request, Response};
+use crate::model::{Activation, Identifier, IdentifierKind, OccasionId, Outcome, PersonId, RawJson, Timestamp};
+
+/// Every test's now.
+pub const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+/// Of a person with the address `p<n>@example.com`, a minute ago.
+pub fn item(n: u8) -> Item {
+    of(n, vec![Identifier::new(IdentifierKind::Email, format!("p{n}@example.com"))])
+}
+
+/// Of a person with these names.
+pub fn of(n: u8, identifiers: Vec<Identifier>) -> Item {
+    let activation = Activation {
+        occasion: OccasionId([n; 16]),
+        lane: "lane".into(),
+        trigger: "cart-abandoned-30m".into(),
+        person: PersonId([n; 16]),
+        identifiers,
+        traits: RawJson::trusted(r#"{"firstName":"Ines","last_name":"Mota"}"#),
+        key: "".into(),
+        at: NOW - crate::model::Span::from_minutes(1),
+        event: "Cart Abandoned".into(),
+        priority: 5,
+        expires_at: NOW + crate::model::Span::from_days(1),
+        payload: RawJson::trusted(r#"{"total":"20.50","currency":"eur","products":[{"name":"Cup"}]}"#),
+    };
+    Item { activation, may_have_left: false }
+}
+
+/// An answer with a body.
+pub fn came(status: u16, body: Value) -> Answer {
+    Answer::Came(Response { status, headers: Vec::new(), body: body.to_string().into_bytes() })
+}
+
+/// An answer with a header.
+pub fn with(name: &str, value: &str, status: u16, body: Value) -> Answer {
+    let headers = vec![(name.to_owned(), value.to_owned())];
+    Answer::Came(Response { status, headers, body: body.to_string().into_bytes() })
+}
+
+/// How a conversation went.
+pub struct Talk {
+    pub asked: Vec<Request>,
+    pub outcomes: Vec<Option<(u16, Outcome)>>,
+    pub halt: Option<Halt>,
+}
+
+impl Talk {
+    /// Holds it; `vendor` answers the nth request.
+    pub fn with(mut exchange: Box<dyn Exchange>, mut vendor: impl FnMut(usize, &Request) -> Answer) -> Self {
+        let mut asked = Vec::new();
+        let mut answer = None;
+        loop {
+            match exchange.next(answer.take(), NOW) {
+                Next::Ask(request) => {
+                    assert!(asked.len() < 10_000, "the conversation does not end");
+                    answer = Some(vendor(asked.len(), &request));
+                    asked.push(*request);
+                }
+                Next::Done { outcomes, halt } => return Self { asked, outcomes, halt },
+            }
+        }
+    }
+
+    /// One word for each record's outcome.
+    pub fn words(&self) -> Vec<&str> {
+        let word = |outcome: &Option<(u16, Outcome)>| match outcome {
+            None => "untried",
+            Some((_, Outcome::Accepted)) => "accepted",
+            Some((_, Outcome::Duplicate)) => "duplicate",
+            Some((_, Outcome::Later { may_have_left: true, .. })) => "unclear",
+            Some((_, Outcome::Later { .. })) => "later",
+            Some((_, Outcome::Refused { .. })) => "refused",
+            Some((_, Outcome::Expired | Outcome::Cancelled)) => "gone",
+        };
+        self.outcomes.iter().map(word).collect()
+    }
+
+    /// The paths asked for.
+    pub fn paths(&self) -> Vec<&str> {
+        self.asked.iter().map(|r| r.path.as_str()).collect()
+    }
+
+    /// The nth body.
+    pub fn body(&self, n: usize) -> Value {
+        serde_json::from_slice(&self.asked[n].body).expect("JSON")
+    }
+}
+
+mod every_adapter {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::destination::Settings;
+
+    /// Answers that vendors, and whatever stands in front of them, can give.
+    fn answer() -> impl Strategy<Value = Answer> {
+        let status = prop::sample::select(vec![
+            200u16, 201, 202, 204, 207, 302, 400, 401, 403, 404, 408, 409, 413, 414, 423, 429, 477, 500, 502, 521,
+        ]);
+        let body = prop::sample::select(vec![
+            Value::Null,
+            json!({}),
+            json!([1, "x"]),
+            json!({"success": true, "result": []}),
+            json!({"success": true, "result": [{"id": 7, "status": "updated"}], "nextPageToken": "T", "moreResult": true}),
+            json!({"success": true, "result": [{"status": "skipped", "reasons": [{"code": "1003"}]}]}),
+            json!({"success": false, "errors": [{"code": 606}]}),
+            json!({"success": false, "errors": [{"code": "1003", "message": "x"}]}),
+            json!({"results": [{"id": "5", "properties": {"email": "p1@example.com"}}], "errors": [{}]}),
+            json!({"errors": [{"code": "invalid", "source": {"pointer": "/data/attributes/events-bulk-create/data/0/x"}}]}),
+            json!({"errors": [{"source": {"pointer": "/data/attributes/events-bulk-create/data/99999999999999999999/x"}}]}),
+        ]);
+        prop_oneof![
+            8 => (status, body).prop_map(|(status, body)| came(status, body)),
+            1 => prop::collection::vec(any::<u8>(), 0..30)
+                .prop_map(|body| Answer::Came(Response { status: 200, headers: Vec::new(), body })),
+            1 => Just(Answer::NotSent("refused".into())),
+            1 => Just(Answer::Unclear("cut".into())),
+        ]
+    }
+
+    proptest! {
+        /// Any answers lead to the end within a bounded number of calls, with one outcome for each record, and what
+        /// was not tried is left only where the lane stops.
+        #[test]
+        fn ends(
+            answers in prop::collection::vec(answer(), 1..40),
+            records in 1u8..70,
+            left in any::<bool>(),
+        ) {
+            for settings in [
+                json!({"kind": "klaviyo", "api_key": "k"}),
+                json!({"kind": "hubspot", "token": "t", "hub_id": 1}),
+                json!({"kind": "marketo", "base_url": "http://m", "client_id": "i", "client_secret": "s", "activity_type": 1}),
+            ] {
+                let destination = serde_json::from_value::<Settings>(settings).expect("settings").build("lane");
+                let batch: Vec<Item> = (0..records).map(|n| Item { may_have_left: left, ..item(n) }).collect();
+                let talk = Talk::with(destination.exchange(batch), |n, _| answers[n % answers.len()].clone());
+                prop_assert_eq!(talk.outcomes.len(), usize::from(records));
+                prop_assert!(talk.asked.len() < 60 * usize::from(records) + 60, "{} calls", talk.asked.len());
+                prop_assert!(talk.halt.is_some() || talk.outcomes.iter().all(Option::is_some));
+            }
+        }
+    }
+}

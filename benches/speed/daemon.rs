@@ -49,8 +49,10 @@ pub fn klaviyo_at(vendor: SocketAddr) -> String {
 
 /// A vendor without limits.
 pub async fn sandbox() -> (Sandbox, SocketAddr) {
-    let sandbox =
-        Sandbox::new(Arc::new(SystemClock), Options { limits: false, api_key: "wk".into(), ..Options::default() });
+    let sandbox = Sandbox::new(
+        Arc::new(SystemClock),
+        Options { limits: false, api_key: "wk".into(), bodies: 0, ..Options::default() },
+    );
     let router = sandbox.router();
     let vendor = serve(router).await;
     (sandbox, vendor)

@@ -57,6 +57,8 @@ pub struct Options {
     pub hub_id: u64,
     /// Marketo's one approved custom activity type.
     pub activity_type: u64,
+    /// So many of the first effects at each vendor keep the record as it was sent; the others only who and what.
+    pub bodies: u64,
 }
 
 impl Default for Options {
@@ -67,6 +69,7 @@ impl Default for Options {
             client_id: "sandbox".to_owned(),
             hub_id: 1_234_567,
             activity_type: 100_001,
+            bodies: 20_000,
         }
     }
 }
@@ -129,7 +132,11 @@ impl Sandbox {
 
     /// What the activations at `vendor` came to, oldest first; empty for an unknown vendor.
     pub fn effects(&self, vendor: &str) -> Vec<Effect> {
-        self.desk(vendor).map(|d| d.vendor.ledger().effects()).unwrap_or_default()
+        self.effects_from(vendor, 0)
+    }
+    /// The same from the nth on: for who asks again and again.
+    pub fn effects_from(&self, vendor: &str, n: usize) -> Vec<Effect> {
+        self.desk(vendor).map(|d| d.vendor.ledger().effects_from(n)).unwrap_or_default()
     }
 
     /// What `vendor` counted; zeros for an unknown vendor.
@@ -248,7 +255,7 @@ async fn show_received(State(sandbox): State<Sandbox>, uri: Uri) -> Response<Bod
     match sandbox.desk(vendor) {
         Some(desk) => {
             let ledger = desk.vendor.ledger();
-            Json(json!({"effects": ledger.effects(), "counts": ledger.counts()})).into_response()
+            Json(json!({"effects": ledger.effects_from(0), "counts": ledger.counts()})).into_response()
         }
         None => {
             let words = format!("ask with ?vendor= and one of {}", VENDORS.join(", "));

@@ -9,8 +9,6 @@ use serde_json::Value;
 
 /// Effects kept; the oldest go first.
 const EFFECTS: usize = 2_000_000;
-/// The first effects keep the record as it was sent.
-const BODIES: usize = 20_000;
 /// Keys that a vendor remembers against repeats; the oldest go first.
 const KEYS: usize = 4_000_000;
 
@@ -45,13 +43,14 @@ pub struct Counts {
 }
 
 /// One vendor's effects and counts.
-#[derive(Default)]
 pub(super) struct Ledger(Mutex<Kept>);
 
 /// What the ledger holds while it is open.
 #[derive(Default)]
 pub(super) struct Kept {
     effects: VecDeque<Effect>,
+    /// So many of the first effects keep the record as it was sent.
+    bodies: u64,
     /// The counts, free to be changed.
     pub counts: Counts,
 }
@@ -59,7 +58,7 @@ pub(super) struct Kept {
 impl Kept {
     /// Adds an effect. `body` is only asked for while bodies are kept.
     pub fn effect(&mut self, mut effect: Effect, body: &Value) {
-        if self.counts.effects < BODIES as u64 {
+        if self.counts.effects < self.bodies {
             effect.body = body.clone();
         }
         self.counts.effects += 1;
@@ -71,13 +70,17 @@ impl Kept {
 }
 
 impl Ledger {
+    /// An empty one; `bodies` of the first effects will keep the record as it was sent.
+    pub fn new(bodies: u64) -> Self {
+        Self(Mutex::new(Kept { bodies, ..Kept::default() }))
+    }
     /// Opens it.
     pub fn open(&self) -> MutexGuard<'_, Kept> {
         lock(&self.0)
     }
-    /// A copy of all effects, oldest first.
-    pub fn effects(&self) -> Vec<Effect> {
-        self.open().effects.iter().cloned().collect()
+    /// A copy of the effects from the nth on, oldest first.
+    pub fn effects_from(&self, n: usize) -> Vec<Effect> {
+        self.open().effects.iter().skip(n).cloned().collect()
     }
     /// A copy of the counts.
     pub fn counts(&self) -> Counts {
@@ -85,7 +88,8 @@ impl Ledger {
     }
     /// Forgets effects and counts. What the vendor knows of people and repeats stays.
     pub fn clear(&self) {
-        *self.open() = Kept::default();
+        let mut kept = self.open();
+        *kept = Kept { bodies: kept.bodies, ..Kept::default() };
     }
 }
 

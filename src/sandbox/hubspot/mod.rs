@@ -139,7 +139,8 @@ impl Hubspot {
             contacts: Vec::new(),
             seen: Seen::default(),
         };
-        Self { options, ledger: Ledger::default(), state: Mutex::new(state) }
+        let ledger = Ledger::new(options.bodies);
+        Self { options, ledger, state: Mutex::new(state) }
     }
 
     fn take_quota(&self, endpoint: Endpoint, call: &Call) -> Result<Vec<(&'static str, String)>, Answer> {

@@ -136,7 +136,8 @@ impl Klaviyo {
             people: People::default(),
             seen: Seen::default(),
         };
-        Self { options, ledger: Ledger::default(), state: Mutex::new(state) }
+        let ledger = Ledger::new(options.bodies);
+        Self { options, ledger, state: Mutex::new(state) }
     }
 
     /// Key and revision, before anything is counted.

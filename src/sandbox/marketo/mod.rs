@@ -151,7 +151,8 @@ impl Marketo {
             activities: Vec::new(),
             dropped: 0,
         };
-        Self { options, ledger: Ledger::default(), state: Mutex::new(state) }
+        let ledger = Ledger::new(options.bodies);
+        Self { options, ledger, state: Mutex::new(state) }
     }
 
     /// Client credentials, in the query (identity Swagger). Outside every quota.

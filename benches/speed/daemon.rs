@@ -15,17 +15,20 @@ pub const KEY: &str = "Basic d2s6";
 /// Fires once for each event.
 pub const PING: &str = "name = \"ping\"\nper = \"ping_id\"\n[[when.all]]\ndid = \"Ping\"\n[[activate]]\ndestination = \"klaviyo\"\nevent = \"Pinged\"\n";
 
-/// Writes the configuration; `rest` may name the secret file as KEY.
-pub fn configure(folder: &Path, rest: &str, triggers: &[(String, String)]) {
+/// sled's cache in the measurements within this process: the state of the 100,000 people fits into it.
+pub const CACHE_MB: u32 = 256;
+
+/// Writes the configuration; `store` goes into the store's section, `rest` may name the secret file as KEY.
+pub fn configure(folder: &Path, store: &str, rest: &str, triggers: &[(String, String)]) {
     std::fs::create_dir_all(folder.join("triggers")).expect("a folder");
     for (name, text) in triggers {
         std::fs::write(folder.join("triggers").join(format!("{name}.toml")), text).expect("a trigger");
     }
     std::fs::write(folder.join("key"), "wk").expect("a key");
     let key = folder.join("key").display().to_string();
-    let store = folder.join("store").display().to_string();
+    let path = folder.join("store").display().to_string();
     let text = format!(
-        "[store]\npath = \"{store}\"\n[ops]\nlisten = \"127.0.0.1:0\"\n[source.web]\nkind = \"tracking\"\n\
+        "[store]\npath = \"{path}\"\n{store}[ops]\nlisten = \"127.0.0.1:0\"\n[source.web]\nkind = \"tracking\"\n\
          write_key = \"${{file:{key}}}\"\n{}",
         rest.replace("KEY", &format!("${{file:{key}}}"))
     );
@@ -35,7 +38,7 @@ pub fn configure(folder: &Path, rest: &str, triggers: &[(String, String)]) {
 /// Begins it, on ports that are free.
 pub async fn begin(folder: &Path, rest: &str, triggers: &[(String, String)]) -> Running {
     let rest = format!("[intake]\nlisten = \"127.0.0.1:0\"\n[delivery]\nlinger = \"0ms\"\n{rest}");
-    configure(folder, &rest, triggers);
+    configure(folder, &format!("cache = \"{CACHE_MB} MB\"\n"), &rest, triggers);
     let configured = Settings::load(&folder.join("espalier.toml")).unwrap_or_else(|m| panic!("{m:?}"));
     Daemon::new(configured, Arc::new(SystemClock)).begin().await.expect("the daemon")
 }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::daemon::{KEY, begin, idle, klaviyo_at, sandbox};
+use crate::daemon::{CACHE_MB, KEY, begin, idle, klaviyo_at, sandbox};
 use crate::load::flood;
 
 const PEOPLE: u64 = 100_000;
@@ -109,7 +109,7 @@ pub async fn decided() {
         );
     }
     println!(
-        "triggers: 20 triggers, {PEOPLE} people: {:.0} events/s decided (wanted 15,000)",
+        "triggers: sled's cache {CACHE_MB} MB, 20 triggers, {PEOPLE} people: {:.0} events/s decided (wanted 15,000)",
         crate::load::median(rates)
     );
     ours.stop().await.expect("an end");

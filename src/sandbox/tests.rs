@@ -308,7 +308,7 @@ fn contact(email: &str, trace: &str) -> Value {
 
 fn occurrence(uuid: u8) -> Value {
     json!({
-        "eventName": "pe1234567_cart_left", "email": "ines@example.com", "occurredAt": "2026-11-23T15:59:00.000Z",
+        "eventName": "pe1234567_cart_left", "email": "ines@example.com", "occurredAt": "2026-11-23T16:30:00.000Z",
         "uuid": format!("7d4e2f8a-5a1b-5c0e-9a77-0d2c1f6b9e{uuid:02x}"), "properties": {"cart_value": "74.5"},
     })
 }
@@ -380,6 +380,9 @@ async fn hubspot_takes_events_of_contacts_that_exist_once() {
         (with(occurrence(3), "/properties/cart_url", json!("x".repeat(1_025))), 400, 3),
         (with(occurrence(3), "/properties/cart_url", json!("x".repeat(1_024))), 204, 4),
         (with(occurrence(4), "/properties/total", json!(7.5)), 204, 5),
+        // From before its contact: taken, and starts nothing.
+        (with(occurrence(5), "/occurredAt", json!("2026-11-23T15:00:00Z")), 204, 5),
+        (with(occurrence(6), "/occurredAt", Value::Null), 204, 6),
     ] {
         assert_eq!(world.hubspot(SEND, &body).await.status, status, "{body}");
         assert_eq!(world.counts("hubspot").effects, effects, "{body}");

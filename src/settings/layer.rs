@@ -4,7 +4,8 @@ use std::ops::Range;
 use std::path::Path;
 
 use config::{Config, Environment, File, FileFormat};
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::{Map, Value};
 use toml::de::{DeTable, DeValue};
 
 use super::{Settings, diagnose, secret};
@@ -46,22 +47,45 @@ impl Layers {
         Ok(layers)
     }
 
-    /// The settings, where they could be read, and every mistake.
-    pub fn settings(&self) -> (Option<Settings>, Vec<Mistake>) {
+    /// The settings as far as they can be read, and every mistake.
+    pub fn settings(&self) -> (Settings, Vec<Mistake>) {
         let mut mistakes = self.secrets.clone();
         mistakes.extend(diagnose::mistakes(&super::schema(), &self.value, self));
-        if !mistakes.is_empty() {
-            return (None, mistakes);
-        }
         match serde_path_to_error::deserialize(&self.value) {
-            Ok(settings) => (Some(settings), mistakes),
+            Ok(settings) => (settings, mistakes),
             Err(error) => {
-                let path = error.path().to_string();
-                let parts: Vec<&str> = path.split('.').collect();
-                mistakes.push(self.at(&parts, error.inner().to_string()));
-                (None, mistakes)
+                if mistakes.is_empty() {
+                    let path = error.path().to_string();
+                    let parts: Vec<&str> = path.split('.').collect();
+                    mistakes.push(self.at(&parts, error.inner().to_string()));
+                }
+                (self.readable(), mistakes)
             }
         }
+    }
+
+    /// What can be read beside the mistakes, section by section, and of sources and destinations one by one: so that
+    /// what no single key can know is told together with them.
+    fn readable(&self) -> Settings {
+        let can_be_read = |part: &Value| Settings::deserialize(part).is_ok();
+        let mut readable = Map::new();
+        for (name, section) in self.value.as_object().into_iter().flatten() {
+            let alone = |inner: Value| Value::Object(Map::from_iter([(name.clone(), inner)]));
+            let kept = match section.as_object().filter(|_| matches!(name.as_str(), "source" | "destination")) {
+                Some(entries) => {
+                    let mut entries = entries.clone();
+                    entries.retain(|name, entry| {
+                        can_be_read(&alone(Value::Object(Map::from_iter([(name.clone(), entry.clone())]))))
+                    });
+                    Value::Object(entries)
+                }
+                None => section.clone(),
+            };
+            if can_be_read(&alone(kept.clone())) {
+                readable.insert(name.clone(), kept);
+            }
+        }
+        Settings::deserialize(&Value::Object(readable)).unwrap_or_default()
     }
 
     /// The names of a table's entries, whatever is in them.

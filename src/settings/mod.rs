@@ -110,23 +110,21 @@ impl Settings {
     pub fn load(file: &Path) -> Result<Configured, Vec<Mistake>> {
         let folder = file.parent().map(Path::to_path_buf).unwrap_or_default();
         let layers = Layers::read(file)?;
-        let (settings, mut mistakes) = layers.settings();
+        let (mut settings, mut mistakes) = layers.settings();
         let lanes: Vec<LaneName> = layers.names("destination").iter().map(|name| name.as_str().into()).collect();
-        let usual = Settings::default();
-        let known = settings.as_ref().unwrap_or(&usual);
-        mistakes.extend(known.cross_check(&layers, &folder));
-        let triggers = folder.join(&known.triggers);
+        mistakes.extend(settings.cross_check(&layers, &folder));
+        let triggers = folder.join(&settings.triggers);
         let program = match trigger_files(&triggers) {
             Ok(files) => {
-                Program::compile(&files, &known.rules, Some(&lanes)).map_err(|more| mistakes.extend(more)).ok()
+                Program::compile(&files, &settings.rules, Some(&lanes)).map_err(|more| mistakes.extend(more)).ok()
             }
             Err(mistake) => {
                 mistakes.push(*mistake);
                 None
             }
         };
-        match (settings, program) {
-            (Some(mut settings), Some(program)) if mistakes.is_empty() => {
+        match program {
+            Some(program) if mistakes.is_empty() => {
                 settings.store.path = folder.join(&settings.store.path);
                 Ok(Configured { settings, program, folder })
             }

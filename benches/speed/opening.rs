@@ -83,5 +83,5 @@ pub async fn after_kill() {
         more(before),
         more(after)
     );
-    println!("opening: of that, what a bare sled takes that is only opened: {} MB", sleds >> 20);
+    println!("opening: a bare sled with the same cache that is only opened: {} MB in all", sleds >> 20);
 }

@@ -3,8 +3,7 @@
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::Contact;
-use super::Settings;
+use super::{Contact, Settings};
 use crate::model::{Activation, IdentifierKind};
 
 /// Our namespace for the events' ids (made once, never to change).

@@ -113,6 +113,19 @@ pub struct Decision {
     pub verdict: Verdict,
 }
 
+/// An activation that a late event took the reason from: taken out of the outbox, if it is still there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recall {
+    /// Which occasion.
+    pub occasion: OccasionId,
+    /// From which lane.
+    pub lane: LaneName,
+    /// Whose it is now.
+    pub person: PersonId,
+    /// The edge.
+    pub at: Timestamp,
+}
+
 /// Everything that follows from one batch or one round of timers.
 #[derive(Debug, Default, PartialEq)]
 pub struct Changes {
@@ -126,8 +139,8 @@ pub struct Changes {
     pub dedupe: Vec<(DedupeKey, Timestamp)>,
     /// To be put into the outbox, unless their (occasion, lane) was already settled.
     pub activations: Vec<Activation>,
-    /// To be taken out of the outbox, if still there.
-    pub cancelled: Vec<(OccasionId, LaneName)>,
+    /// To be taken out of the outbox, if still there; also of what this step puts into it.
+    pub cancelled: Vec<Recall>,
     /// Joins made and refused.
     pub joins: Vec<Join>,
     /// Edges and what became of them.

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::StoreError;
 use crate::model::{
-    Activation, Attempt, Entry, History, Identifier, LaneName, Lifetime, OccasionId, Origin, Pending, Person, PersonId,
-    Position, RawJson, Timestamp, Trait, TriggerId, Watch,
+    Activation, Attempt, Decision, Entry, History, Identifier, LaneName, Lifetime, OccasionId, Origin, Pending, Person,
+    PersonId, Position, RawJson, Timestamp, Trait, TriggerId, Watch,
 };
 
 /// Version of every form in this file.
@@ -195,20 +195,29 @@ impl StoredEntry {
     }
 }
 
-/// An activation as it lies in the store, with the place it has or had in its lane.
+/// A decision, and where its activations lie.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct StoredActivation {
-    /// Its place; also the name of its dead letter.
-    pub seq: u64,
-    /// What is to be sent.
-    pub activation: Activation,
+pub struct StoredDecision {
+    /// What was decided.
+    pub decision: Decision,
+    /// One for each lane it was given to.
+    pub places: Vec<Place>,
 }
 
-/// What a lane's row says beside the activation.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// Where an activation lies while it waits; its end and its dead letter lie under `seq` alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// The lane.
+    pub lane: LaneName,
+    /// Its priority there.
+    pub priority: u8,
+    /// Its number.
+    pub seq: u64,
+}
+
+/// What a lane's row says before the activation.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Row {
-    /// Which.
-    pub occasion: OccasionId,
     /// Tries that counted.
     pub tries: u32,
     /// It may have left.
@@ -219,12 +228,8 @@ pub struct Row {
     pub attempts: Vec<Attempt>,
 }
 
-/// How an activation ended.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Ended {
-    /// The tries kept, oldest first.
-    pub attempts: Vec<Attempt>,
-}
+/// An activation that has ended: the tries kept, oldest first, and what was to be sent.
+pub type Ended = (Vec<Attempt>, Activation);
 
 /// A journal record of outcomes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -241,6 +246,8 @@ pub struct SettledItem {
     /// Which occasion.
     pub occasion: OccasionId,
     /// Its place in the lane.
+    pub priority: u8,
+    /// Its number.
     pub seq: u64,
     /// How the try ended.
     pub attempt: Attempt,

@@ -9,7 +9,6 @@ use crate::store::{Claim, Due, StoreError};
 
 use super::frame::Kind;
 use super::segments::{Limit, Reader};
-use super::tree::refused;
 use super::{Inner, keys, people};
 
 /// Events read from the disk at once.
@@ -79,7 +78,7 @@ impl Known {
     fn read(&mut self, inner: &Inner, dedupe: &[[u8; 16]], identifiers: &[Identifier]) -> Result<(), StoreError> {
         for key in dedupe {
             if let Entry::Vacant(unknown) = self.seen.entry(*key) {
-                unknown.insert(inner.disk()?.tree.contains_key(keys::seen(key)).map_err(refused)?);
+                unknown.insert(inner.seen()?.has(key)?);
             }
         }
         for identifier in identifiers {
@@ -94,6 +93,7 @@ impl Known {
 
 pub fn claim(inner: &Inner, max: usize) -> Result<Claim, StoreError> {
     let decided = inner.state()?.decided;
+    inner.seen()?.open(decided.0)?;
     let events = next_events(inner, decided, max)?;
     let mut known = std::mem::take(&mut *inner.read_ahead()?);
     // Steps made since then know better.
@@ -119,8 +119,9 @@ pub fn claim(inner: &Inner, max: usize) -> Result<Claim, StoreError> {
 
 pub fn due(inner: &Inner, until: Timestamp, max: usize) -> Result<Due, StoreError> {
     let mut due = Due::default();
-    for key in inner.disk()?.tree.range(keys::wakes_until(until)).keys().take(max) {
-        let Some((_, id)) = keys::read_wake(&key.map_err(refused)?) else { continue };
+    let wakes = keys::wakes_until(until);
+    for key in inner.disk()?.range(wakes.start, wakes.end).keys().take(max) {
+        let Some((_, id)) = keys::read_wake(&key?) else { continue };
         if load(inner, &mut due.loaded, id)? {
             due.people.push(id);
         }

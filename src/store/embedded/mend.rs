@@ -42,6 +42,7 @@ pub fn mend(inner: &Inner) -> Result<(), StoreError> {
     *inner.read_ahead()? = claim::Known::default();
     *inner.written()? = claim::Known::default();
     inner.lanes()?.clear();
+    inner.seen()?.close();
     inner.shapes()?.clear();
     *inner.cache()? = Cache::new(inner.settings.people_cache.0);
     *inner.round.lock().map_err(|_| poisoned())? = sweep::Round::default();

@@ -13,9 +13,12 @@ mod keys;
 mod mend;
 mod open;
 mod outbox;
+mod overlay;
 mod people;
+mod queue;
 mod rush;
 mod scan;
+mod seen;
 mod segments;
 mod snapshot;
 mod state;
@@ -58,7 +61,8 @@ pub struct Embedded {
     inner: Arc<Inner>,
 }
 
-/// What all steps share. Locks are taken in this order: `state`, `next`, journal's tail, `lanes`, `shapes`, `cache`.
+/// What all steps share. Locks are taken in this order: `state`, `next`, journal's tail, `lanes`, `seen`,
+/// `shapes`, `cache`.
 /// Intake takes none of them: it must never wait for the engine.
 struct Inner {
     settings: Settings,
@@ -81,6 +85,8 @@ struct Inner {
     /// Appends of events, whatever became of them.
     requests: AtomicU64,
     lanes: Mutex<HashMap<LaneName, outbox::Lane>>,
+    /// Message keys of what is decided.
+    seen: Mutex<seen::Seen>,
     /// How the people of the open claim lie in the tree.
     shapes: Mutex<HashMap<PersonId, Shape>>,
     cache: Mutex<Cache>,
@@ -121,6 +127,9 @@ impl Inner {
     }
     fn lanes(&self) -> Result<MutexGuard<'_, HashMap<LaneName, outbox::Lane>>, StoreError> {
         self.lanes.lock().map_err(|_| poisoned())
+    }
+    fn seen(&self) -> Result<MutexGuard<'_, seen::Seen>, StoreError> {
+        self.seen.lock().map_err(|_| poisoned())
     }
     fn shapes(&self) -> Result<MutexGuard<'_, HashMap<PersonId, Shape>>, StoreError> {
         self.shapes.lock().map_err(|_| poisoned())

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use super::committer::Committer;
 use super::frame::Kind;
 use super::people::Cache;
+use super::seen::Seen;
 use super::segments::{self, Limit, Reader, unavailable};
 use super::state::State;
 use super::tree::Disk;
@@ -47,6 +48,7 @@ pub fn open(settings: &Settings, now: Timestamp) -> Result<Inner, StoreError> {
         disk: RwLock::new(Some(Arc::new(disk))),
         mending: RwLock::default(),
         journal: Journal(committer),
+        seen: Mutex::new(Seen::new(&settings.path, &journal_folder, settings.dedupe)),
         journal_folder,
         decided: AtomicU64::new(state.decided.0),
         state: Mutex::new(state),
@@ -146,9 +148,9 @@ fn state_of(disk: Disk, reaches: u64) -> Result<(Disk, State), StoreError> {
 }
 
 fn write_state(disk: &Disk, state: &State) -> Result<(), StoreError> {
-    let mut batch = sled::Batch::default();
+    let mut batch = super::overlay::Batch::default();
     super::tree::put(&mut batch, keys::STATE.to_vec(), &encode(state));
-    disk.tree.apply_batch(batch).map_err(super::tree::refused)?;
+    disk.apply(batch)?;
     disk.sync()
 }
 
@@ -297,7 +299,7 @@ fn verify_journal(folder: &Path, found: &mut Verified) -> Result<u64, StoreError
 }
 
 fn verify_state(disk: &Disk, found: &mut Verified) {
-    for entry in disk.tree.iter() {
+    for entry in disk.everything() {
         let Ok((key, first)) = entry else {
             found.damage.push("sled cannot read its own tree".into());
             return;
@@ -309,7 +311,7 @@ fn verify_state(disk: &Disk, found: &mut Verified) {
                 let id = key.get(1..17).and_then(|id| id.try_into().ok()).map(crate::model::PersonId);
                 id.is_some_and(|id| matches!(super::people::load(disk, id), Ok(Some(_))))
             }
-            Some(&(keys::WAKE | keys::WAITING | keys::SEEN | keys::PART)) => true,
+            Some(&(keys::WAKE | keys::WAITING | keys::PART)) => true,
             _ => disk.whole(&key, &first).is_ok(),
         };
         if !is_read {

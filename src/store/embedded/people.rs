@@ -2,9 +2,8 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use sled::Batch;
-
 use super::keys;
+use super::overlay::Batch;
 use super::tree::{Disk, put};
 use crate::model::{Entry, Person, PersonId, Position, Timestamp};
 use crate::store::StoreError;

@@ -6,11 +6,10 @@ use std::fs::{self, File};
 use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::PathBuf;
 
-use sled::Batch;
-
 use super::Inner;
+use super::overlay::Batch;
 use super::segments::{self, unavailable};
-use super::tree::{Disk, refused};
+use super::tree::Disk;
 use crate::model::Timestamp;
 use crate::store::StoreError;
 use crate::store::settings::Settings;
@@ -47,8 +46,8 @@ pub fn write(inner: &Inner) -> Result<u64, StoreError> {
     let mut out = Checked { to: BufWriter::new(File::create(&unfinished).map_err(unavailable)?), crc: 0 };
     out.write(MAGIC)?;
     let mut entries = 0_u64;
-    for entry in inner.disk()?.tree.iter() {
-        let (key, value) = entry.map_err(refused)?;
+    for entry in inner.disk()?.everything() {
+        let (key, value) = entry?;
         out.write(&(key.len() as u32).to_le_bytes())?;
         out.write(&(value.len() as u32).to_le_bytes())?;
         out.write(&key)?;
@@ -132,7 +131,8 @@ fn load(path: &std::path::Path, disk: Option<&Disk>) -> Result<(), StoreError> {
         if let Some(disk) = disk {
             batch.insert(key, value);
             if entries.is_multiple_of(STEP as u64) {
-                disk.tree.apply_batch(std::mem::take(&mut batch)).map_err(refused)?;
+                disk.apply(std::mem::take(&mut batch))?;
+                disk.sync()?;
             }
         }
     }
@@ -143,7 +143,7 @@ fn load(path: &std::path::Path, disk: Option<&Disk>) -> Result<(), StoreError> {
         return Err(broken());
     }
     match disk {
-        Some(disk) => disk.tree.apply_batch(batch).map_err(refused),
+        Some(disk) => disk.apply(batch).map(drop),
         None => Ok(()),
     }
 }

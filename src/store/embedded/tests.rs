@@ -78,7 +78,8 @@ async fn a_lost_state_is_made_again_and_nothing_settled_is_queued_again() {
         let store = Embedded::open(&settings, Timestamp::MAX).expect("a store");
         let claim = store.claim(10).await.expect("a claim");
         let activations = claim.events.iter().map(|(p, _)| contract::activation(p.0, "a", 5)).collect();
-        let changes = Changes { position: claim.events.last().map(|(p, _)| *p), activations, ..Changes::default() };
+        let position = claim.events.last().map(|(p, _)| *p);
+        let changes = Changes { position, ..contract::queueing(activations) };
         store.commit(claim.loaded, changes).await.expect("a commit");
         store
     };
@@ -135,22 +136,24 @@ async fn one_process_at_a_time_and_a_bounded_backlog() {
 #[tokio::test]
 async fn what_is_too_old_goes_and_what_waits_stays() {
     let folder = tempfile::tempdir().expect("a folder");
-    let settings =
-        Settings { dedupe: Span::from_millis(10), records: Span::from_millis(10), ..settings(folder.path()) };
+    let settings = Settings { records: Span::from_millis(10), ..settings(folder.path()) };
     let store = Embedded::open(&settings, Timestamp::MIN).expect("a store");
     store.append((1..=50).map(event).collect(), None).await.expect("an append");
     let claim = store.claim(50).await.expect("a claim");
-    let dedupe = claim.events.iter().map(|(_, e)| (e.dedupe[0], e.arrived)).collect();
-    let activations = vec![contract::activation(1, "a", 5)];
-    let changes = Changes { position: Some(Position(50)), dedupe, activations, ..Changes::default() };
+    let activations = (1..=20).map(|n| contract::activation(n, "a", 5)).collect();
+    let changes = Changes { position: Some(Position(50)), ..contract::queueing(activations) };
     store.commit(claim.loaded, changes).await.expect("a commit");
+    for one in store.work("a", Timestamp::MAX, 19).await.expect("work") {
+        let attempt = Attempt { at: event(1).at, status: 202, outcome: Outcome::Accepted };
+        store.settle("a", vec![Settled { id: one.id, attempt }]).await.expect("a settle");
+    }
     let much_later = event(100_000);
     for n in 0..40 {
         let dedupe = vec![(Event::dedupe_key(&["x", &n.to_string()]), much_later.arrived)];
         store.commit(Loaded::default(), Changes { dedupe, ..Changes::default() }).await.expect("a commit");
     }
-    let seen = store.inner.disk().expect("sled is open").tree.scan_prefix([keys::SEEN]).count();
-    assert_eq!(seen, 40, "only the new message keys are left");
+    let left = |prefix: u8| store.inner.disk().expect("sled is open").prefix(&[prefix]).count();
+    assert_eq!([keys::ROW, keys::ENDED, keys::DECISION].map(left), [1, 0, 1]);
     assert_eq!(store.work("a", Timestamp::MAX, 5).await.expect("work").len(), 1);
 }
 

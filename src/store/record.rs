@@ -49,7 +49,7 @@ pub struct Header {
     folded: Vec<(Arc<str>, u64, Timestamp, Timestamp)>,
     /// The durable timer under which they lie in the wake index.
     pub wake: Option<Timestamp>,
-    /// Values of the base, which hold the older entries.
+    /// How often entries went to a block beside it, which hold the older ones.
     pub bases: u32,
     /// The newest entries, those of the highest positions.
     pub recent: Vec<StoredEntry>,

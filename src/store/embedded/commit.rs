@@ -34,7 +34,7 @@ pub fn commit(inner: &Inner, mut loaded: Loaded, mut changes: Changes) -> Result
             let (existed, old) = (old.is_some(), old.unwrap_or_default());
             match (&change.write, loaded.people.get(&change.id)) {
                 (Write::MergedInto(survivor), _) => {
-                    people::remove(&mut batch, change.id, old);
+                    people::remove(&*inner.disk()?, &mut batch, change.id, old)?;
                     put(&mut batch, keys::merged(change.id), &encode(survivor));
                     move_log(inner, &mut batch, change.id, queue::survivor(&merged, change.id))?;
                     state.people -= u64::from(existed);
@@ -134,7 +134,7 @@ fn move_log(inner: &Inner, batch: &mut Batch, from: PersonId, to: PersonId) -> R
 
 /// Forgets a person's own values, and the log of their joins.
 fn erase(inner: &Inner, batch: &mut Batch, id: PersonId, old: Shape) -> Result<(), StoreError> {
-    people::remove(batch, id, old);
+    people::remove(&*inner.disk()?, batch, id, old)?;
     for key in inner.disk()?.prefix(&keys::joins(id)).keys() {
         batch.remove(key?);
     }

@@ -65,6 +65,9 @@ pub fn person(id: PersonId) -> Vec<u8> {
 pub fn base(id: PersonId, n: u32) -> Vec<u8> {
     key(HISTORY, &[&id.0, &n.to_be_bytes()])
 }
+pub fn bases(id: PersonId) -> Vec<u8> {
+    key(HISTORY, &[&id.0])
+}
 pub fn owner(identifier: &Identifier) -> Vec<u8> {
     key(OWNER, &[identifier.to_text().as_bytes()])
 }
@@ -142,6 +145,9 @@ pub fn named(prefix: u8, name: &str) -> Vec<u8> {
 }
 pub fn aside(seq: u64) -> Vec<u8> {
     key(ASIDE, &[&seq.to_be_bytes()])
+}
+pub fn parts(of: &[u8]) -> Vec<u8> {
+    key(PART, &[of])
 }
 pub fn part(of: &[u8], n: u32) -> Vec<u8> {
     key(PART, &[of, &n.to_be_bytes()])

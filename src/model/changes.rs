@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Activation, DedupeKey, Identifier, LaneName, OccasionId, Person, PersonId, Position, Timestamp};
+use super::{Activation, DedupeKey, Identifier, LaneName, OccasionId, Person, PersonId, Position, StepId, Timestamp};
 
 /// The people a batch speaks of, and what the store knows of its identifiers and message keys.
 ///
@@ -129,6 +129,8 @@ pub struct Recall {
 /// Everything that follows from one batch or one round of timers.
 #[derive(Debug, Default, PartialEq)]
 pub struct Changes {
+    /// The written step that this follows from, which is taken with it: the engine's to say, not `decide`'s.
+    pub step: Option<StepId>,
     /// The last event decided; `None` for a round of timers.
     pub position: Option<Position>,
     /// Who was touched and how to write them.

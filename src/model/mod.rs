@@ -16,7 +16,7 @@ pub mod time;
 
 pub use activation::{Activation, LaneName, OccasionId, Priority};
 pub use changes::{Changes, Decision, Join, Loaded, PersonChange, Recall, Verdict, Write};
-pub use event::{DedupeKey, Event, EventKind, Origin, Position};
+pub use event::{DedupeKey, Event, EventKind, Origin, Position, StepId};
 pub use history::{Entry, History, Lifetime};
 pub use identifier::{Identifier, IdentifierKind};
 pub use mistake::Mistake;

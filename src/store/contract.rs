@@ -104,6 +104,7 @@ pub async fn run(open: Open<'_>) {
     dead_letters_are_replayed_or_dropped(open).await;
     what_is_called_back_does_not_leave(open).await;
     small_values_are_kept(open).await;
+    steps_are_found_again_until_they_are_taken(open).await;
 }
 
 async fn events_come_back_in_order_and_once(open: Open<'_>) {
@@ -352,6 +353,56 @@ async fn what_is_called_back_does_not_leave(open: Open<'_>) {
     queue(&*store, vec![whose(fourth, 78)]).await;
     assert_eq!(store.lane_count("c").queued, 0);
     assert_eq!(store.story(other.id).await.expect("a read").expect("the other").records.len(), 4);
+    store.close().await.expect("a close");
+}
+
+async fn steps_are_found_again_until_they_are_taken(open: Open<'_>) {
+    let store = open();
+    assert_eq!(store.recorded().await.expect("a read"), None);
+    assert_eq!(store.progress().expect("a read"), Progress::default());
+    let after = store.counts().decided;
+    store.append((101..=105).map(event).collect(), None).await.expect("an append");
+    let until = Position(after.0 + 2);
+    let step = Step::Events { until, now: at(7) };
+    let id = store.record(step.clone()).await.expect("a step");
+    assert!(store.record(step.clone()).await.is_err(), "one is taken before another is made");
+    drop(store);
+    // The process ended before its commit.
+    let store = open();
+    let recorded = Recorded { id, after, step };
+    assert_eq!(store.recorded().await.expect("a read"), Some(recorded.clone()));
+    let claim = store.claim_until(until).await.expect("a claim");
+    assert_eq!(claim.events.iter().map(|(p, _)| p.0).collect::<Vec<_>>(), [after.0 + 1, after.0 + 2]);
+    let changes = |id| Changes { step: Some(id), position: Some(until), ..Changes::default() };
+    assert!(store.commit(Loaded::default(), changes(StepId(id.0 + 1))).await.is_err(), "no other step is taken");
+    assert_eq!(store.recorded().await.expect("a read"), Some(recorded));
+    assert_eq!(store.counts().decided, after);
+    store.commit(claim.loaded, changes(id)).await.expect("a commit");
+    assert_eq!(store.recorded().await.expect("a read"), None);
+    assert!(store.commit(Loaded::default(), changes(id)).await.is_err(), "nor one twice");
+    let triggers = vec![(crate::model::TriggerId::of("t"), 1)];
+    let steps = [
+        Step::Program(triggers.clone()),
+        Step::Timers { until: at(8), max: 5, now: at(9) },
+        Step::Adopt { after: None, until: Some(PersonId([4; 16])), now: at(10) },
+    ];
+    for step in &steps {
+        let step = Some(store.record(step.clone()).await.expect("a step"));
+        store.commit(Loaded::default(), Changes { step, ..Changes::default() }).await.expect("a commit");
+    }
+    let progress = store.progress().expect("a read");
+    assert_eq!(progress.program.as_deref(), Some(&triggers[..]));
+    assert_eq!(progress.adopted, Adopted::UpTo(Some(PersonId([4; 16]))));
+    store.close().await.expect("a close");
+    drop(store);
+    let store = open();
+    assert_eq!(store.recorded().await.expect("a read"), None);
+    assert_eq!(store.progress().expect("a read"), progress);
+    let everybody = Step::Adopt { after: None, until: None, now: at(11) };
+    let step = Some(store.record(everybody).await.expect("a step"));
+    assert_eq!(step, Some(StepId(id.0 + 4)), "steps are counted on");
+    store.commit(Loaded::default(), Changes { step, ..Changes::default() }).await.expect("a commit");
+    assert_eq!(store.progress().expect("a read").adopted, Adopted::Everybody);
     store.close().await.expect("a close");
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::StoreError;
+use super::{Step, StoreError};
 use crate::model::{
     Activation, Attempt, Decision, Entry, History, Identifier, LaneName, Lifetime, OccasionId, Origin, Pending, Person,
     PersonId, Position, RawJson, Timestamp, Trait, TriggerId, Watch,
@@ -262,6 +262,15 @@ pub struct EventBatch<E> {
     pub events: Vec<E>,
 }
 
+/// A journal record of a step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepRecord {
+    /// The newest event decided before it.
+    pub after: Position,
+    /// What the engine did.
+    pub step: Step,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -293,6 +302,23 @@ mod tests {
                 + "027b7d"
         );
         assert_eq!(decode::<Event>(&bytes).expect("its own bytes"), event);
+    }
+
+    /// Replay reads what older versions wrote.
+    #[test]
+    fn the_stored_form_of_a_step_is_pinned() {
+        let now = Timestamp::from_millis(1_000);
+        let person = PersonId([7; 16]);
+        for (step, bytes) in [
+            (Step::Program(vec![(TriggerId(9), 300)]), "0105000109ac02"),
+            (Step::Events { until: Position(6), now }, "01050106d00f"),
+            (Step::Timers { until: Timestamp::from_millis(999), max: 10, now }, "010502ce0f0ad00f"),
+            (Step::Adopt { after: None, until: Some(person), now }, "010503000107070707070707070707070707070707d00f"),
+        ] {
+            let record = StepRecord { after: Position(5), step };
+            assert_eq!(hex::encode(encode(&record)), bytes);
+            assert_eq!(decode::<StepRecord>(&encode(&record)).expect("its own bytes"), record);
+        }
     }
 
     #[test]

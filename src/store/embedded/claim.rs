@@ -95,6 +95,26 @@ pub fn claim(inner: &Inner, max: usize) -> Result<Claim, StoreError> {
     let decided = inner.state()?.decided;
     inner.seen()?.open(decided.0)?;
     let events = next_events(inner, decided, max)?;
+    with_people(inner, events)
+}
+
+/// All of them, however many portions they were taken in.
+pub fn claim_until(inner: &Inner, until: Position) -> Result<Claim, StoreError> {
+    let mut last = inner.state()?.decided;
+    let mut events = Vec::new();
+    while last < until {
+        let left = usize::try_from(until.0 - last.0).unwrap_or(usize::MAX);
+        let some = next_events(inner, last, left)?;
+        let Some((position, _)) = some.last() else {
+            return Err(StoreError::Damaged(format!("the journal has no event {}", last.0 + 1)));
+        };
+        last = *position;
+        events.extend(some);
+    }
+    with_people(inner, events)
+}
+
+fn with_people(inner: &Inner, events: Vec<(Position, Event)>) -> Result<Claim, StoreError> {
     let mut known = std::mem::take(&mut *inner.read_ahead()?);
     // Steps made since then know better.
     let written = std::mem::take(&mut *inner.written()?);
@@ -206,9 +226,11 @@ fn more(inner: &Inner, next: &mut Next, first: u64) -> Result<(), StoreError> {
     }
     let mut behind = match next.behind.take().filter(|b| b.at == first) {
         Some(behind) => behind,
-        None => {
-            Behind { reader: Reader::from(&inner.journal_folder, first, u64::MAX)?, at: first, next: VecDeque::new() }
-        }
+        None => Behind {
+            reader: Reader::from(&inner.journal_folder, (first, u64::MAX, u64::MAX))?,
+            at: first,
+            next: VecDeque::new(),
+        },
     };
     let mut found = VecDeque::new();
     behind.up_to(journaled, limit, &mut found)?;

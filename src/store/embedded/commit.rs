@@ -16,6 +16,7 @@ pub fn commit(inner: &Inner, mut loaded: Loaded, mut changes: Changes) -> Result
     let mut guard = inner.state()?;
     let mut state = guard.clone();
     let mut batch = Batch::default();
+    super::steps::take(inner, &mut batch, &mut state, changes.step)?;
     let mut shapes: Vec<(PersonId, Shape)> = Vec::new();
     let decided = changes.decisions.iter().map(|d| d.decided).max();
     let now =

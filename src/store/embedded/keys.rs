@@ -37,6 +37,10 @@ pub const ASIDE: u8 = b'z';
 pub const PART: u8 = b'q';
 /// The state: positions and counts.
 pub const STATE: &[u8] = b"m";
+/// The last step taken, and what goes with it.
+pub const TAKEN: &[u8] = b"ms";
+/// The triggers in force.
+pub const PROGRAM: &[u8] = b"mp";
 
 /// Four bytes that stand for a lane's name.
 pub fn lane(name: &str) -> [u8; 4] {

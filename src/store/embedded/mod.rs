@@ -1,7 +1,7 @@
 //! The store of one machine: an append-only journal in front of sled.
 //!
 //! The journal (`segments`, `frame`, `committer`) is the record of what was accepted and of each outcome settled at a
-//! vendor. sled holds what follows from it, in ONE tree with a prefix byte (`keys`), so that one batch is atomic; it can
+//! vendor, and of each step of the engine. sled holds what follows from it, in ONE tree with a prefix byte (`keys`), so that one batch is atomic; it can
 //! be made again from the journal. One process at a time.
 
 mod claim;
@@ -22,6 +22,7 @@ mod seen;
 mod segments;
 mod snapshot;
 mod state;
+mod steps;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -37,12 +38,12 @@ use async_trait::async_trait;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
-use crate::model::{Changes, Event, Identifier, LaneName, Loaded, Person, PersonId, Position, Timestamp};
+use crate::model::{Changes, Event, Identifier, LaneName, Loaded, Person, PersonId, Position, StepId, Timestamp};
 
 use super::settings::Settings;
 use super::{
-    AppendError, Claim, Counts, DeadLetter, Due, LaneCount, SetAside, Settled, Store, StoreError, Story, Work, WorkId,
-    record,
+    AppendError, Claim, Counts, DeadLetter, Due, LaneCount, Progress, Recorded, SetAside, Settled, Step, Store,
+    StoreError, Story, Work, WorkId, record,
 };
 use committer::{Append, Committer, Tail};
 use frame::Kind;
@@ -61,7 +62,7 @@ pub struct Embedded {
     inner: Arc<Inner>,
 }
 
-/// What all steps share. Locks are taken in this order: `state`, `next`, journal's tail, `lanes`, `seen`,
+/// What all steps share. Locks are taken in this order: `state`, `steps`, `next`, journal's tail, `lanes`, `seen`,
 /// `shapes`, `cache`.
 /// Intake takes none of them: it must never wait for the engine.
 struct Inner {
@@ -75,6 +76,7 @@ struct Inner {
     state: Mutex<State>,
     /// `state.decided`, for those who must not wait for a step to end.
     decided: AtomicU64,
+    steps: Mutex<steps::Steps>,
     next: Mutex<claim::Next>,
     /// What the next claim will ask for, read ahead; and what was written since then.
     read_ahead: Mutex<claim::Known>,
@@ -116,6 +118,9 @@ impl Inner {
     fn state(&self) -> Result<MutexGuard<'_, State>, StoreError> {
         self.state.lock().map_err(|_| poisoned())
     }
+    fn steps(&self) -> Result<MutexGuard<'_, steps::Steps>, StoreError> {
+        self.steps.lock().map_err(|_| poisoned())
+    }
     fn next(&self) -> Result<MutexGuard<'_, claim::Next>, StoreError> {
         self.next.lock().map_err(|_| poisoned())
     }
@@ -138,13 +143,19 @@ impl Inner {
         self.cache.lock().map_err(|_| poisoned())
     }
 
-    async fn journal_append(&self, kind: Kind, payload: Vec<u8>, events: Vec<Event>) -> Result<u64, String> {
+    async fn journal_append(
+        &self,
+        kind: Kind,
+        payload: Vec<u8>,
+        events: Vec<Event>,
+        durable: bool,
+    ) -> Result<u64, String> {
         if payload.len() > frame::LARGEST {
             return Err("a record is larger than the journal takes".into());
         }
         let count = u32::try_from(events.len()).unwrap_or(u32::MAX).max(1);
         let (answer, told) = oneshot::channel();
-        self.journal.0.append(Append { kind, payload, count, events, answer })?;
+        self.journal.0.append(Append { kind, payload, count, events, durable, answer })?;
         told.await.map_err(|_| "the journal's writer is gone".to_owned())?
     }
 }
@@ -226,7 +237,8 @@ impl Store for Embedded {
         let position = if events.is_empty() {
             Position(decided + backlog)
         } else {
-            Position(self.inner.journal_append(Kind::Events, payload, events).await.map_err(AppendError::Unavailable)?)
+            let written = self.inner.journal_append(Kind::Events, payload, events, true).await;
+            Position(written.map_err(AppendError::Unavailable)?)
         };
         if let Some((name, value)) = cursor {
             // The events are kept; the tree's sync brings the cursor to the disk with the next commit. A cursor that is
@@ -248,6 +260,26 @@ impl Store for Embedded {
 
     async fn set_aside(&self, messages: Vec<SetAside>) -> Result<(), StoreError> {
         self.step(move |inner| scan::set_aside(inner, &messages)).await
+    }
+
+    async fn recorded(&self) -> Result<Option<Recorded>, StoreError> {
+        match steps::known(&self.inner)? {
+            Some(known) => Ok(known),
+            None => self.step(steps::read).await,
+        }
+    }
+
+    async fn record(&self, step: Step) -> Result<StepId, StoreError> {
+        steps::record(&self.inner, step).await
+    }
+
+    fn progress(&self) -> Result<Progress, StoreError> {
+        steps::progress(&self.inner)
+    }
+
+    async fn claim_until(&self, until: Position) -> Result<Claim, StoreError> {
+        finish(&mut *self.inner.ahead.lock().await).await;
+        self.step(move |inner| claim::claim_until(inner, until)).await
     }
 
     async fn claim(&self, max: usize) -> Result<Claim, StoreError> {
@@ -292,7 +324,7 @@ impl Store for Embedded {
             return Ok(());
         }
         let payload = record::encode(&batch);
-        let written = self.inner.journal_append(Kind::Settled, payload, Vec::new()).await;
+        let written = self.inner.journal_append(Kind::Settled, payload, Vec::new(), true).await;
         let ordinal = written.map_err(StoreError::Unavailable)?;
         // The journal has it: the tree follows without waiting for the disk, and is made to agree at the next opening.
         self.step(move |inner| delivery::apply(inner, ordinal, &batch)).await?;

@@ -100,7 +100,7 @@ impl Seen {
         self.find_runs(decided)?;
         let first = segments::list(&self.journal)?.first().map_or(1, |s| s.position);
         self.reached = self.runs.last().map_or(0, |run| run.head.to).max(first - 1).min(decided);
-        let mut reader = Reader::from(&self.journal, self.reached + 1, u64::MAX)?;
+        let mut reader = Reader::from(&self.journal, (self.reached + 1, u64::MAX, u64::MAX))?;
         while self.reached < decided {
             let Some((head, payload)) = reader.next(Limit::default())? else { break };
             if head.kind != Kind::Events || head.first + u64::from(head.count) <= self.reached + 1 {

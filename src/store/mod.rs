@@ -8,6 +8,8 @@ pub mod embedded;
 pub mod record;
 pub mod settings;
 
+pub use embedded::give_way;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -243,7 +245,8 @@ pub struct Story {
     pub records: Vec<Record>,
 }
 
-/// The port. Every method is one step: atomic, and on disk when it returns `Ok`.
+/// The port. Every method is one step: atomic, and when it returns `Ok` a crash does not lose it. That is so because it
+/// is on disk, or, for [`Store::commit`], because its step and all that it follows from are in the journal.
 ///
 /// Methods never panic on stored bytes; they may block their own threads, never the caller's.
 #[async_trait]

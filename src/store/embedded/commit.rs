@@ -81,12 +81,13 @@ pub fn commit(inner: &Inner, mut loaded: Loaded, mut changes: Changes) -> Result
     state.reached = now;
     super::sweep::some(inner, &mut batch, &mut state, now, changes.dedupe.len() + shapes.len())?;
     put(&mut batch, keys::STATE.to_vec(), &encode(&state));
-    {
+    let bytes = {
         // Held over both: a lane that reads the tree in between would have a row that is then given to it once more.
         let mut lanes = inner.lanes()?;
-        inner.disk()?.apply(batch)?;
+        let bytes = inner.disk()?.apply(batch)?;
         written.tell(&mut lanes);
-    }
+        bytes
+    };
     // The step is in the tree: memory follows, and the lock is given back before the disk is waited for.
     inner.written()?.note(&changes.links, &changes.dedupe);
     inner.seen()?.note(changes.dedupe.iter().copied(), state.decided.0);
@@ -109,10 +110,11 @@ pub fn commit(inner: &Inner, mut loaded: Loaded, mut changes: Changes) -> Result
         }
         known.clear();
     }
-    // The lanes begin at once. Should a power cut take this step back after something left, the journal makes the same
-    // occasions again, and the vendor knows them; where it would not, the lane's own `begin` is synced before it sends.
+    // The lanes begin at once. Should a crash take this step back after something left, it is taken again from the
+    // journal and makes the same occasions, which the vendor knows; where it would not, the lane's own `begin` is synced
+    // before it sends.
     inner.changed.send_modify(|n| *n += 1);
-    inner.disk()?.sync()
+    if inner.sinking.note(bytes) { inner.disk()?.sync() } else { Ok(()) }
 }
 
 fn stored_shape(inner: &Inner, id: PersonId) -> Result<Option<Shape>, StoreError> {

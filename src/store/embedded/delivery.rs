@@ -99,7 +99,7 @@ pub fn apply(inner: &Inner, ordinal: u64, settled: &SettledBatch) -> Result<(), 
     }
     state.settled = state.settled.max(ordinal);
     put(&mut batch, keys::STATE.to_vec(), &encode(&state));
-    disk.apply(batch)?;
+    inner.sinking.note(disk.apply(batch)?);
     *guard = state;
     Ok(())
 }

@@ -20,6 +20,7 @@ mod rush;
 mod scan;
 mod seen;
 mod segments;
+mod sinking;
 mod snapshot;
 mod state;
 mod steps;
@@ -52,6 +53,7 @@ use state::State;
 use tree::Disk;
 
 pub use open::{Verified, rebuild, verify};
+pub use sinking::give_way;
 
 /// Messages set aside at most; the oldest go first.
 const MOST_ASIDE: u64 = 10_000;
@@ -68,7 +70,8 @@ pub struct Embedded {
 struct Inner {
     settings: Settings,
     /// `None` while it is closed after an I/O error.
-    disk: RwLock<Option<Arc<Disk>>>,
+    disk: sinking::Slot,
+    sinking: sinking::Sinking,
     /// Held by each step; alone by [`mend`].
     mending: RwLock<()>,
     journal: Journal,
@@ -205,6 +208,7 @@ impl Embedded {
     /// meanwhile; intake does not.
     pub async fn snapshot(&self, now: Timestamp) -> Result<Position, StoreError> {
         self.step(move |inner| {
+            inner.disk()?.sync()?;
             let position = snapshot::write(inner)?;
             snapshot::prune(inner, now)?;
             Ok(Position(position))
@@ -385,6 +389,7 @@ impl Store for Embedded {
     async fn close(&self) -> Result<(), StoreError> {
         self.step(|inner| {
             inner.journal.0.close();
+            inner.sinking.end();
             inner.disk()?.sync()
         })
         .await

@@ -12,6 +12,7 @@ use super::frame::Kind;
 use super::people::Cache;
 use super::seen::Seen;
 use super::segments::{self, Limit, Reader, unavailable};
+use super::sinking::{Sinking, Slot, give_way};
 use super::state::State;
 use super::tree::Disk;
 use super::{Inner, Journal, delivery, keys, snapshot, sweep};
@@ -37,18 +38,25 @@ pub fn open(settings: &Settings, now: Timestamp) -> Result<Inner, StoreError> {
     let reaches = last.as_ref().map_or(0, |(end, _)| end.position);
 
     let (disk, state) = or_rebuilt(open_state(settings, reaches), settings, now)?;
+    let mut state = state;
     let changed = watch::Sender::new(0);
     let claimed = state.decided.0;
     let last = last.map(|(end, segment)| (segment, end));
     let reached = last.as_ref().map_or(0, |(_, end)| end.step);
     let lost = state.taken.unsynced.iter().filter(|(id, _)| *id > reached).map(|(_, record)| encode(record)).collect();
     let lost = (state.taken.step, lost);
+    if reached > state.taken.step {
+        // What follows from these steps is made again, and may have left.
+        state.doubtful_until = state.doubtful_until.max(now);
+    }
     let committer = Committer::start(journal_folder.clone(), settings.segment.0, last, claimed, lost, changed.clone())
         .map_err(unavailable)?;
+    let disk: Slot = Arc::new(RwLock::new(Some(Arc::new(disk))));
     let inner = Inner {
+        sinking: Sinking::begin(disk.clone()).map_err(unavailable)?,
         cache: Mutex::new(Cache::new(settings.people_cache.0)),
         settings: settings.clone(),
-        disk: RwLock::new(Some(Arc::new(disk))),
+        disk,
         mending: RwLock::default(),
         journal: Journal(committer),
         seen: Mutex::new(Seen::new(&settings.path, &journal_folder, settings.dedupe)),
@@ -126,8 +134,12 @@ fn open_state(settings: &Settings, reaches: u64) -> Result<(Disk, State), StoreE
 /// A broken sled may panic when it is opened.
 fn open_disk(settings: &Settings) -> Result<Result<Disk, sled::Error>, StoreError> {
     let (folder, cache) = (state_folder(settings), settings.cache.0);
-    std::panic::catch_unwind(|| Disk::open(&folder, cache))
-        .map_err(|_| StoreError::Damaged("sled panics when it is opened".into()))
+    // On a thread of lesser importance: those that sled begins are like it.
+    let opening = std::thread::spawn(move || {
+        give_way();
+        Disk::open(&folder, cache)
+    });
+    opening.join().map_err(|_| StoreError::Damaged("sled panics when it is opened".into()))
 }
 
 /// The state, if sled has one.
@@ -179,7 +191,7 @@ fn put_aside(settings: &Settings) -> Result<(), StoreError> {
 
 /// A new sled, from the newest whole snapshot or from nothing. The engine takes the journal's later steps again.
 fn begin_again(settings: &Settings, now: Timestamp) -> Result<(Disk, State), StoreError> {
-    let disk = Disk::open(&state_folder(settings), settings.cache.0).map_err(super::tree::refused)?;
+    let disk = open_disk(settings)?.map_err(super::tree::refused)?;
     snapshot::load_newest(settings, &disk)?;
     let mut state = read_state(&disk)?.unwrap_or_default();
     state.doubtful_until = now;

@@ -138,6 +138,8 @@ async fn steps_that_the_power_took_are_given_back_by_the_state() {
     for _ in 0..40 {
         decide(&store, 1).await;
     }
+    // The state reached the disk, and what the journal was told without a sync did not.
+    store.inner.disk().expect("sled is open").sync().expect("a sync");
     drop(store);
     let before = records(folder.path());
     assert_eq!(before.len(), begin + 40);

@@ -105,8 +105,10 @@ pub fn commit(inner: &Inner, mut loaded: Loaded, mut changes: Changes) -> Result
             known.insert(id, shape);
         }
         for (id, person) in loaded.people.drain() {
-            let shape = known.remove(&id).unwrap_or_default();
-            cache.put(person, shape);
+            // Somebody who came with a page of people, and is not written, lies in the tree as before.
+            if let Some(shape) = known.remove(&id) {
+                cache.put(person, shape);
+            }
         }
         known.clear();
     }

@@ -194,7 +194,10 @@ fn cancel(
         let Some(bytes) = inner.disk()?.get(&row_key)? else { continue };
         let is_taken = inner.lanes()?.get(name).is_some_and(|lane| lane.taken(stored.seq).is_some());
         let row: Row = decode(&bytes)?;
-        if is_taken || row.may_have_left {
+        // Since the state was made again it was not tried, and the journal has no outcome: it was called back before, or
+        // did not leave. Whatever is unclear of it, it is void now, and not sent again.
+        let is_doubt = row.tries == 0 && stored.activation.at <= state.doubtful_until;
+        if is_taken || (row.may_have_left && !is_doubt) {
             continue;
         }
         remove_row(batch, state, name, lane, &stored, &row);

@@ -11,7 +11,8 @@ use espalier::engine::{self, Engine};
 use espalier::identity;
 use espalier::model::setting::Size;
 use espalier::model::{
-    Decision, Event, EventKind, Identifier, IdentifierKind, Join, Origin, Person, RawJson, Span, Timestamp, Verdict,
+    Changes, Decision, Event, EventKind, Identifier, IdentifierKind, Join, Origin, Person, RawJson, Span, Timestamp,
+    Verdict,
 };
 use espalier::rules::{self, Program};
 use espalier::store::embedded::{Embedded, rebuild, verify};
@@ -254,6 +255,32 @@ async fn a_trigger_that_is_gone_is_not_asked_in_a_replay() {
     life.decide().await;
     assert_eq!(life.edges().await, ping);
     life.is_made_again_exactly().await;
+}
+
+#[tokio::test]
+async fn what_an_earlier_version_decided_comes_before_the_first_step() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut life = Life::new(folder.path(), 2, &[PING]);
+    for n in 0..5 {
+        life.does("ines", None, "Ping", &format!("c{n}"), minutes(n)).await;
+    }
+    // It wrote no steps. What it made of these is not here; that they are decided is.
+    let store = life.begin().0.clone();
+    let claim = store.claim(5).await.expect("a claim");
+    let position = claim.events.last().map(|(position, _)| *position);
+    store.commit(claim.loaded, Changes { position, ..Changes::default() }).await.expect("a commit");
+    drop(store);
+    life.does("ines", None, "Ping", "c5", minutes(5)).await;
+    life.decide().await;
+    life.end().await;
+    rebuild(&life.settings, minutes(6)).expect("a rebuild");
+    life.clock.set(minutes(6));
+    life.decide().await;
+    let edges = life.edges().await;
+    let learned: Vec<(Timestamp, Timestamp)> = edges.iter().map(|(_, at, learned, _)| (*at, *learned)).collect();
+    let anew = (0..5).map(|n| (minutes(n), minutes(6)));
+    assert_eq!(learned, anew.chain([(minutes(5), START)]).collect::<Vec<_>>(), "the last one has a step");
+    assert!(edges.iter().all(|(.., verdict)| *verdict == activated()));
 }
 
 // === random lives ===

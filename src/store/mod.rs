@@ -295,7 +295,8 @@ pub trait Store: Send + Sync + 'static {
     // === delivery ===
 
     /// Up to `max` activations of `lane` ready at `now`: higher priority first, then older. They are this caller's
-    /// until settled or released; what a crash leaves is ready again.
+    /// until settled or released; what a crash leaves is ready again. None while steps of the journal are taken again: a
+    /// later one may call them back.
     async fn work(&self, lane: &str, now: Timestamp, max: usize) -> Result<Vec<Work>, StoreError>;
 
     /// Notes durably that these are about to leave: for vendors without a dedupe key, who must be asked after a crash.

@@ -83,7 +83,9 @@ impl Overlay {
 
     /// The lower layer is in sled.
     pub fn sunk(&self) -> Result<(), StoreError> {
-        self.layers.write().map_err(|_| poisoned())?.lower = None;
+        // Given back only when the lock is: there may be much of it.
+        let sunk = self.layers.write().map_err(|_| poisoned())?.lower.take();
+        drop(sunk);
         Ok(())
     }
 

@@ -178,7 +178,10 @@ impl Writing<'_> {
             None => {
                 let Some(queued) = outbox::read(&*self.inner.disk()?, &keys::place(&place))? else { return Ok(false) };
                 let is_taken = self.inner.lanes()?.get(&place.lane).is_some_and(|lane| lane.taken(place.seq).is_some());
-                if is_taken || queued.row.may_have_left {
+                // Since the state was made again it was not tried, and the journal has no outcome: it was called back
+                // before, or did not leave. Whatever is unclear of it, it is void now, and not sent again.
+                let is_doubt = queued.row.tries == 0 && queued.activation.at <= self.state.doubtful_until;
+                if is_taken || (queued.row.may_have_left && !is_doubt) {
                     return Ok(false);
                 }
                 queued

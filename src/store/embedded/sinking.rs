@@ -11,11 +11,12 @@ use super::tree::Disk;
 /// Added to the niceness of threads that work behind those who wait for an answer.
 const GIVES_WAY: i32 = 19;
 /// What waits goes to sled at least so often: so much has to be decided again after a crash.
-const OFTEN: Duration = Duration::from_millis(500);
-/// And as soon as it is so large.
-const RIPE: usize = 4 << 20;
+const OFTEN: Duration = Duration::from_millis(50);
+/// And as soon as it is so large: whatever lies in the disk's own cache, the journal's next sync waits for, so that
+/// little and often is better than much at once.
+const RIPE: usize = 64 << 10;
 /// A step that finds more than this waits itself.
-const MUCH: usize = 16 << 20;
+const MUCH: usize = 1 << 20;
 
 /// Where sled is; empty while it is closed after an I/O error.
 pub type Slot = Arc<RwLock<Option<Arc<Disk>>>>;

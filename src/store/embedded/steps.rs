@@ -35,6 +35,8 @@ struct Open {
     /// The step that was in the tree before.
     follows: u64,
     record: StepRecord,
+    /// It was found in the journal: another process made it, or sled lost it.
+    is_replay: bool,
 }
 
 /// The open step, and where the journal is read for the next one.
@@ -91,7 +93,7 @@ pub fn read(inner: &Inner) -> Result<Option<Recorded>, StoreError> {
     };
     while let Some((head, payload)) = reader.next(limit)? {
         if head.kind == Kind::Step && head.first > taken {
-            let open = Open { id: head.first, follows: taken, record: decode(&payload)? };
+            let open = Open { id: head.first, follows: taken, record: decode(&payload)?, is_replay: true };
             let told = open.told();
             steps.behind = Some((reader, head.first));
             steps.open = Some(open);
@@ -115,8 +117,18 @@ pub async fn record(inner: &Inner, step: Step) -> Result<StepId, StoreError> {
     let durable = !matches!(record.step, Step::Events { .. }) || unsynced >= UNSYNCED;
     let written = inner.journal_append(Kind::Step, encode(&record), Vec::new(), durable).await;
     let id = written.map_err(StoreError::Unavailable)?;
-    inner.steps()?.open = Some(Open { id, follows, record });
+    inner.steps()?.open = Some(Open { id, follows, record, is_replay: false });
     Ok(StepId(id))
+}
+
+/// True while steps of the journal are taken again: until then nobody knows what a later one calls back.
+pub fn is_replay(inner: &Inner) -> Result<bool, StoreError> {
+    let taken = inner.state()?.taken.step;
+    let steps = inner.steps()?;
+    if let Some(open) = steps.open.as_ref().filter(|open| open.follows == taken) {
+        return Ok(open.is_replay);
+    }
+    Ok(inner.journal.tail()?.end.step > taken.max(steps.none_up_to))
 }
 
 /// Puts it into the batch that this step is taken.

@@ -16,6 +16,14 @@ use crate::store::StoreError;
 
 /// sled never frees blob files that hold larger values: this is far below their size.
 const LARGEST: usize = 56 << 10;
+/// Values from this length on are packed: JSON says the same words again and again.
+const WORTH_PACKING: usize = 256;
+/// The first bytes of a value stay as they are: what ages is looked at without unpacking (`timed`).
+const PLAIN: usize = 8;
+/// In a value's first byte, beside the number of further parts.
+const PACKED: u8 = 0x80;
+/// No value is longer than this when it is unpacked.
+const LONGEST: usize = 64 << 20;
 /// How often, and after what time, a lock that is about to be given back is tried again.
 const LOCKED: u32 = 1_000;
 const AGAIN: Duration = Duration::from_millis(10);
@@ -131,13 +139,17 @@ impl Disk {
 
     /// The value that begins with `first`.
     pub fn whole(&self, key: &[u8], first: &[u8]) -> Result<Vec<u8>, StoreError> {
-        let Some((parts, body)) = first.split_first() else { return Err(StoreError::Damaged("an empty value".into())) };
+        let Some((head, body)) = first.split_first() else { return Err(StoreError::Damaged("an empty value".into())) };
+        let parts = u32::from(head & !PACKED);
+        if parts == 0 {
+            return if head & PACKED == 0 { Ok(body.to_vec()) } else { unpack(body) };
+        }
         let mut value = body.to_vec();
-        for n in 1..=u32::from(*parts) {
+        for n in 1..=parts {
             let part = self.first(&keys::part(key, n))?;
             value.extend_from_slice(&part.ok_or_else(|| StoreError::Damaged("a part of a value is missing".into()))?);
         }
-        Ok(value)
+        if head & PACKED == 0 { Ok(value) } else { unpack(&value) }
     }
 
     /// Keys from `from` on and before `to`, with the first part of their values, in order.
@@ -273,18 +285,41 @@ impl Iterator for Scan<'_> {
     }
 }
 
-/// Puts a value, in parts where it is long. At most 255 of them: 14 MB.
+/// Puts a value, packed where that makes it smaller, and in parts where it is long. At most 127 of them: 7 MB.
 pub fn put(batch: &mut Batch, key: Vec<u8>, value: &[u8]) {
-    let parts = value.len().saturating_sub(1) / LARGEST;
+    if value.len() >= WORTH_PACKING {
+        let (plain, rest) = value.split_at(PLAIN);
+        let packed = [plain, &lz4_flex::compress_prepend_size(rest)].concat();
+        if packed.len() < value.len() - value.len() / 8 {
+            return put_parts(batch, key, &packed, PACKED);
+        }
+    }
+    put_parts(batch, key, value, 0);
+}
+
+fn put_parts(batch: &mut Batch, key: Vec<u8>, value: &[u8], flag: u8) {
+    let parts = (value.len().saturating_sub(1) / LARGEST).min(usize::from(!PACKED));
     let cut = value.len().min(LARGEST);
     let mut first = Vec::with_capacity(1 + cut);
-    first.push(parts.min(255) as u8);
+    first.push(parts as u8 | flag);
     first.extend_from_slice(&value[..cut]);
-    for n in 1..=parts.min(255) {
+    for n in 1..=parts {
         let from = n * LARGEST;
         batch.insert(keys::part(&key, n as u32), &value[from..value.len().min(from + LARGEST)]);
     }
     batch.insert(key, first);
+}
+
+/// What was packed says how long it was: never believed beyond what a value can be.
+fn unpack(packed: &[u8]) -> Result<Vec<u8>, StoreError> {
+    let damaged = || StoreError::Damaged("a packed value cannot be read".into());
+    let (plain, rest) = packed.split_at_checked(PLAIN).ok_or_else(damaged)?;
+    let (length, _) = lz4_flex::block::uncompressed_size(rest).map_err(|_| damaged())?;
+    if length > LONGEST {
+        return Err(damaged());
+    }
+    let rest = lz4_flex::decompress_size_prepended(rest).map_err(|_| damaged())?;
+    Ok([plain, &rest].concat())
 }
 
 /// sled's errors in ours.
@@ -345,6 +380,28 @@ mod tests {
         drop(disk);
         let disk = Disk::open(folder.path(), 8 << 20).expect("sled");
         assert!(disk.everything().count() <= naive.len() + 400, "what was synced is there");
+    }
+
+    #[test]
+    fn values_of_any_size_come_back_and_damage_is_no_panic() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let disk = Disk::open(folder.path(), 8 << 20).expect("sled");
+        let mut random = fastrand::Rng::with_seed(3);
+        let noise = |random: &mut fastrand::Rng, n: usize| -> Vec<u8> { (0..n).map(|_| random.u8(..)).collect() };
+        for size in [0, 1, 8, 255, 256, 300, 5_000, LARGEST, LARGEST + 1, 3 * LARGEST + 7, 1 << 20] {
+            for value in [vec![7; size], noise(&mut random, size)] {
+                let mut batch = Batch::default();
+                put(&mut batch, b"k".to_vec(), &value);
+                disk.apply(batch).expect("a batch");
+                disk.sync().expect("a sync");
+                assert!(disk.get(b"k").expect("a read") == Some(value), "of {size} bytes");
+            }
+        }
+        for size in 0..40 {
+            let mut broken = noise(&mut random, size);
+            broken.insert(0, PACKED);
+            assert!(disk.whole(b"k", &broken).is_err(), "{broken:?}");
+        }
     }
 
     #[test]

@@ -151,6 +151,15 @@ impl Committer {
     }
 }
 
+/// On disk. A filesystem that turns read-only in that moment may say so of what it then drops: it is asked afterwards.
+fn synced(file: &File) -> std::io::Result<()> {
+    file.sync_data()?;
+    if rustix::fs::fstatvfs(file)?.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY) {
+        return Err(std::io::ErrorKind::ReadOnlyFilesystem.into());
+    }
+    Ok(())
+}
+
 /// Takes what waits, up to the size of a write.
 fn take_waiting(from: &Receiver<Append>, group: &mut Vec<Append>, size: &mut usize) {
     while *size < GROUP {
@@ -257,7 +266,7 @@ impl Writer {
             self.open_next(full)?;
         }
         let Some((segment, file)) = &mut self.open else { return Err(std::io::Error::other("no open segment")) };
-        let written = file.write_all(buffer).and_then(|()| if syncs { file.sync_data() } else { Ok(()) });
+        let written = file.write_all(buffer).and_then(|()| if syncs { synced(file) } else { Ok(()) });
         if let Err(error) = written {
             // What reached the file was not acknowledged: it is cut, now or when the disk lets us.
             let segment = segment.clone();
@@ -283,7 +292,7 @@ impl Writer {
     /// Brings to the disk what was written without a sync.
     fn sync(&mut self) -> std::io::Result<()> {
         if let Some((_, file)) = self.open.as_mut().filter(|_| !self.unsynced.is_empty()) {
-            if let Err(error) = file.sync_data() {
+            if let Err(error) = synced(file) {
                 self.open = None;
                 return Err(error);
             }

@@ -6,6 +6,7 @@ use miette::{GraphicalReportHandler, LabeledSpan, MietteDiagnostic, NamedSource,
 
 use super::{Configured, Ended};
 use crate::model::Mistake;
+use crate::rules::TriggerKind;
 use crate::settings::Settings;
 
 #[derive(Debug, clap::Args)]
@@ -21,12 +22,15 @@ pub fn run(args: &Args) -> Ended {
     match Settings::load(&args.configured.config) {
         Ok(configured) => {
             let settings = &configured.settings;
+            let triggers = configured.program.triggers();
+            let segments = triggers.iter().filter(|t| t.kind == TriggerKind::Segment).count();
             println!(
-                "{}: well. {} sources, {} destinations, {} triggers.",
+                "{}: well. {} sources, {} destinations, {} triggers, {} segments.",
                 args.configured.config.display(),
                 settings.source.len(),
                 settings.destination.len(),
-                configured.program.triggers().len()
+                triggers.len() - segments,
+                segments
             );
             Ok(ExitCode::SUCCESS)
         }

@@ -10,11 +10,15 @@ use toml::de::{DeArray, DeTable, DeValue};
 use crate::model::mistake::{Mistake, nearest};
 use crate::model::{RawJson, Span};
 
+use super::amount::Amount;
+use super::names::Names;
+
 /// One file being read; collects every mistake.
 pub struct Reading<'t> {
     file: &'t str,
     text: &'t str,
     mistakes: Vec<Mistake>,
+    names: &'t Names<'t>,
 }
 
 /// One table of it. Keys that were asked for are known; [`Table::finish`] reports the others.
@@ -34,8 +38,13 @@ pub struct Value<'a, 't> {
 }
 
 impl<'t> Reading<'t> {
-    pub fn new(file: &'t str, text: &'t str) -> Self {
-        Self { file, text, mistakes: Vec::new() }
+    pub fn new(file: &'t str, text: &'t str, names: &'t Names<'t>) -> Self {
+        Self { file, text, mistakes: Vec::new(), names }
+    }
+
+    /// What cohorts and segments there are.
+    pub fn names(&self) -> &'t Names<'t> {
+        self.names
     }
 
     /// The file's own table, or `None` when it is not TOML at all.
@@ -249,6 +258,15 @@ impl<'a, 't> Value<'a, 't> {
             self.wrong(reading, "a number");
         }
         number
+    }
+
+    /// A number that is added up or compared with a sum.
+    pub fn amount(&self, reading: &mut Reading<'_>) -> Option<Amount> {
+        let amount = Amount::new(self.number(reading)?);
+        if amount.is_none() {
+            self.wrong(reading, "a number up to 1e15");
+        }
+        amount
     }
 
     /// The value as JSON, whatever it is; dates as text.

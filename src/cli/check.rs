@@ -1,4 +1,4 @@
-//! `espalier check`: every mistake at once, with file, line, key and a way out.
+//! `espalier check`: every mistake at once, with file, line, key and a way out; then the tests in trigger files.
 
 use std::process::ExitCode;
 
@@ -6,6 +6,7 @@ use miette::{GraphicalReportHandler, LabeledSpan, MietteDiagnostic, NamedSource,
 
 use super::{Configured, Ended};
 use crate::model::Mistake;
+use crate::replay::rehearse;
 use crate::rules::TriggerKind;
 use crate::settings::Settings;
 
@@ -19,7 +20,12 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Ended {
-    match Settings::load(&args.configured.config) {
+    let loaded = Settings::load(&args.configured.config);
+    let rehearsed = loaded.and_then(|configured| {
+        let mistakes = rehearse(&configured.program, &configured.settings.identity);
+        if mistakes.is_empty() { Ok(configured) } else { Err(mistakes) }
+    });
+    match rehearsed {
         Ok(configured) => {
             let settings = &configured.settings;
             let triggers = configured.program.triggers();

@@ -5,17 +5,7 @@
 
 use serde_json::Value;
 
-use super::Entry;
-
-/// The events in which machines pass for people.
-pub const EVENTS: &[&str] = &[
-    "Email Delivered",
-    "Email Opened",
-    "Email Link Clicked",
-    "Email Marked as Spam",
-    "Email Subscribed",
-    "Unsubscribed",
-];
+use super::{Entry, Origin};
 
 /// Properties that say it outright, as sources and vendors write them. The vendors' own names are from their pages and
 /// exports, and were not tried against an account.
@@ -56,7 +46,7 @@ pub const PRIVACY: &[&str] = &["mozilla/5.0"];
 pub fn made(entry: &Entry) -> bool {
     let text = entry.properties.get();
     // Most are told apart without being parsed.
-    EVENTS.contains(&&*entry.name)
+    Origin::is_of_email(&entry.name)
         && (FLAGS.iter().chain(CLIENTS).any(|name| text.contains(name)) || text.contains('\\'))
         && is_machine(entry.fields())
 }
@@ -89,7 +79,7 @@ fn yes_or_no(value: &Value) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Origin, Position, RawJson, Timestamp};
+    use crate::model::{Position, RawJson, Timestamp};
 
     #[track_caller]
     fn check(name: &str, properties: &str, wanted: bool) {

@@ -16,6 +16,7 @@ mod program;
 mod session;
 mod settings;
 mod threshold;
+mod timeline;
 mod trigger;
 mod view;
 mod written;
@@ -28,6 +29,7 @@ pub use path::Path;
 pub use payload::{occasion, payload, traits};
 pub use program::{Asked, Files, Program};
 pub use settings::Settings;
+pub use timeline::{Expected, Timeline, since_start};
 pub use trigger::{Passage, Trigger, TriggerKind};
 
 #[cfg(test)]

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::model::{Entry, LaneName, Priority, RawJson, Span, TriggerId};
+use crate::model::{Entry, LaneName, Priority, Span, TriggerId};
 
 use super::condition::Condition;
 use super::leaf::Leaf;
 use super::names::Definition;
 use super::path::Path;
+use super::timeline::Timeline;
 use super::view::Keyless;
 use super::written::{Reading, Table, Value};
 
@@ -50,8 +51,8 @@ pub struct Trigger {
     pub activate: Vec<(LaneName, Arc<str>)>,
     /// What the other edge starts: a segment's `on = "exit"`.
     pub activate_on_exit: Vec<(LaneName, Arc<str>)>,
-    /// `[[test]]` timelines as written.
-    pub tests: RawJson,
+    /// `[[test]]`: what must come of what somebody does.
+    pub tests: Vec<Timeline>,
 }
 
 /// What an edge is to it.
@@ -113,7 +114,7 @@ impl Trigger {
                 Vec::new()
             }
         };
-        let tests = top.get("test").map(|value| value.json()).unwrap_or(RawJson::trusted("[]"));
+        let tests = top.get("test").map(|value| Timeline::read_all(&value, reading)).unwrap_or_default();
         top.finish(reading);
         if reading.has_mistakes() {
             return None;
@@ -162,7 +163,7 @@ impl Trigger {
             Some(value) => Self::read_activate(&value, reading, lanes, &["on", "destination", "event"]),
             None => Vec::new(),
         };
-        let tests = top.get("test").map(|value| value.json()).unwrap_or(RawJson::trusted("[]"));
+        let tests = top.get("test").map(|value| Timeline::read_all(&value, reading)).unwrap_or_default();
         top.finish(reading);
         if reading.has_mistakes() {
             return None;

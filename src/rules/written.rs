@@ -7,8 +7,8 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
+use crate::model::Span;
 use crate::model::mistake::{Mistake, nearest};
-use crate::model::{RawJson, Span};
 
 use super::amount::Amount;
 use super::names::Names;
@@ -63,6 +63,11 @@ impl<'t> Reading<'t> {
         self.mistakes.push(Mistake::at(self.file, self.text, span, key, words));
         let last = self.mistakes.len() - 1;
         &mut self.mistakes[last]
+    }
+
+    /// A place of the file, for what is found wrong later.
+    pub fn place(&self, span: Range<usize>, key: &str) -> Mistake {
+        Mistake::at(self.file, self.text, span, key, "")
     }
 
     /// What was found wrong, in the file's order.
@@ -267,27 +272,5 @@ impl<'a, 't> Value<'a, 't> {
             self.wrong(reading, "a number up to 1e15");
         }
         amount
-    }
-
-    /// The value as JSON, whatever it is; dates as text.
-    pub fn json(&self) -> RawJson {
-        fn of(value: &DeValue<'_>) -> serde_json::Value {
-            match value {
-                DeValue::String(text) => text.as_ref().into(),
-                DeValue::Boolean(yes) => (*yes).into(),
-                DeValue::Integer(n) => {
-                    n.as_str().replace('_', "").parse::<i64>().map_or(serde_json::Value::Null, Into::into)
-                }
-                DeValue::Float(n) => {
-                    n.as_str().replace('_', "").parse::<f64>().map_or(serde_json::Value::Null, Into::into)
-                }
-                DeValue::Datetime(at) => at.to_string().into(),
-                DeValue::Array(items) => items.iter().map(|i| of(i.get_ref())).collect(),
-                DeValue::Table(table) => {
-                    table.iter().map(|(k, v)| (k.get_ref().to_string(), of(v.get_ref()))).collect()
-                }
-            }
-        }
-        RawJson::from_value(&of(self.value))
     }
 }

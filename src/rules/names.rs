@@ -247,3 +247,54 @@ impl Declared<'_> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::rules::{Files, Program, Settings};
+
+    /// Segments by name and `when`, and a configuration's cohorts.
+    #[track_caller]
+    fn check_names(segments: &[(&str, &str)], cohorts: &str, mistakes: &[&str]) {
+        let segments: Vec<_> = segments
+            .iter()
+            .map(|(name, when)| (format!("{name}.toml"), format!("name = \"{name}\"\nwhen = {when}\n")))
+            .collect();
+        let files = Files { segments: &segments, configuration: Some(("e.toml", cohorts)), ..Files::default() };
+        let told = Program::compile_all(&files, &Settings::default(), None).err().unwrap_or_default();
+        assert_eq!(told.iter().map(ToString::to_string).collect::<Vec<_>>(), mistakes);
+    }
+
+    #[test]
+    fn names_that_go_round_in_a_circle_are_one_mistake() {
+        check_names(
+            &[("a", "{ segment = \"a\" }")],
+            "",
+            &["a.toml:2:20: when.segment: goes round in a circle: segment `a` asks segment `a`"],
+        );
+        check_names(
+            &[("a", "{ cohort = \"c\" }"), ("b", "{ segment = \"a\" }")],
+            "[cohorts.c]\ndid = \"A\"\nat_least = { d = 2 }\n[cohorts.d]\nsegment = \"b\"\n",
+            &["b.toml:2:20: when.segment: goes round in a circle: segment `a` asks cohort `c` asks cohort `d` asks \
+           segment `b` asks segment `a`"],
+        );
+        check_names(&[("a", "{ segment = \"b\" }"), ("b", "{ cohort = \"new\" }")], "", &[]);
+    }
+
+    #[test]
+    fn names_may_not_pile_up() {
+        let names: Vec<String> = (10..30).map(|n| format!("s{n}")).collect();
+        let whens: Vec<String> = (11..31).map(|n| format!("{{ segment = \"s{n}\" }}")).collect();
+        let mut chain: Vec<(&str, &str)> = names.iter().zip(&whens).map(|(n, w)| (n.as_str(), w.as_str())).collect();
+        chain.push(("s30", "{ did = \"A\" }"));
+        check_names(&chain, "", &["s25.toml:2:20: when.segment: stands on more than 16 others"]);
+
+        let twice = |name: &str| format!("{{ all = [{{ segment = \"{name}\" }}, {{ segment = \"{name}\" }}] }}");
+        let doubled: Vec<String> = (11..31).map(|n| twice(&format!("s{n}"))).collect();
+        let mut doubles: Vec<(&str, &str)> =
+            names.iter().zip(&doubled).map(|(n, w)| (n.as_str(), w.as_str())).collect();
+        doubles.push(("s30", "{ did = \"A\" }"));
+        doubles.reverse();
+        let too_many = "comes to more than 1000 conditions with those it asks for";
+        check_names(&doubles, "", &[&format!("s21.toml:2:8: when: {too_many}")]);
+    }
+}

@@ -71,7 +71,7 @@ impl Step<'_> {
             }
             _ => {}
         }
-        self.put_to_rest(id, trigger, &asked.key);
+        self.put_to_rest(id, trigger, asked);
     }
 
     /// Notes truth and timer, and returns the edge; `None` when the person has no room for another key.
@@ -176,12 +176,12 @@ impl Step<'_> {
     }
 
     /// A watch that is false, waits for nothing and remembers nothing is the same as none.
-    fn put_to_rest(&mut self, id: PersonId, trigger: &Trigger, key: &str) {
-        if trigger.condition.on_nothing().0 {
+    fn put_to_rest(&mut self, id: PersonId, trigger: &Trigger, asked: &Asked) {
+        if self.program.holds_on_nothing(asked.trigger) {
             return;
         }
         let Some(person) = self.loaded.people.get_mut(&id) else { return };
-        let known = (trigger.id, Box::from(key));
+        let known = (trigger.id, asked.key.clone());
         let rests = person.watches.get(&known).is_some_and(|watch| {
             !watch.is_true
                 && watch.next.is_none()
@@ -206,7 +206,7 @@ impl Step<'_> {
                 continue;
             }
             self.note(id, program, trigger, &asked.key, at);
-            self.put_to_rest(id, trigger, &asked.key);
+            self.put_to_rest(id, trigger, &asked);
             is_touched = true;
         }
         if is_touched {

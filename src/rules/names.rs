@@ -232,7 +232,9 @@ impl Declared<'_> {
         let (written, held) = match self.kind {
             Kind::Cohort => {
                 let cohorts = top.get("cohorts")?.table(reading)?;
-                (cohorts.entries().find(|(name, _)| *name == self.name).map(|(_, value)| value), None)
+                // What is no table is told with the settings.
+                let mine = cohorts.entries().find(|(name, value)| *name == self.name && value.is_table());
+                (mine.map(|(_, value)| value), None)
             }
             Kind::Segment => (top.get("when"), top.get("for").and_then(|v| v.length(reading))),
         };

@@ -170,6 +170,11 @@ impl Program {
         View { person, key: trigger.per.as_ref().map(|per| (per, key)), now, session_gap: self.settings.session_gap }
     }
 
+    /// True when the trigger at this place can be true of a key that no event it reads speaks of.
+    pub fn holds_on_nothing(&self, place: usize) -> bool {
+        self.on_nothing.binary_search(&place).is_ok()
+    }
+
     /// What has to be asked after `entry` was put into the person's history, in the order of firing.
     pub fn concerned_by(&self, person: &Person, entry: &Entry) -> BTreeSet<Asked> {
         let mut asked = BTreeSet::new();

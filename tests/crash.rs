@@ -10,7 +10,7 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-use support::load::{LEFT, PING, Told, configuration, vendors};
+use support::load::{COOL, LEFT, PING, Told, configuration, vendors};
 use support::{Daemon, client, pause};
 
 /// The next calls are taken in and then cut: the vendor has them, and we do not know.
@@ -48,7 +48,8 @@ async fn nothing_acknowledged_is_lost_and_nothing_is_sent_twice() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = folder.path().join("store");
     let (sandbox, address) = vendors().await;
-    let mut daemon = Daemon::new(folder.path(), &store, &configuration(address), &[("ping", PING), ("left", LEFT)]);
+    let triggers = [("ping", PING), ("left", LEFT), ("cool", COOL)];
+    let mut daemon = Daemon::new(folder.path(), &store, &configuration(address), &triggers);
     daemon.start_ready().await;
     let told = Arc::new(Told::default());
     let loads = told.begin(daemon.intake);
@@ -65,5 +66,7 @@ async fn nothing_acknowledged_is_lost_and_nothing_is_sent_twice() {
     }
     pause(500).await;
     told.all_is_taken_once(loads, &sandbox, &daemon).await;
+    let cooled = sandbox.effects_from("klaviyo", 0).into_iter().filter(|effect| effect.event == "Cooled").count();
+    assert!(cooled > 50, "cool-downs are tested too: {cooled} fires");
     assert!(daemon.terminate().success(), "a daemon that is told to stop ends well");
 }

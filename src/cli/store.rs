@@ -30,8 +30,8 @@ pub fn run(args: &Args) -> Ended {
         What::Verify => {
             let found = verify(settings).map_err(Failed::new)?;
             println!(
-                "journal: {} segments, {} events, {} settled records; {} bytes of a write that was cut, never acknowledged",
-                found.segments, found.events, found.settled, found.torn_bytes
+                "journal: {} segments, {} events, {} settled records, {} steps; {} bytes of a write that was cut, never acknowledged",
+                found.segments, found.events, found.settled, found.steps, found.torn_bytes
             );
             println!(
                 "state: {} values, {} people, decided up to event {}",

@@ -1,6 +1,6 @@
 //! What has not left is called back when an event takes its reason away.
 
-use crate::model::{Decision, Event, EventKind, Pending, Person, PersonId, Position, Timestamp, Verdict};
+use crate::model::{Decision, Event, EventKind, Pending, Person, PersonId, Position, Recall, Timestamp, Verdict};
 use crate::rules::Program;
 
 use super::step::Step;
@@ -40,9 +40,16 @@ impl Step<'_> {
         }
     }
 
+    /// Takes it out of its lanes, as far as it is still there.
+    pub(super) fn recall(&mut self, person: PersonId, pending: &Pending) {
+        let Pending { occasion, at, .. } = *pending;
+        let recalls = pending.lanes.iter().map(|lane| Recall { occasion, lane: lane.clone(), person, at });
+        self.changes.cancelled.extend(recalls);
+    }
+
     fn call_back(&mut self, id: PersonId, pending: Pending) {
         let Some((_, trigger)) = self.program.by_id(pending.trigger) else { return };
-        self.changes.cancelled.extend(pending.lanes.iter().map(|lane| (pending.occasion, lane.clone())));
+        self.recall(id, &pending);
         self.changes.decisions.push(Decision {
             occasion: pending.occasion,
             trigger: trigger.name.clone(),

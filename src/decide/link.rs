@@ -79,7 +79,7 @@ impl Step<'_> {
             self.changes.activations.retain(|activation| activation.person != id);
             self.changes.decisions.retain(|decision| decision.person != id);
             for pending in gone.pending {
-                self.changes.cancelled.extend(pending.lanes.into_iter().map(|lane| (pending.occasion, lane)));
+                self.recall(id, &pending);
             }
             self.write(id, Write::Erased);
         }

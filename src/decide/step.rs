@@ -24,17 +24,14 @@ impl<'a> Step<'a> {
         self.changes
     }
 
-    /// True when the message was seen before; notes its keys when it was not.
+    /// True when the message was seen before; notes its keys.
     pub fn is_repeat(&mut self, event: &Event) -> bool {
-        if event.dedupe.iter().any(|key| self.loaded.seen.contains(key)) {
-            self.changes.duplicates += 1;
-            return true;
-        }
-        for key in &event.dedupe {
-            self.loaded.seen.insert(*key);
-            self.changes.dedupe.push((*key, event.arrived));
-        }
-        false
+        let is_repeat = event.dedupe.iter().any(|key| self.loaded.seen.contains(key));
+        self.changes.duplicates += u64::from(is_repeat);
+        // A repetition may bring a further key of the same message.
+        self.loaded.seen.extend(&event.dedupe);
+        self.changes.dedupe.extend(event.dedupe.iter().map(|key| (*key, event.arrived)));
+        is_repeat
     }
 
     /// The person's header changed, and they have one more entry.

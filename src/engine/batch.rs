@@ -1,26 +1,39 @@
-//! One batch of events: claim, decide, commit.
+//! One batch of events: claim, write the step down, decide, commit.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::decide;
-use crate::model::{Changes, Timestamp};
+use crate::model::{Changes, StepId, Timestamp};
 use crate::rules::Program;
-use crate::store::StoreError;
+use crate::store::{Claim, Step, StoreError};
 
 use super::Engine;
 
 impl Engine {
     /// Decides the next batch. Returns how far time has come with its last event, or `None` when nothing waited.
     pub(super) async fn events(&self, program: &Program, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
-        let mut claim = self.store.claim(self.settings.batch).await?;
-        let Some((_, last)) = claim.events.last() else { return Ok(None) };
+        let claim = self.store.claim(self.settings.batch).await?;
+        let Some((until, last)) = claim.events.last() else { return Ok(None) };
         let reached = last.arrived.min(last.at);
+        let step = self.store.record(Step::Events { until: *until, now }).await?;
+        self.decide(claim, Some(step), now, program).await?;
+        Ok(Some(reached))
+    }
+
+    /// Decides what was claimed.
+    pub(super) async fn decide(
+        &self,
+        mut claim: Claim,
+        step: Option<StepId>,
+        now: Timestamp,
+        program: &Program,
+    ) -> Result<(), StoreError> {
         let changes = decide::events(&mut claim.loaded, &claim.events, now, program, &self.names);
         let tally = Tally::of(&changes, claim.events.len() as u64);
-        self.store.commit(claim.loaded, changes).await?;
+        self.store.commit(claim.loaded, Changes { step, ..changes }).await?;
         tally.count();
-        Ok(Some(reached))
+        Ok(())
     }
 }
 

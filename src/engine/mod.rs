@@ -1,9 +1,11 @@
-//! The loop: claim, decide, commit; due timers the same way.
+//! The loop: claim, write the step down, decide, commit; due timers the same way. What was written down and not
+//! committed is taken again before anything new.
 //!
 //! It knows nothing of vendors. What it decides lies in the outbox when a step returns.
 
 mod adopt;
 mod batch;
+mod replay;
 mod settings;
 mod state;
 mod thread;
@@ -16,10 +18,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::SharedClock;
 use crate::identity;
-use crate::model::{Span, Timestamp};
+use crate::model::{Changes, Loaded, Span, Timestamp};
 use crate::rules::Program;
-use crate::store::{Store, StoreError};
+use crate::store::{Step, Store, StoreError};
 
+use replay::Restricted;
 pub use settings::Settings;
 pub use state::{EngineState, Stage};
 
@@ -37,8 +40,10 @@ pub struct Engine {
     settings: Settings,
     /// What counts as a name.
     names: identity::Settings,
-    /// The program whose triggers all people were asked for.
-    adopted: tokio::sync::Mutex<Option<[u8; 16]>>,
+    /// The program that was last seen to be the recorded one.
+    recorded: tokio::sync::Mutex<Option<Arc<Program>>>,
+    /// For a replay.
+    restricted: tokio::sync::Mutex<Option<Restricted>>,
     /// What it is doing, for health and the page.
     state: tokio::sync::watch::Sender<EngineState>,
 }
@@ -60,14 +65,14 @@ impl Engine {
         settings: Settings,
         names: identity::Settings,
     ) -> Self {
-        let adopted = tokio::sync::Mutex::new(None);
         Self {
             store,
             clock,
             program,
             settings,
             names,
-            adopted,
+            recorded: tokio::sync::Mutex::default(),
+            restricted: tokio::sync::Mutex::default(),
             state: tokio::sync::watch::Sender::new(EngineState::default()),
         }
     }
@@ -119,9 +124,15 @@ impl Engine {
         Ok(())
     }
 
-    /// One batch of events and one round of timers; else one page of people for a trigger that is new.
+    /// A step that was written down and not taken; else one batch of events and one round of timers; else one page of
+    /// people for a trigger that is new.
     async fn turn(&self) -> Result<Turn, StoreError> {
+        if let Some(recorded) = self.store.recorded().await? {
+            self.again(recorded).await?;
+            return Ok(Turn::Worked);
+        }
         let program = self.program.load_full();
+        self.begin_program(&program).await?;
         // Read before the claim: an empty claim then means that all that arrived by `now` is decided.
         let now = self.clock.now();
         let decided = self.events(&program, now).await?;
@@ -135,6 +146,21 @@ impl Engine {
             return Ok(Turn::Worked);
         }
         Ok(Turn::Idle(self.store.counts().next_timer))
+    }
+
+    /// Writes down that this program is asked from now on, if another one was.
+    async fn begin_program(&self, program: &Arc<Program>) -> Result<(), StoreError> {
+        let mut recorded = self.recorded.lock().await;
+        if recorded.as_ref().is_some_and(|recorded| Arc::ptr_eq(recorded, program)) {
+            return Ok(());
+        }
+        let meanings = program.meanings();
+        if self.store.progress()?.program.as_deref() != Some(&meanings[..]) {
+            let step = Some(self.store.record(Step::Program(meanings)).await?);
+            self.store.commit(Loaded::default(), Changes { step, ..Changes::default() }).await?;
+        }
+        *recorded = Some(program.clone());
+        Ok(())
     }
 
     async fn until(&self, next: Option<Timestamp>) {

@@ -5,9 +5,8 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::Engine;
+use crate::store::give_way;
 
-/// Added to the threads' niceness: beside a busy intake the engine keeps about a quarter of a core's time.
-const GIVES_WAY: i32 = 19;
 /// Threads for the store's steps. The engine makes one at a time.
 const STEPS: usize = 4;
 
@@ -30,12 +29,5 @@ impl Engine {
             // Nothing is ever said: the sender is dropped at the end, also by a panic.
             let _ = told.await;
         })
-    }
-}
-
-/// Where the system does not let us, the engine is only as important as everything else.
-fn give_way() {
-    if let Err(error) = rustix::process::nice(GIVES_WAY) {
-        tracing::debug!(reason = %error, "the engine's thread keeps its priority");
     }
 }

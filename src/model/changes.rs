@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Activation, DedupeKey, Identifier, LaneName, OccasionId, Person, PersonId, Position, Timestamp};
+use super::{Activation, DedupeKey, Identifier, LaneName, OccasionId, Person, PersonId, Position, StepId, Timestamp};
 
 /// The people a batch speaks of, and what the store knows of its identifiers and message keys.
 ///
@@ -113,9 +113,24 @@ pub struct Decision {
     pub verdict: Verdict,
 }
 
+/// An activation that a late event took the reason from: taken out of the outbox, if it is still there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recall {
+    /// Which occasion.
+    pub occasion: OccasionId,
+    /// From which lane.
+    pub lane: LaneName,
+    /// Whose it is now.
+    pub person: PersonId,
+    /// The edge.
+    pub at: Timestamp,
+}
+
 /// Everything that follows from one batch or one round of timers.
 #[derive(Debug, Default, PartialEq)]
 pub struct Changes {
+    /// The written step that this follows from, which is taken with it: the engine's to say, not `decide`'s.
+    pub step: Option<StepId>,
     /// The last event decided; `None` for a round of timers.
     pub position: Option<Position>,
     /// Who was touched and how to write them.
@@ -126,8 +141,8 @@ pub struct Changes {
     pub dedupe: Vec<(DedupeKey, Timestamp)>,
     /// To be put into the outbox, unless their (occasion, lane) was already settled.
     pub activations: Vec<Activation>,
-    /// To be taken out of the outbox, if still there.
-    pub cancelled: Vec<(OccasionId, LaneName)>,
+    /// To be taken out of the outbox, if still there; also of what this step puts into it.
+    pub cancelled: Vec<Recall>,
     /// Joins made and refused.
     pub joins: Vec<Join>,
     /// Edges and what became of them.

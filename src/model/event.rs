@@ -10,6 +10,10 @@ use super::{Identifier, RawJson, Timestamp};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct Position(pub u64);
 
+/// A step of the engine, by its number in the journal, counted from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StepId(pub u64);
+
 /// Hash of what makes a message the same message: its id, or (source, object, version).
 pub type DedupeKey = [u8; 16];
 

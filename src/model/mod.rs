@@ -16,8 +16,8 @@ pub mod setting;
 pub mod time;
 
 pub use activation::{Activation, LaneName, OccasionId, Priority};
-pub use changes::{Changes, Decision, Join, Loaded, PersonChange, Verdict, Write};
-pub use event::{DedupeKey, Event, EventKind, Origin, Position};
+pub use changes::{Changes, Decision, Join, Loaded, PersonChange, Recall, Verdict, Write};
+pub use event::{DedupeKey, Event, EventKind, Origin, Position, StepId};
 pub use history::{Entry, History, Lifetime};
 pub use identifier::{Identifier, IdentifierKind};
 pub use mistake::Mistake;

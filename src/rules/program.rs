@@ -1,6 +1,6 @@
 //! Triggers made ready: which of them an event concerns, and for which keys.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::model::{Entry, LaneName, Mistake, Origin, Person, Span, Timestamp, TriggerId};
@@ -116,6 +116,20 @@ impl Program {
         }
         program.triggers = triggers;
         program
+    }
+
+    /// What all triggers mean, in order of their ids.
+    pub fn meanings(&self) -> Vec<(TriggerId, u32)> {
+        let mut all: Vec<_> = self.triggers.iter().map(|trigger| (trigger.id, trigger.meaning)).collect();
+        all.sort_unstable();
+        all
+    }
+
+    /// Only those triggers that are among `meanings`: what was asked when a program of these was in force.
+    pub fn restricted(&self, meanings: &[(TriggerId, u32)]) -> Self {
+        let known: HashSet<_> = meanings.iter().collect();
+        let triggers = self.triggers.iter().filter(|trigger| known.contains(&(trigger.id, trigger.meaning)));
+        Self::of(triggers.cloned().collect(), self.settings.clone())
     }
 
     /// In the order in which they fire at one instant.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::*;
 use crate::model::{
-    Changes, Decision, EventKind, IdentifierKind, LaneName, OccasionId, Origin, Outcome, PersonChange, RawJson,
-    Verdict, Write,
+    Changes, Decision, EventKind, IdentifierKind, OccasionId, Origin, Outcome, PersonChange, RawJson, Recall, Verdict,
+    Write,
 };
 
 /// Opens the store, the first time or again.
@@ -60,10 +60,30 @@ fn occasion(n: u64) -> OccasionId {
     OccasionId(id)
 }
 
-/// Commits a step that queues these, and nothing else.
+/// A step that queues these, and nothing else.
+pub fn queueing(activations: Vec<Activation>) -> Changes {
+    Changes { decisions: activations.iter().map(decision).collect(), activations, ..Changes::default() }
+}
+
+fn decision(of: &Activation) -> Decision {
+    Decision {
+        occasion: of.occasion,
+        trigger: of.trigger.clone(),
+        person: of.person,
+        key: of.key.clone(),
+        at: of.at,
+        decided: at(2),
+        verdict: Verdict::Activated(vec![of.lane.clone()]),
+    }
+}
+
+fn recall(of: &Activation, person: PersonId) -> (Recall, Decision) {
+    let recall = Recall { occasion: of.occasion, lane: of.lane.clone(), person, at: of.at };
+    (recall, Decision { person, verdict: Verdict::Cancelled, ..decision(of) })
+}
+
 async fn queue(store: &dyn Store, activations: Vec<Activation>) {
-    let changes = Changes { activations, ..Changes::default() };
-    store.commit(Loaded::default(), changes).await.expect("a commit");
+    store.commit(Loaded::default(), queueing(activations)).await.expect("a commit");
 }
 
 async fn settle(store: &dyn Store, lane: &str, id: WorkId, outcome: Outcome) {
@@ -84,6 +104,7 @@ pub async fn run(open: Open<'_>) {
     dead_letters_are_replayed_or_dropped(open).await;
     what_is_called_back_does_not_leave(open).await;
     small_values_are_kept(open).await;
+    steps_are_found_again_until_they_are_taken(open).await;
 }
 
 async fn events_come_back_in_order_and_once(open: Open<'_>) {
@@ -276,36 +297,112 @@ async fn dead_letters_are_replayed_or_dropped(open: Open<'_>) {
 
 async fn what_is_called_back_does_not_leave(open: Open<'_>) {
     let store = open();
-    queue(&*store, vec![activation(31, "c", 10), activation(32, "c", 10)]).await;
+    let whose = |mut activation: Activation, id: u8| {
+        activation.person = PersonId([id; 16]);
+        activation
+    };
+    let [first, second, third] = [31, 32, 33].map(|n| whose(activation(n, "c", 10), 77));
+    queue(&*store, vec![first.clone(), second.clone()]).await;
     let taken = store.work("c", at(0), 1).await.expect("work");
-    let decision = |n| Decision {
-        occasion: occasion(n),
-        trigger: "ping".into(),
-        person: PersonId([77; 16]),
-        key: "".into(),
-        at: at(1),
-        decided: at(2),
-        verdict: Verdict::Cancelled,
-    };
-    let lane = LaneName::from("c");
-    let changes = Changes {
-        cancelled: vec![(occasion(31), lane.clone()), (occasion(32), lane)],
-        decisions: vec![decision(31), decision(32)],
-        people: vec![PersonChange { id: PersonId([77; 16]), write: Write::Whole }],
-        ..Changes::default()
-    };
     let someone = person(77, 77, 0);
-    let loaded = Loaded { people: HashMap::from([(someone.id, someone.clone())]), ..Loaded::default() };
-    store.commit(loaded, changes).await.expect("a commit");
+    let other = person(78, 78, 0);
+    // 31 is in somebody's hands, 32 waits, 33 is of this very step.
+    let (cancelled, recalls): (Vec<_>, Vec<_>) =
+        [&first, &second, &third].map(|a| recall(a, someone.id)).into_iter().unzip();
+    let mut changes = queueing(vec![third]);
+    changes.cancelled = cancelled;
+    changes.decisions.extend(recalls);
+    changes.people = [&someone, &other].map(|p| PersonChange { id: p.id, write: Write::Whole }).to_vec();
+    let people = HashMap::from([(someone.id, someone.clone()), (other.id, other.clone())]);
+    store.commit(Loaded { people, ..Loaded::default() }, changes).await.expect("a commit");
     assert!(store.work("c", at(0), 10).await.expect("work").is_empty(), "what waited was called back");
     assert_eq!(store.lane_count("c").queued, 1, "what is in somebody's hands stays theirs");
-    let told = store.story(someone.id).await.expect("a read").expect("somebody").decisions;
+    let story = store.story(someone.id).await.expect("a read").expect("somebody");
+    let told: Vec<_> = story.decisions.iter().map(|d| (d.occasion, d.verdict.word())).collect();
     assert_eq!(
-        told.iter().map(|d| d.occasion).collect::<Vec<_>>(),
-        [occasion(32)],
+        told,
+        [
+            (occasion(31), "activated"),
+            (occasion(32), "activated"),
+            (occasion(32), "cancelled"),
+            (occasion(33), "activated"),
+            (occasion(33), "cancelled")
+        ],
         "a recall that recalled nothing is not told"
     );
+    let ends: Vec<_> = story.records.iter().map(|r| (r.is_queued, r.attempts.len())).collect();
+    assert_eq!(ends, [(true, 0), (false, 1), (false, 1)]);
     settle(&*store, "c", taken[0].id, Outcome::Accepted).await;
+    // Merged into another, and called back in the name of the one who stays.
+    let fourth = whose(activation(34, "c", 10), 77);
+    queue(&*store, vec![fourth.clone()]).await;
+    let (cancelled, decision) = recall(&fourth, other.id);
+    let changes = Changes {
+        cancelled: vec![cancelled],
+        decisions: vec![decision],
+        people: vec![
+            PersonChange { id: someone.id, write: Write::MergedInto(other.id) },
+            PersonChange { id: other.id, write: Write::Whole },
+        ],
+        ..Changes::default()
+    };
+    let people = HashMap::from([(other.id, other.clone())]);
+    store.commit(Loaded { people, ..Loaded::default() }, changes).await.expect("a commit");
+    assert_eq!(store.lane_count("c").queued, 0);
+    // The same occasion of the one who is no more is known under the one who stays.
+    queue(&*store, vec![whose(fourth, 78)]).await;
+    assert_eq!(store.lane_count("c").queued, 0);
+    assert_eq!(store.story(other.id).await.expect("a read").expect("the other").records.len(), 4);
+    store.close().await.expect("a close");
+}
+
+async fn steps_are_found_again_until_they_are_taken(open: Open<'_>) {
+    let store = open();
+    assert_eq!(store.recorded().await.expect("a read"), None);
+    assert_eq!(store.progress().expect("a read"), Progress::default());
+    let after = store.counts().decided;
+    store.append((101..=105).map(event).collect(), None).await.expect("an append");
+    let until = Position(after.0 + 2);
+    let step = Step::Events { until, now: at(7) };
+    let id = store.record(step.clone()).await.expect("a step");
+    assert!(store.record(step.clone()).await.is_err(), "one is taken before another is made");
+    drop(store);
+    // The process ended before its commit.
+    let store = open();
+    let recorded = Recorded { id, after, step };
+    assert_eq!(store.recorded().await.expect("a read"), Some(recorded.clone()));
+    let claim = store.claim_until(until).await.expect("a claim");
+    assert_eq!(claim.events.iter().map(|(p, _)| p.0).collect::<Vec<_>>(), [after.0 + 1, after.0 + 2]);
+    let changes = |id| Changes { step: Some(id), position: Some(until), ..Changes::default() };
+    assert!(store.commit(Loaded::default(), changes(StepId(id.0 + 1))).await.is_err(), "no other step is taken");
+    assert_eq!(store.recorded().await.expect("a read"), Some(recorded));
+    assert_eq!(store.counts().decided, after);
+    store.commit(claim.loaded, changes(id)).await.expect("a commit");
+    assert_eq!(store.recorded().await.expect("a read"), None);
+    assert!(store.commit(Loaded::default(), changes(id)).await.is_err(), "nor one twice");
+    let triggers = vec![(crate::model::TriggerId::of("t"), 1)];
+    let steps = [
+        Step::Program(triggers.clone()),
+        Step::Timers { until: at(8), max: 5, now: at(9) },
+        Step::Adopt { after: None, until: Some(PersonId([4; 16])), now: at(10) },
+    ];
+    for step in &steps {
+        let step = Some(store.record(step.clone()).await.expect("a step"));
+        store.commit(Loaded::default(), Changes { step, ..Changes::default() }).await.expect("a commit");
+    }
+    let progress = store.progress().expect("a read");
+    assert_eq!(progress.program.as_deref(), Some(&triggers[..]));
+    assert_eq!(progress.adopted, Adopted::UpTo(Some(PersonId([4; 16]))));
+    store.close().await.expect("a close");
+    drop(store);
+    let store = open();
+    assert_eq!(store.recorded().await.expect("a read"), None);
+    assert_eq!(store.progress().expect("a read"), progress);
+    let everybody = Step::Adopt { after: None, until: None, now: at(11) };
+    let step = Some(store.record(everybody).await.expect("a step"));
+    assert_eq!(step, Some(StepId(id.0 + 4)), "steps are counted on");
+    store.commit(Loaded::default(), Changes { step, ..Changes::default() }).await.expect("a commit");
+    assert_eq!(store.progress().expect("a read").adopted, Adopted::Everybody);
     store.close().await.expect("a close");
 }
 

@@ -8,13 +8,16 @@ pub mod embedded;
 pub mod record;
 pub mod settings;
 
+pub use embedded::give_way;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Activation, Attempt, Changes, Decision, Event, Identifier, Join, Loaded, Person, PersonId, Position, Timestamp,
+    Activation, Attempt, Changes, Decision, Event, Identifier, Join, Loaded, Person, PersonId, Position, StepId,
+    Timestamp, TriggerId,
 };
 
 /// Why an append was not made. Nothing of it was kept.
@@ -60,6 +63,76 @@ pub struct Due {
     pub people: Vec<PersonId>,
     /// All of them, and nobody else.
     pub loaded: Loaded,
+}
+
+/// One step of the engine, written down before what follows from it: a replay takes the same steps, each with the same
+/// `now`, and so comes to the same decisions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Step {
+    /// From here on these triggers are asked, in what they mean; those among them that are new are made known to
+    /// everybody.
+    Program(Vec<(TriggerId, u32)>),
+    /// The events up to this one are decided.
+    Events {
+        /// The last of them.
+        until: Position,
+        /// When.
+        now: Timestamp,
+    },
+    /// People are asked whose timer lies at or before `until`, the earliest first, at most `max` of them.
+    Timers {
+        /// How far time has come.
+        until: Timestamp,
+        /// How many people at most.
+        max: u32,
+        /// When.
+        now: Timestamp,
+    },
+    /// People are asked for triggers that they were never asked for, in order of their ids.
+    Adopt {
+        /// Those after this one.
+        after: Option<PersonId>,
+        /// Up to and including this one; `None` says that all have been asked.
+        until: Option<PersonId>,
+        /// When.
+        now: Timestamp,
+    },
+}
+
+/// A step that was written down and not yet taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// For [`Changes::step`] of what follows from it.
+    pub id: StepId,
+    /// The newest event decided when it was written. Events before it that are not decided have no steps: they come
+    /// from a version that wrote none.
+    pub after: Position,
+    /// What is to be done.
+    pub step: Step,
+}
+
+/// How far a new program's triggers were made known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Adopted {
+    /// To people up to this one.
+    UpTo(Option<PersonId>),
+    /// To everybody who was there.
+    Everybody,
+}
+
+impl Default for Adopted {
+    fn default() -> Self {
+        Self::UpTo(None)
+    }
+}
+
+/// Where the engine is, after the last step taken.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// The triggers of the last [`Step::Program`]; `None` before the first.
+    pub program: Option<Arc<[(TriggerId, u32)]>>,
+    /// Who knows them.
+    pub adopted: Adopted,
 }
 
 /// A queued activation's place in its lane.
@@ -172,7 +245,8 @@ pub struct Story {
     pub records: Vec<Record>,
 }
 
-/// The port. Every method is one step: atomic, and on disk when it returns `Ok`.
+/// The port. Every method is one step: atomic, and when it returns `Ok` a crash does not lose it. That is so because it
+/// is on disk, or, for [`Store::commit`], because its step and all that it follows from are in the journal.
 ///
 /// Methods never panic on stored bytes; they may block their own threads, never the caller's.
 #[async_trait]
@@ -194,20 +268,35 @@ pub trait Store: Send + Sync + 'static {
 
     // === engine ===
 
-    /// The next `max` events after the last commit, with the people they touch. Empty when nothing waits.
+    /// The step that was written down and is not yet taken: after a crash, a refused commit, a state made again. It is
+    /// taken before another is made.
+    async fn recorded(&self) -> Result<Option<Recorded>, StoreError>;
+
+    /// Writes a step down; refused while one is open. It survives the end of the process, and a power cut unless it is
+    /// [`Step::Events`]: such a one is on disk with whatever comes there after it.
+    async fn record(&self, step: Step) -> Result<StepId, StoreError>;
+
+    /// Where the engine is.
+    fn progress(&self) -> Result<Progress, StoreError>;
+
+    /// At most `max` of the next events after the last commit, with the people they touch. Empty when nothing waits.
     async fn claim(&self, max: usize) -> Result<Claim, StoreError>;
+
+    /// All events after the last commit up to `until`, with the people they touch.
+    async fn claim_until(&self, until: Position) -> Result<Claim, StoreError>;
 
     /// Up to `max` people with a timer at or before `until`.
     async fn due(&self, until: Timestamp, max: usize) -> Result<Due, StoreError>;
 
-    /// Writes `changes` and the new position atomically. `loaded` is what `decide` left; it becomes the cache.
+    /// Writes `changes`, the new position, and that their step is taken, atomically. `loaded` is what `decide` left; it becomes the cache.
     /// An activation whose (occasion, lane) was queued or settled before is not queued again.
     async fn commit(&self, loaded: Loaded, changes: Changes) -> Result<(), StoreError>;
 
     // === delivery ===
 
     /// Up to `max` activations of `lane` ready at `now`: higher priority first, then older. They are this caller's
-    /// until settled or released; what a crash leaves is ready again.
+    /// until settled or released; what a crash leaves is ready again. None while steps of the journal are taken again: a
+    /// later one may call them back.
     async fn work(&self, lane: &str, now: Timestamp, max: usize) -> Result<Vec<Work>, StoreError>;
 
     /// Notes durably that these are about to leave: for vendors without a dedupe key, who must be asked after a crash.

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::StoreError;
+use super::{Step, StoreError};
 use crate::model::{
-    Activation, Attempt, Entry, History, Identifier, LaneName, Lifetime, OccasionId, Origin, Pending, Person, PersonId,
-    Position, RawJson, Timestamp, Trait, TriggerId, Watch,
+    Activation, Attempt, Decision, Entry, History, Identifier, LaneName, Lifetime, OccasionId, Origin, Pending, Person,
+    PersonId, Position, RawJson, Timestamp, Trait, TriggerId, Watch,
 };
 
 /// Version of every form in this file.
@@ -49,7 +49,7 @@ pub struct Header {
     folded: Vec<(Arc<str>, u64, Timestamp, Timestamp)>,
     /// The durable timer under which they lie in the wake index.
     pub wake: Option<Timestamp>,
-    /// Values of the base, which hold the older entries.
+    /// How often entries went to a block beside it, which hold the older ones.
     pub bases: u32,
     /// The newest entries, those of the highest positions.
     pub recent: Vec<StoredEntry>,
@@ -195,20 +195,29 @@ impl StoredEntry {
     }
 }
 
-/// An activation as it lies in the store, with the place it has or had in its lane.
+/// A decision, and where its activations lie.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct StoredActivation {
-    /// Its place; also the name of its dead letter.
-    pub seq: u64,
-    /// What is to be sent.
-    pub activation: Activation,
+pub struct StoredDecision {
+    /// What was decided.
+    pub decision: Decision,
+    /// One for each lane it was given to.
+    pub places: Vec<Place>,
 }
 
-/// What a lane's row says beside the activation.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// Where an activation lies while it waits; its end and its dead letter lie under `seq` alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// The lane.
+    pub lane: LaneName,
+    /// Its priority there.
+    pub priority: u8,
+    /// Its number.
+    pub seq: u64,
+}
+
+/// What a lane's row says before the activation.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Row {
-    /// Which.
-    pub occasion: OccasionId,
     /// Tries that counted.
     pub tries: u32,
     /// It may have left.
@@ -219,12 +228,8 @@ pub struct Row {
     pub attempts: Vec<Attempt>,
 }
 
-/// How an activation ended.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Ended {
-    /// The tries kept, oldest first.
-    pub attempts: Vec<Attempt>,
-}
+/// An activation that has ended: the tries kept, oldest first, and what was to be sent.
+pub type Ended = (Vec<Attempt>, Activation);
 
 /// A journal record of outcomes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -241,6 +246,8 @@ pub struct SettledItem {
     /// Which occasion.
     pub occasion: OccasionId,
     /// Its place in the lane.
+    pub priority: u8,
+    /// Its number.
     pub seq: u64,
     /// How the try ended.
     pub attempt: Attempt,
@@ -253,6 +260,15 @@ pub struct EventBatch<E> {
     pub cursor: Option<(String, Vec<u8>)>,
     /// In journal order.
     pub events: Vec<E>,
+}
+
+/// A journal record of a step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepRecord {
+    /// The newest event decided before it.
+    pub after: Position,
+    /// What the engine did.
+    pub step: Step,
 }
 
 #[cfg(test)]
@@ -286,6 +302,23 @@ mod tests {
                 + "027b7d"
         );
         assert_eq!(decode::<Event>(&bytes).expect("its own bytes"), event);
+    }
+
+    /// Replay reads what older versions wrote.
+    #[test]
+    fn the_stored_form_of_a_step_is_pinned() {
+        let now = Timestamp::from_millis(1_000);
+        let person = PersonId([7; 16]);
+        for (step, bytes) in [
+            (Step::Program(vec![(TriggerId(9), 300)]), "0105000109ac02"),
+            (Step::Events { until: Position(6), now }, "01050106d00f"),
+            (Step::Timers { until: Timestamp::from_millis(999), max: 10, now }, "010502ce0f0ad00f"),
+            (Step::Adopt { after: None, until: Some(person), now }, "010503000107070707070707070707070707070707d00f"),
+        ] {
+            let record = StepRecord { after: Position(5), step };
+            assert_eq!(hex::encode(encode(&record)), bytes);
+            assert_eq!(decode::<StepRecord>(&encode(&record)).expect("its own bytes"), record);
+        }
     }
 
     #[test]

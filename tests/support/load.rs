@@ -51,6 +51,26 @@ destination = "klaviyo"
 event = "Left"
 "#;
 
+/// Fires for each product, but not twice within two seconds for one person, and never late: what was fired in time must
+/// not be expired in a replay, for then it would cool nothing down.
+pub const COOL: &str = r#"
+name = "cool"
+title = "Something added, now and then"
+per = "product_id"
+cooldown = "2s"
+expires = "1s"
+
+[[when.all]]
+did = "Product Added"
+
+[[activate]]
+destination = "klaviyo"
+event = "Cooled"
+"#;
+
+/// What [`COOL`] says.
+const COOLDOWN_MS: i64 = 2_000;
+
 /// What the load was told, and how far it may go.
 #[derive(Default)]
 pub struct Told {
@@ -103,21 +123,27 @@ impl Told {
     }
 }
 
-/// The n-th message: one of four is a cart that is left, one a cart that is bought at once, two are pings.
+/// The n-th message: one of four is a cart that is left, one a cart that is bought at once, two are pings. With every
+/// other cart that is left comes a ping so late that carts of the same person were left since.
 fn message(n: u64) -> String {
     let now = jiff::Timestamp::now();
     let track = |event: &str, suffix: &str, properties: serde_json::Value| {
+        let at = if suffix == "late" { now - jiff::SignedDuration::from_millis(1_500) } else { now };
         serde_json::json!({
-            "type": "track", "event": event, "messageId": format!("m-{n}{suffix}"), "timestamp": now.to_string(),
+            "type": "track", "event": event, "messageId": format!("m-{n}{suffix}"), "timestamp": at.to_string(),
             "userId": format!("u{}", n % 300), "properties": properties,
             "context": { "traits": { "email": format!("u{}@example.com", n % 300) } },
         })
     };
-    let cart = format!("c{n}");
+    let (cart, product) = (format!("c{n}"), format!("q{n}"));
     let batch = match n % 4 {
-        0 => vec![track("Product Added", "", serde_json::json!({ "cart_id": cart, "product_id": "P-1" }))],
+        0 => {
+            let added = track("Product Added", "", serde_json::json!({ "cart_id": cart, "product_id": product }));
+            let late = track("Ping", "late", serde_json::json!({ "ping_id": format!("late{n}") }));
+            if n.is_multiple_of(8) { vec![added] } else { vec![added, late] }
+        }
         1 => vec![
-            track("Product Added", "a", serde_json::json!({ "cart_id": cart, "product_id": "P-1" })),
+            track("Product Added", "a", serde_json::json!({ "cart_id": cart, "product_id": product })),
             track("Order Completed", "b", serde_json::json!({ "cart_id": cart, "order_id": format!("o{n}") })),
         ],
         _ => vec![track("Ping", "", serde_json::json!({ "ping_id": format!("p{n}") }))],
@@ -168,6 +194,8 @@ struct Taken {
     read: [usize; 2],
     /// Klaviyo's occasions of each key.
     keys: BTreeMap<String, Vec<String>>,
+    /// When Klaviyo was told of each person's [`COOL`].
+    cooled: BTreeMap<String, BTreeSet<i64>>,
     /// Marketo's occasions.
     marketo: BTreeSet<String>,
 }
@@ -179,6 +207,13 @@ impl Taken {
             let key =
                 text.split("\"key\":\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a body with a key");
             self.keys.entry(key.to_owned()).or_default().push(effect.id);
+            if effect.event == "Cooled" {
+                let at: jiff::Timestamp = effect.at.parse().expect("an instant");
+                assert!(
+                    self.cooled.entry(effect.person).or_default().insert(at.as_millisecond()),
+                    "two at one instant"
+                );
+            }
             self.read[0] += 1;
         }
         for effect in sandbox.effects_from("marketo", self.read[1]) {
@@ -246,6 +281,11 @@ impl Told {
         taken.read_on(sandbox);
         for (key, ids) in &taken.keys {
             assert_eq!(ids.len(), 1, "{key} was effective once at Klaviyo");
+        }
+        for (person, times) in &taken.cooled {
+            let times: Vec<i64> = times.iter().copied().collect();
+            let apart = times.windows(2).all(|pair| pair[1] - pair[0] >= COOLDOWN_MS);
+            assert!(apart, "{person} cooled down between two of {times:?}");
         }
         for n in &bought {
             assert!(!taken.keys.contains_key(&format!("c{n}")), "cart {n} was bought");

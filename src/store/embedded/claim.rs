@@ -9,7 +9,6 @@ use crate::store::{Claim, Due, StoreError};
 
 use super::frame::Kind;
 use super::segments::{Limit, Reader};
-use super::tree::refused;
 use super::{Inner, keys, people};
 
 /// Events read from the disk at once.
@@ -79,7 +78,7 @@ impl Known {
     fn read(&mut self, inner: &Inner, dedupe: &[[u8; 16]], identifiers: &[Identifier]) -> Result<(), StoreError> {
         for key in dedupe {
             if let Entry::Vacant(unknown) = self.seen.entry(*key) {
-                unknown.insert(inner.disk()?.tree.contains_key(keys::seen(key)).map_err(refused)?);
+                unknown.insert(inner.seen()?.has(key)?);
             }
         }
         for identifier in identifiers {
@@ -94,7 +93,28 @@ impl Known {
 
 pub fn claim(inner: &Inner, max: usize) -> Result<Claim, StoreError> {
     let decided = inner.state()?.decided;
+    inner.seen()?.open(decided.0)?;
     let events = next_events(inner, decided, max)?;
+    with_people(inner, events)
+}
+
+/// All of them, however many portions they were taken in.
+pub fn claim_until(inner: &Inner, until: Position) -> Result<Claim, StoreError> {
+    let mut last = inner.state()?.decided;
+    let mut events = Vec::new();
+    while last < until {
+        let left = usize::try_from(until.0 - last.0).unwrap_or(usize::MAX);
+        let some = next_events(inner, last, left)?;
+        let Some((position, _)) = some.last() else {
+            return Err(StoreError::Damaged(format!("the journal has no event {}", last.0 + 1)));
+        };
+        last = *position;
+        events.extend(some);
+    }
+    with_people(inner, events)
+}
+
+fn with_people(inner: &Inner, events: Vec<(Position, Event)>) -> Result<Claim, StoreError> {
     let mut known = std::mem::take(&mut *inner.read_ahead()?);
     // Steps made since then know better.
     let written = std::mem::take(&mut *inner.written()?);
@@ -119,8 +139,9 @@ pub fn claim(inner: &Inner, max: usize) -> Result<Claim, StoreError> {
 
 pub fn due(inner: &Inner, until: Timestamp, max: usize) -> Result<Due, StoreError> {
     let mut due = Due::default();
-    for key in inner.disk()?.tree.range(keys::wakes_until(until)).keys().take(max) {
-        let Some((_, id)) = keys::read_wake(&key.map_err(refused)?) else { continue };
+    let wakes = keys::wakes_until(until);
+    for key in inner.disk()?.range(wakes.start, wakes.end).keys().take(max) {
+        let Some((_, id)) = keys::read_wake(&key?) else { continue };
         if load(inner, &mut due.loaded, id)? {
             due.people.push(id);
         }
@@ -205,9 +226,11 @@ fn more(inner: &Inner, next: &mut Next, first: u64) -> Result<(), StoreError> {
     }
     let mut behind = match next.behind.take().filter(|b| b.at == first) {
         Some(behind) => behind,
-        None => {
-            Behind { reader: Reader::from(&inner.journal_folder, first, u64::MAX)?, at: first, next: VecDeque::new() }
-        }
+        None => Behind {
+            reader: Reader::from(&inner.journal_folder, (first, u64::MAX, u64::MAX))?,
+            at: first,
+            next: VecDeque::new(),
+        },
     };
     let mut found = VecDeque::new();
     behind.up_to(journaled, limit, &mut found)?;

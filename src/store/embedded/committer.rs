@@ -30,7 +30,7 @@ const GATHER: Duration = Duration::from_micros(100);
 
 /// What waits to be written.
 pub struct Append {
-    /// Events or outcomes.
+    /// Events, outcomes or a step.
     pub kind: Kind,
     /// In its stored form.
     pub payload: Vec<u8>,
@@ -38,15 +38,19 @@ pub struct Append {
     pub count: u32,
     /// The events themselves, for the engine.
     pub events: Vec<Event>,
+    /// To be on disk when it is answered; else written, and on disk with the next that is.
+    pub durable: bool,
     /// Told the last position (or ordinal), or the reason.
     pub answer: oneshot::Sender<Result<u64, String>>,
 }
 
-/// What the journal holds, as others may see it: only what is on disk.
+/// What the journal holds, as others may see it: events and outcomes only when they are on disk.
 #[derive(Debug, Default)]
 pub struct Tail {
     /// How far it reaches.
     pub end: End,
+    /// The last step that is on disk: those after it are written, and may be lost with the power.
+    pub synced_step: u64,
     /// How far it may be read.
     pub limit: Limit,
     /// The newest events, not yet claimed and without a gap; `claimed` says where it begins when it is empty.
@@ -77,18 +81,23 @@ struct Writer {
     tail: Arc<Mutex<Tail>>,
     journaled: Arc<AtomicU64>,
     changed: watch::Sender<u64>,
+    /// What is written; its group is that of the last sync.
     end: End,
+    /// What was written since then: lost with the page cache, should a sync fail.
+    unsynced: Vec<u8>,
     /// The last write was refused.
     refused: bool,
 }
 
 impl Committer {
-    /// Goes on at `end` of `last`, or begins the first segment.
+    /// Goes on at `end` of `last`, or begins the first segment. `lost` are steps that the journal lost with the power
+    /// and the state still knows, up to `step`: they are written again.
     pub fn start(
         folder: PathBuf,
         largest: u64,
         last: Option<(Segment, End)>,
         claimed: u64,
+        (step, lost): (u64, Vec<Vec<u8>>),
         changed: watch::Sender<u64>,
     ) -> std::io::Result<Self> {
         let (open, end) = match last {
@@ -96,11 +105,12 @@ impl Committer {
                 let file = segments::reopen(&segment, end.length)?;
                 ((segment, file), end)
             }
-            None => (segments::create(&folder, 1, 1)?, End { length: START as u64, ..End::default() }),
+            None => (segments::create(&folder, (1, 1, 1))?, End { length: START as u64, ..End::default() }),
         };
         let bytes = segments::bytes(&folder);
-        let limit = Limit { segment: open.0.id(), length: end.length };
-        let tail = Arc::new(Mutex::new(Tail { end, limit, claimed, bytes, ..Tail::default() }));
+        let limit = Limit { segment: open.0.place(), length: end.length };
+        let tail = Tail { end, synced_step: end.step, limit, claimed, bytes, ..Tail::default() };
+        let tail = Arc::new(Mutex::new(tail));
         let journaled = Arc::new(AtomicU64::new(end.position));
         let mut writer = Writer {
             folder,
@@ -110,8 +120,10 @@ impl Committer {
             journaled: journaled.clone(),
             changed,
             end,
+            unsynced: Vec::new(),
             refused: false,
         };
+        writer.again(step, lost)?;
         let (to, from) = channel();
         let thread = std::thread::Builder::new().name("journal".into()).spawn(move || writer.run(&from))?;
         Ok(Self { to: Mutex::new(Some(to)), thread: Mutex::new(Some(thread)), tail, journaled })
@@ -139,6 +151,15 @@ impl Committer {
     }
 }
 
+/// On disk. A filesystem that turns read-only in that moment may say so of what it then drops: it is asked afterwards.
+fn synced(file: &File) -> std::io::Result<()> {
+    file.sync_data()?;
+    if rustix::fs::fstatvfs(file)?.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY) {
+        return Err(std::io::ErrorKind::ReadOnlyFilesystem.into());
+    }
+    Ok(())
+}
+
 /// Takes what waits, up to the size of a write.
 fn take_waiting(from: &Receiver<Append>, group: &mut Vec<Append>, size: &mut usize) {
     while *size < GROUP {
@@ -163,23 +184,48 @@ impl Writer {
             last = group.len();
             self.commit(group, &mut buffer);
         }
+        // Nobody waits for it; what is lost with the power is written again by who opens the store.
+        let _ = self.sync();
+    }
+
+    /// Writes steps again that were lost. An ordinal is never given twice: the state counts by them.
+    fn again(&mut self, step: u64, lost: Vec<Vec<u8>>) -> std::io::Result<()> {
+        if self.end.step >= step {
+            return Ok(());
+        }
+        let (count, durable) = (lost.len() as u64, true);
+        let mut group = Vec::with_capacity(lost.len());
+        for payload in lost {
+            // Nobody waits for an answer.
+            let (answer, _) = oneshot::channel();
+            group.push(Append { kind: Kind::Step, payload, count: 1, events: Vec::new(), durable, answer });
+        }
+        self.end.step = step - count;
+        if group.is_empty() {
+            self.tail.lock().map_err(|_| std::io::Error::other("no journal"))?.end.step = step;
+            return Ok(());
+        }
+        self.commit(group, &mut Vec::new());
+        if self.refused { Err(std::io::Error::other("the journal cannot be written")) } else { Ok(()) }
     }
 
     fn commit(&mut self, group: Vec<Append>, buffer: &mut Vec<u8>) {
         buffer.clear();
         let mut end = self.end;
-        end.group = end.group.wrapping_add(1);
+        let number = end.group.wrapping_add(1);
+        let syncs = group.iter().any(|append| append.durable);
         let mut sizes = Vec::with_capacity(group.len());
         for append in &group {
             let first = match append.kind {
                 Kind::Events => end.position + 1,
                 Kind::Settled => end.ordinal + 1,
+                Kind::Step => end.step + 1,
             };
             let head = Head {
                 kind: append.kind,
                 version: 1,
                 length: append.payload.len(),
-                group: end.group,
+                group: number,
                 first,
                 count: append.count,
             };
@@ -188,13 +234,17 @@ impl Writer {
             sizes.push(buffer.len() - before);
             end.note(&head);
         }
-        match self.write(buffer) {
+        match self.write(buffer, syncs) {
             Ok(length) => {
                 if std::mem::take(&mut self.refused) {
                     tracing::info!("the journal can be written again");
                 }
                 end.length = length;
-                self.publish(group, &sizes, end);
+                if !syncs {
+                    // Those written next are of the same group: it ends with a sync.
+                    end.group = self.end.group;
+                }
+                self.publish(group, &sizes, end, syncs);
             }
             Err(error) => {
                 // Said once, however many are refused.
@@ -210,49 +260,82 @@ impl Writer {
     }
 
     /// Writes and syncs, or leaves the file as it was. Returns the segment's new length.
-    fn write(&mut self, buffer: &[u8]) -> std::io::Result<u64> {
+    fn write(&mut self, buffer: &[u8], syncs: bool) -> std::io::Result<u64> {
         let full = self.end.length > START as u64 && self.end.length + buffer.len() as u64 > self.largest;
         if self.open.is_none() || full {
             self.open_next(full)?;
         }
         let Some((segment, file)) = &mut self.open else { return Err(std::io::Error::other("no open segment")) };
-        let written = file.write_all(buffer).and_then(|()| file.sync_data());
+        let written = file.write_all(buffer).and_then(|()| if syncs { synced(file) } else { Ok(()) });
         if let Err(error) = written {
             // What reached the file was not acknowledged: it is cut, now or when the disk lets us.
-            let cut = segments::reopen(segment, self.end.length);
-            self.open = cut.ok().map(|file| (segment.clone(), file));
+            let segment = segment.clone();
+            self.open = self.cut(segment).ok();
             return Err(error);
+        }
+        if syncs {
+            self.unsynced.clear();
+        } else {
+            self.unsynced.extend_from_slice(buffer);
         }
         Ok(self.end.length + buffer.len() as u64)
     }
 
+    /// Opens the segment anew, at the end of what was acknowledged. What no sync has brought to the disk is written
+    /// again: after a refused sync the kernel may have dropped it.
+    fn cut(&self, segment: Segment) -> std::io::Result<(Segment, File)> {
+        let mut file = segments::reopen(&segment, self.end.length - self.unsynced.len() as u64)?;
+        file.write_all(&self.unsynced)?;
+        Ok((segment, file))
+    }
+
+    /// Brings to the disk what was written without a sync.
+    fn sync(&mut self) -> std::io::Result<()> {
+        if let Some((_, file)) = self.open.as_mut().filter(|_| !self.unsynced.is_empty()) {
+            if let Err(error) = synced(file) {
+                self.open = None;
+                return Err(error);
+            }
+            self.unsynced.clear();
+        }
+        Ok(())
+    }
+
     /// The next segment; after a refusal the old one, cut to what was acknowledged.
     fn open_next(&mut self, full: bool) -> std::io::Result<()> {
+        let end = self.end;
         if self.open.is_none() {
             let last = segments::list(&self.folder).map_err(std::io::Error::other)?.pop();
             let Some(segment) = last else { return Err(std::io::Error::other("the journal's last segment is gone")) };
-            let file = segments::reopen(&segment, self.end.length)?;
-            self.open = Some((segment, file));
+            self.open = Some(self.cut(segment)?);
         }
         if full {
-            let next = segments::create(&self.folder, self.end.position + 1, self.end.ordinal + 1)?;
+            // Only the last segment may end in something that is not whole.
+            self.sync()?;
+            let next = segments::create(&self.folder, (end.position + 1, end.ordinal + 1, end.step + 1))?;
             self.open = Some(next);
             self.end.length = START as u64;
         }
         Ok(())
     }
 
-    /// Lets others see what is on disk, and answers.
-    fn publish(&mut self, group: Vec<Append>, sizes: &[usize], end: End) {
+    /// Lets others see what was written, and answers.
+    fn publish(&mut self, group: Vec<Append>, sizes: &[usize], end: End, synced: bool) {
+        let is_news = group.iter().any(|append| append.kind != Kind::Step);
         let mut answers = Vec::with_capacity(group.len());
         {
             let Ok(mut tail) = self.tail.lock() else { return };
-            let (mut position, mut ordinal) = (self.end.position, self.end.ordinal);
+            let End { mut position, mut ordinal, mut step, .. } = self.end;
             for (append, size) in group.into_iter().zip(sizes) {
                 tail.bytes += *size as u64;
-                if append.kind == Kind::Settled {
-                    ordinal += 1;
-                    answers.push((append.answer, ordinal));
+                let counted = match append.kind {
+                    Kind::Events => None,
+                    Kind::Settled => Some(&mut ordinal),
+                    Kind::Step => Some(&mut step),
+                };
+                if let Some(counted) = counted {
+                    *counted += 1;
+                    answers.push((append.answer, *counted));
                     continue;
                 }
                 let each = *size / append.events.len().max(1);
@@ -267,13 +350,18 @@ impl Writer {
                 answers.push((append.answer, position));
             }
             tail.end = end;
+            if synced {
+                tail.synced_step = end.step;
+            }
             if let Some((segment, _)) = &self.open {
-                tail.limit = Limit { segment: segment.id(), length: end.length };
+                tail.limit = Limit { segment: segment.place(), length: end.length };
             }
         }
         self.journaled.store(end.position, Ordering::Release);
         self.end = end;
-        self.changed.send_modify(|n| *n += 1);
+        if is_news {
+            self.changed.send_modify(|n| *n += 1);
+        }
         for (answer, number) in answers {
             // A caller that went away does not want to know.
             let _ = answer.send(Ok(number));

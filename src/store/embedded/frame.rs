@@ -1,8 +1,9 @@
 //! One record of the journal on disk: a fixed head, then the payload, both under one CRC-32C.
 //!
 //! Head, little endian: magic u16, kind u8, version u8, length u32, crc u32, group u32, first u64, count u32. The crc is
-//! over everything after itself. `group` numbers the writes: all records of one write are synced before the next write
-//! begins, so a broken record with a later group behind it was once whole and synced.
+//! over everything after itself. `group` numbers the syncs: all records of one group are synced before the next group
+//! begins, so a broken record with a later group behind it was once whole and synced. A record that was written without
+//! a sync of its own has the group of the sync that follows it.
 
 /// Bytes before the payload.
 pub const HEAD: usize = 28;
@@ -19,6 +20,8 @@ pub enum Kind {
     Events,
     /// Outcomes settled at a vendor: `first` is the record's ordinal.
     Settled,
+    /// A step of the engine: `first` is the step's ordinal, counted apart from the outcomes'.
+    Step,
 }
 
 /// A record's head.
@@ -30,7 +33,7 @@ pub struct Head {
     pub version: u8,
     /// Bytes of payload.
     pub length: usize,
-    /// Which write.
+    /// Which sync.
     pub group: u32,
     /// First position, or ordinal.
     pub first: u64,
@@ -56,6 +59,7 @@ pub fn write(out: &mut Vec<u8>, head: Head, payload: &[u8]) {
     out.push(match head.kind {
         Kind::Events => 1,
         Kind::Settled => 2,
+        Kind::Step => 3,
     });
     out.push(head.version);
     out.extend_from_slice(&(payload.len() as u32).to_le_bytes());
@@ -85,6 +89,7 @@ pub fn head(bytes: &[u8]) -> Option<Head> {
     let kind = match bytes.get(2)? {
         1 => Kind::Events,
         2 => Kind::Settled,
+        3 => Kind::Step,
         _ => return None,
     };
     let length = u32_at(bytes, 4)? as usize;
@@ -113,15 +118,31 @@ pub fn read(bytes: &[u8], at: usize) -> Found<'_> {
     Found::Record(head, &record[HEAD..], at + record.len())
 }
 
-/// The first whole record after a broken place: damage, or the rest of a write that was cut.
-pub fn whole_record_after(bytes: &[u8], at: usize) -> Option<Head> {
+/// Groups of the first and the last whole record after a broken place.
+fn groups_after(bytes: &[u8], at: usize) -> Option<(u32, u32)> {
     let magic = MAGIC.to_le_bytes();
+    let mut found: Option<(u32, u32)> = None;
     let mut from = at + 1;
     while let Some(next) = bytes.get(from..).and_then(|rest| rest.windows(2).position(|w| w == magic)) {
-        if let Found::Record(head, ..) = read(bytes, from + next) {
-            return Some(head);
+        from += next;
+        match read(bytes, from) {
+            Found::Record(head, _, behind) => {
+                found = Some((found.map_or(head.group, |(first, _)| first), head.group));
+                from = behind;
+            }
+            _ => from += 1,
         }
-        from += next + 1;
     }
-    None
+    found
+}
+
+/// Whether what is broken at `at` was whole and synced before: damage, and no write that was cut. `before` is the group
+/// of the whole record before it, if there is one.
+pub fn was_synced(bytes: &[u8], at: usize, before: Option<u32>) -> bool {
+    let Some((first, last)) = groups_after(bytes, at) else { return false };
+    // The newest group it can be of: its neighbours bound it, and it may still say so itself.
+    let newest = before.map_or(first, |group| first.min(group.wrapping_add(1)));
+    let own = bytes.get(at..).and_then(head).map(|head| head.group);
+    let group = own.filter(|own| before.is_none_or(|group| *own >= group) && *own <= newest).unwrap_or(newest);
+    last > group
 }

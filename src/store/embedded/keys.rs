@@ -1,6 +1,7 @@
 //! Keys of the one tree: a prefix byte, then big-endian parts, so that order in the tree is the order we read in.
 
 use crate::model::{Identifier, OccasionId, PersonId, Position, Timestamp};
+use crate::store::record::Place;
 
 /// Header of a person.
 pub const PERSON: u8 = b'p';
@@ -12,16 +13,14 @@ pub const OWNER: u8 = b'i';
 pub const MERGED: u8 = b'g';
 /// Wake index: the earliest timer of each person.
 pub const WAKE: u8 = b't';
-/// Message keys seen.
-pub const SEEN: u8 = b'k';
 /// Rows of a lane, in the order they are sent.
 pub const ROW: u8 = b'o';
 /// Rows that wait for a time.
 pub const WAITING: u8 = b'w';
-/// Activations, by occasion and lane.
-pub const ACTIVATION: u8 = b'a';
-/// How activations ended.
+/// Activations that have ended, by their number.
 pub const ENDED: u8 = b'b';
+/// Ends that the journal knows of activations still to be decided again, by occasion and lane.
+pub const ORPHAN: u8 = b'f';
 /// Dead letters.
 pub const DEAD: u8 = b'l';
 /// Decisions, by person.
@@ -38,6 +37,10 @@ pub const ASIDE: u8 = b'z';
 pub const PART: u8 = b'q';
 /// The state: positions and counts.
 pub const STATE: &[u8] = b"m";
+/// The last step taken, and what goes with it.
+pub const TAKEN: &[u8] = b"ms";
+/// The triggers in force.
+pub const PROGRAM: &[u8] = b"mp";
 
 /// Four bytes that stand for a lane's name.
 pub fn lane(name: &str) -> [u8; 4] {
@@ -66,6 +69,9 @@ pub fn person(id: PersonId) -> Vec<u8> {
 pub fn base(id: PersonId, n: u32) -> Vec<u8> {
     key(HISTORY, &[&id.0, &n.to_be_bytes()])
 }
+pub fn bases(id: PersonId) -> Vec<u8> {
+    key(HISTORY, &[&id.0])
+}
 pub fn owner(identifier: &Identifier) -> Vec<u8> {
     key(OWNER, &[identifier.to_text().as_bytes()])
 }
@@ -84,15 +90,19 @@ pub fn read_wake(key: &[u8]) -> Option<(Timestamp, PersonId)> {
     let at = u64::from_be_bytes(key.get(1..9)?.try_into().ok()?) ^ (1 << 63);
     Some((Timestamp::from_millis(at as i64), PersonId(key.get(9..25)?.try_into().ok()?)))
 }
-pub fn seen(message: &[u8; 16]) -> Vec<u8> {
-    key(SEEN, &[message])
-}
 /// Higher priority first, then older.
 pub fn row(lane: [u8; 4], priority: u8, seq: u64) -> Vec<u8> {
     key(ROW, &[&lane, &[u8::MAX - priority], &seq.to_be_bytes()])
 }
+pub fn place(place: &Place) -> Vec<u8> {
+    row(lane(&place.lane), place.priority, place.seq)
+}
 pub fn rows(lane: [u8; 4]) -> Vec<u8> {
     key(ROW, &[&lane])
+}
+/// After all rows of a lane.
+pub fn rows_end(lane: [u8; 4]) -> Vec<u8> {
+    key(ROW, &[&lane, &[u8::MAX; 10]])
 }
 /// The place at the end of a row's key.
 pub fn read_seq(key: &[u8]) -> Option<u64> {
@@ -113,11 +123,11 @@ pub fn read_waiting(waiting: &[u8]) -> Option<(Timestamp, Vec<u8>)> {
     let at = u64::from_be_bytes(waiting.get(5..13)?.try_into().ok()?) ^ (1 << 63);
     Some((Timestamp::from_millis(at as i64), key(ROW, &[waiting.get(1..5)?, waiting.get(13..22)?])))
 }
-pub fn activation(occasion: OccasionId, lane: [u8; 4]) -> Vec<u8> {
-    key(ACTIVATION, &[&occasion.0, &lane])
+pub fn ended(seq: u64) -> Vec<u8> {
+    key(ENDED, &[&seq.to_be_bytes()])
 }
-pub fn ended(occasion: OccasionId, lane: [u8; 4]) -> Vec<u8> {
-    key(ENDED, &[&occasion.0, &lane])
+pub fn orphan(occasion: OccasionId, lane: [u8; 4]) -> Vec<u8> {
+    key(ORPHAN, &[&occasion.0, &lane])
 }
 pub fn dead(seq: u64) -> Vec<u8> {
     key(DEAD, &[&seq.to_be_bytes()])
@@ -139,6 +149,9 @@ pub fn named(prefix: u8, name: &str) -> Vec<u8> {
 }
 pub fn aside(seq: u64) -> Vec<u8> {
     key(ASIDE, &[&seq.to_be_bytes()])
+}
+pub fn parts(of: &[u8]) -> Vec<u8> {
+    key(PART, &[of])
 }
 pub fn part(of: &[u8], n: u32) -> Vec<u8> {
     key(PART, &[of, &n.to_be_bytes()])

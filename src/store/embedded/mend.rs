@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::people::Cache;
-use super::{Inner, claim, open, poisoned, sweep};
+use super::{Inner, claim, open, poisoned, steps, sweep};
 use crate::store::StoreError;
 
 /// Opens sled again if it is closed or refuses to work; nothing to do otherwise. Waits for steps under way.
@@ -38,10 +38,12 @@ pub fn mend(inner: &Inner) -> Result<(), StoreError> {
         inner.decided.store(found.decided.0, Ordering::Release);
         *state = found;
     }
+    *inner.steps()? = steps::Steps::default();
     *inner.next()? = claim::Next::default();
     *inner.read_ahead()? = claim::Known::default();
     *inner.written()? = claim::Known::default();
     inner.lanes()?.clear();
+    inner.seen()?.close();
     inner.shapes()?.clear();
     *inner.cache()? = Cache::new(inner.settings.people_cache.0);
     *inner.round.lock().map_err(|_| poisoned())? = sweep::Round::default();

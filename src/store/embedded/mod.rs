@@ -1,7 +1,7 @@
 //! The store of one machine: an append-only journal in front of sled.
 //!
 //! The journal (`segments`, `frame`, `committer`) is the record of what was accepted and of each outcome settled at a
-//! vendor. sled holds what follows from it, in ONE tree with a prefix byte (`keys`), so that one batch is atomic; it can
+//! vendor, and of each step of the engine. sled holds what follows from it, in ONE tree with a prefix byte (`keys`), so that one batch is atomic; it can
 //! be made again from the journal. One process at a time.
 
 mod claim;
@@ -13,12 +13,17 @@ mod keys;
 mod mend;
 mod open;
 mod outbox;
+mod overlay;
 mod people;
+mod queue;
 mod rush;
 mod scan;
+mod seen;
 mod segments;
+mod sinking;
 mod snapshot;
 mod state;
+mod steps;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -34,12 +39,12 @@ use async_trait::async_trait;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
-use crate::model::{Changes, Event, Identifier, LaneName, Loaded, Person, PersonId, Position, Timestamp};
+use crate::model::{Changes, Event, Identifier, LaneName, Loaded, Person, PersonId, Position, StepId, Timestamp};
 
 use super::settings::Settings;
 use super::{
-    AppendError, Claim, Counts, DeadLetter, Due, LaneCount, SetAside, Settled, Store, StoreError, Story, Work, WorkId,
-    record,
+    AppendError, Claim, Counts, DeadLetter, Due, LaneCount, Progress, Recorded, SetAside, Settled, Step, Store,
+    StoreError, Story, Work, WorkId, record,
 };
 use committer::{Append, Committer, Tail};
 use frame::Kind;
@@ -48,6 +53,7 @@ use state::State;
 use tree::Disk;
 
 pub use open::{Verified, rebuild, verify};
+pub use sinking::give_way;
 
 /// Messages set aside at most; the oldest go first.
 const MOST_ASIDE: u64 = 10_000;
@@ -58,12 +64,14 @@ pub struct Embedded {
     inner: Arc<Inner>,
 }
 
-/// What all steps share. Locks are taken in this order: `state`, `next`, journal's tail, `lanes`, `shapes`, `cache`.
+/// What all steps share. Locks are taken in this order: `state`, `steps`, `next`, journal's tail, `lanes`, `seen`,
+/// `shapes`, `cache`.
 /// Intake takes none of them: it must never wait for the engine.
 struct Inner {
     settings: Settings,
     /// `None` while it is closed after an I/O error.
-    disk: RwLock<Option<Arc<Disk>>>,
+    disk: sinking::Slot,
+    sinking: sinking::Sinking,
     /// Held by each step; alone by [`mend`].
     mending: RwLock<()>,
     journal: Journal,
@@ -71,6 +79,7 @@ struct Inner {
     state: Mutex<State>,
     /// `state.decided`, for those who must not wait for a step to end.
     decided: AtomicU64,
+    steps: Mutex<steps::Steps>,
     next: Mutex<claim::Next>,
     /// What the next claim will ask for, read ahead; and what was written since then.
     read_ahead: Mutex<claim::Known>,
@@ -81,6 +90,8 @@ struct Inner {
     /// Appends of events, whatever became of them.
     requests: AtomicU64,
     lanes: Mutex<HashMap<LaneName, outbox::Lane>>,
+    /// Message keys of what is decided.
+    seen: Mutex<seen::Seen>,
     /// How the people of the open claim lie in the tree.
     shapes: Mutex<HashMap<PersonId, Shape>>,
     cache: Mutex<Cache>,
@@ -110,6 +121,9 @@ impl Inner {
     fn state(&self) -> Result<MutexGuard<'_, State>, StoreError> {
         self.state.lock().map_err(|_| poisoned())
     }
+    fn steps(&self) -> Result<MutexGuard<'_, steps::Steps>, StoreError> {
+        self.steps.lock().map_err(|_| poisoned())
+    }
     fn next(&self) -> Result<MutexGuard<'_, claim::Next>, StoreError> {
         self.next.lock().map_err(|_| poisoned())
     }
@@ -122,6 +136,9 @@ impl Inner {
     fn lanes(&self) -> Result<MutexGuard<'_, HashMap<LaneName, outbox::Lane>>, StoreError> {
         self.lanes.lock().map_err(|_| poisoned())
     }
+    fn seen(&self) -> Result<MutexGuard<'_, seen::Seen>, StoreError> {
+        self.seen.lock().map_err(|_| poisoned())
+    }
     fn shapes(&self) -> Result<MutexGuard<'_, HashMap<PersonId, Shape>>, StoreError> {
         self.shapes.lock().map_err(|_| poisoned())
     }
@@ -129,13 +146,19 @@ impl Inner {
         self.cache.lock().map_err(|_| poisoned())
     }
 
-    async fn journal_append(&self, kind: Kind, payload: Vec<u8>, events: Vec<Event>) -> Result<u64, String> {
+    async fn journal_append(
+        &self,
+        kind: Kind,
+        payload: Vec<u8>,
+        events: Vec<Event>,
+        durable: bool,
+    ) -> Result<u64, String> {
         if payload.len() > frame::LARGEST {
             return Err("a record is larger than the journal takes".into());
         }
         let count = u32::try_from(events.len()).unwrap_or(u32::MAX).max(1);
         let (answer, told) = oneshot::channel();
-        self.journal.0.append(Append { kind, payload, count, events, answer })?;
+        self.journal.0.append(Append { kind, payload, count, events, durable, answer })?;
         told.await.map_err(|_| "the journal's writer is gone".to_owned())?
     }
 }
@@ -185,6 +208,7 @@ impl Embedded {
     /// meanwhile; intake does not.
     pub async fn snapshot(&self, now: Timestamp) -> Result<Position, StoreError> {
         self.step(move |inner| {
+            inner.disk()?.sync()?;
             let position = snapshot::write(inner)?;
             snapshot::prune(inner, now)?;
             Ok(Position(position))
@@ -217,7 +241,8 @@ impl Store for Embedded {
         let position = if events.is_empty() {
             Position(decided + backlog)
         } else {
-            Position(self.inner.journal_append(Kind::Events, payload, events).await.map_err(AppendError::Unavailable)?)
+            let written = self.inner.journal_append(Kind::Events, payload, events, true).await;
+            Position(written.map_err(AppendError::Unavailable)?)
         };
         if let Some((name, value)) = cursor {
             // The events are kept; the tree's sync brings the cursor to the disk with the next commit. A cursor that is
@@ -239,6 +264,26 @@ impl Store for Embedded {
 
     async fn set_aside(&self, messages: Vec<SetAside>) -> Result<(), StoreError> {
         self.step(move |inner| scan::set_aside(inner, &messages)).await
+    }
+
+    async fn recorded(&self) -> Result<Option<Recorded>, StoreError> {
+        match steps::known(&self.inner)? {
+            Some(known) => Ok(known),
+            None => self.step(steps::read).await,
+        }
+    }
+
+    async fn record(&self, step: Step) -> Result<StepId, StoreError> {
+        steps::record(&self.inner, step).await
+    }
+
+    fn progress(&self) -> Result<Progress, StoreError> {
+        steps::progress(&self.inner)
+    }
+
+    async fn claim_until(&self, until: Position) -> Result<Claim, StoreError> {
+        finish(&mut *self.inner.ahead.lock().await).await;
+        self.step(move |inner| claim::claim_until(inner, until)).await
     }
 
     async fn claim(&self, max: usize) -> Result<Claim, StoreError> {
@@ -267,6 +312,9 @@ impl Store for Embedded {
     }
 
     async fn work(&self, lane: &str, now: Timestamp, max: usize) -> Result<Vec<Work>, StoreError> {
+        if steps::is_replay(&self.inner)? {
+            return Ok(Vec::new());
+        }
         let lane: LaneName = lane.into();
         self.step(move |inner| delivery::work(inner, &lane, now, max)).await
     }
@@ -283,7 +331,7 @@ impl Store for Embedded {
             return Ok(());
         }
         let payload = record::encode(&batch);
-        let written = self.inner.journal_append(Kind::Settled, payload, Vec::new()).await;
+        let written = self.inner.journal_append(Kind::Settled, payload, Vec::new(), true).await;
         let ordinal = written.map_err(StoreError::Unavailable)?;
         // The journal has it: the tree follows without waiting for the disk, and is made to agree at the next opening.
         self.step(move |inner| delivery::apply(inner, ordinal, &batch)).await?;
@@ -329,7 +377,12 @@ impl Store for Embedded {
     }
 
     fn lane_count(&self, lane: &str) -> LaneCount {
-        scan::lane_count(&self.inner, lane).unwrap_or_default()
+        let mut count = scan::lane_count(&self.inner, lane).unwrap_or_default();
+        if steps::is_replay(&self.inner).unwrap_or(true) {
+            // No time makes one ready while none is given out.
+            count.next = None;
+        }
+        count
     }
 
     async fn keep(&self, name: &str, value: &[u8]) -> Result<(), StoreError> {
@@ -344,6 +397,7 @@ impl Store for Embedded {
     async fn close(&self) -> Result<(), StoreError> {
         self.step(|inner| {
             inner.journal.0.close();
+            inner.sinking.end();
             inner.disk()?.sync()
         })
         .await

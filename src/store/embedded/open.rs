@@ -10,13 +10,15 @@ use tokio::sync::watch;
 use super::committer::Committer;
 use super::frame::Kind;
 use super::people::Cache;
+use super::seen::Seen;
 use super::segments::{self, Limit, Reader, unavailable};
+use super::sinking::{Sinking, Slot, give_way};
 use super::state::State;
 use super::tree::Disk;
 use super::{Inner, Journal, delivery, keys, snapshot, sweep};
 use crate::model::{Event, Position, Timestamp};
 use crate::store::StoreError;
-use crate::store::record::{EventBatch, SettledBatch, decode, encode};
+use crate::store::record::{EventBatch, SettledBatch, StepRecord, decode, encode};
 use crate::store::settings::Settings;
 
 /// Names in the store's folder.
@@ -36,20 +38,32 @@ pub fn open(settings: &Settings, now: Timestamp) -> Result<Inner, StoreError> {
     let reaches = last.as_ref().map_or(0, |(end, _)| end.position);
 
     let (disk, state) = or_rebuilt(open_state(settings, reaches), settings, now)?;
+    let mut state = state;
     let changed = watch::Sender::new(0);
     let claimed = state.decided.0;
     let last = last.map(|(end, segment)| (segment, end));
-    let committer = Committer::start(journal_folder.clone(), settings.segment.0, last, claimed, changed.clone())
+    let reached = last.as_ref().map_or(0, |(_, end)| end.step);
+    let lost = state.taken.unsynced.iter().filter(|(id, _)| *id > reached).map(|(_, record)| encode(record)).collect();
+    let lost = (state.taken.step, lost);
+    if reached > state.taken.step {
+        // What follows from these steps is made again, and may have left.
+        state.doubtful_until = state.doubtful_until.max(now);
+    }
+    let committer = Committer::start(journal_folder.clone(), settings.segment.0, last, claimed, lost, changed.clone())
         .map_err(unavailable)?;
+    let disk: Slot = Arc::new(RwLock::new(Some(Arc::new(disk))));
     let inner = Inner {
+        sinking: Sinking::begin(disk.clone()).map_err(unavailable)?,
         cache: Mutex::new(Cache::new(settings.people_cache.0)),
         settings: settings.clone(),
-        disk: RwLock::new(Some(Arc::new(disk))),
+        disk,
         mending: RwLock::default(),
         journal: Journal(committer),
+        seen: Mutex::new(Seen::new(&settings.path, &journal_folder, settings.dedupe)),
         journal_folder,
         decided: AtomicU64::new(state.decided.0),
         state: Mutex::new(state),
+        steps: Mutex::default(),
         next: Mutex::default(),
         read_ahead: Mutex::default(),
         written: Mutex::default(),
@@ -120,14 +134,26 @@ fn open_state(settings: &Settings, reaches: u64) -> Result<(Disk, State), StoreE
 /// A broken sled may panic when it is opened.
 fn open_disk(settings: &Settings) -> Result<Result<Disk, sled::Error>, StoreError> {
     let (folder, cache) = (state_folder(settings), settings.cache.0);
-    std::panic::catch_unwind(|| Disk::open(&folder, cache))
-        .map_err(|_| StoreError::Damaged("sled panics when it is opened".into()))
+    // On a thread of lesser importance: those that sled begins are like it.
+    let opening = std::thread::spawn(move || {
+        give_way();
+        Disk::open(&folder, cache)
+    });
+    opening.join().map_err(|_| StoreError::Damaged("sled panics when it is opened".into()))
+}
+
+/// The state, if sled has one.
+fn read_state(disk: &Disk) -> Result<Option<State>, StoreError> {
+    let Some(bytes) = disk.get(keys::STATE)? else { return Ok(None) };
+    let mut state = decode::<State>(&bytes)?;
+    state.read_steps(disk)?;
+    Ok(Some(state))
 }
 
 /// What sled says of itself, held against how far the journal reaches.
 fn state_of(disk: Disk, reaches: u64) -> Result<(Disk, State), StoreError> {
-    let state = match disk.get(keys::STATE)? {
-        Some(bytes) => decode::<State>(&bytes)?,
+    let state = match read_state(&disk)? {
+        Some(state) => state,
         // A state is written when a store is made: sled opened, and lost what it held.
         None if reaches > 0 => return Err(StoreError::Damaged("the state says nothing of itself".into())),
         None => {
@@ -146,9 +172,9 @@ fn state_of(disk: Disk, reaches: u64) -> Result<(Disk, State), StoreError> {
 }
 
 fn write_state(disk: &Disk, state: &State) -> Result<(), StoreError> {
-    let mut batch = sled::Batch::default();
+    let mut batch = super::overlay::Batch::default();
     super::tree::put(&mut batch, keys::STATE.to_vec(), &encode(state));
-    disk.tree.apply_batch(batch).map_err(super::tree::refused)?;
+    disk.apply(batch)?;
     disk.sync()
 }
 
@@ -163,14 +189,11 @@ fn put_aside(settings: &Settings) -> Result<(), StoreError> {
     fs::rename(&folder, aside).map_err(unavailable)
 }
 
-/// A new sled, from the newest whole snapshot or from nothing. The engine decides the rest of the journal again.
+/// A new sled, from the newest whole snapshot or from nothing. The engine takes the journal's later steps again.
 fn begin_again(settings: &Settings, now: Timestamp) -> Result<(Disk, State), StoreError> {
-    let disk = Disk::open(&state_folder(settings), settings.cache.0).map_err(super::tree::refused)?;
+    let disk = open_disk(settings)?.map_err(super::tree::refused)?;
     snapshot::load_newest(settings, &disk)?;
-    let mut state = match disk.get(keys::STATE)? {
-        Some(bytes) => decode::<State>(&bytes)?,
-        None => State::default(),
-    };
+    let mut state = read_state(&disk)?.unwrap_or_default();
     state.doubtful_until = now;
     write_state(&disk, &state)?;
     let first = segments::list(&journal_folder(settings))?.first().map_or(1, |s| s.position);
@@ -187,7 +210,7 @@ fn begin_again(settings: &Settings, now: Timestamp) -> Result<(Disk, State), Sto
 /// Brings outcomes that the journal has, and the tree has not, into the tree.
 pub fn apply_settled(inner: &Inner) -> Result<(), StoreError> {
     let known = inner.state()?.settled;
-    let mut reader = Reader::from(&inner.journal_folder, u64::MAX, known + 1)?;
+    let mut reader = Reader::from(&inner.journal_folder, (u64::MAX, known + 1, u64::MAX))?;
     while let Some((head, payload)) = reader.next(Limit::default())? {
         if head.kind == Kind::Settled && head.first > known {
             let batch: SettledBatch = decode(&payload)?;
@@ -218,6 +241,8 @@ pub struct Verified {
     pub events: u64,
     /// Settled records in them.
     pub settled: u64,
+    /// The engine's steps in them.
+    pub steps: u64,
     /// Bytes behind the last whole record: a write that was cut, and never acknowledged.
     pub torn_bytes: u64,
     /// Values of the state that could be read.
@@ -258,12 +283,12 @@ fn verify_journal(folder: &Path, found: &mut Verified) -> Result<u64, StoreError
             Ok(end) => {
                 let size = fs::metadata(&last.path).map_err(unavailable)?.len();
                 found.torn_bytes = size - end.length;
-                limit = Limit { segment: last.id(), length: end.length };
+                limit = Limit { segment: last.place(), length: end.length };
             }
             Err(error) => found.damage.push(error.to_string()),
         }
     }
-    let mut reader = Reader::from(folder, 0, 0)?;
+    let mut reader = Reader::from(folder, (0, 0, 0))?;
     let mut next = segments.first().map_or(1, |s| s.position);
     loop {
         match reader.next(limit) {
@@ -282,6 +307,12 @@ fn verify_journal(folder: &Path, found: &mut Verified) -> Result<u64, StoreError
                 next = head.first + u64::from(head.count);
                 found.events += u64::from(head.count);
             }
+            Ok(Some((head, payload))) if head.kind == Kind::Step => {
+                if let Err(error) = decode::<StepRecord>(&payload) {
+                    found.damage.push(format!("the step {}: {error}", head.first));
+                }
+                found.steps += 1;
+            }
             Ok(Some((head, payload))) => {
                 if let Err(error) = decode::<SettledBatch>(&payload) {
                     found.damage.push(format!("the settled record {}: {error}", head.first));
@@ -297,7 +328,7 @@ fn verify_journal(folder: &Path, found: &mut Verified) -> Result<u64, StoreError
 }
 
 fn verify_state(disk: &Disk, found: &mut Verified) {
-    for entry in disk.tree.iter() {
+    for entry in disk.everything() {
         let Ok((key, first)) = entry else {
             found.damage.push("sled cannot read its own tree".into());
             return;
@@ -309,7 +340,7 @@ fn verify_state(disk: &Disk, found: &mut Verified) {
                 let id = key.get(1..17).and_then(|id| id.try_into().ok()).map(crate::model::PersonId);
                 id.is_some_and(|id| matches!(super::people::load(disk, id), Ok(Some(_))))
             }
-            Some(&(keys::WAKE | keys::WAITING | keys::SEEN | keys::PART)) => true,
+            Some(&(keys::WAKE | keys::WAITING | keys::PART)) => true,
             _ => disk.whole(&key, &first).is_ok(),
         };
         if !is_read {

@@ -5,11 +5,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::keys;
-use super::tree::{Disk, refused};
-use crate::model::{Activation, Timestamp};
+use super::overlay::Batch;
+use super::state::State;
+use super::tree::{Disk, put};
+use super::{keys, timed};
+use crate::model::{Activation, Attempt, Outcome, Timestamp};
 use crate::store::StoreError;
-use crate::store::record::{Row, StoredActivation, decode};
+use crate::store::record::{Place, Row, decode, encode};
 
 /// Rows kept in memory for one lane.
 const WINDOW: usize = 20_000;
@@ -28,6 +30,32 @@ impl Queued {
     /// Its key in the tree.
     pub fn key(&self, lane: [u8; 4]) -> Vec<u8> {
         keys::row(lane, self.activation.priority, self.seq)
+    }
+
+    /// Writes it, as it is now.
+    pub fn put(&self, batch: &mut Batch, lane: [u8; 4]) {
+        put(batch, self.key(lane), &encode(&(&self.row, &self.activation)));
+    }
+
+    /// Takes it out of the tree, and out of the counts.
+    pub fn remove(&self, batch: &mut Batch, state: &mut State) {
+        let lane = keys::lane(&self.activation.lane);
+        batch.remove(self.key(lane));
+        let counts = state.lane(&self.activation.lane);
+        counts.queued = counts.queued.saturating_sub(1);
+        if let Some(at) = self.row.not_before {
+            batch.remove(keys::waiting(lane, at, self.activation.priority, self.seq));
+            counts.deferred = counts.deferred.saturating_sub(1);
+        }
+    }
+}
+
+/// Writes how an activation ended, and a dead letter when it can never be sent.
+pub fn put_end(batch: &mut Batch, state: &mut State, at: Timestamp, seq: u64, attempts: &[Attempt], of: &Activation) {
+    put(batch, keys::ended(seq), &timed::encode(at, &(attempts, of)));
+    if attempts.last().is_some_and(|a| matches!(a.outcome, Outcome::Refused { .. })) {
+        put(batch, keys::dead(seq), &timed::encode(at, &of.lane));
+        state.lane(&of.lane).dead += 1;
     }
 }
 
@@ -88,14 +116,15 @@ impl Lane {
     /// Rows that waited for a time that has come go into the window, if they lie within its bound; the others are
     /// found when the window is filled up to them.
     fn wake(&mut self, disk: &Disk, now: Timestamp, max: usize) -> Result<(), StoreError> {
-        for key in disk.tree.range(keys::waiting_until(self.id, now)).keys().take(max + self.taken.len()) {
-            let key = key.map_err(refused)?;
+        let waiting = keys::waiting_until(self.id, now);
+        for key in disk.range(waiting.start, waiting.end).keys().take(max + self.taken.len()) {
+            let key = key?;
             let Some((_, row)) = keys::read_waiting(&key) else { continue };
             let Some(seq) = keys::read_seq(&row) else { continue };
             if self.taken.contains_key(&seq) || self.window.contains_key(&row) {
                 continue;
             }
-            if let Some(queued) = read(disk, self.id, &row)? {
+            if let Some(queued) = read(disk, &row)? {
                 self.insert(queued);
             }
         }
@@ -103,18 +132,14 @@ impl Lane {
     }
 
     fn refill(&mut self, disk: &Disk, now: Timestamp) -> Result<(), StoreError> {
-        let prefix = keys::rows(self.id);
         let from = match &self.bound {
             Bound::Key(key) if !key.is_empty() => key.clone(),
-            _ => prefix.clone(),
+            _ => keys::rows(self.id),
         };
         let mut last = None;
         let mut read_rows = 0;
-        for entry in disk.tree.range(from.clone()..) {
-            let (key, first) = entry.map_err(refused)?;
-            if !key.starts_with(&prefix) {
-                break;
-            }
+        for entry in disk.range(from.clone(), keys::rows_end(self.id)) {
+            let (key, first) = entry?;
             if read_rows >= REFILL {
                 self.bound = Bound::Key(last.unwrap_or(from));
                 return Ok(());
@@ -124,14 +149,12 @@ impl Lane {
             if self.taken.contains_key(&seq) || self.window.contains_key(&*key) {
                 continue;
             }
-            let row: Row = decode(&disk.whole(&key, &first)?)?;
+            let (row, activation): (Row, Activation) = decode(&disk.whole(&key, &first)?)?;
             if row.not_before.is_some_and(|at| at > now) {
                 continue;
             }
-            if let Some(queued) = join(disk, self.id, row)? {
-                self.window.insert(key.to_vec(), queued);
-                read_rows += 1;
-            }
+            self.window.insert(key.to_vec(), Queued { seq, activation, row });
+            read_rows += 1;
         }
         self.bound = Bound::Everything;
         Ok(())
@@ -147,13 +170,10 @@ impl Lane {
         self.taken.remove(&seq)
     }
 
-    /// Takes a row out that was called back; false when it is in somebody's hands.
-    pub fn call_back(&mut self, seq: u64, priority: u8) -> bool {
-        if self.taken.contains_key(&seq) {
-            return false;
-        }
-        self.window.remove(&keys::row(self.id, priority, seq));
-        true
+    /// Forgets a row that is no more.
+    pub fn forget(&mut self, place: &Place) {
+        self.window.remove(&keys::place(place));
+        self.taken.remove(&place.seq);
     }
 
     /// Notes that it may have left.
@@ -169,16 +189,9 @@ impl Lane {
     }
 }
 
-/// A row of the tree with its activation.
-pub fn read(disk: &Disk, lane: [u8; 4], key: &[u8]) -> Result<Option<Queued>, StoreError> {
-    match disk.get(key)? {
-        Some(bytes) => join(disk, lane, decode(&bytes)?),
-        None => Ok(None),
-    }
-}
-
-fn join(disk: &Disk, lane: [u8; 4], row: Row) -> Result<Option<Queued>, StoreError> {
-    let Some(bytes) = disk.get(&keys::activation(row.occasion, lane))? else { return Ok(None) };
-    let StoredActivation { seq, activation } = super::timed::decode(&bytes)?.1;
+/// A row of the tree.
+pub fn read(disk: &Disk, key: &[u8]) -> Result<Option<Queued>, StoreError> {
+    let (Some(bytes), Some(seq)) = (disk.get(key)?, keys::read_seq(key)) else { return Ok(None) };
+    let (row, activation): (Row, Activation) = decode(&bytes)?;
     Ok(Some(Queued { seq, activation, row }))
 }

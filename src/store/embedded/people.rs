@@ -2,24 +2,24 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use sled::Batch;
-
 use super::keys;
+use super::overlay::Batch;
 use super::tree::{Disk, put};
 use crate::model::{Entry, Person, PersonId, Position, Timestamp};
 use crate::store::StoreError;
 use crate::store::record::{Header, StoredEntry, decode, encode};
 
-/// The newest entries lie in the header, up to this many bytes: most people are read and written as one value.
+/// The newest entries lie in the header, up to this many bytes: most people are read and written as one value. Beyond
+/// that they go to a block beside it.
 const RECENT: usize = 2 << 10;
-/// Bytes of one value of the base, where the older ones lie.
-const BASE: usize = 16 << 10;
+/// So many blocks become one: an entry is written about three times in all, however long a history is.
+const TOGETHER: u32 = 4;
 
 /// How a person lies in the tree: needed to write them again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Shape {
     pub wake: Option<Timestamp>,
-    /// Values of the base.
+    /// How often entries went to a block: says which blocks there are.
     pub bases: u32,
     /// Entries in the header: those of the highest positions.
     pub recent: usize,
@@ -32,7 +32,7 @@ pub fn load(disk: &Disk, id: PersonId) -> Result<Option<(Person, Shape)>, StoreE
     let recent = std::mem::take(&mut header.recent);
     let shape = Shape { wake: header.wake, bases: header.bases, recent: recent.len() };
     let mut entries: Vec<Entry> = Vec::with_capacity(recent.len());
-    for n in 0..shape.bases {
+    for n in blocks(shape.bases) {
         entries.extend(base(disk, id, n)?.into_iter().map(StoredEntry::into_entry));
     }
     entries.extend(recent.into_iter().map(StoredEntry::into_entry));
@@ -46,7 +46,7 @@ fn base(disk: &Disk, id: PersonId, n: u32) -> Result<Vec<StoredEntry>, StoreErro
     }
 }
 
-/// Writes the header with these new entries; when it grows too large, its entries go to the base.
+/// Writes the header with these new entries; when it grows too large, its entries go to a block.
 pub fn append(
     disk: &Disk,
     batch: &mut Batch,
@@ -58,16 +58,27 @@ pub fn append(
     if recent.iter().map(size_of_entry).sum::<usize>() <= RECENT {
         return Ok(header(batch, person, old, recent, old.bases));
     }
-    let (mut last, mut values) = match old.bases.checked_sub(1) {
-        Some(last) => (last, base(disk, person.id, last)?),
-        None => (0, Vec::new()),
-    };
-    if !values.is_empty() && values.iter().map(size_of_entry).sum::<usize>() >= BASE {
-        (last, values) = (last + 1, Vec::new());
+    let bases = old.bases + 1;
+    let mut first = old.bases;
+    let mut values = recent;
+    if bases.is_multiple_of(TOGETHER) {
+        first = bases - TOGETHER;
+        let mut all = Vec::new();
+        for n in first..old.bases {
+            all.extend(base(disk, person.id, n)?);
+            batch.remove(keys::base(person.id, n));
+        }
+        all.append(&mut values);
+        values = all;
     }
-    values.extend(recent);
-    put(batch, keys::base(person.id, last), &encode(&values));
-    Ok(header(batch, person, old, Vec::new(), last + 1))
+    put(batch, keys::base(person.id, first), &encode(&values));
+    Ok(header(batch, person, old, Vec::new(), bases))
+}
+
+/// Where blocks begin: whole ones of several, then single ones.
+fn blocks(bases: u32) -> impl Iterator<Item = u32> {
+    let singles = bases - bases % TOGETHER;
+    (0..singles).step_by(TOGETHER as usize).chain(singles..bases)
 }
 
 /// The `count` entries of the highest positions. They are near the end of the history, but for those that came late.
@@ -92,23 +103,23 @@ pub fn whole(batch: &mut Batch, person: &Person, old: Shape) -> Shape {
     let mut bases = 0;
     let mut one: Vec<StoredEntry> = Vec::new();
     let mut size = 0;
+    for n in blocks(old.bases) {
+        batch.remove(keys::base(person.id, n));
+    }
     for entry in person.history.entries().iter().map(StoredEntry::of) {
         size += size_of_entry(&entry);
         one.push(entry);
-        if size >= BASE {
+        if size >= RECENT * TOGETHER as usize {
             put(batch, keys::base(person.id, bases), &encode(&one));
-            (bases, size) = (bases + 1, 0);
+            (bases, size) = (bases + TOGETHER, 0);
             one.clear();
         }
     }
     // The header's entries are those of the highest positions: what is left here need not be.
     if !one.is_empty() && (bases > 0 || size > RECENT) {
         put(batch, keys::base(person.id, bases), &encode(&one));
-        bases += 1;
+        bases += TOGETHER;
         one.clear();
-    }
-    for n in bases..old.bases {
-        batch.remove(keys::base(person.id, n));
     }
     header(batch, person, old, one, bases)
 }
@@ -128,15 +139,21 @@ fn header(batch: &mut Batch, person: &Person, old: Shape, recent: Vec<StoredEntr
     shape
 }
 
-/// Removes all that is kept of a person but the log of decisions.
-pub fn remove(batch: &mut Batch, id: PersonId, old: Shape) {
-    for n in 0..old.bases {
+/// Removes all that is kept of a person but the log of decisions: further parts of long values too, also of former ones.
+pub fn remove(disk: &Disk, batch: &mut Batch, id: PersonId, old: Shape) -> Result<(), StoreError> {
+    for of in [keys::person(id), keys::bases(id)] {
+        for key in disk.prefix(&keys::parts(&of)).keys() {
+            batch.remove(key?);
+        }
+    }
+    for n in blocks(old.bases) {
         batch.remove(keys::base(id, n));
     }
     batch.remove(keys::person(id));
     if let Some(at) = old.wake {
         batch.remove(keys::wake(at, id));
     }
+    Ok(())
 }
 
 /// Decoded people, the most recently used, up to a number of bytes.

@@ -1,12 +1,13 @@
 //! A rush of messages is taken in first and decided after: while they come faster than any engine decides, the
-//! processor belongs to those who wait for an answer.
+//! processor belongs to those who wait for an answer. And a stream of messages is decided some at a time: a step costs
+//! much the same for one event as for several.
 
 #![expect(clippy::disallowed_methods, reason = "a rate is of the machine's time; the daemon's clock may be another")]
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
 /// Requests a second from which on there is a rush.
 const RUSH: f64 = 10_000.0;
@@ -14,6 +15,8 @@ const RUSH: f64 = 10_000.0;
 const LOOK: Duration = Duration::from_millis(10);
 /// A claim waits no longer than this, so that the engine goes on, if slowly, however long the rush is.
 const LONGEST: Duration = Duration::from_millis(60);
+/// From one claim to the next. An event that comes alone is claimed at once.
+const STRIDE: Duration = Duration::from_millis(3);
 /// A shorter time tells nothing of a rate.
 const SHORTEST: Duration = Duration::from_millis(2);
 
@@ -21,19 +24,24 @@ const SHORTEST: Duration = Duration::from_millis(2);
 pub struct Rush {
     requests: u64,
     at: Instant,
+    claimed: Option<Instant>,
 }
 
 impl Rush {
     pub fn new() -> Self {
-        Self { requests: 0, at: Instant::now() }
+        Self { requests: 0, at: Instant::now(), claimed: None }
     }
 
-    /// Returns when there is no rush, or when it was waited for long enough. `requests` counts those taken in.
+    /// Returns when a stride is over and there is no rush, or when it was waited for long enough. `requests` counts those taken in.
     pub async fn pass(&mut self, requests: &AtomicU64) {
+        if let Some(claimed) = self.claimed {
+            sleep_until(claimed + STRIDE).await;
+        }
         let began = Instant::now();
         while self.is_on(requests.load(Ordering::Relaxed)) && began.elapsed() < LONGEST {
             sleep(LOOK).await;
         }
+        self.claimed = Some(Instant::now());
     }
 
     fn is_on(&mut self, requests: u64) -> bool {

@@ -1,12 +1,11 @@
 //! Reports: what is read without changing anything, and the few small values that are kept by name.
 
-use sled::Batch;
-
-use super::outbox::Lane;
-use super::tree::{put, refused};
+use super::outbox::{self, Lane};
+use super::overlay::Batch;
+use super::tree::put;
 use super::{Inner, MOST_ASIDE, delivery, keys, people, timed};
-use crate::model::{Decision, Identifier, Join, LaneName, Person, PersonId, Position, Verdict};
-use crate::store::record::{Ended, StoredActivation, decode, encode};
+use crate::model::{Identifier, Join, Person, PersonId, Position};
+use crate::store::record::{Place, StoredDecision, decode, encode};
 use crate::store::{Counts, LaneCount, Record, SetAside, StoreError, Story};
 
 /// Decisions told of one person.
@@ -33,34 +32,32 @@ pub fn story(inner: &Inner, id: PersonId) -> Result<Option<Story>, StoreError> {
         }
     }
     let Some(person) = person(inner, id)? else { return Ok(None) };
-    let joins =
-        inner.disk()?.all(&keys::joins(id)).map(|e| Ok(timed::decode::<Join>(&e?.1)?.1)).collect::<Result<_, _>>()?;
+    let joins = inner
+        .disk()?
+        .prefix(&keys::joins(id))
+        .whole()
+        .map(|e| Ok(timed::decode::<Join>(&e?.1)?.1))
+        .collect::<Result<_, _>>()?;
     let mut decisions = Vec::new();
-    for entry in inner.disk()?.all(&keys::decisions(id)).rev().take(MOST_TOLD) {
-        decisions.push(timed::decode::<Decision>(&entry?.1)?.1);
+    for entry in inner.disk()?.prefix_back(&keys::decisions(id)).whole().take(MOST_TOLD) {
+        decisions.push(timed::decode::<StoredDecision>(&entry?.1)?.1);
     }
     decisions.reverse();
     let mut records = Vec::new();
-    for decision in &decisions {
-        let Verdict::Activated(lanes) = &decision.verdict else { continue };
-        for lane in lanes {
-            records.extend(record(inner, decision, lane)?);
-        }
+    for place in decisions.iter().flat_map(|stored| &stored.places) {
+        records.extend(record(inner, place)?);
     }
+    let decisions = decisions.into_iter().map(|stored| stored.decision).collect();
     Ok(Some(Story { person, joins, decisions, records }))
 }
 
-fn record(inner: &Inner, decision: &Decision, lane: &LaneName) -> Result<Option<Record>, StoreError> {
-    let lane = keys::lane(lane);
-    let Some(bytes) = inner.disk()?.get(&keys::activation(decision.occasion, lane))? else { return Ok(None) };
-    let (_, stored): (_, StoredActivation) = timed::decode(&bytes)?;
-    let row = delivery::row(inner, &stored)?;
-    let (attempts, is_queued) = match (row, inner.disk()?.get(&keys::ended(decision.occasion, lane))?) {
-        (Some(row), _) => (row.attempts, true),
-        (None, Some(bytes)) => (timed::decode::<Ended>(&bytes)?.1.attempts, false),
-        (None, None) => (Vec::new(), false),
-    };
-    Ok(Some(Record { activation: stored.activation, attempts, is_queued }))
+fn record(inner: &Inner, place: &Place) -> Result<Option<Record>, StoreError> {
+    if let Some(queued) = outbox::read(&*inner.disk()?, &keys::place(place))? {
+        let (activation, attempts) = (queued.activation, queued.row.attempts);
+        return Ok(Some(Record { activation, attempts, is_queued: true }));
+    }
+    let ended = delivery::ended(inner, place.seq)?;
+    Ok(ended.map(|(_, (attempts, activation))| Record { activation, attempts, is_queued: false }))
 }
 
 pub fn people(inner: &Inner, after: Option<PersonId>, max: usize) -> Result<Vec<Person>, StoreError> {
@@ -69,8 +66,8 @@ pub fn people(inner: &Inner, after: Option<PersonId>, max: usize) -> Result<Vec<
         from.push(0);
     }
     let mut found = Vec::new();
-    for key in inner.disk()?.tree.range(from..vec![keys::PERSON + 1]).keys().take(max) {
-        let key = key.map_err(refused)?;
+    for key in inner.disk()?.range(from, vec![keys::PERSON + 1]).keys().take(max) {
+        let key = key?;
         let Some(id) = key.get(1..17).and_then(|id| id.try_into().ok()).map(PersonId) else { continue };
         found.extend(people::load(&*inner.disk()?, id)?.map(|(person, _)| person));
     }
@@ -86,18 +83,18 @@ pub fn set_aside(inner: &Inner, messages: &[SetAside]) -> Result<(), StoreError>
         state.aside += 1;
     }
     let surplus = state.aside.saturating_sub(MOST_ASIDE);
-    for key in inner.disk()?.tree.scan_prefix([keys::ASIDE]).keys().take(usize::try_from(surplus).unwrap_or(0)) {
-        batch.remove(key.map_err(refused)?);
+    for key in inner.disk()?.prefix(&[keys::ASIDE]).keys().take(usize::try_from(surplus).unwrap_or(0)) {
+        batch.remove(key?);
         state.aside -= 1;
     }
     put(&mut batch, keys::STATE.to_vec(), &encode(&state));
-    inner.disk()?.tree.apply_batch(batch).map_err(refused)?;
+    inner.disk()?.apply(batch)?;
     *guard = state;
     Ok(())
 }
 
 pub fn set_aside_list(inner: &Inner, max: usize) -> Result<Vec<SetAside>, StoreError> {
-    inner.disk()?.all(&[keys::ASIDE]).rev().take(max).map(|e| Ok(timed::decode(&e?.1)?.1)).collect()
+    inner.disk()?.prefix_back(&[keys::ASIDE]).whole().take(max).map(|e| Ok(timed::decode(&e?.1)?.1)).collect()
 }
 
 pub fn counts(inner: &Inner) -> Result<Counts, StoreError> {
@@ -112,8 +109,8 @@ pub fn counts(inner: &Inner) -> Result<Counts, StoreError> {
         (Position(tail.end.position), oldest, tail.bytes)
     };
     // While sled is closed nobody's timer can be asked.
-    let next_timer = inner.disk().ok().and_then(|disk| disk.tree.scan_prefix([keys::WAKE]).keys().next());
-    let next_timer = next_timer.transpose().map_err(refused)?.and_then(|key| Some(keys::read_wake(&key)?.0));
+    let next_timer = inner.disk().ok().and_then(|disk| disk.prefix(&[keys::WAKE]).keys().next());
+    let next_timer = next_timer.transpose()?.and_then(|key| Some(keys::read_wake(&key)?.0));
     Ok(Counts {
         journaled,
         decided,
@@ -127,8 +124,8 @@ pub fn counts(inner: &Inner) -> Result<Counts, StoreError> {
 
 pub fn lane_count(inner: &Inner, name: &str) -> Result<LaneCount, StoreError> {
     let counted = inner.state()?.lanes.get(name).cloned().unwrap_or_default();
-    let next = inner.disk()?.tree.scan_prefix(keys::all_waiting(keys::lane(name))).keys().next();
-    let next = next.transpose().map_err(refused)?.and_then(|key| Some(keys::read_waiting(&key)?.0));
+    let next = inner.disk()?.prefix(&keys::all_waiting(keys::lane(name))).keys().next();
+    let next = next.transpose()?.and_then(|key| Some(keys::read_waiting(&key)?.0));
     let oldest = inner.lanes()?.get(name).and_then(Lane::oldest);
     Ok(LaneCount { queued: counted.queued, deferred: counted.deferred, next, oldest, dead: counted.dead })
 }
@@ -137,6 +134,6 @@ pub fn lane_count(inner: &Inner, name: &str) -> Result<LaneCount, StoreError> {
 pub fn keep(inner: &Inner, prefix: u8, name: &str, value: &[u8], synced: bool) -> Result<(), StoreError> {
     let mut batch = Batch::default();
     put(&mut batch, keys::named(prefix, name), value);
-    inner.disk()?.tree.apply_batch(batch).map_err(refused)?;
+    inner.disk()?.apply(batch)?;
     if synced { inner.disk()?.sync() } else { Ok(()) }
 }

@@ -1,4 +1,4 @@
-//! The journal's files: append-only segments, each with the position and ordinal it begins at.
+//! The journal's files: append-only segments, each with the position, the ordinal and the step it begins at.
 
 use std::cmp::Ordering;
 use std::collections::VecDeque;
@@ -9,10 +9,13 @@ use std::path::{Path, PathBuf};
 use super::frame::{self, Found, HEAD, Head};
 use crate::store::StoreError;
 
-/// First bytes of a segment: what it is, the version of its layout, the first position, the first ordinal.
-pub const START: usize = 24;
+/// First bytes of a segment: what it is, the version of its layout, the first position, the first ordinal, the first
+/// step.
+pub const START: usize = 32;
 const NAME: &[u8; 7] = b"ESPJRNL";
-const LAYOUT: u8 = 1;
+const LAYOUT: u8 = 2;
+/// The layout before steps were written down, and how it begins: without one.
+const WITHOUT_STEPS: (u8, usize) = (1, 24);
 
 /// One segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,12 +26,19 @@ pub struct Segment {
     pub position: u64,
     /// The ordinal of the first settled record that it can hold.
     pub ordinal: u64,
+    /// The ordinal of the first step that it can hold.
+    pub step: u64,
+    /// Where its first record is.
+    pub start: usize,
 }
+
+/// A segment's place among the others: position, ordinal and step it begins at.
+pub type Place = (u64, u64, u64);
 
 impl Segment {
     /// Its place among the others.
-    pub fn id(&self) -> (u64, u64) {
-        (self.position, self.ordinal)
+    pub fn place(&self) -> Place {
+        (self.position, self.ordinal, self.step)
     }
 }
 
@@ -36,15 +46,15 @@ impl Segment {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
     /// The segment that is being written.
-    pub segment: (u64, u64),
-    /// Bytes of it that are on disk for good.
+    pub segment: Place,
+    /// Bytes of it that are written for good.
     pub length: u64,
 }
 
 impl Default for Limit {
     /// Nobody writes: all there is.
     fn default() -> Self {
-        Self { segment: (u64::MAX, u64::MAX), length: u64::MAX }
+        Self { segment: (u64::MAX, u64::MAX, u64::MAX), length: u64::MAX }
     }
 }
 
@@ -55,7 +65,9 @@ pub struct End {
     pub position: u64,
     /// The last settled record's ordinal.
     pub ordinal: u64,
-    /// The last write.
+    /// The last step's ordinal.
+    pub step: u64,
+    /// The last sync.
     pub group: u32,
     /// Bytes of the last segment that hold whole records.
     pub length: u64,
@@ -69,39 +81,52 @@ pub fn list(folder: &Path) -> Result<Vec<Segment>, StoreError> {
         if path.extension().is_none_or(|e| e != "seg") {
             continue;
         }
-        let mut start = [0; START];
-        let whole = File::open(&path).and_then(|mut file| file.read_exact(&mut start));
-        match whole {
-            Ok(()) if start[..7] == *NAME && start[7] == LAYOUT => found.push(Segment {
-                position: u64::from_le_bytes(start[8..16].try_into().unwrap_or_default()),
-                ordinal: u64::from_le_bytes(start[16..24].try_into().unwrap_or_default()),
-                path,
-            }),
+        match begins(&path) {
+            Ok(Some(segment)) => found.push(segment),
             // It is being made, or a crash came while it was: it holds nothing.
             Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {}
             Err(error) => return Err(unavailable(error)),
-            Ok(()) => {
+            Ok(None) => {
                 return Err(StoreError::Damaged(format!("{} does not begin like a journal segment", path.display())));
             }
         }
     }
-    found.sort_by_key(|s| (s.position, s.ordinal));
+    found.sort_by_key(Segment::place);
     Ok(found)
 }
 
+/// Reads how a segment begins; `None` when it is none.
+fn begins(path: &Path) -> std::io::Result<Option<Segment>> {
+    let mut file = File::open(path)?;
+    let mut name = [0; 8];
+    file.read_exact(&mut name)?;
+    let mut number = || {
+        let mut number = [0; 8];
+        file.read_exact(&mut number).map(|()| u64::from_le_bytes(number))
+    };
+    let layout = name[7];
+    if name[..7] != *NAME || (layout != LAYOUT && layout != WITHOUT_STEPS.0) {
+        return Ok(None);
+    }
+    let (position, ordinal) = (number()?, number()?);
+    let (step, start) = if layout == LAYOUT { (number()?, START) } else { (1, WITHOUT_STEPS.1) };
+    Ok(Some(Segment { path: path.to_owned(), position, ordinal, step, start }))
+}
+
 /// Makes the next segment, on disk with its name.
-pub fn create(folder: &Path, position: u64, ordinal: u64) -> std::io::Result<(Segment, File)> {
-    let path = folder.join(format!("{position:020}-{ordinal:020}.seg"));
+pub fn create(folder: &Path, (position, ordinal, step): Place) -> std::io::Result<(Segment, File)> {
+    let path = folder.join(format!("{position:020}-{ordinal:020}-{step:020}.seg"));
     let mut file = OpenOptions::new().create(true).truncate(true).write(true).open(&path)?;
     let mut start = Vec::with_capacity(START);
     start.extend_from_slice(NAME);
     start.push(LAYOUT);
     start.extend_from_slice(&position.to_le_bytes());
     start.extend_from_slice(&ordinal.to_le_bytes());
+    start.extend_from_slice(&step.to_le_bytes());
     file.write_all(&start)?;
     file.sync_all()?;
     File::open(folder)?.sync_all()?;
-    Ok((Segment { path, position, ordinal }, file))
+    Ok((Segment { path, position, ordinal, step, start: START }, file))
 }
 
 /// Opens a segment to write at `length`; whatever lies behind is cut.
@@ -117,8 +142,14 @@ pub fn reopen(segment: &Segment, length: u64) -> std::io::Result<File> {
 /// record that was once synced is damage.
 pub fn end_of(segment: &Segment) -> Result<End, StoreError> {
     let bytes = fs::read(&segment.path).map_err(unavailable)?;
-    let mut end = End { position: segment.position - 1, ordinal: segment.ordinal - 1, group: 0, length: START as u64 };
-    let mut at = START;
+    let mut end = End {
+        position: segment.position - 1,
+        ordinal: segment.ordinal - 1,
+        step: segment.step - 1,
+        group: 0,
+        length: segment.start as u64,
+    };
+    let mut at = segment.start;
     loop {
         match frame::read(&bytes, at) {
             Found::Record(head, _, next) => {
@@ -128,8 +159,8 @@ pub fn end_of(segment: &Segment) -> Result<End, StoreError> {
             }
             Found::End => return Ok(end),
             Found::Broken => {
-                let later = frame::whole_record_after(&bytes, at).is_some_and(|head| head.group > end.group + 1);
-                if later {
+                let before = (at > segment.start).then_some(end.group);
+                if frame::was_synced(&bytes, at, before) {
                     return Err(damaged(segment, at as u64));
                 }
                 return Ok(end);
@@ -144,6 +175,7 @@ impl End {
         match head.kind {
             frame::Kind::Events => self.position = head.first + u64::from(head.count) - 1,
             frame::Kind::Settled => self.ordinal = head.first,
+            frame::Kind::Step => self.step = head.first,
         }
         self.group = head.group;
     }
@@ -166,10 +198,11 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// From the segment that holds `position` (or, for settled records, `ordinal`) on.
-    pub fn from(folder: &Path, position: u64, ordinal: u64) -> Result<Self, StoreError> {
+    /// From the segment that holds all of these on: an event, an outcome, a step. `u64::MAX` is any.
+    pub fn from(folder: &Path, (position, ordinal, step): Place) -> Result<Self, StoreError> {
         let mut segments: VecDeque<_> = list(folder)?.into();
-        let first = segments.iter().rposition(|s| s.position <= position && s.ordinal <= ordinal).unwrap_or(0);
+        let holds = |s: &Segment| s.position <= position && s.ordinal <= ordinal && s.step <= step;
+        let first = segments.iter().rposition(holds).unwrap_or(0);
         segments.drain(..first);
         Ok(Self { folder: folder.to_owned(), segments, file: None, buffer: Vec::new(), at: 0, offset: 0 })
     }
@@ -178,7 +211,7 @@ impl Reader {
     pub fn next(&mut self, limit: Limit) -> Result<Option<(Head, Vec<u8>)>, StoreError> {
         loop {
             let Some(segment) = self.segments.front() else { return Ok(None) };
-            let limit = match segment.id().cmp(&limit.segment) {
+            let limit = match segment.place().cmp(&limit.segment) {
                 Ordering::Less => u64::MAX,
                 Ordering::Equal => limit.length,
                 Ordering::Greater => 0,
@@ -187,8 +220,9 @@ impl Reader {
                 Some(file) => file,
                 None => {
                     let mut file = File::open(&segment.path).map_err(unavailable)?;
-                    file.seek(SeekFrom::Start(START as u64)).map_err(unavailable)?;
-                    (self.at, self.offset) = (0, START as u64);
+                    let start = segment.start as u64;
+                    file.seek(SeekFrom::Start(start)).map_err(unavailable)?;
+                    (self.at, self.offset) = (0, start);
                     self.buffer.clear();
                     self.file.insert(file)
                 }
@@ -224,7 +258,7 @@ impl Reader {
     fn is_followed(&mut self) -> Result<bool, StoreError> {
         if self.segments.len() == 1 {
             let Some(open) = self.segments.front().cloned() else { return Ok(false) };
-            let later = |s: &Segment| s.id() > open.id();
+            let later = |s: &Segment| s.place() > open.place();
             self.segments.extend(list(&self.folder)?.into_iter().filter(later));
         }
         Ok(self.segments.len() > 1)

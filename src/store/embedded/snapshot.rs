@@ -6,11 +6,10 @@ use std::fs::{self, File};
 use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::PathBuf;
 
-use sled::Batch;
-
 use super::Inner;
-use super::segments::{self, unavailable};
-use super::tree::{Disk, refused};
+use super::overlay::Batch;
+use super::segments::{self, Place, unavailable};
+use super::tree::Disk;
 use crate::model::Timestamp;
 use crate::store::StoreError;
 use crate::store::settings::Settings;
@@ -25,15 +24,23 @@ fn folder(settings: &Settings) -> PathBuf {
     settings.path.join("snapshots")
 }
 
-/// Newest first, by the position they reach.
-fn list(settings: &Settings) -> Vec<(u64, PathBuf)> {
+/// Newest first, by the event, the outcome and the step they reach.
+fn list(settings: &Settings) -> Vec<(Place, PathBuf)> {
     let files = fs::read_dir(folder(settings)).into_iter().flatten().flatten().map(|e| e.path());
-    let mut found: Vec<(u64, PathBuf)> = files
+    let mut found: Vec<(Place, PathBuf)> = files
         .filter(|path| path.extension().is_some_and(|e| e == "snap"))
-        .filter_map(|path| Some((path.file_stem()?.to_str()?.parse().ok()?, path)))
+        .filter_map(|path| Some((reaches(path.file_stem()?.to_str()?)?, path)))
         .collect();
     found.sort_by(|a, b| b.cmp(a));
     found
+}
+
+/// What a snapshot's name says. One from before steps were written down tells its position only.
+fn reaches(name: &str) -> Option<Place> {
+    let mut numbers = name.split('-').map(str::parse);
+    let position = numbers.next()?.ok()?;
+    let mut next = || numbers.next().map_or(Some(0), Result::ok);
+    Some((position, next()?, next()?))
 }
 
 /// Writes one. Commits and settles wait meanwhile; intake goes on, since the journal does.
@@ -42,13 +49,14 @@ pub fn write(inner: &Inner) -> Result<u64, StoreError> {
     let folder = folder(&inner.settings);
     fs::create_dir_all(&folder).map_err(unavailable)?;
     let position = state.decided.0;
-    let path = folder.join(format!("{position:020}.snap"));
+    let (settled, step) = (state.settled, state.taken.step);
+    let path = folder.join(format!("{position:020}-{settled:020}-{step:020}.snap"));
     let unfinished = path.with_extension("unfinished");
     let mut out = Checked { to: BufWriter::new(File::create(&unfinished).map_err(unavailable)?), crc: 0 };
     out.write(MAGIC)?;
     let mut entries = 0_u64;
-    for entry in inner.disk()?.tree.iter() {
-        let (key, value) = entry.map_err(refused)?;
+    for entry in inner.disk()?.everything() {
+        let (key, value) = entry?;
         out.write(&(key.len() as u32).to_le_bytes())?;
         out.write(&(value.len() as u32).to_le_bytes())?;
         out.write(&key)?;
@@ -72,8 +80,7 @@ pub fn write(inner: &Inner) -> Result<u64, StoreError> {
 
 /// Removes journal segments that are older than the retention and that every kept snapshot covers.
 pub fn prune(inner: &Inner, now: Timestamp) -> Result<usize, StoreError> {
-    let Some((covered, _)) = list(&inner.settings).pop() else { return Ok(0) };
-    let settled = inner.state()?.settled;
+    let Some(((position, settled, step), _)) = list(&inner.settings).pop() else { return Ok(0) };
     let segments = segments::list(&inner.journal_folder)?;
     let mut removed = 0;
     for pair in segments.windows(2) {
@@ -83,7 +90,8 @@ pub fn prune(inner: &Inner, now: Timestamp) -> Result<usize, StoreError> {
             .duration_since(std::time::UNIX_EPOCH)
             .map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX));
         let is_old = Timestamp::from_millis(since) + inner.settings.retention < now;
-        if !is_old || next.position > covered + 1 || next.ordinal > settled + 1 {
+        let is_covered = next.position <= position + 1 && next.ordinal <= settled + 1 && next.step <= step + 1;
+        if !is_old || !is_covered {
             break;
         }
         let size = fs::metadata(&this.path).map_err(unavailable)?.len();
@@ -96,7 +104,7 @@ pub fn prune(inner: &Inner, now: Timestamp) -> Result<usize, StoreError> {
 
 /// Fills an empty state from the newest snapshot that is whole; none is no error.
 pub fn load_newest(settings: &Settings, disk: &Disk) -> Result<(), StoreError> {
-    for (position, path) in list(settings) {
+    for ((position, ..), path) in list(settings) {
         match load(&path, None) {
             Ok(()) => {
                 load(&path, Some(disk))?;
@@ -132,7 +140,8 @@ fn load(path: &std::path::Path, disk: Option<&Disk>) -> Result<(), StoreError> {
         if let Some(disk) = disk {
             batch.insert(key, value);
             if entries.is_multiple_of(STEP as u64) {
-                disk.tree.apply_batch(std::mem::take(&mut batch)).map_err(refused)?;
+                disk.apply(std::mem::take(&mut batch))?;
+                disk.sync()?;
             }
         }
     }
@@ -143,7 +152,7 @@ fn load(path: &std::path::Path, disk: Option<&Disk>) -> Result<(), StoreError> {
         return Err(broken());
     }
     match disk {
-        Some(disk) => disk.tree.apply_batch(batch).map_err(refused),
+        Some(disk) => disk.apply(batch).map(drop),
         None => Ok(()),
     }
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Position, Timestamp};
+use super::steps::Taken;
+use crate::model::{Position, Timestamp, TriggerId};
 
 /// What the tree says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +30,12 @@ pub struct State {
     pub orphans: u64,
     /// Lanes that were ever used.
     pub lanes: BTreeMap<Arc<str>, LaneState>,
+    /// The engine's last step. It has a place of its own in the tree, as the program has.
+    #[serde(skip)]
+    pub taken: Taken,
+    /// The triggers of the last recorded program.
+    #[serde(skip)]
+    pub program: Option<Arc<[(TriggerId, u32)]>>,
 }
 
 /// One lane, counted.

@@ -1,16 +1,14 @@
 //! Nothing is kept for ever: with each commit a little of the tree is looked at, and what is too old goes.
 
-use sled::Batch;
-
+use super::overlay::Batch;
 use super::state::State;
-use super::tree::refused;
 use super::{Inner, keys, timed};
-use crate::model::{Span, Timestamp};
+use crate::model::Timestamp;
 use crate::store::StoreError;
+use crate::store::record::StoredDecision;
 
-/// What ages, and by which setting.
-const AGEING: [u8; 7] =
-    [keys::SEEN, keys::ACTIVATION, keys::ENDED, keys::DECISION, keys::JOIN, keys::DEAD, keys::ASIDE];
+/// What ages.
+const AGEING: [u8; 6] = [keys::ENDED, keys::DECISION, keys::ORPHAN, keys::JOIN, keys::DEAD, keys::ASIDE];
 /// Entries looked at for each entry written: more than one, so that the round is made however fast we write.
 const PACE: usize = 2;
 
@@ -38,15 +36,15 @@ pub fn some(
         };
         let from = if round.next.first() == Some(&prefix) { round.next.clone() } else { vec![prefix] };
         let mut is_through = true;
-        for entry in inner.disk()?.tree.range(from..vec![prefix + 1]) {
-            let (key, value) = entry.map_err(refused)?;
+        for entry in inner.disk()?.range(from, vec![prefix + 1]) {
+            let (key, value) = entry?;
             if left == 0 {
                 round.next = key.to_vec();
                 is_through = false;
                 break;
             }
             left -= 1;
-            if is_old(inner, prefix, &value, now) && may_go(inner, state, prefix, &key)? {
+            if is_old(inner, &value, now) && may_go(inner, state, prefix, &key, &value)? {
                 batch.remove(key);
             }
         }
@@ -59,28 +57,29 @@ pub fn some(
     Ok(())
 }
 
-fn is_old(inner: &Inner, prefix: u8, value: &[u8], now: Timestamp) -> bool {
-    let (written, age): (_, Span) = match prefix {
-        keys::SEEN => (timed::written(value), inner.settings.dedupe),
-        // Behind the byte that counts the parts.
-        _ => (value.get(1..).and_then(timed::written), inner.settings.records),
-    };
-    written.is_some_and(|at| at + age < now)
+fn is_old(inner: &Inner, value: &[u8], now: Timestamp) -> bool {
+    // Behind the byte that counts the parts.
+    let written = value.get(1..).and_then(timed::written);
+    written.is_some_and(|at| at + inner.settings.records < now)
 }
 
 /// What is still queued stays, however old; counts follow what goes.
-fn may_go(inner: &Inner, state: &mut State, prefix: u8, key: &[u8]) -> Result<bool, StoreError> {
+fn may_go(inner: &Inner, state: &mut State, prefix: u8, key: &[u8], value: &[u8]) -> Result<bool, StoreError> {
     match prefix {
-        keys::ACTIVATION => {
-            let mut ended = key.to_vec();
-            ended[0] = keys::ENDED;
-            inner.disk()?.tree.contains_key(ended).map_err(refused)
+        // It keeps what waits from being queued again.
+        keys::DECISION => {
+            let disk = inner.disk()?;
+            let stored: StoredDecision = timed::decode(&disk.whole(key, value)?)?.1;
+            for place in &stored.places {
+                if disk.has(&keys::place(place))? {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
         }
-        // An end goes only after its activation: it keeps what was settled from being queued again.
-        keys::ENDED => {
-            let mut activation = key.to_vec();
-            activation[0] = keys::ACTIVATION;
-            Ok(!inner.disk()?.tree.contains_key(activation).map_err(refused)?)
+        keys::ORPHAN => {
+            state.orphans = state.orphans.saturating_sub(1);
+            Ok(true)
         }
         keys::DEAD => {
             if let Some(name) = super::delivery::lane_of_dead(inner, key)? {

@@ -20,7 +20,7 @@ async fn keeps_the_contract() {
     contract::run(&|| Arc::new(Embedded::open(&settings, Timestamp::MIN).expect("a store"))).await;
     let found = verify(&settings).expect("a check");
     assert_eq!(found.damage, Vec::<String>::new());
-    assert_eq!(found.events, 7);
+    assert_eq!((found.events, found.steps), (12, 5));
 }
 
 #[tokio::test]
@@ -68,6 +68,129 @@ fn journal(folder: &Path) -> std::path::PathBuf {
     folder.join("journal")
 }
 
+/// The records of the last segment: kind, first number, group, where each begins.
+fn records(folder: &Path) -> Vec<(Kind, u64, u32, usize)> {
+    let segment = segments::list(&journal(folder)).expect("segments").pop().expect("a segment");
+    let bytes = fs::read(&segment.path).expect("a segment");
+    let (mut found, mut at) = (Vec::new(), segment.start);
+    while let frame::Found::Record(head, _, next) = frame::read(&bytes, at) {
+        found.push((head.kind, head.first, head.group, at));
+        at = next;
+    }
+    found
+}
+
+/// Writes a step down for `n` more events, and takes it.
+async fn decide(store: &Embedded, n: u64) -> StepId {
+    let until = Position(store.counts().decided.0 + n);
+    let id = store.record(Step::Events { until, now: Timestamp::from_millis(7) }).await.expect("a step");
+    let claim = store.claim_until(until).await.expect("a claim");
+    let changes = Changes { step: Some(id), position: Some(until), ..Changes::default() };
+    store.commit(claim.loaded, changes).await.expect("a commit");
+    id
+}
+
+#[tokio::test]
+async fn a_step_that_was_torn_before_a_sync_is_no_damage_and_after_one_it_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let settings = Settings { segment: Size(1 << 20), ..settings(folder.path()) };
+    let store = Embedded::open(&settings, Timestamp::MIN).expect("a store");
+    store.append(vec![event(1), event(2)], None).await.expect("an append");
+    decide(&store, 1).await;
+    decide(&store, 1).await;
+    store.append(vec![event(3)], None).await.expect("an append");
+    store.append(vec![event(4)], None).await.expect("an append");
+    store.close().await.expect("a close");
+    drop(store);
+    let found = records(folder.path());
+    let told: Vec<_> = found.iter().map(|(kind, first, group, _)| (*kind, *first, *group)).collect();
+    let synced_after = [(Kind::Step, 1, 2), (Kind::Step, 2, 2), (Kind::Events, 3, 2), (Kind::Events, 4, 3)];
+    assert_eq!(told[1..], synced_after, "steps have the group of the sync after them");
+    let segment = segments::list(&journal(folder.path())).expect("segments").pop().expect("a segment");
+    let whole = fs::read(&segment.path).expect("a segment");
+    let (first, second, third, fourth) = (found[1].3, found[2].3, found[3].3, found[4].3);
+    let ends = |bytes: &[u8]| {
+        fs::write(&segment.path, bytes).expect("a torn segment");
+        segments::end_of(&segment).map(|end| (end.position, end.step, end.length as usize))
+    };
+    for at in first..third {
+        let kept = if at < second { (2, 0, first) } else { (2, 1, second) };
+        for until in [third, fourth] {
+            // The file's end, or the whole event of the same write, behind a page that did not reach the disk.
+            let mut torn = whole[..until].to_vec();
+            torn[at] ^= 0x55;
+            assert_eq!(ends(&torn).expect("a torn end"), kept, "turned at {at}, file until {until}");
+        }
+        assert_eq!(ends(&whole[..at]).expect("a torn end"), kept, "cut at {at}");
+        let mut broken = whole.clone();
+        broken[at] ^= 0x55;
+        assert!(ends(&broken).is_err(), "a later sync follows: turned at {at}");
+    }
+}
+
+#[tokio::test]
+async fn steps_that_the_power_took_are_given_back_by_the_state() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let settings = Settings { segment: Size(1 << 20), ..settings(folder.path()) };
+    let store = Embedded::open(&settings, Timestamp::MIN).expect("a store");
+    store.append((1..=100).map(event).collect(), None).await.expect("an append");
+    let begin = records(folder.path()).len();
+    for _ in 0..40 {
+        decide(&store, 1).await;
+    }
+    // The state reached the disk, and what the journal was told without a sync did not.
+    store.inner.disk().expect("sled is open").sync().expect("a sync");
+    drop(store);
+    let before = records(folder.path());
+    assert_eq!(before.len(), begin + 40);
+    // All that no sync had brought to the disk is gone; of forty steps one was synced.
+    let last = before.last().expect("a record").2;
+    let lost = before.iter().find(|(.., group, _)| *group == last).expect("the last group").3;
+    assert!(before.iter().any(|(kind, _, group, _)| *kind == Kind::Step && *group < last), "not for ever unsynced");
+    let segment = segments::list(&journal(folder.path())).expect("segments").pop().expect("a segment").path;
+    let whole = fs::read(&segment).expect("a segment");
+    fs::write(&segment, &whole[..lost]).expect("a cut segment");
+    let store = Embedded::open(&settings, Timestamp::MIN).expect("the store after a power cut");
+    assert_eq!(store.recorded().await.expect("a read"), None, "the state has them");
+    assert_eq!(decide(&store, 1).await, StepId(41));
+    drop(store);
+    let numbers = |found: Vec<(Kind, u64, u32, usize)>| -> Vec<u64> {
+        found.into_iter().filter(|r| r.0 == Kind::Step).map(|r| r.1).collect()
+    };
+    assert_eq!(numbers(records(folder.path())), (1..=41).collect::<Vec<_>>());
+    rebuild(&settings, Timestamp::MIN).expect("a rebuild");
+    let store = Embedded::open(&settings, Timestamp::MIN).expect("a store");
+    for n in 1..=41 {
+        let recorded = store.recorded().await.expect("a read").expect("a step");
+        assert_eq!((recorded.id, recorded.after), (StepId(n), Position(n - 1)));
+        let changes = Changes { step: Some(recorded.id), position: Some(Position(n)), ..Changes::default() };
+        store.commit(Loaded::default(), changes).await.expect("a commit");
+    }
+    assert_eq!(store.recorded().await.expect("a read"), None);
+}
+
+#[tokio::test]
+async fn a_segment_from_before_steps_is_read_and_written_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let settings = Settings { segment: Size(1 << 20), ..settings(folder.path()) };
+    let store = Embedded::open(&settings, Timestamp::MIN).expect("a store");
+    store.append((1..=3).map(event).collect(), None).await.expect("an append");
+    drop(store);
+    let segment = segments::list(&journal(folder.path())).expect("segments").pop().expect("a segment").path;
+    let whole = fs::read(&segment).expect("a segment");
+    let mut older = whole[..24].to_vec();
+    older[7] = 1;
+    older.extend_from_slice(&whole[segments::START..]);
+    fs::write(&segment, &older).expect("an older segment");
+    rebuild(&settings, Timestamp::MIN).expect("a rebuild");
+    let store = Embedded::open(&settings, Timestamp::MIN).expect("a store");
+    assert_eq!(store.recorded().await.expect("a read"), None);
+    assert_eq!(decide(&store, 3).await, StepId(1));
+    drop(store);
+    let found = verify(&settings).expect("a check");
+    assert_eq!((found.damage, found.events, found.steps), (Vec::new(), 3, 1));
+}
+
 #[tokio::test]
 async fn a_lost_state_is_made_again_and_nothing_settled_is_queued_again() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -78,7 +201,8 @@ async fn a_lost_state_is_made_again_and_nothing_settled_is_queued_again() {
         let store = Embedded::open(&settings, Timestamp::MAX).expect("a store");
         let claim = store.claim(10).await.expect("a claim");
         let activations = claim.events.iter().map(|(p, _)| contract::activation(p.0, "a", 5)).collect();
-        let changes = Changes { position: claim.events.last().map(|(p, _)| *p), activations, ..Changes::default() };
+        let position = claim.events.last().map(|(p, _)| *p);
+        let changes = Changes { position, ..contract::queueing(activations) };
         store.commit(claim.loaded, changes).await.expect("a commit");
         store
     };
@@ -135,22 +259,24 @@ async fn one_process_at_a_time_and_a_bounded_backlog() {
 #[tokio::test]
 async fn what_is_too_old_goes_and_what_waits_stays() {
     let folder = tempfile::tempdir().expect("a folder");
-    let settings =
-        Settings { dedupe: Span::from_millis(10), records: Span::from_millis(10), ..settings(folder.path()) };
+    let settings = Settings { records: Span::from_millis(10), ..settings(folder.path()) };
     let store = Embedded::open(&settings, Timestamp::MIN).expect("a store");
     store.append((1..=50).map(event).collect(), None).await.expect("an append");
     let claim = store.claim(50).await.expect("a claim");
-    let dedupe = claim.events.iter().map(|(_, e)| (e.dedupe[0], e.arrived)).collect();
-    let activations = vec![contract::activation(1, "a", 5)];
-    let changes = Changes { position: Some(Position(50)), dedupe, activations, ..Changes::default() };
+    let activations = (1..=20).map(|n| contract::activation(n, "a", 5)).collect();
+    let changes = Changes { position: Some(Position(50)), ..contract::queueing(activations) };
     store.commit(claim.loaded, changes).await.expect("a commit");
+    for one in store.work("a", Timestamp::MAX, 19).await.expect("work") {
+        let attempt = Attempt { at: event(1).at, status: 202, outcome: Outcome::Accepted };
+        store.settle("a", vec![Settled { id: one.id, attempt }]).await.expect("a settle");
+    }
     let much_later = event(100_000);
     for n in 0..40 {
         let dedupe = vec![(Event::dedupe_key(&["x", &n.to_string()]), much_later.arrived)];
         store.commit(Loaded::default(), Changes { dedupe, ..Changes::default() }).await.expect("a commit");
     }
-    let seen = store.inner.disk().expect("sled is open").tree.scan_prefix([keys::SEEN]).count();
-    assert_eq!(seen, 40, "only the new message keys are left");
+    let left = |prefix: u8| store.inner.disk().expect("sled is open").prefix(&[prefix]).count();
+    assert_eq!([keys::ROW, keys::ENDED, keys::DECISION].map(left), [1, 0, 1]);
     assert_eq!(store.work("a", Timestamp::MAX, 5).await.expect("work").len(), 1);
 }
 

@@ -1,0 +1,233 @@
+//! The part of a step that concerns lanes: activations that are queued, those that are called back, and the log of
+//! decisions, which knows where each activation lies.
+
+use std::collections::{HashMap, HashSet};
+
+use super::outbox::{self, Lane, Queued};
+use super::overlay::Batch;
+use super::state::State;
+use super::tree::put;
+use super::{Inner, keys, timed};
+use crate::model::{
+    Activation, Attempt, Changes, Decision, LaneName, OccasionId, Outcome, PersonId, Recall, Timestamp, Verdict, Write,
+};
+use crate::store::StoreError;
+use crate::store::record::{Place, Row, StoredDecision};
+
+/// What a step means for the lanes' memory, once it is in the tree.
+#[derive(Default)]
+pub struct Written {
+    queued: Vec<Queued>,
+    gone: Vec<Place>,
+}
+
+impl Written {
+    /// Brings the lanes up to the tree.
+    pub fn tell(self, lanes: &mut HashMap<LaneName, Lane>) {
+        for place in &self.gone {
+            lanes.entry(place.lane.clone()).or_insert_with(|| Lane::new(&place.lane)).forget(place);
+        }
+        for one in self.queued {
+            let name = one.activation.lane.clone();
+            lanes.entry(name.clone()).or_insert_with(|| Lane::new(&name)).insert(one);
+        }
+    }
+}
+
+/// The lanes' part of a step being written.
+struct Writing<'a> {
+    inner: &'a Inner,
+    batch: &'a mut Batch,
+    state: &'a mut State,
+    now: Timestamp,
+    /// Who was merged into whom by this step.
+    merged: HashMap<PersonId, PersonId>,
+    /// Decisions of this step, by their key.
+    decided: HashMap<Vec<u8>, StoredDecision>,
+    written: Written,
+}
+
+/// Who the log of a person goes on under: follows what this step merges.
+pub fn survivor(merged: &HashMap<PersonId, PersonId>, id: PersonId) -> PersonId {
+    let mut id = id;
+    while let Some(next) = merged.get(&id) {
+        id = *next;
+    }
+    id
+}
+
+/// Those whom a step merges, and into whom.
+pub fn merged(changes: &Changes) -> HashMap<PersonId, PersonId> {
+    let merges = changes.people.iter().filter_map(|change| match change.write {
+        Write::MergedInto(survivor) => Some((change.id, survivor)),
+        _ => None,
+    });
+    merges.collect()
+}
+
+/// Puts the step's activations into their lanes, unless they were there before, takes out what is called back, and
+/// keeps the decisions.
+pub fn write(
+    inner: &Inner,
+    batch: &mut Batch,
+    state: &mut State,
+    changes: &mut Changes,
+    now: Timestamp,
+) -> Result<Written, StoreError> {
+    let erased: Vec<_> = changes.people.iter().filter(|c| c.write == Write::Erased).map(|c| c.id).collect();
+    let mut writing = Writing {
+        inner,
+        batch,
+        state,
+        now,
+        merged: merged(changes),
+        decided: HashMap::new(),
+        written: Written::default(),
+    };
+    for id in &erased {
+        writing.erase(*id)?;
+    }
+    let mut activations: HashMap<OccasionId, Vec<Activation>> = HashMap::new();
+    for activation in changes.activations.drain(..) {
+        activations.entry(activation.occasion).or_default().push(activation);
+    }
+    for decision in changes.decisions.iter().filter(|d| d.verdict != Verdict::Cancelled) {
+        let made = activations.remove(&decision.occasion).unwrap_or_default();
+        writing.decision(decision, made)?;
+    }
+    let mut called_back = HashSet::new();
+    // What was of somebody who is forgotten is gone already.
+    for recall in changes.cancelled.iter().filter(|recall| !erased.contains(&recall.person)) {
+        if writing.recall(recall)? {
+            called_back.insert(recall.occasion);
+        }
+    }
+    // A recall is only told if something was called back.
+    for decision in changes.decisions.iter().filter(|d| d.verdict == Verdict::Cancelled) {
+        if called_back.contains(&decision.occasion) {
+            let person = survivor(&writing.merged, decision.person);
+            let key = keys::decision(person, decision.at, decision.occasion, 1);
+            let stored = StoredDecision { decision: decision.clone(), places: Vec::new() };
+            put(writing.batch, key, &timed::encode(now, &stored));
+        }
+    }
+    let Writing { batch, decided, written, .. } = writing;
+    for (key, stored) in decided {
+        put(batch, key, &timed::encode(now, &stored));
+    }
+    Ok(written)
+}
+
+impl Writing<'_> {
+    /// A decision as it was, in this step or before.
+    fn known(&self, key: &[u8]) -> Result<Option<StoredDecision>, StoreError> {
+        if let Some(stored) = self.decided.get(key) {
+            return Ok(Some(stored.clone()));
+        }
+        let bytes = self.inner.disk()?.get(key)?;
+        bytes.map(|bytes| Ok(timed::decode::<StoredDecision>(&bytes)?.1)).transpose()
+    }
+
+    fn decision(&mut self, decision: &Decision, made: Vec<Activation>) -> Result<(), StoreError> {
+        let person = survivor(&self.merged, decision.person);
+        let key = keys::decision(person, decision.at, decision.occasion, 0);
+        let known = self.known(&key)?.map(|known| known.places);
+        let is_new = known.is_none();
+        let mut places = known.unwrap_or_default();
+        let before = places.len();
+        for activation in made {
+            // The same occasion is never queued again.
+            if !places.iter().any(|place| place.lane == activation.lane) {
+                places.push(self.activation(activation)?);
+            }
+        }
+        if is_new || places.len() > before {
+            self.decided.insert(key, StoredDecision { decision: decision.clone(), places });
+        }
+        Ok(())
+    }
+
+    /// Queues an activation. Returns its place.
+    fn activation(&mut self, activation: Activation) -> Result<Place, StoreError> {
+        let lane = keys::lane(&activation.lane);
+        let place = Place { lane: activation.lane.clone(), priority: activation.priority, seq: self.state.next() };
+        // After a rebuild: it was settled at the vendor before, or is a dead letter.
+        if self.state.orphans > 0 {
+            let key = keys::orphan(activation.occasion, lane);
+            if let Some(bytes) = self.inner.disk()?.get(&key)? {
+                let (at, attempt): (_, Attempt) = timed::decode(&bytes)?;
+                self.state.orphans -= 1;
+                self.batch.remove(key);
+                outbox::put_end(self.batch, self.state, at, place.seq, &[attempt], &activation);
+                return Ok(place);
+            }
+        }
+        let row = Row { may_have_left: activation.at <= self.state.doubtful_until, ..Row::default() };
+        let queued = Queued { seq: place.seq, activation, row };
+        queued.put(self.batch, lane);
+        self.state.lane(&place.lane).queued += 1;
+        self.written.queued.push(queued);
+        Ok(place)
+    }
+
+    /// Takes a row out that nobody holds yet. True when there was one.
+    fn recall(&mut self, recall: &Recall) -> Result<bool, StoreError> {
+        let Some(place) = self.place(recall)? else { return Ok(false) };
+        let mut queued = match self.written.queued.iter().position(|q| q.seq == place.seq) {
+            Some(own) => self.written.queued.remove(own),
+            None => {
+                let Some(queued) = outbox::read(&*self.inner.disk()?, &keys::place(&place))? else { return Ok(false) };
+                let is_taken = self.inner.lanes()?.get(&place.lane).is_some_and(|lane| lane.taken(place.seq).is_some());
+                // Since the state was made again it was not tried, and the journal has no outcome: it was called back
+                // before, or did not leave. Whatever is unclear of it, it is void now, and not sent again.
+                let is_doubt = queued.row.tries == 0 && queued.activation.at <= self.state.doubtful_until;
+                if is_taken || (queued.row.may_have_left && !is_doubt) {
+                    return Ok(false);
+                }
+                queued
+            }
+        };
+        queued.remove(self.batch, self.state);
+        queued.row.attempts.push(Attempt { at: self.now, status: 0, outcome: Outcome::Cancelled });
+        outbox::put_end(self.batch, self.state, self.now, place.seq, &queued.row.attempts, &queued.activation);
+        self.written.gone.push(place);
+        Ok(true)
+    }
+
+    /// Where an activation lies. Its decision may still be under somebody whom this step merges.
+    fn place(&self, recall: &Recall) -> Result<Option<Place>, StoreError> {
+        let whose = self.merged.keys().filter(|id| survivor(&self.merged, **id) == recall.person).copied();
+        for person in whose.chain([recall.person]) {
+            if let Some(known) = self.known(&keys::decision(person, recall.at, recall.occasion, 0))?
+                && let Some(place) = known.places.into_iter().find(|place| place.lane == recall.lane)
+            {
+                return Ok(Some(place));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Forgets the log of a person, with their activations, whether they wait, are in a lane's hands, or have ended.
+    fn erase(&mut self, id: PersonId) -> Result<(), StoreError> {
+        let disk = self.inner.disk()?;
+        for entry in disk.prefix(&keys::decisions(id)).whole() {
+            let (key, value) = entry?;
+            let (_, stored): (_, StoredDecision) = timed::decode(&value)?;
+            for place in stored.places {
+                if let Some(queued) = outbox::read(&disk, &keys::place(&place))? {
+                    queued.remove(self.batch, self.state);
+                }
+                let dead = keys::dead(place.seq);
+                if disk.has(&dead)? {
+                    let counts = self.state.lane(&place.lane);
+                    counts.dead = counts.dead.saturating_sub(1);
+                }
+                self.batch.remove(dead);
+                self.batch.remove(keys::ended(place.seq));
+                self.written.gone.push(place);
+            }
+            self.batch.remove(key);
+        }
+        Ok(())
+    }
+}

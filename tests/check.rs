@@ -1,6 +1,9 @@
 //! Wrong configurations and the words they earn: all mistakes at once, each with file, line, key and a way out.
 
+use std::path::Path;
 use std::process::Command;
+
+use espalier::settings;
 
 fn check(config: &str, trigger: &str) -> (bool, Vec<String>) {
     let folder = tempfile::tempdir().expect("a folder");
@@ -89,4 +92,77 @@ fn the_environment_wins_and_is_named_when_it_is_wrong() {
         .expect("the program");
     let text = String::from_utf8_lossy(&out.stderr);
     assert!(text.contains("$ESPALIER__ENGINE__BATCH: engine.batch: must lie between 1 and 10000"), "{text}");
+}
+
+/// The program's own files: no mistake, and every test in them comes out as it says.
+#[test]
+fn what_ships_is_well() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_espalier"));
+    command.args(["check", "--config", concat!(env!("CARGO_MANIFEST_DIR"), "/config/espalier.toml")]);
+    for name in [
+        "ESPALIER_WRITE_KEY",
+        "SHOPIFY_WEBHOOK_SECRET",
+        "ESPALIER_FORM_TOKEN",
+        "KLAVIYO_API_KEY",
+        "HUBSPOT_TOKEN",
+        "MARKETO_CLIENT_ID",
+        "MARKETO_CLIENT_SECRET",
+    ] {
+        command.env(name, name);
+    }
+    let out = command.output().expect("the program");
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    for folder in ["triggers", "segments"] {
+        let files = settings::toml_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("config").join(folder), folder);
+        for (file, text) in files.expect("files") {
+            assert!(text.matches("[[test]]").count() >= 3, "{file} has fewer than three tests");
+        }
+    }
+}
+
+#[test]
+fn a_test_that_comes_out_otherwise_is_told_with_its_line() {
+    let test = |events: &str, fires: &str| {
+        let trigger =
+            format!("{GOOD}[[test]]\nname = \"one\"\nevents = [{events}]\nuntil = \"1h\"\nfires = [{fires}]\n");
+        check(ACCOUNT, &trigger).1
+    };
+    let place = |column| format!("triggers/a.toml:11:{column}: ");
+    assert_eq!(test("'t0 X n=1'", "'t0 n=1'"), Vec::<String>::new());
+    let told = "test[0].fires[0]: the test `one` fails: +1m is expected, t0 happens (fires: t0)";
+    assert_eq!(test("'t0 X'", "'+1m'"), [place(10) + told]);
+    let told = "test[0].fires[0]: the test `one` fails: nothing fires then (nothing fires)";
+    assert_eq!(test("'t0 Y'", "'t0'"), [place(10) + told]);
+    let told = "test[0].fires: the test `one` fails: there is a fire more: t0 (fires: t0)";
+    assert_eq!(test("'t0 X'", ""), [place(9) + told]);
+    let told = "test[0].fires[0]: the test `one` fails: `n` should be 2 in the payload, and is 1 (fires: t0)";
+    assert_eq!(test("'t0 X n=1'", "'t0 n=2'"), [place(10) + told]);
+}
+
+/// Segments and cohorts are files like the others.
+#[test]
+fn segments_and_cohorts_are_told_of_too() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for name in ["triggers", "segments"] {
+        std::fs::create_dir(folder.path().join(name)).expect("a folder");
+    }
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("a file");
+    write("espalier.toml", "[cohorts.vip]\ntrait = \"plan\"\nis = \"gold\"\n[cohorts.odd]\ncohort = \"vipp\"\n");
+    write("segments/a.toml", "name = \"a\"\nwhen = { segment = \"b\" }\n");
+    write("segments/b.toml", "name = \"b\"\nwhen = { not = { segment = \"a\" } }\n");
+    let out = Command::new(env!("CARGO_BIN_EXE_espalier"))
+        .args(["check", "--config", "espalier.toml"])
+        .current_dir(folder.path())
+        .env("ESPALIER__COHORTS__VIP__IS", "silver")
+        .output()
+        .expect("the program");
+    let text = String::from_utf8_lossy(&out.stderr).into_owned();
+    let told: Vec<&str> = text.lines().filter(|line| line.starts_with('$') || line.contains(".toml:")).collect();
+    let told: Vec<&str> = told.into_iter().filter(|line| !line.starts_with(' ')).collect();
+    let wanted = [
+        "$ESPALIER__COHORTS__VIP__IS: cohorts: cohorts are declared in the file: their order counts",
+        "espalier.toml:5:10: cohorts.odd.cohort: `vipp` is not a cohort (did you mean `vip`?)",
+        "segments/b.toml:2:28: when.not.segment: goes round in a circle: segment `a` asks segment `b` asks segment `a`",
+    ];
+    assert_eq!(told, wanted, "{text}");
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use espalier::destination::{Answer, Item, Next, Response, Settings};
 use espalier::model::{Activation, Identifier, OccasionId, PersonId, RawJson, Timestamp};
-use espalier::rules::{self, Program};
+use espalier::rules::{self, Files, Program};
 use serde_json::{Value, json};
 
 fn guide(name: &str) -> String {
@@ -24,6 +24,14 @@ fn blocks(text: &str, kind: &str) -> Vec<String> {
 fn the_triggers_of_the_guide_are_triggers() {
     let triggers = blocks(&guide("triggers.md"), "toml trigger");
     assert_eq!(triggers.len(), 2);
+    let segments: Vec<_> =
+        blocks(&guide("triggers.md"), "toml segment").into_iter().map(|text| ("guide".to_owned(), text)).collect();
+    let compiled = Program::compile_all(
+        &Files { segments: &segments, ..Files::default() },
+        &rules::Settings::default(),
+        Some(&["klaviyo".into()]),
+    );
+    assert_eq!(compiled.map(|program| program.triggers().len()), Ok(1));
     for text in triggers {
         let compiled = Program::compile(&[("guide".into(), text)], &rules::Settings::default(), None);
         assert!(compiled.is_ok(), "{:?}", compiled.err());

@@ -8,7 +8,7 @@ use crate::load::flood;
 const PEOPLE: u64 = 100_000;
 const BATCHES: u64 = 2_000;
 
-/// The six that ship, and fourteen of the same kinds with other names and numbers.
+/// Six that ship, and fourteen of the same kinds with other names and numbers.
 fn triggers() -> Vec<(String, String)> {
     let shipped = [
         include_str!("../../config/triggers/cart-abandoned.toml"),

@@ -1,4 +1,4 @@
-//! `espalier check`: every mistake at once, with file, line, key and a way out.
+//! `espalier check`: every mistake at once, with file, line, key and a way out; then the tests in trigger files.
 
 use std::process::ExitCode;
 
@@ -6,6 +6,8 @@ use miette::{GraphicalReportHandler, LabeledSpan, MietteDiagnostic, NamedSource,
 
 use super::{Configured, Ended};
 use crate::model::Mistake;
+use crate::replay::rehearse;
+use crate::rules::TriggerKind;
 use crate::settings::Settings;
 
 #[derive(Debug, clap::Args)]
@@ -18,15 +20,23 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Ended {
-    match Settings::load(&args.configured.config) {
+    let loaded = Settings::load(&args.configured.config);
+    let rehearsed = loaded.and_then(|configured| {
+        let mistakes = rehearse(&configured.program, &configured.settings.identity);
+        if mistakes.is_empty() { Ok(configured) } else { Err(mistakes) }
+    });
+    match rehearsed {
         Ok(configured) => {
             let settings = &configured.settings;
+            let triggers = configured.program.triggers();
+            let segments = triggers.iter().filter(|t| t.kind == TriggerKind::Segment).count();
             println!(
-                "{}: well. {} sources, {} destinations, {} triggers.",
+                "{}: well. {} sources, {} destinations, {} triggers, {} segments.",
                 args.configured.config.display(),
                 settings.source.len(),
                 settings.destination.len(),
-                configured.program.triggers().len()
+                triggers.len() - segments,
+                segments
             );
             Ok(ExitCode::SUCCESS)
         }

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::{Ended, Failed, check, load};
 use crate::model::{Event, Timestamp};
 use crate::replay::{Simulation, leaves, simulate};
-use crate::rules::{self, Program};
+use crate::rules::{self, Files, Program};
 use crate::source::tracking::{self, Call};
 use crate::source::{Arrival, Limits};
 use crate::{identity, settings};
@@ -29,6 +29,9 @@ pub struct Args {
     /// A folder of trigger files; no configuration is needed.
     #[arg(long)]
     triggers: Option<PathBuf>,
+    /// A folder of segment files, for triggers that ask for one.
+    #[arg(long, requires = "triggers")]
+    segments: Option<PathBuf>,
     /// Segment-spec messages, one JSON object a line, in any order; `.gz` is unpacked.
     #[arg(long)]
     events: PathBuf,
@@ -94,10 +97,15 @@ fn program(args: &Args) -> Result<(Program, identity::Settings), Failed> {
         let configured = load(config)?;
         return Ok((configured.program, configured.settings.identity));
     }
-    let folder = args.triggers.clone().unwrap_or_default();
-    let compiled = settings::trigger_files(&folder)
-        .map_err(|mistake| vec![*mistake])
-        .and_then(|files| Program::compile(&files, &rules::Settings::default(), None));
+    let files = |folder: &Option<PathBuf>, key| match folder {
+        Some(folder) => settings::toml_files(folder, key).map_err(|mistake| vec![*mistake]),
+        None => Ok(Vec::new()),
+    };
+    let compiled = files(&args.triggers, "triggers").and_then(|triggers| {
+        let segments = files(&args.segments, "segments")?;
+        let files = Files { triggers: &triggers, segments: &segments, configuration: None };
+        Program::compile_all(&files, &rules::Settings::default(), None)
+    });
     match compiled {
         Ok(program) => Ok((program, identity::Settings::default())),
         Err(mistakes) => {

@@ -1,9 +1,10 @@
 //! Asking: truth, edge, gates, activation, and the timer for the next time.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use crate::model::{Activation, Decision, Pending, PersonId, Timestamp, Verdict, Watch};
-use crate::rules::{self, Asked, Program, Trigger, gate};
+use crate::model::{Activation, Decision, LaneName, Pending, PersonId, Timestamp, Verdict, Watch};
+use crate::rules::{self, Asked, Passage, Program, Trigger, TriggerKind, gate};
 
 use super::Until;
 use super::step::Step;
@@ -12,6 +13,13 @@ use super::step::Step;
 const MOST_NAMES: usize = 20;
 /// The most activations of one person that are remembered as not yet gone.
 const MOST_PENDING: usize = 200;
+
+/// How truth changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Edge {
+    Rising,
+    Falling,
+}
 
 impl Step<'_> {
     /// Asks everything whose timer lies in the person's past, in order of time, then of firing.
@@ -52,15 +60,29 @@ impl Step<'_> {
     pub(super) fn ask(&mut self, id: PersonId, asked: &Asked, at: Timestamp) {
         let program = self.program;
         let Some(trigger) = program.triggers().get(asked.trigger) else { return };
-        let Some(is_edge) = self.note(id, program, trigger, &asked.key, at) else { return };
-        if is_edge {
-            self.fire(id, trigger, &asked.key, at);
+        let Some(edge) = self.note(id, program, trigger, &asked.key, at) else { return };
+        match (trigger.kind, edge) {
+            (TriggerKind::Plain, Some(Edge::Rising)) => self.fire(id, trigger, &asked.key, &trigger.activate, at),
+            (TriggerKind::Segment, Some(Edge::Rising)) => {
+                self.fire(id, trigger, Passage::Enter.word(), &trigger.activate, at);
+            }
+            (TriggerKind::Segment, Some(Edge::Falling)) => {
+                self.fire(id, trigger, Passage::Exit.word(), &trigger.activate_on_exit, at);
+            }
+            _ => {}
         }
-        self.put_to_rest(id, trigger, &asked.key);
+        self.put_to_rest(id, trigger, asked);
     }
 
-    /// Notes truth and timer. True on a rising edge; `None` when the person has no room for another key.
-    fn note(&mut self, id: PersonId, program: &Program, trigger: &Trigger, key: &str, at: Timestamp) -> Option<bool> {
+    /// Notes truth and timer, and returns the edge; `None` when the person has no room for another key.
+    fn note(
+        &mut self,
+        id: PersonId,
+        program: &Program,
+        trigger: &Trigger,
+        key: &str,
+        at: Timestamp,
+    ) -> Option<Option<Edge>> {
         let person = self.loaded.people.get_mut(&id)?;
         let known = (trigger.id, Box::from(key));
         let before = person.watches.get(&known).copied();
@@ -83,20 +105,27 @@ impl Step<'_> {
             watch.true_since = answer.is_true.then(|| watch.true_since.unwrap_or(at));
             answer = answer.held(held, watch.true_since, at);
         }
-        let is_edge = answer.is_true && !watch.is_true;
+        let edge = match (watch.is_true, answer.is_true) {
+            (false, true) => Some(Edge::Rising),
+            (true, false) => Some(Edge::Falling),
+            _ => None,
+        };
         watch.is_true = answer.is_true;
         watch.next = answer.next;
         person.watches.insert(known, watch);
-        Some(is_edge)
+        Some(edge)
     }
 
-    fn fire(&mut self, id: PersonId, trigger: &Trigger, key: &str, at: Timestamp) {
+    /// One edge: gates, activations, and what is remembered of it. `key` is a segment's `enter` or `exit`.
+    fn fire(&mut self, id: PersonId, trigger: &Trigger, key: &str, activate: &[(LaneName, Arc<str>)], at: Timestamp) {
         let Some(person) = self.loaded.people.get_mut(&id) else { return };
         let occasion = rules::occasion(trigger, person.canonical(), key, at);
         let held_back = gate::held_back(&gate::Edge { trigger, person, key, at, now: self.now });
-        let verdict = held_back
-            .unwrap_or_else(|| Verdict::Activated(trigger.activate.iter().map(|(lane, _)| lane.clone()).collect()));
-        if let Verdict::Activated(lanes) = &verdict {
+        let verdict =
+            held_back.unwrap_or_else(|| Verdict::Activated(activate.iter().map(|(lane, _)| lane.clone()).collect()));
+        if let Verdict::Activated(lanes) = &verdict
+            && !lanes.is_empty()
+        {
             let payload = rules::payload(self.program, trigger, person, key, at, occasion);
             let traits = rules::traits(person);
             let mut identifiers = person.identifiers.clone();
@@ -118,7 +147,7 @@ impl Step<'_> {
                 at,
                 expires_at,
             });
-            for (lane, event) in &trigger.activate {
+            for (lane, event) in activate {
                 self.changes.activations.push(Activation {
                     occasion,
                     lane: lane.clone(),
@@ -147,12 +176,12 @@ impl Step<'_> {
     }
 
     /// A watch that is false, waits for nothing and remembers nothing is the same as none.
-    fn put_to_rest(&mut self, id: PersonId, trigger: &Trigger, key: &str) {
-        if trigger.condition.on_nothing().0 {
+    fn put_to_rest(&mut self, id: PersonId, trigger: &Trigger, asked: &Asked) {
+        if self.program.holds_on_nothing(asked.trigger) {
             return;
         }
         let Some(person) = self.loaded.people.get_mut(&id) else { return };
-        let known = (trigger.id, Box::from(key));
+        let known = (trigger.id, asked.key.clone());
         let rests = person.watches.get(&known).is_some_and(|watch| {
             !watch.is_true
                 && watch.next.is_none()
@@ -177,7 +206,7 @@ impl Step<'_> {
                 continue;
             }
             self.note(id, program, trigger, &asked.key, at);
-            self.put_to_rest(id, trigger, &asked.key);
+            self.put_to_rest(id, trigger, &asked);
             is_touched = true;
         }
         if is_touched {

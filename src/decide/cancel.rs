@@ -70,6 +70,9 @@ fn is_void(program: &Program, person: &Person, pending: &Pending, news: &News<'_
     if (news.is_merge || news.event.at <= pending.at) && !program.is_borne_out(trigger, person, key, pending.at) {
         return true;
     }
+    if trigger.is_exit(key) {
+        return false;
+    }
     // Time alone calls nothing back: a window that has passed since is no reason.
     let since = person.history.entries().iter().rev().take_while(|entry| entry.at >= pending.at);
     let is_stopped = since

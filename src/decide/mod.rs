@@ -9,6 +9,8 @@ mod cancel;
 mod link;
 mod step;
 
+use std::collections::BTreeSet;
+
 use crate::identity;
 use crate::model::{Changes, Entry, Event, EventKind, Loaded, Person, PersonId, Position, Span, Timestamp, Trait};
 use crate::rules::Program;
@@ -95,12 +97,12 @@ impl Step<'_> {
 
         let seen_earlier = event.at < person.first_seen;
         person.first_seen = person.first_seen.min(event.at);
-        set_traits(person, event);
+        let changed = set_traits(person, event);
         // An event before the latest instant asked changes truth from now on, not in the past.
         let at = event.at.max(person.asked);
         person.asked = at;
 
-        let mut asked = Default::default();
+        let mut asked = BTreeSet::new();
         if event.kind == EventKind::Did {
             let entry = Entry::new(
                 event.at,
@@ -115,6 +117,9 @@ impl Step<'_> {
             if let Some(entry) = person.history.entries().get(place) {
                 asked = self.program.concerned_by(person, entry);
             }
+        }
+        if !changed.is_empty() {
+            asked.extend(self.program.concerned_by_traits(person, &changed));
         }
         if is_merge || seen_earlier || is_new {
             asked = self.program.all(person).into_iter().chain(asked).collect();
@@ -132,19 +137,24 @@ impl Step<'_> {
     }
 }
 
-/// The newest value by event time wins, name by name.
-fn set_traits(person: &mut Person, event: &Event) {
+/// The newest value by event time wins, name by name. Returns the names whose value is another now.
+fn set_traits(person: &mut Person, event: &Event) -> Vec<Box<str>> {
+    let mut changed = Vec::new();
     if event.traits.is_empty() {
-        return;
+        return changed;
     }
-    let serde_json::Value::Object(traits) = event.traits.to_value() else { return };
+    let serde_json::Value::Object(traits) = event.traits.to_value() else { return changed };
     for (name, value) in traits {
         let newer = person.traits.get(name.as_str()).is_none_or(|old| old.at <= event.at);
         let fits = person.traits.len() < MOST_TRAITS || person.traits.contains_key(name.as_str());
         if newer && fits {
+            if person.trait_value(&name) != Some(&value) {
+                changed.push(name.as_str().into());
+            }
             person.traits.insert(name.into(), Trait { at: event.at, value });
         }
     }
+    changed
 }
 
 fn cut_history(person: &mut Person, at: Timestamp, program: &Program) -> bool {

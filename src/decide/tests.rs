@@ -239,7 +239,7 @@ fn check_with(rule: &str, more: &str, timeline: &str, fires: &[&str]) {
     check(&format!("{more}\n{rule}"), timeline, fires);
 }
 
-// === the six that are shipped ===
+// === triggers that are shipped ===
 
 #[test]
 fn a_cart_left_for_thirty_minutes_fires_once() {

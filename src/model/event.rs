@@ -41,6 +41,17 @@ pub enum Origin {
     Email,
 }
 
+/// What Segment's specification names for e-mail: said of a message that was sent, not of a visit, so it makes no session.
+const OF_EMAIL: [&str; 6] =
+    ["Email Delivered", "Email Opened", "Email Link Clicked", "Email Bounced", "Email Marked as Spam", "Unsubscribed"];
+
+impl Origin {
+    /// True for the name of an event that an e-mail platform reports.
+    pub fn is_of_email(name: &str) -> bool {
+        OF_EMAIL.contains(&name)
+    }
+}
+
 /// One thing that happened to somebody.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-use super::{Origin, Position, RawJson, Timestamp};
+use super::{Origin, Position, RawJson, Timestamp, machine};
 
 /// One remembered event.
 #[derive(Clone, Debug)]
@@ -114,7 +114,8 @@ impl History {
         let by_time = self.entries.partition_point(|e| e.at < keep_from);
         let n = by_time.max(self.entries.len().saturating_sub(most));
         let cut: Vec<Entry> = self.entries.drain(..n).collect();
-        for entry in cut {
+        // Counts know no properties: what a machine did would pass for the person's own.
+        for entry in cut.into_iter().filter(|entry| !machine::made(entry)) {
             self.fold(entry.name, Lifetime { count: 1, first: entry.at, last: entry.at });
         }
         n

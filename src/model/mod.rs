@@ -7,6 +7,7 @@ pub mod changes;
 pub mod event;
 pub mod history;
 pub mod identifier;
+pub mod machine;
 pub mod mistake;
 pub mod outcome;
 pub mod person;

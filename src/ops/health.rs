@@ -189,7 +189,12 @@ impl Watched {
                     name: t.name.to_string(),
                     title: t.title.clone(),
                     rule: t.condition.leaves().iter().map(|leaf| leaf.words()).collect(),
-                    destinations: t.activate.iter().map(|(lane, event)| format!("{lane}: {event}")).collect(),
+                    destinations: t
+                        .activate
+                        .iter()
+                        .chain(&t.activate_on_exit)
+                        .map(|(lane, event)| format!("{lane}: {event}"))
+                        .collect(),
                 })
                 .collect(),
         }

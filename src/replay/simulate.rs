@@ -173,7 +173,7 @@ pub fn leaves(
             alone.push(Trigger {
                 name: name.clone(),
                 id: crate::model::TriggerId::of(&name),
-                condition: Condition::Leaf(leaf.clone()),
+                condition: Condition::Leaf(Box::new(leaf.clone())),
                 held: None,
                 cooldown: None,
                 once: false,

@@ -4,10 +4,13 @@ use super::answer::Answer;
 use super::leaf::{self, Leaf};
 use super::view::View;
 use super::written::{Reading, Table, Value};
+use crate::model::Span;
 use crate::model::mistake::nearest;
 
 /// How deep `all`, `any` and `not` may nest.
 const DEEPEST: usize = 16;
+/// How many leaves one may come to, with those of the cohorts and segments it asks for.
+const LARGEST: usize = 1_000;
 
 /// A condition: a function of (person, key, T).
 #[derive(Clone, Debug, PartialEq)]
@@ -19,12 +22,23 @@ pub enum Condition {
     /// It is not true.
     Not(Box<Condition>),
     /// A condition over events.
-    Leaf(Leaf),
+    Leaf(Box<Leaf>),
 }
 
 impl Condition {
-    /// Reads `when`, or one element of a list in it.
-    pub fn read(value: &Value<'_, '_>, reading: &mut Reading<'_>, depth: usize) -> Option<Self> {
+    /// Reads all of `when`, of which the rest is a part.
+    pub fn read_whole(value: &Value<'_, '_>, reading: &mut Reading<'_>) -> Option<Self> {
+        let condition = Self::read(value, reading, 0)?;
+        if condition.size() > LARGEST {
+            let words = format!("comes to more than {LARGEST} conditions with those it asks for");
+            reading.mistake(value.span(), value.path().to_owned(), words);
+            return None;
+        }
+        Some(condition)
+    }
+
+    /// One element of it.
+    fn read(value: &Value<'_, '_>, reading: &mut Reading<'_>, depth: usize) -> Option<Self> {
         let mut table = value.table(reading)?;
         if depth > DEEPEST {
             reading.mistake(value.span(), value.path().to_owned(), format!("nests deeper than {DEEPEST}"));
@@ -39,7 +53,7 @@ impl Condition {
                 let inner = table.get("not")?;
                 Self::read(&inner, reading, depth + 1).map(|c| Self::Not(Box::new(c)))
             }
-            [kind] => Leaf::read(kind, &mut table, reading).map(Self::Leaf),
+            [kind] => Leaf::read(kind, &mut table, reading).map(|leaf| Self::Leaf(Box::new(leaf))),
             [] => {
                 Self::no_kind(&table, reading);
                 return None;
@@ -58,11 +72,6 @@ impl Condition {
     fn no_kind(table: &Table<'_, '_>, reading: &mut Reading<'_>) {
         let kinds = || ["all", "any", "not"].into_iter().chain(leaf::KINDS.iter().copied());
         for (name, value) in table.entries() {
-            if leaf::LATER.contains(&name.as_str()) {
-                let words = "is a condition that this version does not decide yet";
-                reading.mistake(value.span(), value.path().to_owned(), words);
-                return;
-            }
             if let Some(near) = nearest(&name, kinds()) {
                 reading.mistake(value.span(), value.path().to_owned(), "is not a condition").suggestion =
                     Some(format!("did you mean `{near}`?"));
@@ -95,7 +104,7 @@ impl Condition {
             Self::All(conditions) => Answer::all(conditions.iter().map(|c| c.answer(view))),
             Self::Any(conditions) => Answer::any(conditions.iter().map(|c| c.answer(view))),
             Self::Not(condition) => condition.answer(view).negated(),
-            Self::Leaf(leaf) => leaf.answer(view),
+            Self::Leaf(leaf) => leaf.asks().answer(view),
         }
     }
 
@@ -106,6 +115,33 @@ impl Condition {
             Self::Not(condition) => condition.leaves(),
             Self::Leaf(leaf) => vec![leaf],
         }
+    }
+
+    /// All leaves that its answer depends on, those of the cohorts and segments it asks for too; each with whether it is
+    /// asked of the key, or else of the person.
+    pub fn every_leaf<'c>(&'c self, is_of_key: bool, see: &mut dyn FnMut(&'c Leaf, bool)) {
+        for leaf in self.leaves() {
+            see(leaf, is_of_key);
+            for definition in leaf.asks().definitions() {
+                definition.condition.every_leaf(false, see);
+            }
+        }
+    }
+
+    /// How many leaves that is.
+    pub fn size(&self) -> usize {
+        let of = |leaf: &Leaf| {
+            let named = leaf.asks().definitions().into_iter().map(|definition| definition.condition.size());
+            named.fold(1, usize::saturating_add)
+        };
+        self.leaves().into_iter().map(of).fold(0, usize::saturating_add)
+    }
+
+    /// Every length of time in all of them.
+    pub fn spans(&self) -> Vec<Span> {
+        let mut spans = Vec::new();
+        self.every_leaf(true, &mut |leaf, _| spans.extend(leaf.asks().spans()));
+        spans
     }
 
     /// What it can be for a key that no event it reads speaks of: (can be true, can be false).
@@ -123,7 +159,7 @@ impl Condition {
                 let (can_be_true, can_be_false) = condition.on_nothing();
                 (can_be_false, can_be_true)
             }
-            Self::Leaf(leaf) => leaf.on_nothing(),
+            Self::Leaf(leaf) => leaf.asks().on_nothing(),
         }
     }
 }

@@ -82,7 +82,7 @@ fn list(condition: &Condition, view: &View<'_>, depth: usize, found: &mut Vec<Co
         Condition::All(all) => ("all of".into(), String::new(), all.iter().collect()),
         Condition::Any(any) => ("one of".into(), String::new(), any.iter().collect()),
         Condition::Not(one) => ("not".into(), String::new(), vec![one]),
-        Condition::Leaf(leaf) => (leaf.words(), leaf.finding(view), Vec::new()),
+        Condition::Leaf(leaf) => (leaf.words(), leaf.asks().finding(view), Vec::new()),
     };
     found.push(ConditionFinding {
         depth,

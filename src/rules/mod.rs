@@ -2,17 +2,21 @@
 //!
 //! docs/triggers.md is the law. Nothing here waits, fails from outside, or reads a clock.
 
+mod amount;
 mod answer;
 mod condition;
 mod explain;
 pub mod gate;
 mod leaf;
+mod names;
 mod path;
 mod payload;
 mod predicate;
 mod program;
 mod session;
 mod settings;
+mod threshold;
+mod timeline;
 mod trigger;
 mod view;
 mod written;
@@ -20,12 +24,13 @@ mod written;
 pub use answer::Answer;
 pub use condition::Condition;
 pub use explain::{ConditionFinding, KeyFinding, TriggerFinding, explain};
-pub use leaf::{KINDS, LATER};
+pub use leaf::KINDS;
 pub use path::Path;
 pub use payload::{occasion, payload, traits};
-pub use program::{Asked, Program};
+pub use program::{Asked, Files, Program};
 pub use settings::Settings;
-pub use trigger::Trigger;
+pub use timeline::{Expected, Timeline, since_start};
+pub use trigger::{Passage, Trigger, TriggerKind};
 
 #[cfg(test)]
 mod tests;

@@ -17,6 +17,14 @@ impl Path {
         self.0.join(".")
     }
 
+    /// Its first part, and where it goes on from there.
+    pub fn split(&self) -> (&str, Self) {
+        match self.0.split_first() {
+            Some((first, rest)) => (first, Self(rest.to_vec())),
+            None => ("", Self(Vec::new())),
+        }
+    }
+
     /// Every value it leads to; arrays at the end are opened too.
     pub fn values<'v>(&self, root: &'v Value) -> Vec<&'v Value> {
         let mut found = Vec::new();
@@ -64,7 +72,7 @@ pub fn may_carry(properties: &str, key: &str) -> bool {
 }
 
 /// Texts and numbers are keys; an empty one is none.
-fn key_text(value: &Value) -> Option<Box<str>> {
+pub fn key_text(value: &Value) -> Option<Box<str>> {
     match value {
         Value::String(text) if !text.trim().is_empty() => Some(text.trim().into()),
         Value::Number(n) => Some(n.to_string().into()),

@@ -29,7 +29,7 @@ const PRODUCT: &[&str] = &[
     "image_url",
 ];
 /// Names that the payload gives itself: an event's own property of that name does not overwrite them.
-const OWN: &[&str] = &["trigger", "occasion", "occurred_at", "key", "products"];
+const OWN: &[&str] = &["trigger", "occasion", "occurred_at", "key", "segment", "on", "products"];
 
 /// The payload of one fire: the trigger, the occasion, the newest event that speaks for it, and its products.
 pub fn payload(
@@ -45,11 +45,14 @@ pub fn payload(
     said.insert("trigger".into(), json!(*trigger.name));
     said.insert("occasion".into(), json!(occasion.to_string()));
     said.insert("occurred_at".into(), json!(at));
-    if !key.is_empty() {
+    if let Some(segment) = trigger.segment_name() {
+        said.insert("segment".into(), json!(segment));
+        said.insert("on".into(), json!(key));
+    } else if !key.is_empty() {
         said.insert("key".into(), json!(key));
     }
     let speaking = trigger.condition.leaves().into_iter().filter(|leaf| !matches!(leaf, Leaf::DidNot(_)));
-    let newest = speaking.filter_map(|leaf| Some((leaf, leaf.evidence(&view)?))).max_by_key(|(_, e)| e.order());
+    let newest = speaking.filter_map(|leaf| Some((leaf, leaf.asks().evidence(&view)?))).max_by_key(|(_, e)| e.order());
     if let Some((leaf, entry)) = newest {
         if let Value::Object(properties) = entry.fields() {
             let own = properties.iter().filter(|(name, _)| !OWN.contains(&name.as_str()));
@@ -69,7 +72,8 @@ fn products(leaf: &Leaf, newest: &Entry, view: &View<'_>) -> Vec<Value> {
         return listed.iter().filter_map(product).take(MOST_PRODUCTS).collect();
     }
     let mut kept: Vec<(String, Value)> = Vec::new();
-    for entry in view.matching(leaf.reads(), Keyless::Ignored) {
+    let Some((reads, _)) = leaf.asks().sources().into_iter().next() else { return Vec::new() };
+    for entry in view.matching(reads, Keyless::Ignored) {
         let Some(product) = product(entry.fields()) else { continue };
         let id = product_id(entry.fields());
         kept.retain(|(other, _)| *other != id);
@@ -80,7 +84,7 @@ fn products(leaf: &Leaf, newest: &Entry, view: &View<'_>) -> Vec<Value> {
         if view.key.is_none_or(|(path, key)| path.carries(entry.fields(), key)) {
             let id = product_id(entry.fields());
             let added_later = view
-                .matching(leaf.reads(), Keyless::Ignored)
+                .matching(reads, Keyless::Ignored)
                 .any(|e| e.order() > entry.order() && product_id(e.fields()) == id);
             if !added_later {
                 kept.retain(|(other, _)| *other != id);

@@ -1,15 +1,19 @@
-//! `where = { path = predicate }`: which of the events a leaf counts.
+//! Predicates over values, and `where = { path = predicate }`: which of the events a leaf counts.
 
 use serde_json::Value;
 
 use crate::model::Entry;
 
 use super::path::Path;
-use super::written::{self, Reading};
+use super::written::{self, Reading, Table};
 
 /// All of these must hold.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Filter(Vec<(Path, Vec<Test>)>);
+pub struct Filter(Vec<(Path, Predicate)>);
+
+/// All of these must hold of the values that a path leads to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Predicate(Vec<Test>);
 
 /// One test of one value.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,10 +38,7 @@ impl Filter {
 
     /// True when the event passes every test. A path that crosses an array matches if any element does.
     pub fn admits(&self, entry: &Entry) -> bool {
-        self.0.iter().all(|(path, tests)| {
-            let found = path.values(entry.fields());
-            tests.iter().all(|test| test.holds(&found))
-        })
+        self.0.iter().all(|(path, predicate)| predicate.holds(&path.values(entry.fields())))
     }
 
     /// Reads `where`'s table.
@@ -45,18 +46,53 @@ impl Filter {
         let Some(table) = value.table(reading) else { return Self::default() };
         let mut filter = Vec::new();
         for (name, value) in table.entries() {
-            filter.push((Path::new(&name), Test::read(&value, reading)));
+            filter.push((Path::new(&name), Predicate(Test::read(&value, reading))));
         }
         Self(filter)
     }
 }
 
+impl Predicate {
+    /// Reads the tests that stand beside a leaf's other keys, and `is`, which is a value or a predicate.
+    pub fn read_beside(table: &mut Table<'_, '_>, reading: &mut Reading<'_>) -> Option<Self> {
+        let mut tests: Vec<Test> = table.get("is").map(|v| Test::read(&v, reading)).unwrap_or_default();
+        tests.extend(Test::read_table(table, reading));
+        if tests.is_empty() && !reading.has_mistakes() {
+            reading.mistake(table.span(), table.path().to_owned(), "needs a predicate").suggestion =
+                Some(format!("is = \"gold\", or one of {}", Test::KEYS));
+        }
+        (!tests.is_empty()).then_some(Self(tests))
+    }
+
+    /// True when every test holds.
+    pub fn holds(&self, found: &[&Value]) -> bool {
+        self.0.iter().all(|test| test.holds(found))
+    }
+
+    /// `is "gold" and over 5`.
+    pub fn words(&self) -> String {
+        self.0.iter().map(Test::words).collect::<Vec<_>>().join(" and ")
+    }
+}
+
 impl Test {
+    const KEYS: &str = "over, under, at_least, at_most, in, not, contains, starts_with, exists";
+
     fn read(value: &written::Value<'_, '_>, reading: &mut Reading<'_>) -> Vec<Test> {
         if !value.is_table() {
             return value.scalar(reading).map(Test::Equals).into_iter().collect();
         }
         let Some(mut table) = value.table(reading) else { return Vec::new() };
+        let tests = Self::read_table(&mut table, reading);
+        if tests.is_empty() && !reading.has_mistakes() {
+            reading.mistake(value.span(), value.path().to_owned(), "is a predicate without a test").suggestion =
+                Some(format!("write a value, or one of {}", Self::KEYS));
+        }
+        table.finish(reading);
+        tests
+    }
+
+    fn read_table(table: &mut Table<'_, '_>, reading: &mut Reading<'_>) -> Vec<Test> {
         let mut tests = Vec::new();
         for (key, make) in [
             ("over", Test::Over as fn(f64) -> Test),
@@ -74,14 +110,25 @@ impl Test {
             let values: Vec<Value> = list.list(reading).iter().filter_map(|v| v.scalar(reading)).collect();
             tests.push(Test::In(values));
         }
-        if tests.is_empty() && !reading.has_mistakes() {
-            reading.mistake(value.span(), value.path().to_owned(), "is a predicate without a test").suggestion = Some(
-                "write a value, or one of over, under, at_least, at_most, in, not, contains, starts_with, exists"
-                    .into(),
-            );
-        }
-        table.finish(reading);
         tests
+    }
+
+    fn words(&self) -> String {
+        match self {
+            Self::Equals(value) => format!("is {value}"),
+            Self::Over(x) => format!("is over {x}"),
+            Self::Under(x) => format!("is under {x}"),
+            Self::AtLeast(x) => format!("is at least {x}"),
+            Self::AtMost(x) => format!("is at most {x}"),
+            Self::In(values) => {
+                format!("is one of {}", values.iter().map(Value::to_string).collect::<Vec<_>>().join(", "))
+            }
+            Self::Not(test) => format!("not ({})", test.words()),
+            Self::Contains(part) => format!("contains \"{part}\""),
+            Self::StartsWith(start) => format!("starts with \"{start}\""),
+            Self::Exists(true) => "is known".into(),
+            Self::Exists(false) => "is not known".into(),
+        }
     }
 
     fn holds(&self, found: &[&Value]) -> bool {
@@ -110,7 +157,7 @@ impl Test {
 }
 
 /// A number, or a text that is one.
-fn as_number(value: &Value) -> Option<f64> {
+pub fn as_number(value: &Value) -> Option<f64> {
     match value {
         Value::Number(n) => n.as_f64(),
         Value::String(text) => text.trim().parse().ok().filter(|n: &f64| n.is_finite()),

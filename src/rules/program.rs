@@ -6,9 +6,10 @@ use std::sync::Arc;
 use crate::model::{Entry, LaneName, Mistake, Origin, Person, Span, Timestamp, TriggerId};
 
 use super::answer::Answer;
+use super::names::Names;
 use super::session;
 use super::settings::Settings;
-use super::trigger::Trigger;
+use super::trigger::{Reach, Trigger, TriggerKind};
 use super::view::View;
 use super::written::Reading;
 
@@ -18,13 +19,25 @@ pub struct Program {
     /// In the order in which they fire at one instant: priority (high first), then name.
     triggers: Vec<Trigger>,
     by_id: HashMap<TriggerId, usize>,
-    by_event: HashMap<Arc<str>, Vec<usize>>,
+    by_event: HashMap<Arc<str>, Vec<(usize, Reach)>>,
+    by_trait: HashMap<Arc<str>, Vec<usize>>,
     /// Those that can become true of a key that no event they read speaks of.
     on_nothing: Vec<usize>,
     /// Those whose truth a new session can change.
     by_session: Vec<usize>,
     settings: Settings,
     keep: Span,
+}
+
+/// The files of a program, each with its name and text.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Files<'f> {
+    /// A trigger each.
+    pub triggers: &'f [(String, String)],
+    /// A segment each.
+    pub segments: &'f [(String, String)],
+    /// The configuration, for the cohorts in it. Where it has none there are the usual two.
+    pub configuration: Option<(&'f str, &'f str)>,
 }
 
 /// One question: this trigger, for this key.
@@ -37,30 +50,47 @@ pub struct Asked {
 }
 
 impl Program {
-    /// From trigger files: (file name, text). Every mistake in every file at once.
+    /// From trigger files alone: (file name, text). Every mistake in every file at once.
     ///
     /// With `lanes`, a trigger may only name these destinations.
     pub fn compile(
-        files: &[(String, String)],
+        triggers: &[(String, String)],
         settings: &Settings,
         lanes: Option<&[LaneName]>,
     ) -> Result<Self, Vec<Mistake>> {
+        Self::compile_all(&Files { triggers, ..Files::default() }, settings, lanes)
+    }
+
+    /// From all files that have a part in it.
+    pub fn compile_all(
+        files: &Files<'_>,
+        settings: &Settings,
+        lanes: Option<&[LaneName]>,
+    ) -> Result<Self, Vec<Mistake>> {
+        let names = Names::new(files.configuration, files.segments);
         let mut mistakes = Vec::new();
         let mut triggers: Vec<Trigger> = Vec::new();
-        for (file, text) in files {
-            let mut reading = Reading::new(file, text);
-            let read = Trigger::read(&mut reading, lanes);
+        let segments = files.segments.iter().map(|file| (file, TriggerKind::Segment));
+        for ((file, text), kind) in segments.chain(files.triggers.iter().map(|file| (file, TriggerKind::Plain))) {
+            let mut reading = Reading::new(file, text, &names);
+            let read = match kind {
+                TriggerKind::Plain => Trigger::read(&mut reading, lanes),
+                TriggerKind::Segment => Trigger::read_segment(&mut reading, names.segment(file).as_deref(), lanes),
+            };
             mistakes.extend(reading.into_mistakes());
             let Some(trigger) = read else { continue };
             if triggers.iter().any(|other| other.name == trigger.name) {
-                mistakes.push(Mistake::nowhere(
-                    file,
-                    "name",
-                    format!("`{}` is the name of another trigger too", trigger.name),
-                ));
+                let (name, what) = match trigger.segment_name() {
+                    Some(name) => (name, "segment"),
+                    None => (&*trigger.name, "trigger"),
+                };
+                mistakes.push(Mistake::nowhere(file, "name", format!("`{name}` is the name of another {what} too")));
             }
             triggers.push(trigger);
         }
+        mistakes.extend(names.into_mistakes());
+        mistakes.sort();
+        mistakes.dedup();
         if mistakes.is_empty() { Ok(Self::of(triggers, settings.clone())) } else { Err(mistakes) }
     }
 
@@ -71,13 +101,16 @@ impl Program {
         let mut program = Self { keep: reach.max(settings.keep), settings, ..Self::default() };
         for (n, trigger) in triggers.iter().enumerate() {
             program.by_id.insert(trigger.id, n);
-            for event in trigger.events() {
-                program.by_event.entry(event.into()).or_default().push(n);
+            for (event, reach) in trigger.events() {
+                program.by_event.entry(event.into()).or_default().push((n, reach));
+            }
+            for name in trigger.traits() {
+                program.by_trait.entry(name.into()).or_default().push(n);
             }
             if trigger.condition.on_nothing().0 {
                 program.on_nothing.push(n);
             }
-            if trigger.condition.leaves().iter().any(|leaf| leaf.reads_sessions()) {
+            if trigger.reads_sessions() {
                 program.by_session.push(n);
             }
         }
@@ -126,7 +159,11 @@ impl Program {
     }
 
     /// Whether, with what is known now, the edge at `at` is one: true then, and with `for` without a break before it.
+    /// A segment's exit is one when it is false then.
     pub fn is_borne_out(&self, trigger: &Trigger, person: &Person, key: &str, at: Timestamp) -> bool {
+        if trigger.is_exit(key) {
+            return !self.answer(trigger, person, key, at).is_true;
+        }
         let mut asked = trigger.held.map_or(at, |held| at - held);
         loop {
             let answer = self.answer(trigger, person, key, asked);
@@ -147,17 +184,21 @@ impl Program {
         View { person, key: trigger.per.as_ref().map(|per| (per, key)), now, session_gap: self.settings.session_gap }
     }
 
+    /// True when the trigger at this place can be true of a key that no event it reads speaks of.
+    pub fn holds_on_nothing(&self, place: usize) -> bool {
+        self.on_nothing.binary_search(&place).is_ok()
+    }
+
     /// What has to be asked after `entry` was put into the person's history, in the order of firing.
     pub fn concerned_by(&self, person: &Person, entry: &Entry) -> BTreeSet<Asked> {
         let mut asked = BTreeSet::new();
-        for &n in self.by_event.get(&entry.name).into_iter().flatten() {
+        for &(n, reach) in self.by_event.get(&entry.name).into_iter().flatten() {
             let Some(trigger) = self.triggers.get(n) else { continue };
             let Some(per) = &trigger.per else {
                 asked.insert(Asked { trigger: n, key: "".into() });
                 continue;
             };
             let carried = per.keys(entry.fields());
-            let reach = trigger.reads_across_keys(&entry.name);
             if if carried.is_empty() { reach.keyless } else { reach.keyed } {
                 asked.extend(self.all_keys(n, trigger, person));
             }
@@ -181,6 +222,14 @@ impl Program {
             }
         }
         asked
+    }
+
+    /// What has to be asked after the person's traits of these names changed.
+    pub fn concerned_by_traits(&self, person: &Person, names: &[Box<str>]) -> BTreeSet<Asked> {
+        let read = names.iter().filter_map(|name| self.by_trait.get(&**name)).flatten();
+        read.filter_map(|n| Some((*n, self.triggers.get(*n)?)))
+            .flat_map(|(n, trigger)| self.all_keys(n, trigger, person))
+            .collect()
     }
 
     /// Everything there is to ask of a person: after a merge, and for triggers that are new.

@@ -2,13 +2,13 @@
 
 use crate::model::{Entry, History, Lifetime, Origin, Person, PersonId, Position, RawJson, Span, Timestamp};
 
-use super::{Program, Settings, Trigger};
+use super::{Files, Program, Settings, Trigger};
 
 const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
-const HEAD: &str = "name = \"t\"\nactivate = [{ destination = \"esp\", event = \"Go\" }]\n";
+pub(super) const HEAD: &str = "name = \"t\"\nactivate = [{ destination = \"esp\", event = \"Go\" }]\n";
 
-fn compile(text: &str) -> Result<Program, Vec<String>> {
+pub(super) fn compile(text: &str) -> Result<Program, Vec<String>> {
     let files = [("t.toml".to_owned(), text.to_owned())];
     let program = Program::compile(&files, &Settings::default(), Some(&["esp".into(), "crm".into()]));
     program.map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect())
@@ -54,7 +54,7 @@ fn an_unknown_key_gets_the_nearest_one_that_is_known() {
     );
     check(
         "when = { last = \"A\", over = \"7d\", zebra = 1 }",
-        &["35: when.zebra: is not a key that is known here (known here: last, where, any_key, over, under)"],
+        &["35: when.zebra: is not a key that is known here (known here: last, where, any_key, machine, over, under)"],
     );
     check(
         "cooldwn = \"1d\"\nwhen = { did = \"A\" }",
@@ -112,19 +112,10 @@ fn what_is_no_condition_says_which_there_are() {
     check("when = { lsat = \"A\" }", &["17: when.lsat: is not a condition (did you mean `last`?)"]);
     check(
         "when = { within = \"7d\" }",
-        &["8: when: is not a condition (a condition begins with one of: all, any, not, did, did_not, last)"],
+        &["8: when: is not a condition (a condition begins with one of: all, any, not, did, did_not, last, \
+           sum, ratio, seconds_on, trait, cohort, segment)"],
     );
     check("when = { all = [] }", &["16: when.all: must name at least one condition"]);
-}
-
-#[test]
-fn a_condition_of_a_later_version_is_named() {
-    for kind in super::LATER {
-        check(
-            &format!("when = {{ {kind} = \"A\" }}"),
-            &[&format!("{}: when.{kind}: is a condition that this version does not decide yet", 13 + kind.len())],
-        );
-    }
 }
 
 #[test]
@@ -138,6 +129,112 @@ fn a_leaf_says_all_that_it_needs() {
                   (within = \"14d\" for a window, since = \"Product Added\" for what came after an event)";
     check("when = { did_not = \"A\" }", &[either]);
     check("when = { did_not = \"A\", within = \"1h\", since = \"B\" }", &[either]);
+}
+
+#[test]
+fn a_condition_that_can_never_be_is_told() {
+    check("when = { sum = \"p\", of = \"A\", over = 5, under = 5 }", &["8: when: can never be: over 5 and under 5"]);
+    check(
+        "when = { ratio = \"A\", to = \"B\", over = 0.5, under = 0.25 }",
+        &["8: when: can never be: over 0.5 and under 0.25"],
+    );
+    check(
+        "when = { seconds_on = \"A\", over = \"3m\", under = \"2m\" }",
+        &["8: when: can never be: over 3m and under 2m"],
+    );
+    check(
+        "when = { did = \"A\", at_least = 3, at_most = 2 }",
+        &["8: when: can never be: at_least 3 is over at_most 2"],
+    );
+    check(
+        "when = { did = \"A\", at_least = { new = 5, else = 1 }, at_most = 3 }",
+        &["8: when: can never be: at_least 5 is over at_most 3"],
+    );
+    check("when = { did = \"A\", at_least = { new = 5, else = 1 }, at_most = { new = 5, returning = 1 } }", &[]);
+    let itself = "is the event itself: after its latest there is none (name another event, or ask `last` with `over`)";
+    check("when = { did_not = \"A\", since = \"A\" }", &[&format!("33: when.since: {itself}")]);
+    let far = "reaches back further than ten years (leave `within` out: then all there is counts)";
+    check("when = { did = \"A\", within = \"4000d\" }", &[&format!("30: when.within: {far}")]);
+}
+
+#[test]
+fn a_leaf_of_amounts_or_traits_says_what_it_needs() {
+    let of = "needs `of`: the events whose property is added up (of = \"Order Completed\")";
+    check("when = { sum = \"p\", over = 5 }", &[&format!("8: when: {of}")]);
+    let to = "needs `to`: the events that are the whole (to = \"Email Delivered\")";
+    check("when = { ratio = \"A\", over = 1 }", &[&format!("8: when: {to}")]);
+    let either = "needs `over`, `under` or both (over = 100: at least a hundred)";
+    check("when = { sum = \"p\", of = \"A\" }", &[&format!("8: when: {either}")]);
+    check("when = { sum = \"p\", of = \"A\", over = 1e16 }", &["38: when.over: must be a number up to 1e15"]);
+    check(
+        "when = { seconds_on = \"A\", over = 120 }",
+        &["35: when.over: a length of time is written in quotes, like \"30m\", \"24h\" or \"14d\""],
+    );
+    let predicate = "needs a predicate (is = \"gold\", or one of over, under, at_least, at_most, in, not, contains, \
+                     starts_with, exists)";
+    check("when = { trait = \"plan\" }", &[&format!("8: when: {predicate}")]);
+    check(
+        "when = { trait = \"plan\", iss = \"gold\" }",
+        &[&format!("8: when: {predicate}"), "26: when.iss: is not a key that is known here (did you mean `is`?)"],
+    );
+    check(
+        "when = { did = \"A\", within = \"7x\" }",
+        &["30: when.within: `7x` is not a length of time: write it like \"30m\", \"24h\" or \"14d\""],
+    );
+}
+
+#[test]
+fn what_is_named_must_be_there() {
+    check("when = { cohort = \"newe\" }", &["19: when.cohort: `newe` is not a cohort (did you mean `new`?)"]);
+    check("when = { cohort = \"zzz\" }", &["19: when.cohort: `zzz` is not a cohort (there are: new, returning)"]);
+    check("when = { segment = \"a\" }", &["20: when.segment: `a` is not a segment (there is no segment yet)"]);
+    check(
+        "when = { did = \"A\", at_least = { newe = 2 } }",
+        &["41: when.at_least.newe: `newe` is not a cohort (did you mean `new`?)"],
+    );
+    check(
+        "when = { did = \"A\", at_least = { else = 2 } }",
+        &["32: when.at_least: names no cohort ({ new = 5, returning = 3, else = 4 })"],
+    );
+}
+
+#[test]
+fn a_segment_says_on_which_edge_something_starts() {
+    let segment = |activate: &str| {
+        let text = format!("name = \"a\"\nwhen = {{ did = \"A\" }}\nactivate = [{activate}]\n");
+        let segments = [("a.toml".to_owned(), text)];
+        let files = Files { segments: &segments, ..Files::default() };
+        let told = Program::compile_all(&files, &Settings::default(), Some(&["esp".into()]));
+        told.err().unwrap_or_default().iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let both = "{ on = \"enter\", destination = \"esp\", event = \"In\" }, { on = \"exit\", destination = \"esp\", event = \"Out\" }";
+    assert_eq!(segment(both), Vec::<String>::new());
+    assert_eq!(segment("{ destination = \"esp\", event = \"In\" }"), ["a.toml:3:13: activate[0].on: is missing"]);
+    assert_eq!(
+        segment("{ on = \"leave\", destination = \"esp\", event = \"In\" }"),
+        ["a.toml:3:20: activate[0].on: `leave` is no edge of a segment (\"enter\" or \"exit\")"]
+    );
+}
+
+#[test]
+fn words_say_what_a_leaf_asks() {
+    #[track_caller]
+    fn check(when: &str, words: &str) {
+        assert_eq!(trigger(&format!("when = {{ {when} }}")).condition.leaves()[0].words(), words);
+    }
+    check("last = \"A\", over = \"30m\", under = \"2h\"", "last \"A\" at least 30m and less than 2h ago");
+    check(
+        "did = \"A\", at_least = { returning = 3, new = 5, else = 4 }",
+        "\"A\" at least 5 for new, 3 for returning, 4 else times",
+    );
+    check(
+        "sum = \"price\", of = \"A\", over = 19.90, within = \"7d\"",
+        "price of \"A\" within 7d adds up to at least 19.9",
+    );
+    check("ratio = \"A\", to = \"B\", under = 0.2, at_least = 5", "\"A\" to \"B\" is less than 0.2, of at least 5");
+    check("seconds_on = \"A\", over = \"2m\", within = \"session\"", "\"A\" looked at in the session for at least 2m");
+    check("trait = \"plan\", is = { in = [\"gold\", \"silver\"] }", "trait plan is one of \"gold\", \"silver\"");
+    check("cohort = \"new\"", "cohort new");
 }
 
 #[test]

@@ -1,12 +1,15 @@
 //! One trigger, as its file says it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::model::{Entry, LaneName, Priority, RawJson, Span, TriggerId};
+use crate::model::{Entry, LaneName, Priority, Span, TriggerId};
 
 use super::condition::Condition;
-use super::leaf::{Against, Leaf};
+use super::leaf::Leaf;
+use super::names::Definition;
 use super::path::Path;
+use super::timeline::Timeline;
 use super::view::Keyless;
 use super::written::{Reading, Table, Value};
 
@@ -18,8 +21,10 @@ const EXPIRES: (Span, Span) = (Span::from_hours(4), Span::from_hours(48));
 /// One trigger: when it fires, and what it starts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trigger {
-    /// Unique; lower case, digits and dashes.
+    /// Unique; lower case, digits and dashes. A segment's begins with `segment:`.
     pub name: Arc<str>,
+    /// Whether both edges count.
+    pub kind: TriggerKind,
     /// Key in the store: a function of `name`.
     pub id: TriggerId,
     /// Hash of what decides when it fires: another meaning starts anew.
@@ -44,23 +49,49 @@ pub struct Trigger {
     pub priority: Priority,
     /// What it starts: a destination's name and the event's name there.
     pub activate: Vec<(LaneName, Arc<str>)>,
-    /// `[[test]]` timelines as written.
-    pub tests: RawJson,
+    /// What the other edge starts: a segment's `on = "exit"`.
+    pub activate_on_exit: Vec<(LaneName, Arc<str>)>,
+    /// `[[test]]`: what must come of what somebody does.
+    pub tests: Vec<Timeline>,
 }
+
+/// What an edge is to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TriggerKind {
+    /// The rising edge fires.
+    Plain,
+    /// It has members: the rising edge is an entry, the falling one an exit, and both are recorded.
+    Segment,
+}
+
+/// The key under which a segment's edges are recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passage {
+    /// `enter`
+    Enter,
+    /// `exit`
+    Exit,
+}
+
+impl Passage {
+    /// As it is written.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Enter => "enter",
+            Self::Exit => "exit",
+        }
+    }
+}
+
+/// Before a segment's name: no trigger can be called so.
+const SEGMENT: &str = "segment:";
 
 impl Trigger {
     /// Reads one file. `None` when it has a mistake; all of them are in `reading`.
     pub fn read(reading: &mut Reading<'_>, lanes: Option<&[LaneName]>) -> Option<Self> {
         let document = reading.document()?;
         let mut top = Table::top(&document);
-        let name = match top.get("name") {
-            Some(value) => value.text(reading).filter(|name| Self::name_is_good(name, &value, reading)),
-            None => {
-                reading.mistake(0..0, "name".into(), "is missing").suggestion =
-                    Some("name = \"cart-abandoned\"".into());
-                None
-            }
-        };
+        let name = Self::read_name(&mut top, "cart-abandoned", reading);
         let title = top.get("title").and_then(|v| v.text(reading)).unwrap_or_default();
         let description = top.get("description").and_then(|v| v.text(reading)).unwrap_or_default();
         let per = top.get("per").and_then(|v| v.text(reading)).map(|text| Path::new(&text));
@@ -74,9 +105,16 @@ impl Trigger {
             reading.mistake(0..0, "when".into(), "is missing: a trigger says when it fires").suggestion =
                 Some("[[when.all]]\ndid = \"Form Submitted\"".into());
         }
-        let condition = when.and_then(|value| Condition::read(&value, reading, 0));
-        let activate = Self::read_activate(&mut top, reading, lanes);
-        let tests = top.get("test").map(|value| value.json()).unwrap_or(RawJson::trusted("[]"));
+        let condition = when.and_then(|value| Condition::read_whole(&value, reading));
+        let activate = match top.get("activate") {
+            Some(value) => Self::read_activate(&value, reading, lanes, &["destination", "event"]),
+            None => {
+                reading.mistake(0..0, "activate".into(), "is missing: a trigger says what it starts").suggestion =
+                    Some("[[activate]]\ndestination = \"klaviyo\"\nevent = \"Cart Abandoned\"".into());
+                Vec::new()
+            }
+        };
+        let tests = top.get("test").map(|value| Timeline::read_all(&value, reading)).unwrap_or_default();
         top.finish(reading);
         if reading.has_mistakes() {
             return None;
@@ -86,6 +124,7 @@ impl Trigger {
         Some(Self {
             id: TriggerId::of(&name),
             name: name.into(),
+            kind: TriggerKind::Plain,
             meaning,
             title,
             description,
@@ -96,9 +135,72 @@ impl Trigger {
             cooldown,
             once,
             priority: u8::try_from(priority?).unwrap_or(u8::MAX),
-            activate,
+            activate: activate.into_iter().map(|(_, lane, event)| (lane, event)).collect(),
+            activate_on_exit: Vec::new(),
             tests,
         })
+    }
+
+    /// Reads a segment's file; its condition is read with the names.
+    pub fn read_segment(
+        reading: &mut Reading<'_>,
+        definition: Option<&Definition>,
+        lanes: Option<&[LaneName]>,
+    ) -> Option<Self> {
+        let document = reading.document()?;
+        let mut top = Table::top(&document);
+        let name = Self::read_name(&mut top, "repeat-customers", reading);
+        let title = top.get("title").and_then(|v| v.text(reading)).unwrap_or_default();
+        let description = top.get("description").and_then(|v| v.text(reading)).unwrap_or_default();
+        let expires = top.get("expires").and_then(|v| v.length(reading));
+        let priority = top.get("priority").map_or(Some(USUAL_PRIORITY), |v| v.whole_number(reading, 0, 100));
+        top.get("for");
+        if top.get("when").is_none() {
+            reading.mistake(0..0, "when".into(), "is missing: a segment says who is in it").suggestion =
+                Some("[[when.all]]\ndid = \"Order Completed\"\nat_least = 2".into());
+        }
+        let edges = match top.get("activate") {
+            Some(value) => Self::read_activate(&value, reading, lanes, &["on", "destination", "event"]),
+            None => Vec::new(),
+        };
+        let tests = top.get("test").map(|value| Timeline::read_all(&value, reading)).unwrap_or_default();
+        top.finish(reading);
+        if reading.has_mistakes() {
+            return None;
+        }
+        let (name, definition) = (format!("{SEGMENT}{}", name?), definition?);
+        let (exit, enter): (Vec<_>, Vec<_>) = edges.into_iter().partition(|(on, ..)| *on == Some(Passage::Exit));
+        let plain = |edges: Vec<(Option<Passage>, LaneName, Arc<str>)>| {
+            edges.into_iter().map(|(_, lane, event)| (lane, event)).collect()
+        };
+        Some(Self {
+            id: TriggerId::of(&name),
+            name: name.into(),
+            kind: TriggerKind::Segment,
+            meaning: meaning(&None, &definition.condition, definition.held),
+            title,
+            description,
+            per: None,
+            expires: expires.unwrap_or_else(|| usual_expiry(&definition.condition, definition.held)),
+            condition: definition.condition.clone(),
+            held: definition.held,
+            cooldown: None,
+            once: false,
+            priority: u8::try_from(priority?).unwrap_or(u8::MAX),
+            activate: plain(enter),
+            activate_on_exit: plain(exit),
+            tests,
+        })
+    }
+
+    fn read_name(top: &mut Table<'_, '_>, example: &str, reading: &mut Reading<'_>) -> Option<String> {
+        match top.get("name") {
+            Some(value) => value.text(reading).filter(|name| Self::name_is_good(name, &value, reading)),
+            None => {
+                reading.mistake(0..0, "name".into(), "is missing").suggestion = Some(format!("name = \"{example}\""));
+                None
+            }
+        }
     }
 
     fn name_is_good(name: &str, value: &Value<'_, '_>, reading: &mut Reading<'_>) -> bool {
@@ -110,26 +212,23 @@ impl Trigger {
         good
     }
 
+    /// Reads the list: each with these keys, which it must have.
     fn read_activate(
-        top: &mut Table<'_, '_>,
+        value: &Value<'_, '_>,
         reading: &mut Reading<'_>,
         lanes: Option<&[LaneName]>,
-    ) -> Vec<(LaneName, Arc<str>)> {
-        let mut activate: Vec<(LaneName, Arc<str>)> = Vec::new();
-        let Some(value) = top.get("activate") else {
-            reading.mistake(0..0, "activate".into(), "is missing: a trigger says what it starts").suggestion =
-                Some("[[activate]]\ndestination = \"klaviyo\"\nevent = \"Cart Abandoned\"".into());
-            return activate;
-        };
+        keys: &[&'static str],
+    ) -> Vec<(Option<Passage>, LaneName, Arc<str>)> {
+        let mut activate: Vec<(Option<Passage>, LaneName, Arc<str>)> = Vec::new();
         for item in value.list(reading) {
             let Some(mut table) = item.table(reading) else { continue };
+            for key in keys.iter().filter(|key| !table.has(key)) {
+                reading.mistake(table.span(), format!("{}.{key}", table.path()), "is missing");
+            }
+            let on = if keys.contains(&"on") { table.get("on") } else { None };
+            let on = on.and_then(|on| Self::read_passage(&on, reading));
             let destination = table.get("destination");
             let event = table.get("event");
-            for (key, missing) in [("destination", destination.is_none()), ("event", event.is_none())] {
-                if missing {
-                    reading.mistake(table.span(), format!("{}.{key}", table.path()), "is missing");
-                }
-            }
             table.finish(reading);
             let (Some(destination), Some(event)) = (destination, event) else { continue };
             let (Some(lane), Some(name)) = (destination.text(reading), event.text(reading)) else { continue };
@@ -148,58 +247,86 @@ impl Trigger {
             if name.len() > 127 {
                 reading.mistake(event.span(), event.path().to_owned(), "must be shorter than 128 bytes");
             }
-            if activate.iter().any(|(known, _)| **known == *lane) {
+            if activate.iter().any(|(edge, known, _)| *edge == on && **known == *lane) {
                 let words = format!("`{lane}` is named twice: one occasion is one activation there");
                 reading.mistake(destination.span(), destination.path().to_owned(), words);
             }
-            activate.push((lane.into(), name.into()));
+            activate.push((on, lane.into(), name.into()));
         }
         activate
     }
 
-    /// The names of all events it reads.
-    pub fn events(&self) -> Vec<&str> {
-        let mut names: Vec<&str> = self.condition.leaves().iter().flat_map(|leaf| leaf.events()).collect();
-        names.sort_unstable();
-        names.dedup();
-        names
+    fn read_passage(value: &Value<'_, '_>, reading: &mut Reading<'_>) -> Option<Passage> {
+        match value.text(reading)?.as_str() {
+            "enter" => Some(Passage::Enter),
+            "exit" => Some(Passage::Exit),
+            other => {
+                let words = format!("`{other}` is no edge of a segment");
+                reading.mistake(value.span(), value.path().to_owned(), words).suggestion =
+                    Some("\"enter\" or \"exit\"".into());
+                None
+            }
+        }
+    }
+
+    /// The segment's own name, without what tells it from triggers.
+    pub fn segment_name(&self) -> Option<&str> {
+        self.name.strip_prefix(SEGMENT)
+    }
+
+    /// True for the key under which a segment's exits are recorded.
+    pub fn is_exit(&self, key: &str) -> bool {
+        self.kind == TriggerKind::Segment && key == Passage::Exit.word()
+    }
+
+    /// The events it reads, each with the keys it concerns beside those it carries.
+    pub fn events(&self) -> BTreeMap<&str, Reach> {
+        let mut events: BTreeMap<&str, Reach> = BTreeMap::new();
+        self.condition.every_leaf(true, &mut |leaf, is_of_key| {
+            for (reads, keyless) in leaf.asks().sources() {
+                let reach = events.entry(&reads.event).or_default();
+                let is_of_all = !is_of_key || reads.any_key;
+                reach.keyed |= is_of_all;
+                reach.keyless |= is_of_all || keyless == Keyless::Counts;
+            }
+        });
+        events
+    }
+
+    /// The top names of the traits it reads.
+    pub fn traits(&self) -> BTreeSet<&str> {
+        let mut traits = BTreeSet::new();
+        self.condition.every_leaf(true, &mut |leaf, _| traits.extend(leaf.asks().reads_trait()));
+        traits
+    }
+
+    /// True when a session's start can change its truth.
+    pub fn reads_sessions(&self) -> bool {
+        let mut reads = false;
+        self.condition.every_leaf(true, &mut |leaf, _| reads |= leaf.asks().reads_sessions());
+        reads
     }
 
     /// The longest it looks back; [`Span::MAX`] for the whole lifetime.
     pub fn reach(&self) -> Span {
-        let spans = self.condition.leaves().into_iter().flat_map(Leaf::spans);
-        spans.chain(self.held).chain(Some(self.expires)).max().unwrap_or(Span::ZERO)
+        self.condition.spans().into_iter().chain(self.held).chain([self.expires]).max().unwrap_or(Span::ZERO)
     }
 
     /// True when the event speaks against it for this key: what cancels an activation that has not left.
     pub fn is_stopped_by(&self, entry: &Entry, key: &str) -> bool {
         let key = self.per.as_ref().map(|per| (per, key));
-        let mut leaves = self.condition.leaves().into_iter();
-        leaves.any(|leaf| matches!(leaf, Leaf::DidNot(_)) && leaf.reads().matches(entry, key, Keyless::Counts))
-    }
-
-    /// True when it counts an event without a key against every key, or reads events of all keys.
-    pub fn reads_across_keys(&self, event: &str) -> Reach {
-        let mut reach = Reach { keyless: false, keyed: false };
-        for leaf in self.condition.leaves() {
-            if *leaf.reads().event == *event {
-                reach.keyed |= leaf.reads().any_key;
-                reach.keyless |= leaf.reads().any_key || matches!(leaf, Leaf::DidNot(_));
+        let mut is_stopped = false;
+        self.condition.every_leaf(true, &mut |leaf, is_of_key| {
+            if let Leaf::DidNot(did_not) = leaf {
+                is_stopped |= did_not.reads.matches(entry, key.filter(|_| is_of_key), Keyless::Counts);
             }
-            if let Leaf::DidNot(did_not) = leaf
-                && let Against::Since(anchor) = &did_not.against
-                && *anchor.event == *event
-            {
-                reach.keyed |= anchor.any_key;
-                reach.keyless |= anchor.any_key;
-            }
-        }
-        reach
+        });
+        is_stopped
     }
 }
 
 /// Whether an event concerns more keys than it carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reach {
     /// When it carries none.
     pub keyless: bool,
@@ -216,7 +343,7 @@ fn meaning(per: &Option<Path>, condition: &Condition, held: Option<Span>) -> u32
 }
 
 fn usual_expiry(condition: &Condition, held: Option<Span>) -> Span {
-    let spans = condition.leaves().into_iter().flat_map(Leaf::spans).chain(held).filter(|s| *s != Span::MAX);
+    let spans = condition.spans().into_iter().chain(held).filter(|s| *s != Span::MAX);
     match spans.min() {
         Some(shortest) if shortest >= Span::from_days(1) => EXPIRES.1,
         _ => EXPIRES.0,

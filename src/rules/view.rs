@@ -1,13 +1,17 @@
 //! One person's events as a leaf sees them: up to an instant, for one key.
 
-use crate::model::{Entry, Lifetime, Person, Span, Timestamp};
+use crate::model::{Entry, Lifetime, Person, Span, Timestamp, machine};
 
 use super::path::{Path, may_carry};
 use super::predicate::Filter;
 use super::session;
 use super::written::{Reading, Table};
 
+/// No window is longer.
+const LONGEST: Span = Span::from_days(3_653);
+
 /// What a condition is a function of: (person, key, T).
+#[derive(Clone, Copy)]
 pub struct View<'a> {
     /// Whose.
     pub person: &'a Person,
@@ -28,6 +32,8 @@ pub struct Reads {
     pub filter: Filter,
     /// Looks at all events of the person, whatever the key.
     pub any_key: bool,
+    /// `machine = true`: counts what machines did, too.
+    pub with_machines: bool,
 }
 
 /// How an event without a value for the key is taken.
@@ -51,6 +57,16 @@ pub enum Within {
 }
 
 impl<'a> View<'a> {
+    /// The same at another instant.
+    pub fn at(self, now: Timestamp) -> Self {
+        Self { now, ..self }
+    }
+
+    /// The person as a whole, whatever the key.
+    pub fn of_person(self) -> Self {
+        Self { key: None, ..self }
+    }
+
     /// Events at or before T, oldest first.
     pub fn entries(&self) -> &'a [Entry] {
         let all = self.person.history.entries();
@@ -65,6 +81,28 @@ impl<'a> View<'a> {
     ) -> impl DoubleEndedIterator<Item = &'a Entry> + use<'a, 'r> {
         let key = self.key;
         self.entries().iter().filter(move |entry| reads.matches(entry, key, keyless))
+    }
+
+    /// Those of them in the window.
+    pub fn counted<'r>(
+        &self,
+        reads: &'r Reads,
+        within: Within,
+    ) -> impl DoubleEndedIterator<Item = &'a Entry> + use<'a, 'r> {
+        let entries = self.entries();
+        let from = match within {
+            Within::Lifetime => 0,
+            Within::Last(window) => {
+                let before = self.now - window;
+                entries.partition_point(|e| e.at <= before)
+            }
+            Within::Session => match self.session_start() {
+                Some(start) => entries.partition_point(|e| e.order() < start.order()),
+                None => entries.len(),
+            },
+        };
+        let key = self.key;
+        entries[from..].iter().filter(move |entry| reads.matches(entry, key, Keyless::Ignored))
     }
 
     /// What is left of such events that were cut from the history. `None` where more than the name is asked of them, or
@@ -93,12 +131,19 @@ impl Reads {
         let event = table.get(kind).and_then(|v| v.text(reading));
         let filter = table.get("where").map(|v| Filter::read(&v, reading)).unwrap_or_default();
         let any_key = table.get("any_key").and_then(|v| v.yes_or_no(reading)).unwrap_or(false);
-        Some(Self { event: event?.into(), filter, any_key })
+        let with_machines = table.get("machine").and_then(|v| v.yes_or_no(reading)).unwrap_or(false);
+        Some(Self::new(&event?, filter, any_key, with_machines))
+    }
+
+    /// Events of this name.
+    pub fn new(event: &str, filter: Filter, any_key: bool, with_machines: bool) -> Self {
+        Self { event: event.into(), filter, any_key, with_machines }
     }
 
     /// True when the event is one of those, for the key.
     pub fn matches(&self, entry: &Entry, key: Option<(&Path, &str)>, keyless: Keyless) -> bool {
         *entry.name == *self.event
+            && (self.with_machines || !machine::made(entry))
             && (self.filter.is_empty() || self.filter.admits(entry))
             && key.filter(|_| !self.any_key).is_none_or(|(path, key)| {
                 (may_carry(entry.properties.get(), key) && path.carries(entry.fields(), key))
@@ -119,7 +164,25 @@ impl Within {
         match table.get("within") {
             None => Some(Self::Lifetime),
             Some(value) if value.as_text() == Some("session") => Some(Self::Session),
-            Some(value) => value.length(reading).map(Self::Last),
+            Some(value) => {
+                let window = value.length(reading)?;
+                if window > LONGEST {
+                    let words = "reaches back further than ten years";
+                    reading.mistake(value.span(), value.path().to_owned(), words).suggestion =
+                        Some("leave `within` out: then all there is counts".into());
+                    return None;
+                }
+                Some(Self::Last(window))
+            }
+        }
+    }
+
+    /// How far history must reach back for it.
+    pub fn spans(&self) -> Vec<Span> {
+        match self {
+            Self::Lifetime => vec![Span::MAX],
+            Self::Last(window) => vec![*window],
+            Self::Session => Vec::new(),
         }
     }
 

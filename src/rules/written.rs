@@ -7,14 +7,18 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
+use crate::model::Span;
 use crate::model::mistake::{Mistake, nearest};
-use crate::model::{RawJson, Span};
+
+use super::amount::Amount;
+use super::names::Names;
 
 /// One file being read; collects every mistake.
 pub struct Reading<'t> {
     file: &'t str,
     text: &'t str,
     mistakes: Vec<Mistake>,
+    names: &'t Names<'t>,
 }
 
 /// One table of it. Keys that were asked for are known; [`Table::finish`] reports the others.
@@ -34,8 +38,13 @@ pub struct Value<'a, 't> {
 }
 
 impl<'t> Reading<'t> {
-    pub fn new(file: &'t str, text: &'t str) -> Self {
-        Self { file, text, mistakes: Vec::new() }
+    pub fn new(file: &'t str, text: &'t str, names: &'t Names<'t>) -> Self {
+        Self { file, text, mistakes: Vec::new(), names }
+    }
+
+    /// What cohorts and segments there are.
+    pub fn names(&self) -> &'t Names<'t> {
+        self.names
     }
 
     /// The file's own table, or `None` when it is not TOML at all.
@@ -54,6 +63,11 @@ impl<'t> Reading<'t> {
         self.mistakes.push(Mistake::at(self.file, self.text, span, key, words));
         let last = self.mistakes.len() - 1;
         &mut self.mistakes[last]
+    }
+
+    /// A place of the file, for what is found wrong later.
+    pub fn place(&self, span: Range<usize>, key: &str) -> Mistake {
+        Mistake::at(self.file, self.text, span, key, "")
     }
 
     /// What was found wrong, in the file's order.
@@ -251,25 +265,12 @@ impl<'a, 't> Value<'a, 't> {
         number
     }
 
-    /// The value as JSON, whatever it is; dates as text.
-    pub fn json(&self) -> RawJson {
-        fn of(value: &DeValue<'_>) -> serde_json::Value {
-            match value {
-                DeValue::String(text) => text.as_ref().into(),
-                DeValue::Boolean(yes) => (*yes).into(),
-                DeValue::Integer(n) => {
-                    n.as_str().replace('_', "").parse::<i64>().map_or(serde_json::Value::Null, Into::into)
-                }
-                DeValue::Float(n) => {
-                    n.as_str().replace('_', "").parse::<f64>().map_or(serde_json::Value::Null, Into::into)
-                }
-                DeValue::Datetime(at) => at.to_string().into(),
-                DeValue::Array(items) => items.iter().map(|i| of(i.get_ref())).collect(),
-                DeValue::Table(table) => {
-                    table.iter().map(|(k, v)| (k.get_ref().to_string(), of(v.get_ref()))).collect()
-                }
-            }
+    /// A number that is added up or compared with a sum.
+    pub fn amount(&self, reading: &mut Reading<'_>) -> Option<Amount> {
+        let amount = Amount::new(self.number(reading)?);
+        if amount.is_none() {
+            self.wrong(reading, "a number up to 1e15");
         }
-        RawJson::from_value(&of(self.value))
+        amount
     }
 }

@@ -106,6 +106,10 @@ impl<'a> Check<'a> {
     }
 
     fn object(&mut self, schema: &'a Value, entries: &Map<String, Value>, path: &mut Vec<String>) {
+        if self.followed(schema).get("additionalProperties") == Some(&Value::Bool(true)) {
+            // Whoever reads it says what may stand there.
+            return;
+        }
         let (properties, required, is_open) = self.properties(schema);
         let open = self.followed(schema).get("additionalProperties").filter(|a| a.is_object());
         for (name, inner) in entries {

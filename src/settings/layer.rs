@@ -88,6 +88,16 @@ impl Layers {
         Settings::deserialize(&Value::Object(readable)).unwrap_or_default()
     }
 
+    /// The file and its text.
+    pub fn text(&self) -> (&str, &str) {
+        (&self.file, &self.text)
+    }
+
+    /// The variable that would set this key.
+    pub fn variable(&self, path: &[&str]) -> String {
+        format!("{PREFIX}__{}", path.join("__").to_uppercase())
+    }
+
     /// The names of a table's entries, whatever is in them.
     pub fn names(&self, table: &str) -> Vec<String> {
         let entries = self.value.get(table).and_then(Value::as_object);
@@ -97,7 +107,7 @@ impl Layers {
     /// A mistake at a key: in the environment where that sets it, else at its place in the file.
     pub fn at(&self, path: &[&str], words: impl Into<String>) -> Mistake {
         let key = path.join(".");
-        let variable = format!("{PREFIX}__{}", path.join("__").to_uppercase());
+        let variable = self.variable(path);
         if secret::is_set(&variable) {
             return Mistake::nowhere(&format!("${variable}"), key, words);
         }

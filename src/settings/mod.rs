@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 use crate::intake::settings::SourceSettings;
 use crate::model::{LaneName, Mistake};
-use crate::rules::Program;
+use crate::rules::{Files, Program};
 use crate::{delivery, destination, engine, identity, intake, ops, rules, store};
 
 pub use layer::Layers;
@@ -26,6 +26,11 @@ pub use layer::Layers;
 pub struct Settings {
     /// The folder of trigger files, as seen from this file.
     pub triggers: PathBuf,
+    /// The folder of segment files; none has to be there.
+    pub segments: PathBuf,
+    /// Conditions with a name, for thresholds that differ: docs/triggers.md has their grammar. Without any there are `new`
+    /// and `returning`.
+    pub cohorts: BTreeMap<String, serde_json::Map<String, serde_json::Value>>,
     /// A folder of connectors that stand beside, or in place of, those that ship.
     pub connectors: Option<PathBuf>,
     /// Logs.
@@ -80,6 +85,8 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             triggers: "triggers".into(),
+            segments: "segments".into(),
+            cohorts: BTreeMap::new(),
             connectors: None,
             log: Log::default(),
             store: Default::default(),
@@ -113,16 +120,21 @@ impl Settings {
         let (mut settings, mut mistakes) = layers.settings();
         let lanes: Vec<LaneName> = layers.names("destination").iter().map(|name| name.as_str().into()).collect();
         mistakes.extend(settings.cross_check(&layers, &folder));
-        let triggers = folder.join(&settings.triggers);
-        let program = match trigger_files(&triggers) {
-            Ok(files) => {
-                Program::compile(&files, &settings.rules, Some(&lanes)).map_err(|more| mistakes.extend(more)).ok()
-            }
+        let mut files = |key, folder: &Path| match toml_files(folder, key) {
+            Ok(files) => Some(files),
             Err(mistake) => {
                 mistakes.push(*mistake);
                 None
             }
         };
+        let triggers = files("triggers", &folder.join(&settings.triggers));
+        let segments = folder.join(&settings.segments);
+        let has_segments = segments.exists() || settings.segments != Settings::default().segments;
+        let segments = if has_segments { files("segments", &segments) } else { Some(Vec::new()) };
+        let program = triggers.zip(segments).and_then(|(triggers, segments)| {
+            let files = Files { triggers: &triggers, segments: &segments, configuration: Some(layers.text()) };
+            Program::compile_all(&files, &settings.rules, Some(&lanes)).map_err(|more| mistakes.extend(more)).ok()
+        });
         match program {
             Some(program) if mistakes.is_empty() => {
                 settings.store.path = folder.join(&settings.store.path);
@@ -142,6 +154,10 @@ impl Settings {
         if !self.ops.listen.ip().is_loopback() {
             let words = "must be a loopback address: the page asks for no password";
             mistakes.push(layers.at(&["ops", "listen"], words).suggest("127.0.0.1:8081, and a proxy in front of it"));
+        }
+        if let Some(variable) = secret::begins_with(&layers.variable(&["cohorts", ""])) {
+            let words = "cohorts are declared in the file: their order counts";
+            mistakes.push(Mistake::nowhere(&format!("${variable}"), "cohorts", words));
         }
         let mut paths: BTreeMap<&str, &str> = BTreeMap::new();
         for (name, source) in &self.source {
@@ -179,12 +195,12 @@ impl Settings {
     }
 }
 
-/// Every `*.toml` of the folder, in order of name.
-pub fn trigger_files(folder: &Path) -> Result<Vec<(String, String)>, Box<Mistake>> {
+/// Every `*.toml` of the folder that `key` names, in order of name.
+pub fn toml_files(folder: &Path, key: &str) -> Result<Vec<(String, String)>, Box<Mistake>> {
     let shown = folder.display().to_string();
     let unreadable = |e: std::io::Error| {
-        Mistake::nowhere(&shown, "triggers", format!("cannot be read: {e}"))
-            .suggest("make the folder, or set `triggers`")
+        Mistake::nowhere(&shown, key, format!("cannot be read: {e}"))
+            .suggest(format!("make the folder, or set `{key}`"))
     };
     let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)
         .map_err(unreadable)?

@@ -6,6 +6,11 @@ pub fn is_set(variable: &str) -> bool {
     std::env::var(variable).is_ok()
 }
 
+/// A variable whose name begins so.
+pub fn begins_with(start: &str) -> Option<String> {
+    std::env::vars_os().find_map(|(name, _)| name.into_string().ok().filter(|name| name.starts_with(start)))
+}
+
 /// What a reference stands for; `None` when `text` is none. Errors never hold a value.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
 pub fn resolve(text: &str) -> Option<Result<String, String>> {

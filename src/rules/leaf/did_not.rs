@@ -2,8 +2,11 @@
 
 use crate::model::{Entry, Span};
 use crate::rules::answer::Answer;
+use crate::rules::predicate::Filter;
 use crate::rules::view::{Keyless, Reads, View, Within};
 use crate::rules::written::{Reading, Table};
+
+use super::Asks;
 
 /// What was not done.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,16 +41,25 @@ impl DidNot {
         let against = match since {
             Some(value) => {
                 let event = value.text(reading)?;
+                if reads.as_ref().is_some_and(|r| *r.event == *event) {
+                    let words = "is the event itself: after its latest there is none";
+                    reading.mistake(value.span(), value.path().to_owned(), words).suggestion =
+                        Some("name another event, or ask `last` with `over`".into());
+                    return None;
+                }
                 // The anchor is an event of the same key, not filtered: `where` speaks of what must not have come.
                 let any_key = reads.as_ref().is_some_and(|r| r.any_key);
-                Against::Since(Reads { event: event.into(), filter: Default::default(), any_key })
+                let machines = reads.as_ref().is_some_and(|r| r.with_machines);
+                Against::Since(Reads::new(&event, Filter::default(), any_key, machines))
             }
             None => Against::Within(Within::read(table, reading)?),
         };
         Some(Self { reads: reads?, against })
     }
+}
 
-    pub fn answer(&self, view: &View<'_>) -> Answer {
+impl Asks for DidNot {
+    fn answer(&self, view: &View<'_>) -> Answer {
         match &self.against {
             Against::Since(anchor) => {
                 let Some(since) = view.matching(anchor, Keyless::Ignored).next_back() else {
@@ -76,28 +88,47 @@ impl DidNot {
         }
     }
 
-    pub fn evidence<'a>(&self, view: &View<'a>) -> Option<&'a Entry> {
+    fn evidence<'a>(&self, view: &View<'a>) -> Option<&'a Entry> {
         match &self.against {
             Against::Since(anchor) => view.matching(anchor, Keyless::Ignored).next_back(),
             Against::Within(_) => view.matching(&self.reads, Keyless::Counts).next_back(),
         }
     }
 
-    pub fn spans(&self) -> Vec<Span> {
+    fn sources(&self) -> Vec<(&Reads, Keyless)> {
+        let mut sources = vec![(&self.reads, Keyless::Counts)];
+        if let Against::Since(anchor) = &self.against {
+            sources.push((anchor, Keyless::Ignored));
+        }
+        sources
+    }
+
+    fn on_nothing(&self) -> (bool, bool) {
+        match &self.against {
+            Against::Within(_) => (true, true),
+            Against::Since(anchor) => (anchor.any_key, true),
+        }
+    }
+
+    fn reads_sessions(&self) -> bool {
+        self.against == Against::Within(Within::Session)
+    }
+
+    fn spans(&self) -> Vec<Span> {
         match self.against {
             Against::Within(Within::Last(window)) => vec![window],
             _ => Vec::new(),
         }
     }
 
-    pub fn words(&self) -> String {
+    fn words(&self) -> String {
         match &self.against {
             Against::Within(within) => format!("no {}{}", self.reads.words(), within.words()),
             Against::Since(anchor) => format!("no {} since {}", self.reads.words(), anchor.words()),
         }
     }
 
-    pub fn finding(&self, view: &View<'_>) -> String {
+    fn finding(&self, view: &View<'_>) -> String {
         let latest = view.matching(&self.reads, Keyless::Counts).next_back();
         let latest = latest.map_or("none".to_owned(), |e| format!("last at {}", e.at));
         match &self.against {

@@ -1,20 +1,34 @@
-//! The conditions that read events. One file each; this enum is where a new one is added.
+//! The conditions that are not made of others. One file each; this enum is where a new one is added.
 
+mod current_trait;
 mod did;
 mod did_not;
 mod last;
+mod named;
+mod ratio;
+mod seconds_on;
+mod sum;
+mod window;
+
+use std::sync::Arc;
 
 use crate::model::{Entry, Span};
 
 use super::answer::Answer;
-use super::view::{Reads, View};
+use super::names::{Definition, Kind};
+use super::view::{Keyless, Reads, View};
 use super::written::{Reading, Table};
 
+pub use current_trait::CurrentTrait;
 pub use did::Did;
-pub use did_not::{Against, DidNot};
+pub use did_not::DidNot;
 pub use last::Last;
+pub use named::Named;
+pub use ratio::Ratio;
+pub use seconds_on::SecondsOn;
+pub use sum::Sum;
 
-/// One condition over a person's events.
+/// One condition.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Leaf {
     /// `did = E`: how often.
@@ -23,13 +37,52 @@ pub enum Leaf {
     DidNot(DidNot),
     /// `last = E`: how long ago.
     Last(Last),
+    /// `sum = P, of = E`: how much.
+    Sum(Sum),
+    /// `ratio = E, to = F`: how often of how often.
+    Ratio(Ratio),
+    /// `seconds_on = E`: how long pages were looked at.
+    SecondsOn(SecondsOn),
+    /// `trait = path`: what is known of the person.
+    Trait(CurrentTrait),
+    /// `cohort = name`, `segment = name`: what another place says.
+    Named(Named),
 }
 
 /// The keys by which a leaf is known in a file, with the condition each begins.
-pub const KINDS: &[&str] = &["did", "did_not", "last"];
+pub const KINDS: &[&str] = &["did", "did_not", "last", "sum", "ratio", "seconds_on", "trait", "cohort", "segment"];
 
-/// Conditions of the language that this version does not decide yet: named, so that nobody hunts for a typing error.
-pub const LATER: &[&str] = &["sum", "ratio", "trait", "cohort", "segment"];
+/// What every leaf is asked.
+pub trait Asks {
+    /// Truth at T, and when time alone can change it.
+    fn answer(&self, view: &View<'_>) -> Answer;
+    /// Which events it is about, the first before all, and how it takes those without the key.
+    fn sources(&self) -> Vec<(&Reads, Keyless)>;
+    /// Every length of time in it: the windows that history must reach back for.
+    fn spans(&self) -> Vec<Span>;
+    /// What it can be for a key that no event it reads speaks of: (can be true, can be false).
+    fn on_nothing(&self) -> (bool, bool);
+    /// In plain words: `"Product Added" at least 30m ago`.
+    fn words(&self) -> String;
+    /// What it found at T, in plain words.
+    fn finding(&self, view: &View<'_>) -> String;
+    /// The newest event that speaks for its answer.
+    fn evidence<'a>(&self, _: &View<'a>) -> Option<&'a Entry> {
+        None
+    }
+    /// True when a session's start can change its truth.
+    fn reads_sessions(&self) -> bool {
+        false
+    }
+    /// The top name of the trait it reads.
+    fn reads_trait(&self) -> Option<&str> {
+        None
+    }
+    /// Cohorts and segments that it asks for.
+    fn definitions(&self) -> Vec<&Arc<Definition>> {
+        Vec::new()
+    }
+}
 
 impl Leaf {
     /// Reads the table of one leaf; every mistake goes to `reading`.
@@ -37,96 +90,32 @@ impl Leaf {
         match kind {
             "did" => Did::read(table, reading).map(Self::Did),
             "did_not" => DidNot::read(table, reading).map(Self::DidNot),
-            _ => Last::read(table, reading).map(Self::Last),
+            "last" => Last::read(table, reading).map(Self::Last),
+            "sum" => Sum::read(table, reading).map(Self::Sum),
+            "ratio" => Ratio::read(table, reading).map(Self::Ratio),
+            "seconds_on" => SecondsOn::read(table, reading).map(Self::SecondsOn),
+            "trait" => CurrentTrait::read(table, reading).map(Self::Trait),
+            "cohort" => Named::read("cohort", Kind::Cohort, table, reading).map(Self::Named),
+            _ => Named::read("segment", Kind::Segment, table, reading).map(Self::Named),
         }
     }
 
-    /// Truth at T, and when time alone can change it.
-    pub fn answer(&self, view: &View<'_>) -> Answer {
+    /// What it is.
+    pub fn asks(&self) -> &dyn Asks {
         match self {
-            Self::Did(leaf) => leaf.answer(view),
-            Self::DidNot(leaf) => leaf.answer(view),
-            Self::Last(leaf) => leaf.answer(view),
-        }
-    }
-
-    /// The newest event that speaks for its answer.
-    pub fn evidence<'a>(&self, view: &View<'a>) -> Option<&'a Entry> {
-        match self {
-            Self::Did(leaf) => leaf.evidence(view),
-            Self::DidNot(leaf) => leaf.evidence(view),
-            Self::Last(leaf) => leaf.evidence(view),
-        }
-    }
-
-    /// The names of the events it reads.
-    pub fn events(&self) -> Vec<&str> {
-        match self {
-            Self::Did(leaf) => vec![&leaf.reads.event],
-            Self::DidNot(leaf) => match &leaf.against {
-                Against::Within(_) => vec![&leaf.reads.event],
-                Against::Since(anchor) => vec![&leaf.reads.event, &anchor.event],
-            },
-            Self::Last(leaf) => vec![&leaf.reads.event],
-        }
-    }
-
-    /// Which events it is about.
-    pub fn reads(&self) -> &Reads {
-        match self {
-            Self::Did(leaf) => &leaf.reads,
-            Self::DidNot(leaf) => &leaf.reads,
-            Self::Last(leaf) => &leaf.reads,
-        }
-    }
-
-    /// Every length of time in it: the windows that history must reach back for.
-    pub fn spans(&self) -> Vec<Span> {
-        match self {
-            Self::Did(leaf) => leaf.spans(),
-            Self::DidNot(leaf) => leaf.spans(),
-            Self::Last(leaf) => leaf.over.into_iter().chain(leaf.under).collect(),
-        }
-    }
-
-    /// True when a session's start can change its truth.
-    pub fn reads_sessions(&self) -> bool {
-        match self {
-            Self::Did(leaf) => leaf.within == super::view::Within::Session,
-            Self::DidNot(leaf) => leaf.against == Against::Within(super::view::Within::Session),
-            Self::Last(_) => false,
-        }
-    }
-
-    /// What it can be for a key that no event it reads speaks of: (can be true, can be false).
-    pub fn on_nothing(&self) -> (bool, bool) {
-        match self {
-            // What was done for other keys counts for this one too, from the moment it exists.
-            Self::Did(Did { reads, .. }) | Self::Last(Last { reads, .. }) if reads.any_key => (true, true),
-            Self::Did(leaf) => (leaf.at_least == 0, leaf.at_least > 0),
-            Self::DidNot(leaf) => match &leaf.against {
-                Against::Within(_) => (true, true),
-                Against::Since(anchor) => (anchor.any_key, true),
-            },
-            Self::Last(_) => (false, true),
+            Self::Did(leaf) => leaf,
+            Self::DidNot(leaf) => leaf,
+            Self::Last(leaf) => leaf,
+            Self::Sum(leaf) => leaf,
+            Self::Ratio(leaf) => leaf,
+            Self::SecondsOn(leaf) => leaf,
+            Self::Trait(leaf) => leaf,
+            Self::Named(leaf) => leaf,
         }
     }
 
     /// In plain words: `"Product Added" at least 30m ago`.
     pub fn words(&self) -> String {
-        match self {
-            Self::Did(leaf) => leaf.words(),
-            Self::DidNot(leaf) => leaf.words(),
-            Self::Last(leaf) => leaf.words(),
-        }
-    }
-
-    /// What it found at T, in plain words.
-    pub fn finding(&self, view: &View<'_>) -> String {
-        match self {
-            Self::Did(leaf) => leaf.finding(view),
-            Self::DidNot(leaf) => leaf.finding(view),
-            Self::Last(leaf) => leaf.finding(view),
-        }
+        self.asks().words()
     }
 }

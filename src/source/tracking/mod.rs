@@ -22,9 +22,6 @@ use crate::model::{Event, EventKind, IdentifierKind, Origin, RawJson, Timestamp}
 const LONGEST_NAME: usize = 200;
 /// The longest session id that is kept, in bytes.
 const LONGEST_SESSION: usize = 255;
-/// What Segment's specification names for e-mail: said of a message that was sent, not of a visit, so it makes no session.
-const OF_EMAIL: [&str; 6] =
-    ["Email Delivered", "Email Opened", "Email Link Clicked", "Email Bounced", "Email Marked as Spam", "Unsubscribed"];
 const NO_BATCH: &str = "the body has no `batch` list";
 
 /// What a path of the API takes.
@@ -257,7 +254,7 @@ impl Reading<'_> {
                     if name.len() > LONGEST_NAME {
                         return Err(format!("its event name is longer than {LONGEST_NAME} bytes"));
                     }
-                    if OF_EMAIL.contains(&&*name) {
+                    if Origin::is_of_email(&name) {
                         event.origin = Origin::Email;
                     }
                     event.name = name.into();

@@ -1,0 +1,58 @@
+//! `[[test]]`: the timelines in trigger files, run as `simulate` runs a file of messages.
+
+use serde_json::Value;
+
+use crate::identity;
+use crate::model::Mistake;
+use crate::rules::{Expected, Program, Timeline, since_start};
+
+use super::simulate::{Fire, simulate};
+
+/// Runs every timeline of every trigger; what came out otherwise than it says, with its place.
+pub fn rehearse(program: &Program, names: &identity::Settings) -> Vec<Mistake> {
+    let mut mistakes = Vec::new();
+    for trigger in program.triggers() {
+        let alone = Program::of(vec![trigger.clone()], program.settings().clone());
+        for timeline in &trigger.tests {
+            let end = timeline.events.iter().map(|event| event.at).max();
+            let until = timeline.until.max(end);
+            let simulation = simulate(timeline.events.clone(), &alone, names, until);
+            mistakes.extend(differences(timeline, &simulation.fires));
+        }
+    }
+    mistakes
+}
+
+/// The first difference, if there is one.
+fn differences(timeline: &Timeline, fires: &[Fire]) -> Option<Mistake> {
+    let longest = timeline.fires.len().max(fires.len());
+    (0..longest).find_map(|n| {
+        let (place, words) = match (timeline.fires.get(n), fires.get(n)) {
+            (Some(expected), Some(fire)) => (&expected.place, wrong(expected, fire)?),
+            (Some(expected), None) => (&expected.place, "nothing fires then".to_owned()),
+            (None, Some(fire)) => (&timeline.place, format!("there is a fire more: {}", told(fire))),
+            (None, None) => return None,
+        };
+        let all = match fires {
+            [] => "nothing fires".to_owned(),
+            fires => format!("fires: {}", fires.iter().map(told).collect::<Vec<_>>().join(", ")),
+        };
+        let words = format!("the test `{}` fails: {words}", timeline.name);
+        Some(Mistake { words, suggestion: Some(all), ..place.clone() })
+    })
+}
+
+fn wrong(expected: &Expected, fire: &Fire) -> Option<String> {
+    if expected.at != fire.at || expected.key.as_ref().is_some_and(|key| *key != fire.key) {
+        let key = expected.key.as_ref().map(|key| format!(" key={key}")).unwrap_or_default();
+        return Some(format!("{}{key} is expected, {} happens", since_start(expected.at), told(fire)));
+    }
+    let (name, wanted) = expected.fields.iter().find(|(name, value)| fire.payload.get(*name) != Some(value))?;
+    let is = fire.payload.get(name).map_or("missing".to_owned(), Value::to_string);
+    Some(format!("`{name}` should be {wanted} in the payload, and is {is}"))
+}
+
+fn told(fire: &Fire) -> String {
+    let at = since_start(fire.at);
+    if fire.key.is_empty() { at } else { format!("{at} key={}", fire.key) }
+}

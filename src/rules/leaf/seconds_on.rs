@@ -13,12 +13,12 @@ use crate::rules::answer::{Answer, earlier};
 use crate::rules::names::Definition;
 use crate::rules::path::key_text;
 use crate::rules::predicate::Filter;
-use crate::rules::threshold::{Bounds, lies_between};
+use crate::rules::threshold::Bounds;
 use crate::rules::view::{Keyless, Reads, View, Within};
 use crate::rules::written::{Reading, Table};
 
 use super::Asks;
-use super::window::turning;
+use super::window::adds_up;
 
 /// Events that tell how long a view has lasted, by its `view_id`.
 const BEATS: [&str; 2] = ["Page Left", "Heartbeat"];
@@ -119,21 +119,8 @@ impl Asks for SecondsOn {
         let others = self.bounds.next(view);
         let Some((over, under)) = self.bounds.of(view) else { return Answer { is_true: false, next: others } };
         let bounds = (over.map(seconds), under.map(seconds));
-        let views = self.views(view);
-        let total = views.iter().map(|(_, amount)| *amount).sum();
-        let is_true = lies_between(&total, &bounds);
-        let turns = match self.within {
-            Within::Last(window) => turning(
-                window,
-                is_true,
-                views,
-                total,
-                |total, amount| *total = *total - amount,
-                |total| lies_between(total, &bounds),
-            ),
-            _ => None,
-        };
-        Answer { is_true, next: earlier(turns, others) }
+        let answer = adds_up(self.views(view), self.within, &bounds);
+        Answer { next: earlier(answer.next, others), ..answer }
     }
 
     fn sources(&self) -> Vec<(&Reads, Keyless)> {

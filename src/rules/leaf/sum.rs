@@ -12,7 +12,7 @@ use crate::rules::view::{Keyless, Reads, View, Within};
 use crate::rules::written::{Reading, Table};
 
 use super::Asks;
-use super::window::turning;
+use super::window::adds_up;
 
 /// How much of something there was.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,21 +52,8 @@ impl Asks for Sum {
     fn answer(&self, view: &View<'_>) -> Answer {
         let others = self.bounds.next(view);
         let Some(bounds) = self.bounds.of(view) else { return Answer { is_true: false, next: others } };
-        let amounts = self.amounts(view);
-        let total = amounts.iter().map(|(_, amount)| *amount).sum();
-        let is_true = lies_between(&total, &bounds);
-        let turns = match self.within {
-            Within::Last(window) => turning(
-                window,
-                is_true,
-                amounts,
-                total,
-                |total, amount| *total = *total - amount,
-                |total| lies_between(total, &bounds),
-            ),
-            _ => None,
-        };
-        Answer { is_true, next: earlier(turns, others) }
+        let answer = adds_up(self.amounts(view), self.within, &bounds);
+        Answer { next: earlier(answer.next, others), ..answer }
     }
 
     fn sources(&self) -> Vec<(&Reads, Keyless)> {

@@ -92,7 +92,7 @@ pub fn commit(inner: &Inner, mut loaded: Loaded, mut changes: Changes) -> Result
     inner.written()?.note(&changes.links, &changes.dedupe);
     inner.seen()?.note(changes.dedupe.iter().copied(), state.decided.0);
     inner.decided.store(state.decided.0, Ordering::Release);
-    *guard = state;
+    inner.publish(&mut guard, state);
     drop(guard);
     {
         let mut known = inner.shapes()?;

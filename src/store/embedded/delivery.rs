@@ -100,7 +100,7 @@ pub fn apply(inner: &Inner, ordinal: u64, settled: &SettledBatch) -> Result<(), 
     state.settled = state.settled.max(ordinal);
     put(&mut batch, keys::STATE.to_vec(), &encode(&state));
     inner.sinking.note(disk.apply(batch)?);
-    *guard = state;
+    inner.publish(&mut guard, state);
     Ok(())
 }
 
@@ -191,7 +191,7 @@ pub fn raise(inner: &Inner, id: WorkId, replay: Option<Timestamp>) -> Result<boo
             lanes.entry(name.clone()).or_insert_with(|| Lane::new(&name)).insert(queued);
         }
     }
-    *guard = state;
+    inner.publish(&mut guard, state);
     drop(guard);
     inner.disk()?.sync()?;
     inner.changed.send_modify(|n| *n += 1);

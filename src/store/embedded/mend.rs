@@ -36,7 +36,7 @@ pub fn mend(inner: &Inner) -> Result<(), StoreError> {
         found.seq = found.seq.max(state.seq);
         found.doubtful_until = found.doubtful_until.max(now);
         inner.decided.store(found.decided.0, Ordering::Release);
-        *state = found;
+        inner.publish(&mut state, found);
     }
     *inner.steps()? = steps::Steps::default();
     *inner.next()? = claim::Next::default();

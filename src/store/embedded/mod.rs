@@ -35,6 +35,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -77,7 +78,11 @@ struct Inner {
     journal: Journal,
     journal_folder: PathBuf,
     state: Mutex<State>,
-    /// `state.decided`, for those who must not wait for a step to end.
+    /// `state` as it last was, for those who must not wait for a step to end.
+    told: ArcSwap<State>,
+    /// Arrival of the oldest event not yet decided, as it was last seen.
+    oldest: Mutex<Option<Timestamp>>,
+    /// `state.decided`, for intake.
     decided: AtomicU64,
     steps: Mutex<steps::Steps>,
     next: Mutex<claim::Next>,
@@ -123,6 +128,11 @@ impl Inner {
     }
     fn steps(&self) -> Result<MutexGuard<'_, steps::Steps>, StoreError> {
         self.steps.lock().map_err(|_| poisoned())
+    }
+    /// Puts a state in force.
+    fn publish(&self, guard: &mut State, state: State) {
+        self.told.store(Arc::new(state.clone()));
+        *guard = state;
     }
     fn next(&self) -> Result<MutexGuard<'_, claim::Next>, StoreError> {
         self.next.lock().map_err(|_| poisoned())

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, RwLock};
 
+use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use super::committer::Committer;
@@ -62,6 +63,8 @@ pub fn open(settings: &Settings, now: Timestamp) -> Result<Inner, StoreError> {
         seen: Mutex::new(Seen::new(&settings.path, &journal_folder, settings.dedupe)),
         journal_folder,
         decided: AtomicU64::new(state.decided.0),
+        told: ArcSwap::from_pointee(state.clone()),
+        oldest: Mutex::default(),
         state: Mutex::new(state),
         steps: Mutex::default(),
         next: Mutex::default(),

@@ -3,7 +3,7 @@
 use super::outbox::{self, Lane};
 use super::overlay::Batch;
 use super::tree::put;
-use super::{Inner, MOST_ASIDE, delivery, keys, people, timed};
+use super::{Inner, MOST_ASIDE, delivery, keys, people, poisoned, timed};
 use crate::model::{Identifier, Join, Person, PersonId, Position};
 use crate::store::record::{Place, StoredDecision, decode, encode};
 use crate::store::{Counts, LaneCount, Record, SetAside, StoreError, Story};
@@ -89,7 +89,7 @@ pub fn set_aside(inner: &Inner, messages: &[SetAside]) -> Result<(), StoreError>
     }
     put(&mut batch, keys::STATE.to_vec(), &encode(&state));
     inner.disk()?.apply(batch)?;
-    *guard = state;
+    inner.publish(&mut guard, state);
     Ok(())
 }
 
@@ -97,16 +97,21 @@ pub fn set_aside_list(inner: &Inner, max: usize) -> Result<Vec<SetAside>, StoreE
     inner.disk()?.prefix_back(&[keys::ASIDE]).whole().take(max).map(|e| Ok(timed::decode(&e?.1)?.1)).collect()
 }
 
+/// Never waits for a step: what a step holds is told as it last was.
 pub fn counts(inner: &Inner) -> Result<Counts, StoreError> {
-    let (decided, people, set_aside) = {
-        let state = inner.state()?;
-        (state.decided, state.people, state.aside)
-    };
-    let taken = inner.next()?.oldest();
-    let (journaled, oldest_undecided, journal_bytes) = {
+    let state = inner.told.load_full();
+    let (decided, people, set_aside) = (state.decided, state.people, state.aside);
+    let taken = inner.next.try_lock().ok().map(|next| next.oldest());
+    let (journaled, recent, journal_bytes) = {
         let tail = inner.journal.tail()?;
-        let oldest = taken.or_else(|| tail.recent.front().map(|(_, event)| event.arrived));
-        (Position(tail.end.position), oldest, tail.bytes)
+        (Position(tail.end.position), tail.recent.front().map(|(_, event)| event.arrived), tail.bytes)
+    };
+    let oldest_undecided = {
+        let mut oldest = inner.oldest.lock().map_err(|_| poisoned())?;
+        if let Some(taken) = taken {
+            *oldest = taken.or(recent);
+        }
+        *oldest
     };
     // While sled is closed nobody's timer can be asked.
     let next_timer = inner.disk().ok().and_then(|disk| disk.prefix(&[keys::WAKE]).keys().next());
@@ -123,10 +128,11 @@ pub fn counts(inner: &Inner) -> Result<Counts, StoreError> {
 }
 
 pub fn lane_count(inner: &Inner, name: &str) -> Result<LaneCount, StoreError> {
-    let counted = inner.state()?.lanes.get(name).cloned().unwrap_or_default();
+    let counted = inner.told.load().lanes.get(name).cloned().unwrap_or_default();
     let next = inner.disk()?.prefix(&keys::all_waiting(keys::lane(name))).keys().next();
     let next = next.transpose()?.and_then(|key| Some(keys::read_waiting(&key)?.0));
-    let oldest = inner.lanes()?.get(name).and_then(Lane::oldest);
+    // Unknown while a step is being written.
+    let oldest = inner.lanes.try_lock().ok().and_then(|lanes| lanes.get(name).and_then(Lane::oldest));
     Ok(LaneCount { queued: counted.queued, deferred: counted.deferred, next, oldest, dead: counted.dead })
 }
 

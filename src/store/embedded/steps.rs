@@ -123,7 +123,7 @@ pub async fn record(inner: &Inner, step: Step) -> Result<StepId, StoreError> {
 
 /// True while steps of the journal are taken again: until then nobody knows what a later one calls back.
 pub fn is_replay(inner: &Inner) -> Result<bool, StoreError> {
-    let taken = inner.state()?.taken.step;
+    let taken = inner.told.load().taken.step;
     let steps = inner.steps()?;
     if let Some(open) = steps.open.as_ref().filter(|open| open.follows == taken) {
         return Ok(open.is_replay);

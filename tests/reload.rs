@@ -47,6 +47,12 @@ destination = "klaviyo"
 event = "Left"
 "#;
 
+const EAGER: &str = r#"
+name = "eager-people"
+[when]
+cohort = "eager"
+"#;
+
 const OK: &str = "espalier_trigger_reloads_total{result=\"ok\"}";
 const REFUSED: &str = "espalier_trigger_reloads_total{result=\"refused\"}";
 
@@ -139,11 +145,16 @@ async fn changed_triggers_hold_from_now_on_and_wrong_ones_not_at_all() {
     let call = http.post(format!("http://{}/api/triggers/reload", daemon.ops)).send().await.expect("an answer");
     assert_eq!(call.status(), 401);
 
-    // Once the mistakes are gone it is taken up: one trigger is no more.
+    // Once the mistakes are gone it is taken up: one trigger is no more, and there is a segment of a new cohort.
     std::fs::write(trigger("added"), ADDED).expect("a trigger");
     std::fs::write(trigger("left"), LEFT).expect("a trigger");
+    let configuration = folder.path().join("espalier.toml");
+    let text = std::fs::read_to_string(&configuration).expect("the configuration");
+    std::fs::write(&configuration, text + "[cohorts.eager]\ndid = \"Product Added\"\n").expect("the configuration");
+    std::fs::create_dir(folder.path().join("segments")).expect("a folder");
+    std::fs::write(folder.path().join("segments/eager.toml"), EAGER).expect("a segment");
     let (is_well, text) = espalier(folder.path(), &["triggers", "reload"]);
-    assert!(is_well && text.contains("2 triggers, 0 segments"), "{text}");
+    assert!(is_well && text.contains("2 triggers, 1 segments"), "{text}");
     assert!(daemon.terminate().success());
     let (is_well, text) = espalier(folder.path(), &["triggers", "reload"]);
     assert!(!is_well && text.contains("no daemon runs"), "{text}");

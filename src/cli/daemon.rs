@@ -8,12 +8,13 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Failed;
+use super::reload::Reload;
 use crate::clock::SharedClock;
 use crate::delivery::Lane;
 use crate::engine::Engine;
 use crate::intake::{Intake, SourceSettings};
 use crate::model::{LaneName, Span};
-use crate::ops::{Metrics, Ops, Watched};
+use crate::ops::{Metrics, Ops, Reloads, Watched};
 use crate::settings::Configured;
 use crate::store::Store;
 use crate::store::embedded::Embedded;
@@ -39,6 +40,8 @@ pub struct Running {
     pub ops: SocketAddr,
     /// What is looked at.
     pub watched: Watched,
+    /// To have trigger files read again.
+    pub reloads: Reloads,
     clock: SharedClock,
     store: Embedded,
     listening: CancellationToken,
@@ -55,7 +58,7 @@ impl Daemon {
 
     /// Opens the store, listens and begins to work.
     pub async fn begin(self) -> Result<Running, Failed> {
-        let Configured { settings, program, folder } = self.configured;
+        let Configured { settings, program, file, folder, stamp } = self.configured;
         let clock = self.clock;
         std::fs::create_dir_all(&settings.store.path)
             .map_err(|e| Failed(format!("the store's folder {}: {e}", settings.store.path.display())))?;
@@ -86,6 +89,16 @@ impl Daemon {
                 .map_err(Failed::new)?;
             lanes.push(lane);
         }
+        let (reloads, asked) = Reloads::new();
+        let reload = Reload {
+            file,
+            lanes: lanes.iter().map(|lane| lane.name().clone()).collect(),
+            program: program.clone(),
+            swapped: engine.swapped(),
+            clock: clock.clone(),
+            stamp,
+            asked,
+        };
         let watched = Watched {
             store: shared.clone(),
             clock: clock.clone(),
@@ -96,10 +109,16 @@ impl Daemon {
             began,
         };
         let metrics = Metrics::install();
-        let ops =
-            Ops::bind(&settings.ops, watched.clone(), metrics.clone(), settings.identity.clone(), &settings.store.path)
-                .await
-                .map_err(|e| Failed(format!("ops cannot listen on {}: {e}", settings.ops.listen)))?;
+        let ops = Ops::bind(
+            &settings.ops,
+            watched.clone(),
+            metrics.clone(),
+            settings.identity.clone(),
+            reloads.clone(),
+            &settings.store.path,
+        )
+        .await
+        .map_err(|e| Failed(format!("ops cannot listen on {}: {e}", settings.ops.listen)))?;
         let connectors = settings.connectors.map(|c| folder.join(c));
         let intake =
             Intake::bind(&settings.intake, &settings.source, connectors, settings.identity, shared, clock.clone())
@@ -114,9 +133,21 @@ impl Daemon {
         for lane in lanes {
             workers.spawn(lane.run(working.clone()));
         }
+        workers.spawn(reload.run(working.clone()));
         workers.spawn(keep_house(store.clone(), clock.clone(), metrics, working.clone()));
         tracing::info!(intake = %intake_at, ops = %ops_at, "espalier runs");
-        Ok(Running { intake: intake_at, ops: ops_at, watched, clock, store, listening, working, listeners, workers })
+        Ok(Running {
+            intake: intake_at,
+            ops: ops_at,
+            watched,
+            reloads,
+            clock,
+            store,
+            listening,
+            working,
+            listeners,
+            workers,
+        })
     }
 }
 

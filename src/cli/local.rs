@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::Failed;
 use crate::clock::{Clock, SystemClock};
 use crate::model::setting::Secret;
-use crate::ops;
+use crate::ops::{self, Reloaded};
 use crate::settings::Configured;
 use crate::store::embedded::Embedded;
 
@@ -65,18 +65,35 @@ impl Client {
 
     /// POST without a body. `None` for 404.
     pub async fn post(&self, path: &str) -> Result<Option<Value>, Failed> {
-        let call = self.http.post(format!("http://{}{path}", self.address)).bearer_auth(self.token.expose());
-        self.answer(call).await
+        self.answer(self.posting(path)).await
+    }
+
+    /// Has the trigger files read again.
+    pub async fn reload(&self) -> Result<Reloaded, Failed> {
+        let broken = |e| self.broken(e);
+        let answer = self.posting("/api/triggers/reload").send().await.map_err(broken)?;
+        match answer.status().as_u16() {
+            200 => answer.json().await.map(Ok).map_err(broken),
+            422 => answer.json().await.map(Err).map_err(broken),
+            status => Err(Failed(format!("the daemon answers {status}"))),
+        }
+    }
+
+    fn posting(&self, path: &str) -> reqwest::RequestBuilder {
+        self.http.post(format!("http://{}{path}", self.address)).bearer_auth(self.token.expose())
     }
 
     async fn answer<T: DeserializeOwned>(&self, call: reqwest::RequestBuilder) -> Result<Option<T>, Failed> {
-        let broken =
-            |e: reqwest::Error| Failed(format!("the daemon at {} does not answer: {}", self.address, e.without_url()));
+        let broken = |e| self.broken(e);
         let answer = call.send().await.map_err(broken)?;
         match answer.status().as_u16() {
             404 => Ok(None),
             200..=299 => answer.json().await.map(Some).map_err(broken),
             status => Err(Failed(format!("the daemon answers {status}"))),
         }
+    }
+
+    fn broken(&self, error: reqwest::Error) -> Failed {
+        Failed(format!("the daemon at {} does not answer: {}", self.address, error.without_url()))
     }
 }

@@ -8,12 +8,14 @@ mod explain;
 mod import;
 mod local;
 mod log;
+mod reload;
 mod run;
 mod sandbox;
 mod schema;
 mod simulate;
 mod status;
 mod store;
+mod triggers;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -50,6 +52,8 @@ enum Command {
     Explain(explain::Args),
     /// Activations that can never be sent as they are.
     DeadLetters(dead_letters::Args),
+    /// Changes to trigger, segment and cohort files, taken up by the running daemon.
+    Triggers(triggers::Args),
     /// Checks the store, or makes its state again from the journal.
     Store(store::Args),
     /// Simulated vendors alone.
@@ -110,6 +114,7 @@ fn runtime(command: Command) -> Ended {
             Command::Status(args) => status::run(&args).await,
             Command::Explain(args) => explain::run(&args).await,
             Command::DeadLetters(args) => dead_letters::run(&args).await,
+            Command::Triggers(args) => triggers::run(&args).await,
             Command::Sandbox(args) => sandbox::run(&args).await,
             Command::Schema | Command::Check(_) | Command::Simulate(_) | Command::Store(_) => Ok(ExitCode::SUCCESS),
         }

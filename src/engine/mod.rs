@@ -14,6 +14,7 @@ mod timers;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::SharedClock;
@@ -37,6 +38,8 @@ pub struct Engine {
     clock: SharedClock,
     /// Swapped when trigger files change; each step uses the one it began with.
     program: Arc<ArcSwap<Program>>,
+    /// Told after a swap by who made it, so that an idle engine adopts people at once.
+    swapped: Arc<Notify>,
     settings: Settings,
     /// What counts as a name.
     names: identity::Settings,
@@ -69,6 +72,7 @@ impl Engine {
             store,
             clock,
             program,
+            swapped: Arc::default(),
             settings,
             names,
             recorded: tokio::sync::Mutex::default(),
@@ -80,6 +84,11 @@ impl Engine {
     /// What it is doing, whenever that changes.
     pub fn state(&self) -> tokio::sync::watch::Receiver<EngineState> {
         self.state.subscribe()
+    }
+
+    /// To be told when the program was swapped.
+    pub fn swapped(&self) -> Arc<Notify> {
+        self.swapped.clone()
     }
 
     /// Runs until `stop`. A step that was begun is finished; what is undecided then stays in the journal.
@@ -99,6 +108,7 @@ impl Engine {
                     tokio::select! {
                         () = stop.cancelled() => break,
                         seen = changed.changed() => if seen.is_err() { break },
+                        () = self.swapped.notified() => {}
                         () = self.until(next) => {}
                     }
                 }

@@ -89,3 +89,13 @@ pub async fn set_aside(State(shared): State<Shared>) -> Response {
         Err(error) => refused(&error),
     }
 }
+
+pub async fn reload(State(shared): State<Shared>) -> Response {
+    match shared.reloads.ask().await {
+        Some(Ok(compiled)) => Json(compiled).into_response(),
+        Some(Err(mistakes)) => (StatusCode::UNPROCESSABLE_ENTITY, Json(mistakes)).into_response(),
+        None => {
+            (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "message": "the daemon is about to end" }))).into_response()
+        }
+    }
+}

@@ -55,6 +55,7 @@ fn describe() {
     describe_counter!("espalier_events_decided_total", "Events decided, repetitions left out.");
     describe_counter!("espalier_events_duplicate_total", "Events that were repetitions.");
     describe_counter!("espalier_trigger_edges_total", "Edges by trigger and what became of them.");
+    describe_counter!("espalier_trigger_reloads_total", "Times the trigger files were read again, by result.");
     describe_counter!("espalier_identity_joins_total", "Joins of people, made and refused.");
     describe_counter!("espalier_engine_refused_total", "Steps that the store refused.");
     describe_counter!("espalier_store_rebuilds_total", "Times the state was made again from the journal.");

@@ -1,5 +1,5 @@
 //! What people see: health, metrics, the status page, explain. Reads all, changes only dead letters, and those by the
-//! store's own steps.
+//! store's own steps; hands on the wish to read the trigger files again.
 
 mod api;
 mod explain;
@@ -7,6 +7,7 @@ mod health;
 pub mod letters;
 mod metric;
 mod page;
+mod reload;
 mod server;
 pub mod settings;
 
@@ -14,5 +15,6 @@ pub use explain::attempt as attempt_words;
 pub use explain::{Explained, explain};
 pub use health::{Health, Watched};
 pub use metric::Metrics;
+pub use reload::{Asked, Compiled, Reloaded, Reloads};
 pub use server::{Ops, admin_token};
 pub use settings::Settings;

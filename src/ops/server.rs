@@ -16,6 +16,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use super::health::Watched;
 use super::metric::Metrics;
+use super::reload::Reloads;
 use super::settings::Settings;
 use super::{api, page};
 use crate::identity;
@@ -33,6 +34,7 @@ pub struct Inner {
     pub watched: Watched,
     pub metrics: Option<Metrics>,
     pub names: identity::Settings,
+    pub reloads: Reloads,
     token: Secret,
 }
 
@@ -50,13 +52,14 @@ impl Ops {
         watched: Watched,
         metrics: Option<Metrics>,
         names: identity::Settings,
+        reloads: Reloads,
         folder: &Path,
     ) -> std::io::Result<Self> {
         let listener = TcpListener::bind(settings.listen).await?;
         let token = uuid::Uuid::new_v4().simple().to_string();
         write_private(&folder.join(TOKEN), &token)?;
         write_private(&folder.join(ADDRESS), &listener.local_addr()?.to_string())?;
-        let shared = Arc::new(Inner { watched, metrics, names, token: Secret::new(token) });
+        let shared = Arc::new(Inner { watched, metrics, names, reloads, token: Secret::new(token) });
         Ok(Self { listener, shared, folder: folder.to_owned() })
     }
 
@@ -75,6 +78,7 @@ impl Ops {
             .route("/api/dead-letters/{id}/replay", post(api::replay))
             .route("/api/dead-letters/{id}/drop", post(api::drop_dead))
             .route("/api/set-aside", get(api::set_aside))
+            .route("/api/triggers/reload", post(api::reload))
             .layer(from_fn_with_state(self.shared.clone(), let_in));
         let router = Router::new()
             .route("/healthz", get(|| async { "alive\n" }))

@@ -6,6 +6,7 @@
 mod diagnose;
 mod layer;
 mod secret;
+mod stamp;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ use crate::rules::{Files, Program};
 use crate::{delivery, destination, engine, identity, intake, ops, rules, store};
 
 pub use layer::Layers;
+pub use stamp::Stamp;
 
 /// `espalier.toml`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -108,17 +110,39 @@ pub struct Configured {
     pub settings: Settings,
     /// The triggers.
     pub program: Program,
+    /// The file itself.
+    pub file: PathBuf,
     /// The folder that relative paths start from.
     pub folder: PathBuf,
+    /// The files of the program, as they lay before they were read.
+    pub stamp: Stamp,
 }
 
 impl Settings {
     /// Reads the file, the environment and the triggers. Every mistake in all of them at once.
     pub fn load(file: &Path) -> Result<Configured, Vec<Mistake>> {
-        let folder = file.parent().map(Path::to_path_buf).unwrap_or_default();
+        Self::read(file, None)
+    }
+
+    /// The same for a daemon that runs: triggers may name only what is a destination now and in the file too.
+    pub fn load_again(file: &Path, running: &[LaneName]) -> Result<Configured, Vec<Mistake>> {
+        Self::read(file, Some(running))
+    }
+
+    /// Where this file has the store, whatever else is wrong in it: the way to the daemon.
+    pub fn store_path(file: &Path) -> Result<PathBuf, Vec<Mistake>> {
+        let (settings, _) = Layers::read(file)?.settings();
+        Ok(folder_of(file).join(settings.store.path))
+    }
+
+    fn read(file: &Path, running: Option<&[LaneName]>) -> Result<Configured, Vec<Mistake>> {
+        let folder = folder_of(file);
         let layers = Layers::read(file)?;
         let (mut settings, mut mistakes) = layers.settings();
-        let lanes: Vec<LaneName> = layers.names("destination").iter().map(|name| name.as_str().into()).collect();
+        let mut lanes: Vec<LaneName> = layers.names("destination").iter().map(|name| name.as_str().into()).collect();
+        lanes.retain(|lane| running.is_none_or(|running| running.contains(lane)));
+        let places = vec![file.to_owned(), folder.join(&settings.triggers), folder.join(&settings.segments)];
+        let stamp = Stamp::of(places);
         mistakes.extend(settings.cross_check(&layers, &folder));
         let mut files = |key, folder: &Path| match toml_files(folder, key) {
             Ok(files) => Some(files),
@@ -138,7 +162,7 @@ impl Settings {
         match program {
             Some(program) if mistakes.is_empty() => {
                 settings.store.path = folder.join(&settings.store.path);
-                Ok(Configured { settings, program, folder })
+                Ok(Configured { settings, program, file: file.to_owned(), folder, stamp })
             }
             _ => {
                 mistakes.sort();
@@ -195,6 +219,10 @@ impl Settings {
     }
 }
 
+fn folder_of(file: &Path) -> PathBuf {
+    file.parent().map(Path::to_path_buf).unwrap_or_default()
+}
+
 /// Every `*.toml` of the folder that `key` names, in order of name.
 pub fn toml_files(folder: &Path, key: &str) -> Result<Vec<(String, String)>, Box<Mistake>> {
     let shown = folder.display().to_string();
@@ -205,7 +233,7 @@ pub fn toml_files(folder: &Path, key: &str) -> Result<Vec<(String, String)>, Box
     let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)
         .map_err(unreadable)?
         .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.extension().is_some_and(|e| e == "toml"))
+        .filter(|path| stamp::is_toml(path))
         .collect();
     paths.sort();
     paths

@@ -121,6 +121,13 @@ impl Daemon {
         assert!(sent.success(), "SIGSTOP was not sent");
     }
 
+    /// SIGHUP: it reads the trigger files again.
+    pub fn hang_up(&self) {
+        let child = self.child.as_ref().expect("a running daemon");
+        let sent = Command::new("kill").args(["-HUP", &child.id().to_string()]).status().expect("the kill command");
+        assert!(sent.success(), "SIGHUP was not sent");
+    }
+
     /// SIGTERM, and how it ended.
     pub fn terminate(&mut self) -> std::process::ExitStatus {
         let mut child = self.child.take().expect("a running daemon");

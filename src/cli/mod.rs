@@ -1,5 +1,6 @@
 //! One file per command; this enum is where a new one is added.
 
+mod baseline;
 mod check;
 mod daemon;
 mod dead_letters;
@@ -44,6 +45,8 @@ enum Command {
     Schema,
     /// What triggers would have done, over a file of messages.
     Simulate(simulate::Args),
+    /// How what people did is distributed, by cohort: what to choose a threshold by.
+    Baseline(baseline::Args),
     /// Brings a CSV or JSON lines file into the journal; goes on where it stopped.
     Import(import::Args),
     /// How the running daemon is.
@@ -110,6 +113,7 @@ fn runtime(command: Command) -> Ended {
         match command {
             Command::Demo(args) => demo::run(args).await,
             Command::Run(args) => run::run(&args).await,
+            Command::Baseline(args) => baseline::run(&args).await,
             Command::Import(args) => import::run(&args).await,
             Command::Status(args) => status::run(&args).await,
             Command::Explain(args) => explain::run(&args).await,

@@ -30,6 +30,11 @@ impl Amount {
         as_number(value).and_then(Self::new)
     }
 
+    /// The nearest number.
+    pub fn as_f64(self) -> f64 {
+        self.0 as f64 / PARTS as f64
+    }
+
     /// True when `part` of `whole` are at least this share, compared without dividing.
     pub fn is_reached_by(self, part: u64, whole: u64) -> bool {
         i128::from(part) * PARTS >= self.0 * i128::from(whole)

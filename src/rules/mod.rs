@@ -19,6 +19,7 @@ mod threshold;
 mod timeline;
 mod trigger;
 mod view;
+mod visit;
 mod written;
 
 pub use answer::Answer;
@@ -31,6 +32,7 @@ pub use program::{Asked, Files, Program};
 pub use settings::Settings;
 pub use timeline::{Expected, Timeline, since_start};
 pub use trigger::{Passage, Trigger, TriggerKind};
+pub use visit::{Visit, visits};
 
 #[cfg(test)]
 mod tests;

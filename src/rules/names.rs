@@ -177,6 +177,20 @@ impl<'f> Names<'f> {
         Some((place, self.read(place)?))
     }
 
+    /// The cohorts that could be read, in the order of declaration.
+    pub fn cohorts(&self) -> Vec<Arc<Definition>> {
+        let places = (0..self.declared.len()).filter(|n| self.declared.get(*n).is_some_and(|d| d.kind == Kind::Cohort));
+        places
+            .filter_map(|place| {
+                let state = self.found.borrow().get(place).cloned()?;
+                match state {
+                    State::Read(definition) => definition,
+                    _ => self.read(place),
+                }
+            })
+            .collect()
+    }
+
     /// Reads them all; what is wrong in them.
     pub fn into_mistakes(self) -> Vec<Mistake> {
         for place in 0..self.declared.len() {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::model::{Entry, LaneName, Mistake, Origin, Person, Span, Timestamp, TriggerId};
 
 use super::answer::Answer;
-use super::names::Names;
+use super::names::{Definition, Names};
 use super::session;
 use super::settings::Settings;
 use super::trigger::{Reach, Trigger, TriggerKind};
@@ -25,6 +25,8 @@ pub struct Program {
     on_nothing: Vec<usize>,
     /// Those whose truth a new session can change.
     by_session: Vec<usize>,
+    /// In the order of declaration.
+    cohorts: Vec<Arc<Definition>>,
     settings: Settings,
     keep: Span,
 }
@@ -88,13 +90,14 @@ impl Program {
             }
             triggers.push(trigger);
         }
+        let cohorts = names.cohorts();
         mistakes.extend(names.into_mistakes());
         mistakes.sort();
         mistakes.dedup();
-        if mistakes.is_empty() { Ok(Self::of(triggers, settings.clone())) } else { Err(mistakes) }
+        if mistakes.is_empty() { Ok(Self { cohorts, ..Self::of(triggers, settings.clone()) }) } else { Err(mistakes) }
     }
 
-    /// Of triggers that were read before.
+    /// Of triggers that were read before; it has no cohorts of its own.
     pub fn of(mut triggers: Vec<Trigger>, settings: Settings) -> Self {
         triggers.sort_by(|a, b| b.priority.cmp(&a.priority).then_with(|| a.name.cmp(&b.name)));
         let reach = triggers.iter().map(Trigger::reach).max().unwrap_or(Span::ZERO);
@@ -146,6 +149,17 @@ impl Program {
     /// What triggers take for granted.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// The names of the cohorts, in the order of declaration.
+    pub fn cohorts(&self) -> impl Iterator<Item = &str> {
+        self.cohorts.iter().map(|cohort| &*cohort.name)
+    }
+
+    /// The place among [`Program::cohorts`] of the first that is true for the person at T.
+    pub fn cohort_of(&self, person: &Person, now: Timestamp) -> Option<usize> {
+        let view = View { person, key: None, now, session_gap: self.settings.session_gap };
+        self.cohorts.iter().position(|cohort| cohort.answer(&view).is_true)
     }
 
     /// Events before this are folded into counts at `now`.

@@ -15,6 +15,19 @@ pub fn latest_start(entries: &[Entry], gap: Span) -> Option<&Entry> {
     Some(start)
 }
 
+/// The places where sessions begin, oldest first.
+pub fn starts(entries: &[Entry], gap: Span) -> Vec<usize> {
+    let mut starts = Vec::new();
+    let mut before: Option<&Entry> = None;
+    for (place, entry) in entries.iter().enumerate().filter(|(_, e)| e.origin == Origin::Tracking) {
+        if before.is_none_or(|before| parts(before, entry, gap)) {
+            starts.push(place);
+        }
+        before = Some(entry);
+    }
+    starts
+}
+
 /// True when `later` begins another session than `earlier`: another session id where the client sends one, else a gap.
 fn parts(earlier: &Entry, later: &Entry, gap: Span) -> bool {
     match (&earlier.session, &later.session) {

@@ -63,8 +63,22 @@ impl SecondsOn {
         let within = Within::read(table, reading);
         let bounds =
             Bounds::read(table, reading, "over = \"2m\": at least two minutes", |v, reading| v.length(reading));
-        let beats = BEATS.map(|name| Reads::new(name, Filter::default(), true, false));
-        Some(Self { reads: reads?, within: within?, bounds: bounds?, beats })
+        Some(Self { reads: reads?, within: within?, bounds: bounds?, beats: Self::beats() })
+    }
+
+    /// Every view E up to T with its seconds, oldest first: what a threshold would be compared with.
+    pub fn lifetime(event: &str, view: &View<'_>) -> Vec<(Timestamp, f64)> {
+        let views = Self {
+            reads: Reads::new(event, Filter::default(), false, false),
+            within: Within::Lifetime,
+            bounds: Bounds { over: None, under: None },
+            beats: Self::beats(),
+        };
+        views.views(view).into_iter().map(|(at, amount)| (at, amount.as_f64())).collect()
+    }
+
+    fn beats() -> [Reads; 2] {
+        BEATS.map(|name| Reads::new(name, Filter::default(), true, false))
     }
 
     /// The views in the window with their seconds, oldest first. A view that is told twice is at its latest time.

@@ -1,0 +1,119 @@
+//! `espalier baseline`: how what people did is distributed, to choose a threshold by.
+
+use std::process::ExitCode;
+
+use comfy_table::Table;
+use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+
+use super::local::Local;
+use super::{Configured, Ended, Failed, load};
+use crate::model::{Person, Span, Timestamp};
+use crate::replay::{AtLeast, Baseline, Metric, QUANTILES};
+use crate::store::Store;
+use crate::store::embedded::Embedded;
+
+/// So many people are read at once.
+const PAGE: usize = 500;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Only what was done so long before the newest event: `90d`.
+    #[arg(long)]
+    since: Option<Span>,
+    /// What share of people and cases a threshold would hit: `views-per-session=5`. As often as wanted.
+    #[arg(long, value_name = "METRIC=N", value_parser = at_least)]
+    threshold: Vec<AtLeast>,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    configured: Configured,
+}
+
+fn at_least(text: &str) -> Result<AtLeast, String> {
+    let (name, least) = text.split_once('=').ok_or("write it like `views-per-session=5`")?;
+    let (name, least) = (name.trim(), least.trim());
+    let metric = Metric::ALL
+        .into_iter()
+        .find(|metric| metric.name() == name)
+        .ok_or_else(|| format!("`{name}` is not measured; there are: {}", Metric::ALL.map(Metric::name).join(", ")))?;
+    let number = least.parse().ok().filter(|number: &f64| number.is_finite());
+    let least = number.ok_or_else(|| format!("`{least}` is not a number"))?;
+    Ok(AtLeast { metric, least })
+}
+
+pub async fn run(args: &Args) -> Ended {
+    let configured = load(&args.configured.config)?;
+    let Local::Store(store) = Local::of(&configured).await? else {
+        return Err(Failed("a daemon runs on this store: stop it, or measure a copy of the store".into()));
+    };
+    let mut end = Timestamp::MIN;
+    everybody(&store, |person| end = person.history.entries().last().map_or(end, |last| end.max(last.at))).await?;
+    let since = args.since.map_or(Timestamp::MIN, |since| end - since);
+    let mut baseline = Baseline::new(&configured.program, args.threshold.clone());
+    everybody(&store, |person| baseline.add(&configured.program, person, since, end)).await?;
+    store.close().await.map_err(Failed::new)?;
+    if args.json {
+        let shown = serde_json::json!({
+            "until": end,
+            "quantiles": QUANTILES,
+            "distributions": baseline.distributions(),
+            "thresholds": baseline.hits(),
+        });
+        println!("{}", serde_json::to_string_pretty(&shown).map_err(Failed::new)?);
+    } else {
+        print(&baseline);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Shows every person of the store, a page at a time.
+async fn everybody(store: &Embedded, mut see: impl FnMut(&Person)) -> Result<(), Failed> {
+    let mut after = None;
+    loop {
+        let page = store.people(after, PAGE).await.map_err(Failed::new)?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = Some(last.id);
+        page.iter().for_each(&mut see);
+    }
+}
+
+fn print(baseline: &Baseline) {
+    let mut shown = Table::new();
+    shown.load_style(UTF8_HORIZONTAL_ONLY);
+    let heads = QUANTILES.map(|percent| match percent {
+        0 => "min".to_owned(),
+        100 => "max".to_owned(),
+        percent => format!("{percent} %"),
+    });
+    let first = ["metric", "cohort", "people", "cases"].map(str::to_owned);
+    shown.set_header(first.into_iter().chain(heads));
+    for found in baseline.distributions() {
+        let first = [found.metric.name().to_owned(), found.cohort, found.people.to_string(), found.cases.to_string()];
+        shown.add_row(first.into_iter().chain(found.quantiles.into_iter().map(number)));
+    }
+    println!("{shown}");
+    let hits = baseline.hits();
+    if hits.is_empty() {
+        return;
+    }
+    let mut shown = Table::new();
+    shown.load_style(UTF8_HORIZONTAL_ONLY);
+    shown.set_header(["at least", "cohort", "people", "share", "cases", "share"]);
+    for hit in hits {
+        shown.add_row([
+            format!("{} = {}", hit.threshold.metric.name(), number(hit.threshold.least)),
+            hit.cohort,
+            hit.people.to_string(),
+            format!("{:.1} %", 100.0 * hit.share_of_people),
+            hit.cases.to_string(),
+            format!("{:.1} %", 100.0 * hit.share_of_cases),
+        ]);
+    }
+    println!("{shown}");
+}
+
+/// To two decimals, without those that say nothing.
+fn number(number: f64) -> String {
+    ((number * 100.0).round() / 100.0).to_string()
+}

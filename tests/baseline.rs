@@ -1,0 +1,93 @@
+//! Real purchases through import and `baseline`, against a computation done apart from it.
+
+#![expect(clippy::disallowed_methods, reason = "a test's own switch, not configuration")]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Days since 1970 of YYYYMMDD (the civil calendar's usual arithmetic).
+fn day(text: &str) -> i64 {
+    let number = |from: usize, to: usize| text[from..to].parse::<i64>().expect("digits");
+    let (y, m, d) = (number(0, 4), number(4, 6), number(6, 8));
+    let y = if m <= 2 { y - 1 } else { y };
+    let (era, m) = (y.div_euclid(400), (m + 9) % 12);
+    let yoe = y - era * 400;
+    era * 146_097 + yoe * 365 + yoe / 4 - yoe / 100 + (153 * m + 2) / 5 + d - 1 - 719_468
+}
+
+fn espalier(config: &Path, args: &[&str]) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_espalier"));
+    command.args(args).arg("--config").arg(config);
+    for name in [
+        "ESPALIER_WRITE_KEY",
+        "SHOPIFY_WEBHOOK_SECRET",
+        "ESPALIER_FORM_TOKEN",
+        "KLAVIYO_API_KEY",
+        "HUBSPOT_TOKEN",
+        "MARKETO_CLIENT_ID",
+        "MARKETO_CLIENT_SECRET",
+    ] {
+        command.env(name, "made-up");
+    }
+    let out = command.output().expect("the program");
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8_lossy(&out.stdout).into_owned()
+}
+
+#[test]
+fn days_between_orders_are_those_that_a_plain_computation_finds() {
+    let beside = || concat!(env!("CARGO_MANIFEST_DIR"), "/../shared").to_owned();
+    let root = std::env::var("ESPALIER_SHARED").unwrap_or_else(|_| beside());
+    let file = PathBuf::from(root).join("data/cdnow/CDNOW_sample.txt");
+    let Ok(text) = std::fs::read_to_string(&file) else {
+        eprintln!("skipped: the CDNOW sample is not here");
+        return;
+    };
+    let mut days: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
+    for line in text.lines() {
+        let columns: Vec<&str> = line.split_whitespace().collect();
+        days.entry(columns[0]).or_default().push(day(columns[2]));
+    }
+    let (mut gaps, mut people, mut hit) = (Vec::new(), 0, 0);
+    for days in days.values_mut() {
+        days.sort_unstable();
+        people += i32::from(days.len() > 1);
+        hit += i32::from(days.windows(2).any(|pair| pair[1] - pair[0] >= 90));
+        gaps.extend(days.windows(2).map(|pair| pair[1] - pair[0]));
+    }
+    gaps.sort_unstable();
+    // The least gap that a share of all gaps does not exceed, found by counting.
+    let quantile = |percent: usize| {
+        let reaches = |gap: &&i64| gaps.iter().filter(|other| other <= gap).count() * 100 >= percent * gaps.len();
+        *gaps.iter().find(reaches).expect("the greatest does") as f64
+    };
+    let wanted: Vec<f64> = [0, 10, 25, 50, 75, 90, 95, 99, 100].map(quantile).to_vec();
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("espalier.toml");
+    let example =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/config/espalier.toml")).expect("the example");
+    let triggers = concat!("triggers = \"", env!("CARGO_MANIFEST_DIR"), "/config/triggers\"");
+    let example = example.replace("path         = \"../data\"", "path = \"store\"");
+    std::fs::write(&config, example.replace("triggers = \"triggers\"", triggers)).expect("a copy");
+    espalier(&config, &["import", file.to_str().expect("a path"), "--mapping", "cdnow"]);
+
+    let json = espalier(&config, &["baseline", "--json", "--threshold", "days-between-orders=90"]);
+    let found: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    let of_all = |list: &str| {
+        let rows = found[list].as_array().expect("a list");
+        let wanted = |row: &&serde_json::Value| row["metric"] == "days-between-orders" && row["cohort"] == "all";
+        rows.iter().find(wanted).expect("a row of everybody").clone()
+    };
+    let distribution = of_all("distributions");
+    assert_eq!(distribution["cases"], gaps.len());
+    assert_eq!(distribution["people"], people);
+    assert_eq!(distribution["quantiles"], serde_json::json!(wanted));
+    let threshold = of_all("thresholds");
+    assert_eq!(threshold["people"], hit);
+    assert_eq!(threshold["cases"], gaps.iter().filter(|gap| **gap >= 90).count());
+
+    let table = espalier(&config, &["baseline", "--since", "90d", "--threshold", "days-between-orders=90"]);
+    assert!(table.contains("days-between-orders") && table.contains("days-between-orders = 90"), "{table}");
+}

@@ -1,8 +1,10 @@
 //! Bytes from the disk: read, or told to be damaged; and what was read is written as it was.
 #![no_main]
 
-use espalier::model::{Decision, Event, Join};
-use espalier::store::record::{Ended, EventBatch, Header, Row, SettledBatch, StoredActivation, StoredEntry, decode, encode};
+use espalier::model::{Activation, Event, Join};
+use espalier::store::record::{
+    Ended, EventBatch, Header, Row, SettledBatch, StepRecord, StoredDecision, StoredEntry, decode, encode,
+};
 use libfuzzer_sys::fuzz_target;
 
 /// Numbers may be written longer than needed, so it is the second form that must stay.
@@ -17,5 +19,6 @@ macro_rules! stays {
 }
 
 fuzz_target!(|data: &[u8]| {
-    stays!(data, Event, EventBatch<Event>, Header, StoredEntry, StoredActivation, Row, Ended, SettledBatch, Decision, Join);
+    stays!(data, Event, EventBatch<Event>, Header, StoredEntry, (Row, Activation), Ended, SettledBatch, StepRecord);
+    stays!(data, StoredDecision, Join);
 });

@@ -1,49 +1,14 @@
 //! Real purchases through import and `baseline`, against a computation done apart from it.
 
-#![expect(clippy::disallowed_methods, reason = "a test's own switch, not configuration")]
+mod cdnow;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 
-/// Days since 1970 of YYYYMMDD (the civil calendar's usual arithmetic).
-fn day(text: &str) -> i64 {
-    let number = |from: usize, to: usize| text[from..to].parse::<i64>().expect("digits");
-    let (y, m, d) = (number(0, 4), number(4, 6), number(6, 8));
-    let y = if m <= 2 { y - 1 } else { y };
-    let (era, m) = (y.div_euclid(400), (m + 9) % 12);
-    let yoe = y - era * 400;
-    era * 146_097 + yoe * 365 + yoe / 4 - yoe / 100 + (153 * m + 2) / 5 + d - 1 - 719_468
-}
-
-fn espalier(config: &Path, args: &[&str]) -> String {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_espalier"));
-    command.args(args).arg("--config").arg(config);
-    for name in [
-        "ESPALIER_WRITE_KEY",
-        "SHOPIFY_WEBHOOK_SECRET",
-        "ESPALIER_FORM_TOKEN",
-        "KLAVIYO_API_KEY",
-        "HUBSPOT_TOKEN",
-        "MARKETO_CLIENT_ID",
-        "MARKETO_CLIENT_SECRET",
-    ] {
-        command.env(name, "made-up");
-    }
-    let out = command.output().expect("the program");
-    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-    String::from_utf8_lossy(&out.stdout).into_owned()
-}
+use cdnow::{day, espalier, sample};
 
 #[test]
 fn days_between_orders_are_those_that_a_plain_computation_finds() {
-    let beside = || concat!(env!("CARGO_MANIFEST_DIR"), "/../shared").to_owned();
-    let root = std::env::var("ESPALIER_SHARED").unwrap_or_else(|_| beside());
-    let file = PathBuf::from(root).join("data/cdnow/CDNOW_sample.txt");
-    let Ok(text) = std::fs::read_to_string(&file) else {
-        eprintln!("skipped: the CDNOW sample is not here");
-        return;
-    };
+    let Some((file, text)) = sample() else { return };
     let mut days: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
     for line in text.lines() {
         let columns: Vec<&str> = line.split_whitespace().collect();

@@ -1,30 +1,15 @@
 //! Real purchases through import and the lapsed-customer trigger, against a computation done apart from the engine.
 
-#![expect(clippy::disallowed_methods, reason = "a test's own switch, not configuration")]
+mod cdnow;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::process::Command;
 
-/// Days since 1970 of YYYYMMDD (the civil calendar's usual arithmetic).
-fn day(text: &str) -> i64 {
-    let number = |from: usize, to: usize| text[from..to].parse::<i64>().expect("digits");
-    let (y, m, d) = (number(0, 4), number(4, 6), number(6, 8));
-    let y = if m <= 2 { y - 1 } else { y };
-    let (era, m) = (y.div_euclid(400), (m + 9) % 12);
-    let yoe = y - era * 400;
-    era * 146_097 + yoe * 365 + yoe / 4 - yoe / 100 + (153 * m + 2) / 5 + d - 1 - 719_468
-}
+use cdnow::{day, espalier, sample};
 
 #[test]
 fn lapsed_customers_are_those_that_a_plain_computation_finds() {
-    let beside = || concat!(env!("CARGO_MANIFEST_DIR"), "/../shared").to_owned();
-    let root = std::env::var("ESPALIER_SHARED").unwrap_or_else(|_| beside());
-    let file = PathBuf::from(root).join("data/cdnow/CDNOW_sample.txt");
-    let Ok(text) = std::fs::read_to_string(&file) else {
-        eprintln!("skipped: the CDNOW sample is not here");
-        return;
-    };
+    let Some((file, text)) = sample() else { return };
     // Apart from the engine: a gap of 90 days and more between purchases, or after the last, is one lapse each.
     let mut days: BTreeMap<&str, BTreeSet<i64>> = BTreeMap::new();
     for line in text.lines() {
@@ -93,24 +78,8 @@ fn lapsed_customers_are_those_that_a_plain_computation_finds() {
     let text = text.replace("path         = \"../data\"", "path = \"store\"");
     std::fs::write(&config, text.replace("triggers = \"triggers\"", &format!("triggers = \"{triggers}\"")))
         .expect("a copy");
-    let import = || {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_espalier"));
-        command.arg("import").arg(&file).args(["--mapping", "cdnow", "--config"]).arg(&config);
-        for name in [
-            "ESPALIER_WRITE_KEY",
-            "SHOPIFY_WEBHOOK_SECRET",
-            "ESPALIER_FORM_TOKEN",
-            "KLAVIYO_API_KEY",
-            "HUBSPOT_TOKEN",
-            "MARKETO_CLIENT_ID",
-            "MARKETO_CLIENT_SECRET",
-        ] {
-            command.env(name, "made-up");
-        }
-        let out = command.output().expect("the program");
-        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-        String::from_utf8_lossy(&out.stdout).into_owned()
-    };
+    let file = file.display().to_string();
+    let import = || espalier(&config, &["import", &file, "--mapping", "cdnow"]);
     let first = import();
     assert!(first.contains("6919 rows taken, 0 could not be read") && first.contains("2357 people known"), "{first}");
     assert!(import().contains("0 rows taken"));

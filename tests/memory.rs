@@ -68,8 +68,14 @@ fn event(n: u64) -> Event {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn people_cost_disk_and_not_memory() {
+/// Steps on threads of the same number as in the program.
+#[test]
+fn people_cost_disk_and_not_memory() {
+    let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(4).enable_all().build();
+    runtime.expect("a runtime").block_on(fill());
+}
+
+async fn fill() {
     let people: u64 = std::env::var("ESPALIER_PEOPLE").ok().and_then(|n| n.parse().ok()).unwrap_or(20_000);
     let folder = tempfile::tempdir().expect("a folder");
     let settings = Settings {

@@ -60,6 +60,19 @@ fn every_mistake_is_told_at_once() {
     }
 }
 
+#[test]
+fn gates_in_the_configuration_are_checked() {
+    for (line, wanted) in [
+        ("consent = \"opt_inn\"", "gates.consent: `opt_inn` is not one of its values (did you mean `opt_in`?)"),
+        ("consnt = \"opt_in\"", "gates.consnt: is not a key that is known here (did you mean `consent`?)"),
+    ] {
+        let (is_well, told) = check(&format!("[gates]\n{line}\n{ACCOUNT}"), GOOD);
+        assert!(!is_well);
+        assert_eq!(told, [format!("espalier.toml:2:1: {wanted}")], "{line}");
+    }
+    assert_eq!(check(&format!("[gates]\nconsent = \"opt_in\"\n{ACCOUNT}"), GOOD), (true, Vec::new()));
+}
+
 /// Clashes between sources are told beside mistakes in single keys, also in the sources themselves.
 #[test]
 fn what_no_single_key_can_know_is_told_with_the_rest() {

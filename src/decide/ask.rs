@@ -120,7 +120,15 @@ impl Step<'_> {
     fn fire(&mut self, id: PersonId, trigger: &Trigger, key: &str, activate: &[(LaneName, Arc<str>)], at: Timestamp) {
         let Some(person) = self.loaded.people.get_mut(&id) else { return };
         let occasion = rules::occasion(trigger, person.canonical(), key, at);
-        let held_back = gate::held_back(&gate::Edge { trigger, person, key, at, now: self.now });
+        let held_back = gate::held_back(&gate::Edge {
+            program: self.program,
+            trigger,
+            person,
+            key,
+            at,
+            now: self.now,
+            sends: !activate.is_empty(),
+        });
         let verdict =
             held_back.unwrap_or_else(|| Verdict::Activated(activate.iter().map(|(lane, _)| lane.clone()).collect()));
         if let Verdict::Activated(lanes) = &verdict

@@ -75,9 +75,30 @@ pub enum Verdict {
     /// Learned of more than `expires` after the edge.
     Expired,
     /// A gate dropped it, in the gate's words.
-    Gated(Box<str>),
+    Gated(Gate, Box<str>),
     /// A later event made the condition false before the activation left.
     Cancelled,
+    /// A gate called it back before it left, in the gate's words.
+    Recalled(Gate, Box<str>),
+}
+
+/// What may hold an edge back that is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Gate {
+    /// The person does not want it on this channel.
+    Consent,
+    /// Nothing may be sent to them on this channel.
+    Suppression,
+}
+
+impl Gate {
+    /// One word for metric labels, tables and `simulate`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Consent => "consent",
+            Self::Suppression => "suppression",
+        }
+    }
 }
 
 impl Verdict {
@@ -88,9 +109,15 @@ impl Verdict {
             Self::CoolingDown(_) => "cooling_down",
             Self::AlreadyFired(_) => "already_fired",
             Self::Expired => "expired",
-            Self::Gated(_) => "gated",
+            Self::Gated(gate, _) => gate.word(),
             Self::Cancelled => "cancelled",
+            Self::Recalled(..) => "recalled",
         }
+    }
+
+    /// True for what is told of an activation that was there, and was taken out again.
+    pub fn is_recall(&self) -> bool {
+        matches!(self, Self::Cancelled | Self::Recalled(..))
     }
 }
 

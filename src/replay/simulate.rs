@@ -27,7 +27,7 @@ pub struct Fire {
     /// Where it would go.
     pub destinations: Vec<LaneName>,
     /// The gate that would hold it back.
-    pub gate: Option<String>,
+    pub gate: Option<&'static str>,
     /// What the marketer would get.
     pub payload: Value,
     /// For the order of printing.
@@ -36,6 +36,13 @@ pub struct Fire {
     /// For counting people.
     #[serde(skip)]
     pub who: PersonId,
+}
+
+impl Fire {
+    /// A gate drops it: nothing leaves.
+    pub fn is_dropped(&self) -> bool {
+        self.gate.is_some() && self.destinations.is_empty()
+    }
 }
 
 /// One condition of a trigger by itself.
@@ -118,7 +125,7 @@ impl Run<'_> {
             // An edge inside a cool-down, or a second one of a trigger that fires once, is no fire.
             let (lanes, gate) = match &decision.verdict {
                 Verdict::Activated(lanes) => (lanes.clone(), None),
-                Verdict::Gated(words) => (Vec::new(), Some(words.to_string())),
+                Verdict::Gated(gate, _) => (Vec::new(), Some(gate.word())),
                 _ => continue,
             };
             let activation = changes.activations.iter().find(|a| a.occasion == decision.occasion);

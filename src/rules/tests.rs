@@ -283,6 +283,20 @@ fn every_mistake_is_told_at_once() {
     );
 }
 
+#[test]
+fn gates_are_named_as_they_are() {
+    let when = "when = { did = \"A\" }";
+    let check = |line: &str, mistakes: &[&str]| check_file(&format!("{HEAD}{line}\n{when}"), mistakes);
+    check("channel = \"sms\"\nconsent = \"none\"", &[]);
+    check("channel = \"e-mail\"", &["t.toml:3:11: channel: `e-mail` is not one of its values (did you mean `email`?)"]);
+    check("channel = \"fax\"", &["t.toml:3:11: channel: `fax` is not one of its values (one of: email, sms, push)"]);
+    check(
+        "consent = \"opt-in\"",
+        &["t.toml:3:11: consent: `opt-in` is not one of its values (did you mean `opt_in`?)"],
+    );
+    check("consent = true", &["t.toml:3:11: consent: must be a text in quotes"]);
+}
+
 // === what is taken for granted ===
 
 #[test]

@@ -10,9 +10,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{Step, StoreError};
+use crate::model::consent::Mark;
 use crate::model::{
-    Activation, Attempt, Decision, Entry, History, Identifier, LaneName, Lifetime, OccasionId, Origin, Pending, Person,
-    PersonId, Position, RawJson, Timestamp, Trait, TriggerId, Watch,
+    Activation, Attempt, Consent, Decision, Entry, History, Identifier, LaneName, Lifetime, OccasionId, Origin,
+    Pending, Person, PersonId, Position, RawJson, Timestamp, Trait, TriggerId, Watch,
 };
 
 /// Version of every form in this file.
@@ -46,6 +47,7 @@ pub struct Header {
     last_fires: Vec<(TriggerId, Timestamp)>,
     asked: Timestamp,
     pending: Vec<StoredPending>,
+    consent: Vec<Mark>,
     folded: Vec<(Arc<str>, u64, Timestamp, Timestamp)>,
     /// The durable timer under which they lie in the wake index.
     pub wake: Option<Timestamp>,
@@ -124,6 +126,7 @@ impl Header {
                     expires_at,
                 })
                 .collect(),
+            consent: person.consent.marks().to_vec(),
             folded: person.history.folded().iter().map(|(n, l)| (n.clone(), l.count, l.first, l.last)).collect(),
             wake: person.wake(),
             bases,
@@ -144,6 +147,7 @@ impl Header {
             first_seen: self.first_seen,
             created: self.created,
             traits: traits.collect(),
+            consent: Consent::from_parts(self.consent),
             history: History::from_parts(entries, folded.collect::<BTreeMap<_, _>>()),
             watches: self
                 .watches

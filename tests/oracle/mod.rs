@@ -2,11 +2,13 @@
 //! of events at every instant at which it could be another. It shares nothing with `rules` and `decide`.
 
 mod file;
+mod gates;
 mod reach;
 mod truth;
 mod world;
 
 pub use file::hundredths;
+pub use gates::{AllGates, Gates, Policy, Sync};
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -116,6 +118,7 @@ pub struct Law {
     /// In the order of declaration.
     pub cohorts: Vec<Named>,
     pub segments: Vec<Named>,
+    pub gates: AllGates,
     /// Triggers, and what the segments come to.
     pub rules: Vec<Rule>,
 }
@@ -131,6 +134,7 @@ pub struct Rule {
     pub once: bool,
     pub expires: Ms,
     pub priority: u8,
+    pub gates: Gates,
     /// Both edges count.
     pub is_segment: bool,
 }
@@ -152,6 +156,9 @@ pub struct Deed {
     /// Traits that it sets.
     pub plan: Option<&'static str>,
     pub level: Option<i64>,
+    /// What a trait says of consent, and the channel that an act is about.
+    pub sync: Option<Sync>,
+    pub channel: Option<&'static str>,
     /// The id of a view, and seconds: in all, and since the last time.
     pub view: Option<&'static str>,
     pub dwell: Option<i64>,
@@ -208,6 +215,8 @@ struct Somebody {
     /// Name to when it was set, and the value.
     plan: Option<(Ms, &'static str)>,
     level: Option<(Ms, i64)>,
+    /// About consent: when, for which channel, what.
+    said: Vec<(Ms, &'static str, &'static str)>,
     merged_into: Option<usize>,
 }
 

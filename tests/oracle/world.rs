@@ -64,6 +64,7 @@ impl World {
 
         let before = self.truths(id, at);
         let changed = self.people[id].set_traits(deed);
+        self.people[id].hear(deed);
         let session_before = self.people[id].session(at).map(|d| d.order);
         if deed.name.is_some() {
             self.people[id].deeds.push(deed.clone());
@@ -88,6 +89,9 @@ impl World {
         }
         if is_merge || deed.name.is_some() {
             self.cancel(id, deed, is_merge, at, now);
+        }
+        if is_merge || deed.is_about_consent() {
+            self.recall(id, now);
         }
     }
 
@@ -129,6 +133,21 @@ impl World {
                 !is_exit && news.into_iter().any(speaks_against) && !person.truth(law, &rule.when, key, at);
             if (is_late && !stood) || is_stopped {
                 self.edges.push((id, Edge { verdict: "cancelled", ..edge }));
+            } else {
+                self.waiting.push((owner, n, place));
+            }
+        }
+    }
+
+    /// Calls back what has not left and may not go to the person any more.
+    fn recall(&mut self, id: usize, now: Ms) {
+        for (owner, n, place) in std::mem::take(&mut self.waiting) {
+            let edge = self.edges[place].1.clone();
+            let rule = &self.law.rules[n];
+            let is_same = owner == id || self.people[owner].merged_into == Some(id);
+            let is_there = is_same && now - edge.at <= rule.expires;
+            if is_there && self.people[id].forbids(&self.law, rule).is_some() {
+                self.edges.push((id, Edge { verdict: "recalled", ..edge }));
             } else {
                 self.waiting.push((owner, n, place));
             }
@@ -180,6 +199,7 @@ impl World {
             ours.has_fired |= theirs.has_fired;
             ours.since = ours.since.into_iter().chain(theirs.since).min();
         }
+        stays.said.extend(gone.said);
         stays.plan = newer(stays.plan, gone.plan);
         stays.level = newer(stays.level, gone.level);
         for (rule, theirs) in gone.last_fire {
@@ -230,8 +250,8 @@ impl World {
         let rule = &self.law.rules[n];
         let person = &mut self.people[id];
         let truth = person.truth(&self.law, &rule.when, rule.key(key), at);
-        let place = (n, key.to_owned());
-        let known = person.known.entry(place).or_default();
+        let place = key.to_owned();
+        let known = person.known.entry((n, place.clone())).or_default();
         known.since = if truth { known.since.or(Some(at)) } else { None };
         let is_true = truth && rule.held.is_none_or(|held| known.since.is_some_and(|since| at - since >= held));
         let was_true = known.is_true;
@@ -242,6 +262,9 @@ impl World {
             (true, true, false) => "exit",
             _ => return,
         };
+        let forbidden = self.people[id].forbids(&self.law, rule);
+        let person = &mut self.people[id];
+        let known = person.known.entry((n, place)).or_default();
         let is_cooling =
             rule.cooldown.zip(person.last_fire.get(&n)).is_some_and(|(cooldown, last)| at - last < cooldown);
         let verdict = if rule.once && known.has_fired {
@@ -250,6 +273,8 @@ impl World {
             "cooling_down"
         } else if now - at > rule.expires {
             "expired"
+        } else if let Some(gate) = forbidden {
+            gate
         } else {
             known.has_fired = true;
             person.last_fire.insert(n, at);
@@ -301,6 +326,7 @@ impl Somebody {
             last_fire: BTreeMap::new(),
             plan: None,
             level: None,
+            said: Vec::new(),
             merged_into: None,
         }
     }

@@ -1,17 +1,27 @@
 //! What may hold an edge back, one file each, in the order they are asked: an answer is a verdict with its words.
 //!
-//! Consent, quiet hours, caps, holdout and the rate guard have their place here; today there are three.
+//! The rate guard has its place at the end.
 
+mod consent;
 mod cooldown;
 mod expires;
+mod gating;
 mod once;
+pub mod settings;
+mod suppression;
 
-use crate::model::{Person, Timestamp, Verdict};
+pub use gating::Gating;
+pub use settings::{Policy, Settings};
 
+use crate::model::{Gate, Person, Timestamp, Verdict};
+
+use super::program::Program;
 use super::trigger::Trigger;
 
 /// What a gate is asked about: an edge that is about to fire.
 pub struct Edge<'a> {
+    /// For what holds for all triggers.
+    pub program: &'a Program,
     /// Which trigger.
     pub trigger: &'a Trigger,
     /// Whose, as they are at the edge.
@@ -22,9 +32,32 @@ pub struct Edge<'a> {
     pub at: Timestamp,
     /// When it is learned of.
     pub now: Timestamp,
+    /// It starts something. What a segment only notes about its members goes to nobody.
+    pub sends: bool,
 }
+
+/// The gate that drops it, and why.
+pub type Dropped = (Gate, Box<str>);
 
 /// The first gate that holds the edge back, or `None` when it may fire.
 pub fn held_back(edge: &Edge<'_>) -> Option<Verdict> {
-    once::verdict(edge).or_else(|| cooldown::verdict(edge)).or_else(|| expires::verdict(edge))
+    let verdict = once::verdict(edge).or_else(|| cooldown::verdict(edge)).or_else(|| expires::verdict(edge));
+    if verdict.is_some() || !edge.sends {
+        return verdict;
+    }
+    forbidden(edge.program, edge.trigger, edge.person).map(|(gate, words)| Verdict::Gated(gate, words))
+}
+
+/// What the gates would say of an edge of nobody's key at this instant, in words.
+pub fn now(program: &Program, trigger: &Trigger, person: &Person) -> Option<String> {
+    if trigger.activate.is_empty() && trigger.activate_on_exit.is_empty() {
+        return None;
+    }
+    forbidden(program, trigger, person).map(|(_, words)| words.into())
+}
+
+/// Why nothing of the trigger may go to the person, whenever that would be: asked at the edge, and of what still waits
+/// when something about consent becomes known.
+pub fn forbidden(program: &Program, trigger: &Trigger, person: &Person) -> Option<Dropped> {
+    consent::dropped(program, trigger, person).or_else(|| suppression::dropped(trigger, person))
 }

@@ -9,7 +9,7 @@ use super::state::State;
 use super::tree::put;
 use super::{Inner, keys, timed};
 use crate::model::{
-    Activation, Attempt, Changes, Decision, LaneName, OccasionId, Outcome, PersonId, Recall, Timestamp, Verdict, Write,
+    Activation, Attempt, Changes, Decision, LaneName, OccasionId, Outcome, PersonId, Recall, Timestamp, Write,
 };
 use crate::store::StoreError;
 use crate::store::record::{Place, Row, StoredDecision};
@@ -91,7 +91,7 @@ pub fn write(
     for activation in changes.activations.drain(..) {
         activations.entry(activation.occasion).or_default().push(activation);
     }
-    for decision in changes.decisions.iter().filter(|d| d.verdict != Verdict::Cancelled) {
+    for decision in changes.decisions.iter().filter(|d| !d.verdict.is_recall()) {
         let made = activations.remove(&decision.occasion).unwrap_or_default();
         writing.decision(decision, made)?;
     }
@@ -103,7 +103,7 @@ pub fn write(
         }
     }
     // A recall is only told if something was called back.
-    for decision in changes.decisions.iter().filter(|d| d.verdict == Verdict::Cancelled) {
+    for decision in changes.decisions.iter().filter(|d| d.verdict.is_recall()) {
         if called_back.contains(&decision.occasion) {
             let person = survivor(&writing.merged, decision.person);
             let key = keys::decision(person, decision.at, decision.occasion, 1);

@@ -1,0 +1,75 @@
+//! What gates make of edges. A word `%name=value` sets a trait.
+
+use super::*;
+
+#[test]
+fn who_said_no_gets_nothing_until_a_later_act_says_yes() {
+    check(CART, "0m unsubscribe | 1m add c1", &["31m c1 consent"]);
+    check(CART, "0m subscribe | 1m add c1", &["31m c1"]);
+    check(CART, "0m unsubscribe | 1m subscribe | 2m add c1", &["32m c1"]);
+    check(CART, "0m subscribe | 1m unsubscribe | 2m add c1", &["32m c1 consent"]);
+    // Another channel's.
+    check(CART, "0m unsubscribe channel=sms | 1m add c1", &["31m c1"]);
+    check_with(CART, "channel = \"sms\"", "0m unsubscribe channel=sms | 1m add c1", &["31m c1 consent"]);
+    check_with(CART, "channel = \"push\"", "0m unsubscribe channel=all | 1m add c1", &["31m c1 consent"]);
+    // What gates drop did not fire: it cools nothing down.
+    check(FORM, "0m unsubscribe | 1m form | 2h subscribe | 3h form", &["1m consent", "3h"]);
+}
+
+#[test]
+fn a_sync_lowers_and_never_raises() {
+    check(CART, "0m identify %email_consent=unsubscribed | 1m add c1", &["31m c1 consent"]);
+    check(CART, "0m unsubscribe | 1m identify %email_consent=subscribed | 2m add c1", &["32m c1 consent"]);
+    // With the date of the act it is that act: here before the withdrawal, and after it.
+    let dated = |at: &str| {
+        format!("10m unsubscribe | 20m identify %email_consent=subscribed %email_consent_at={at} | 21m add c1")
+    };
+    check(CART, &dated("2026-01-01T00:05:00Z"), &["51m c1 consent"]);
+    check(CART, &dated("2026-01-01T00:15:00Z"), &["51m c1"]);
+}
+
+#[test]
+fn consent_heard_of_late_counts_from_its_own_time() {
+    check(CART, "10m subscribe | 5m@12m unsubscribe | 13m add c1", &["43m c1"]);
+    check(CART, "10m unsubscribe | 5m@12m subscribe | 13m add c1", &["43m c1 consent"]);
+    check(CART, "10m unsubscribe | 10m@12m subscribe | 13m add c1", &["43m c1 consent"]);
+}
+
+#[test]
+fn the_policy_says_whose_consent_is_asked() {
+    check_with(CART, "consent = \"opt_in\"", "0m add c1", &["30m c1 consent"]);
+    check_with(CART, "consent = \"opt_in\"", "0m subscribe | 1m add c1", &["31m c1"]);
+    check_with(CART, "consent = \"none\"", "0m unsubscribe | 1m add c1", &["31m c1"]);
+    check_with(CART, "consent = \"none\"", "0m spam | 1m add c1", &["31m c1 suppression"]);
+    let gates = rules::gate::Settings { consent: rules::gate::Policy::OptIn };
+    let settings = rules::Settings { gates, ..Default::default() };
+    assert_eq!(tell(&compile(&[CART], &settings), "0m add c1", "2d").fires, ["30m c1 consent"]);
+    let own = format!("consent = \"opt_out\"\n{CART}");
+    assert_eq!(tell(&compile(&[&own], &settings), "0m add c1", "2d").fires, ["30m c1"]);
+}
+
+#[test]
+fn suppression_stops_until_it_is_lifted() {
+    check(CART, "0m bounce bounce_type=hard | 1m add c1", &["31m c1 suppression"]);
+    check(CART, "0m bounce bounce_type=soft | 1m add c1", &["31m c1"]);
+    check(CART, "0m spam | 1m subscribe | 2m add c1", &["32m c1 suppression"]);
+    check(CART, "0m spam | 1m lift | 2m add c1", &["32m c1"]);
+    // Consent is asked first.
+    check(CART, "0m spam | 1m unsubscribe | 2m add c1", &["32m c1 consent"]);
+}
+
+#[test]
+fn what_waits_is_called_back_when_consent_goes() {
+    check(CART, "0m add c1 | 35m unsubscribe", &["30m c1", "30m c1 recalled"]);
+    check(CART, "0m add c1 | 35m identify %email_consent=no", &["30m c1", "30m c1 recalled"]);
+    check(CART, "0m add c1 | 35m unsubscribe channel=sms", &["30m c1"]);
+    // After it expired there is nothing to call back.
+    check(CART, "0m add c1 | 5h unsubscribe", &["30m c1"]);
+}
+
+#[test]
+fn of_two_who_become_one_the_lower_consent_holds() {
+    check(CART, "0m unsubscribe ~phone | 1m add c1 @ines | 2m identify ~phone @ines", &["31m c1 consent"]);
+    check(CART, "0m unsubscribe ~phone | 1m subscribe @ines | 2m identify ~phone @ines | 3m add c1 @ines", &["33m c1"]);
+    check(CART, "0m add c1 @ines | 20m unsubscribe ~phone | 35m identify ~phone @ines", &["30m c1", "30m c1 recalled"]);
+}

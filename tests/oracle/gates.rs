@@ -1,0 +1,120 @@
+//! Gates, by the letter of docs/triggers.md.
+
+use super::*;
+
+/// Who may be written to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Policy {
+    OptOut,
+    OptIn,
+    None,
+}
+
+impl Policy {
+    pub fn word(self) -> &'static str {
+        match self {
+            Policy::OptOut => "opt_out",
+            Policy::OptIn => "opt_in",
+            Policy::None => "none",
+        }
+    }
+}
+
+/// What one rule says of its gates.
+#[derive(Clone, Debug)]
+pub struct Gates {
+    pub channel: &'static str,
+    pub consent: Option<Policy>,
+}
+
+/// What holds for all rules.
+#[derive(Clone, Debug)]
+pub struct AllGates {
+    pub consent: Policy,
+}
+
+impl AllGates {
+    pub fn to_toml(&self) -> String {
+        format!("consent = \"{}\"\n", self.consent.word())
+    }
+}
+
+impl Gates {
+    pub fn to_toml(&self) -> String {
+        let consent = self.consent.map(|policy| format!("consent = \"{}\"\n", policy.word()));
+        format!("channel = \"{}\"\n{}", self.channel, consent.unwrap_or_default())
+    }
+}
+
+/// What a sync says of e-mail, and the date of the act if it has one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sync {
+    pub says: &'static str,
+    pub dated: Option<Ms>,
+}
+
+impl Deed {
+    /// What it says about consent to e-mail or text messages: when, for which, what.
+    fn says(&self) -> Vec<(Ms, &'static str, &'static str)> {
+        let mut says = Vec::new();
+        let channels: &[&'static str] = match self.channel {
+            None => &["email"],
+            Some("all") => &["email", "sms"],
+            Some(one) => &[one],
+        };
+        match self.name {
+            Some("Unsubscribed") => says.extend(channels.iter().map(|channel| (self.at, *channel, "no"))),
+            Some("Subscribed") => says.extend(channels.iter().map(|channel| (self.at, *channel, "yes"))),
+            Some("SMS Subscribed") => says.push((self.at, "sms", "yes")),
+            Some("Email Marked as Spam") => says.push((self.at, "email", "suppressed")),
+            Some("Suppression Lifted") => says.extend(channels.iter().map(|channel| (self.at, *channel, "lifted"))),
+            _ => {}
+        }
+        match self.sync {
+            Some(Sync { says: "unsubscribed", dated }) => {
+                says.push((dated.map_or(self.at, |at| at.min(self.at)), "email", "no"));
+            }
+            Some(Sync { says: "subscribed", dated: Some(at) }) => says.push((at.min(self.at), "email", "yes")),
+            _ => {}
+        }
+        says
+    }
+
+    pub(super) fn is_about_consent(&self) -> bool {
+        !self.says().is_empty()
+    }
+}
+
+impl Somebody {
+    /// Keeps what an event says.
+    pub(super) fn hear(&mut self, deed: &Deed) {
+        self.said.extend(deed.says());
+    }
+
+    /// Goes through everything that was said, in order of time; at one instant what lowers comes last.
+    pub(super) fn forbids(&self, law: &Law, rule: &Rule) -> Option<&'static str> {
+        let mut said: Vec<_> = self.said.iter().filter(|(_, channel, _)| *channel == rule.gates.channel).collect();
+        said.sort_by_key(|(at, _, what)| (*at, matches!(*what, "no" | "suppressed")));
+        let (mut agreed, mut is_suppressed) = (None, false);
+        for (_, _, what) in said {
+            match *what {
+                "yes" => agreed = Some(true),
+                "no" => agreed = Some(false),
+                "suppressed" => is_suppressed = true,
+                _ => is_suppressed = false,
+            }
+        }
+        let is_well = match rule.gates.consent.unwrap_or(law.gates.consent) {
+            Policy::None => true,
+            Policy::OptOut => agreed != Some(false),
+            Policy::OptIn => agreed == Some(true),
+        };
+        if !is_well {
+            Some("consent")
+        } else if is_suppressed {
+            Some("suppression")
+        } else {
+            None
+        }
+    }
+}

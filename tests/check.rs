@@ -65,12 +65,17 @@ fn gates_in_the_configuration_are_checked() {
     for (line, wanted) in [
         ("consent = \"opt_inn\"", "gates.consent: `opt_inn` is not one of its values (did you mean `opt_in`?)"),
         ("consnt = \"opt_in\"", "gates.consnt: is not a key that is known here (did you mean `consent`?)"),
+        (
+            "holdout = \"10\"",
+            "gates.holdout: `10` is not a share from 0% to 100% with at most two decimals, like \"10%\"",
+        ),
+        ("holdout = 101", "gates.holdout: must lie between 0 and 100"),
     ] {
         let (is_well, told) = check(&format!("[gates]\n{line}\n{ACCOUNT}"), GOOD);
         assert!(!is_well);
         assert_eq!(told, [format!("espalier.toml:2:1: {wanted}")], "{line}");
     }
-    assert_eq!(check(&format!("[gates]\nconsent = \"opt_in\"\n{ACCOUNT}"), GOOD), (true, Vec::new()));
+    assert_eq!(check(&format!("[gates]\nconsent = \"opt_in\"\nholdout = \"5%\"\n{ACCOUNT}"), GOOD), (true, Vec::new()));
 }
 
 /// Clashes between sources are told beside mistakes in single keys, also in the sources themselves.

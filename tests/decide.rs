@@ -450,11 +450,17 @@ fn rule(name: &'static str) -> impl Strategy<Value = Rule> {
 
 fn own_gates() -> impl Strategy<Value = Gates> {
     let consent = option::weighted(0.3, select(&[Policy::OptOut, Policy::OptIn, Policy::None][..]));
-    (select(&["email", "email", "sms"][..]), consent).prop_map(|(channel, consent)| Gates { channel, consent })
+    let holdout = prop_oneof![3 => Just(Some(0)), 1 => Just(Some(50)), 1 => Just(None)];
+    (select(&["email", "email", "sms"][..]), consent, holdout).prop_map(|(channel, consent, holdout)| Gates {
+        channel,
+        consent,
+        holdout,
+    })
 }
 
 fn all_gates() -> impl Strategy<Value = AllGates> {
-    prop_oneof![5 => Just(Policy::OptOut), 1 => Just(Policy::OptIn)].prop_map(|consent| AllGates { consent })
+    let policy = prop_oneof![5 => Just(Policy::OptOut), 1 => Just(Policy::OptIn)];
+    (policy, prop_oneof![5 => Just(0), 1 => Just(30)]).prop_map(|(consent, holdout)| AllGates { consent, holdout })
 }
 
 /// The first may name none, each other one those before it.

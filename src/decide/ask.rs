@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::model::{Activation, Decision, LaneName, Pending, PersonId, Timestamp, Verdict, Watch};
+use crate::model::{Activation, Decision, Gate, LaneName, Pending, PersonId, Timestamp, Verdict, Watch};
 use crate::rules::{self, Asked, Passage, Program, Trigger, TriggerKind, gate};
 
 use super::Until;
@@ -131,6 +131,15 @@ impl Step<'_> {
         });
         let verdict =
             held_back.unwrap_or_else(|| Verdict::Activated(activate.iter().map(|(lane, _)| lane.clone()).collect()));
+        // Who is held out is compared with who fired, and so has the same cool-downs.
+        let counts_as_fire = matches!(&verdict, Verdict::Activated(lanes) if !lanes.is_empty())
+            || matches!(verdict, Verdict::Gated(Gate::Holdout, _));
+        if counts_as_fire {
+            person.last_fires.insert(trigger.id, at);
+            if let Some(watch) = person.watches.get_mut(&(trigger.id, key.into())) {
+                watch.fired = Some(at);
+            }
+        }
         if let Verdict::Activated(lanes) = &verdict
             && !lanes.is_empty()
         {
@@ -140,10 +149,6 @@ impl Step<'_> {
             identifiers.sort();
             identifiers.truncate(MOST_NAMES);
             let expires_at = at + trigger.expires;
-            person.last_fires.insert(trigger.id, at);
-            if let Some(watch) = person.watches.get_mut(&(trigger.id, key.into())) {
-                watch.fired = Some(at);
-            }
             person.pending.retain(|p| p.expires_at >= self.now);
             let surplus = (person.pending.len() + 1).saturating_sub(MOST_PENDING);
             person.pending.drain(..surplus);

@@ -89,6 +89,8 @@ pub enum Gate {
     Consent,
     /// Nothing may be sent to them on this channel.
     Suppression,
+    /// They are among those who get nothing, to compare the others with.
+    Holdout,
 }
 
 impl Gate {
@@ -97,6 +99,7 @@ impl Gate {
         match self {
             Self::Consent => "consent",
             Self::Suppression => "suppression",
+            Self::Holdout => "holdout",
         }
     }
 }

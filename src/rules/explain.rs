@@ -59,7 +59,7 @@ pub fn explain(program: &Program, person: &Person, now: Timestamp) -> Vec<Trigge
         .map(|t| TriggerFinding {
             trigger: t.name.to_string(),
             title: t.title.clone(),
-            held_back: gate::now(program, t, person),
+            held_back: gate::now(program, t, person, now),
             keys: Vec::new(),
         })
         .collect();

@@ -294,6 +294,13 @@ fn gates_are_named_as_they_are() {
         "consent = \"opt-in\"",
         &["t.toml:3:11: consent: `opt-in` is not one of its values (did you mean `opt_in`?)"],
     );
+    check("holdout = \"2.5%\"", &[]);
+    check("holdout = 10", &[]);
+    check("holdout = false", &[]);
+    let share = "is a share from 0% to 100% with at most two decimals, like \"10%\" (`false`: nobody is held out)";
+    check("holdout = 101", &[&format!("t.toml:3:11: holdout: {share}")]);
+    check("holdout = true", &[&format!("t.toml:3:11: holdout: {share}")]);
+    check("holdout = \"10\"", &[&format!("t.toml:3:11: holdout: `10` {}", share.replacen("is a", "is not a", 1))]);
     check("consent = true", &["t.toml:3:11: consent: must be a text in quotes"]);
 }
 

@@ -25,24 +25,29 @@ impl Policy {
 pub struct Gates {
     pub channel: &'static str,
     pub consent: Option<Policy>,
+    /// Percent; `None` says that nobody is held out.
+    pub holdout: Option<u64>,
 }
 
 /// What holds for all rules.
 #[derive(Clone, Debug)]
 pub struct AllGates {
     pub consent: Policy,
+    /// Percent.
+    pub holdout: u64,
 }
 
 impl AllGates {
     pub fn to_toml(&self) -> String {
-        format!("consent = \"{}\"\n", self.consent.word())
+        format!("consent = \"{}\"\nholdout = {}\n", self.consent.word(), self.holdout)
     }
 }
 
 impl Gates {
     pub fn to_toml(&self) -> String {
         let consent = self.consent.map(|policy| format!("consent = \"{}\"\n", policy.word()));
-        format!("channel = \"{}\"\n{}", self.channel, consent.unwrap_or_default())
+        let holdout = self.holdout.map_or("false".to_owned(), |percent| format!("\"{percent}%\""));
+        format!("channel = \"{}\"\nholdout = {holdout}\n{}", self.channel, consent.unwrap_or_default())
     }
 }
 
@@ -89,6 +94,16 @@ impl Somebody {
     /// Keeps what an event says.
     pub(super) fn hear(&mut self, deed: &Deed) {
         self.said.extend(deed.says());
+    }
+
+    /// The first eight bytes of a hash of the group's name, a zero byte and the person's id, as a number of ten thousand.
+    pub(super) fn is_held_out(&self, law: &Law, rule: &Rule) -> bool {
+        let place = |name: &str| {
+            let hash = blake3::hash(&[name.as_bytes(), &[0], &self.id].concat());
+            let first = hash.as_bytes().iter().take(8).fold(0u64, |number, byte| (number << 8) | u64::from(*byte));
+            first % 10_000
+        };
+        rule.gates.holdout.is_some_and(|own| place(rule.name) < own * 100 || place("") < law.gates.holdout * 100)
     }
 
     /// Goes through everything that was said, in order of time; at one instant what lowers comes last.

@@ -205,6 +205,8 @@ pub struct World {
 }
 
 struct Somebody {
+    /// A hash of the first name and its place.
+    id: [u8; 16],
     names: BTreeSet<String>,
     user: Option<&'static str>,
     deeds: Vec<Deed>,

@@ -50,7 +50,13 @@ impl World {
             (Some(user), Some(device)) if user != device => self.merge(user, device),
             (Some(one), _) | (_, Some(one)) => one,
             (None, None) => {
-                self.people.push(Somebody::new(deed.at));
+                let (kind, first) = deed.user.map_or(("anonymous_id", deed.device), |user| ("user_id", Some(user)));
+                let text = format!("{kind}:{}", first.unwrap_or_default());
+                let mut hash = blake3::Hasher::new();
+                hash.update(text.as_bytes()).update(&deed.order.to_be_bytes());
+                let mut somebody = Somebody::new(deed.at);
+                somebody.id.copy_from_slice(&hash.finalize().as_bytes()[..16]);
+                self.people.push(somebody);
                 self.people.len() - 1
             }
         };
@@ -263,6 +269,7 @@ impl World {
             _ => return,
         };
         let forbidden = self.people[id].forbids(&self.law, rule);
+        let is_held_out = self.people[id].is_held_out(&self.law, rule);
         let person = &mut self.people[id];
         let known = person.known.entry((n, place)).or_default();
         let is_cooling =
@@ -278,8 +285,12 @@ impl World {
         } else {
             known.has_fired = true;
             person.last_fire.insert(n, at);
-            self.waiting.push((id, n, self.edges.len()));
-            "activated"
+            if is_held_out {
+                "holdout"
+            } else {
+                self.waiting.push((id, n, self.edges.len()));
+                "activated"
+            }
         };
         let edge = Edge { at, rule: rule.name.to_owned(), key: key.to_owned(), verdict, person: BTreeSet::new() };
         self.edges.push((id, edge));
@@ -317,6 +328,7 @@ impl Somebody {
 
     fn new(first_seen: Ms) -> Self {
         Self {
+            id: [0; 16],
             names: BTreeSet::new(),
             user: None,
             deeds: Vec::new(),

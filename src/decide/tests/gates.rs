@@ -41,7 +41,7 @@ fn the_policy_says_whose_consent_is_asked() {
     check_with(CART, "consent = \"opt_in\"", "0m subscribe | 1m add c1", &["31m c1"]);
     check_with(CART, "consent = \"none\"", "0m unsubscribe | 1m add c1", &["31m c1"]);
     check_with(CART, "consent = \"none\"", "0m spam | 1m add c1", &["31m c1 suppression"]);
-    let gates = rules::gate::Settings { consent: rules::gate::Policy::OptIn };
+    let gates = rules::gate::Settings { consent: rules::gate::Policy::OptIn, ..Default::default() };
     let settings = rules::Settings { gates, ..Default::default() };
     assert_eq!(tell(&compile(&[CART], &settings), "0m add c1", "2d").fires, ["30m c1 consent"]);
     let own = format!("consent = \"opt_out\"\n{CART}");
@@ -72,4 +72,45 @@ fn of_two_who_become_one_the_lower_consent_holds() {
     check(CART, "0m unsubscribe ~phone | 1m add c1 @ines | 2m identify ~phone @ines", &["31m c1 consent"]);
     check(CART, "0m unsubscribe ~phone | 1m subscribe @ines | 2m identify ~phone @ines | 3m add c1 @ines", &["33m c1"]);
     check(CART, "0m add c1 @ines | 20m unsubscribe ~phone | 35m identify ~phone @ines", &["30m c1", "30m c1 recalled"]);
+}
+
+#[test]
+fn who_is_held_out_is_recorded_as_if_it_had_fired() {
+    check_with(
+        FORM,
+        "holdout = \"100%\"",
+        "0m form | 2h form | 8d form",
+        &["0m holdout", "2h cooling_down", "8d holdout"],
+    );
+    check_with(
+        LANDING,
+        "holdout = 100",
+        "0m page path=/sale | 8h page path=/sale",
+        &["0m holdout", "8h already_fired"],
+    );
+    check_with(FORM, "holdout = 0", "0m form", &["0m"]);
+    // What was not to go in any case tells nothing.
+    check_with(FORM, "holdout = 100", "0m unsubscribe | 1m form", &["1m consent"]);
+    let gates = rules::gate::Settings { holdout: "100%".parse().expect("a share"), ..Default::default() };
+    let settings = rules::Settings { gates, ..Default::default() };
+    assert_eq!(tell(&compile(&[FORM], &settings), "0m form", "2d").fires, ["0m holdout"]);
+    let spared = format!("holdout = false\n{FORM}");
+    assert_eq!(tell(&compile(&[&spared], &settings), "0m form", "2d").fires, ["0m"]);
+}
+
+/// Whoever is held out stays so through a merge, and a merge with somebody else changes nobody's group.
+#[test]
+fn a_merge_leaves_the_one_who_stays_in_their_group() {
+    let half = format!("holdout = \"50%\"\nexpires = \"30d\"\n{}", FORM.replace("cooldown = \"7d\"\n", ""));
+    let program = compile(&[&half], &rules::Settings::default());
+    let mut groups = [0, 0];
+    for n in 0..40 {
+        let timeline = format!("0m form @u{n} | 2h page ~d{n} | 3h identify ~d{n} @u{n} | 5h form @u{n}");
+        let fires = tell(&program, &timeline, "1d").fires;
+        let is_held_out = fires[0].ends_with("holdout");
+        assert_eq!(fires.len(), 2, "{fires:?}");
+        assert_eq!(fires[1].ends_with("holdout"), is_held_out, "{fires:?}");
+        groups[usize::from(is_held_out)] += 1;
+    }
+    assert!(groups[0] > 8 && groups[1] > 8, "{groups:?}");
 }

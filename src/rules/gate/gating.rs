@@ -4,6 +4,7 @@ use crate::model::Channel;
 use crate::model::mistake::nearest;
 use crate::rules::written::{Reading, Table};
 
+use super::holdout::Group;
 use super::settings::Policy;
 
 /// The keys of a trigger, or a segment, that are about gates.
@@ -13,6 +14,8 @@ pub struct Gating {
     pub channel: Channel,
     /// Whose consent is asked for; `None` leaves it to `[gates]`.
     pub consent: Option<Policy>,
+    /// Who gets nothing, to compare the others with.
+    pub holdout: Group,
 }
 
 impl Gating {
@@ -22,6 +25,7 @@ impl Gating {
         Self {
             channel: one_of("channel", &channels, top, reading).unwrap_or_default(),
             consent: one_of("consent", &Policy::WORDS, top, reading),
+            holdout: Group::read(top, reading),
         }
     }
 }

@@ -6,11 +6,13 @@ mod consent;
 mod cooldown;
 mod expires;
 mod gating;
+mod holdout;
 mod once;
 pub mod settings;
 mod suppression;
 
 pub use gating::Gating;
+pub use holdout::{Group, Share};
 pub use settings::{Policy, Settings};
 
 use crate::model::{Gate, Person, Timestamp, Verdict};
@@ -45,15 +47,17 @@ pub fn held_back(edge: &Edge<'_>) -> Option<Verdict> {
     if verdict.is_some() || !edge.sends {
         return verdict;
     }
-    forbidden(edge.program, edge.trigger, edge.person).map(|(gate, words)| Verdict::Gated(gate, words))
+    let dropped = forbidden(edge.program, edge.trigger, edge.person).or_else(|| holdout::dropped(edge));
+    dropped.map(|(gate, words)| Verdict::Gated(gate, words))
 }
 
 /// What the gates would say of an edge of nobody's key at this instant, in words.
-pub fn now(program: &Program, trigger: &Trigger, person: &Person) -> Option<String> {
+pub fn now(program: &Program, trigger: &Trigger, person: &Person, now: Timestamp) -> Option<String> {
     if trigger.activate.is_empty() && trigger.activate_on_exit.is_empty() {
         return None;
     }
-    forbidden(program, trigger, person).map(|(_, words)| words.into())
+    let edge = Edge { program, trigger, person, key: "", at: now, now, sends: true };
+    forbidden(program, trigger, person).or_else(|| holdout::dropped(&edge)).map(|(_, words)| words.into())
 }
 
 /// Why nothing of the trigger may go to the person, whenever that would be: asked at the edge, and of what still waits

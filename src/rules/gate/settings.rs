@@ -3,12 +3,16 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::holdout::Share;
+
 /// What may hold an activation back.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// Who may be written to on a trigger's channel.
     pub consent: Policy,
+    /// How many people get nothing at all, to compare the others with.
+    pub holdout: Share,
 }
 
 /// Who may be written to, as far as consent goes.

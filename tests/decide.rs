@@ -10,13 +10,13 @@ use espalier::decide;
 use espalier::identity;
 use espalier::model::{
     Changes, Decision, DedupeKey, Entry, Event, EventKind, History, Identifier, IdentifierKind, Loaded, Origin, Person,
-    PersonId, Position, RawJson, Timestamp, Write,
+    PersonId, Position, RawJson, Timestamp, Verdict, Write,
 };
 use espalier::rules::Files;
 use espalier::rules::{self, Program};
 use oracle::{
-    AllGates, Ask, Bounds, Deed, Edge, Gates, Law, Leaf, Limit, MINUTE, Ms, Named, Policy, Price, Rule, Sync, Test,
-    Tree, Window, World, listed_price,
+    AllGates, Ask, Bounds, Deed, Edge, Gates, Hours, Law, Leaf, Limit, MINUTE, Ms, Named, Policy, Price, Quiet, Rule,
+    Sync, Test, Tree, Window, World, listed_price,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -116,6 +116,10 @@ impl Kept {
             rule: decision.trigger.to_string(),
             key: decision.key.to_string(),
             verdict: decision.verdict.word(),
+            until: match decision.verdict {
+                Verdict::Delayed(_, until) => Some(until.as_millis() - START),
+                _ => None,
+            },
             person: self.people[&id].identifiers.iter().map(|i| i.value.to_string()).collect(),
         }
     }
@@ -176,6 +180,9 @@ impl Message {
         if let Some(channel) = deed.channel {
             properties.insert("channel".into(), channel.into());
         }
+        if let Some(zone) = deed.zone {
+            traits.insert("timezone".into(), zone.into());
+        }
         if let Some(Sync { says, dated }) = deed.sync {
             traits.insert("email_consent".into(), says.into());
             if let Some(at) = dated {
@@ -213,7 +220,7 @@ impl Message {
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Deed { at, name, user, device, products, colour, is_tracking, session, .. } = &self.deed;
-        let Deed { sync, channel, price, plan, level, view, dwell, more, is_machine, .. } = &self.deed;
+        let Deed { sync, channel, zone, price, plan, level, view, dwell, more, is_machine, .. } = &self.deed;
         let minutes = |ms: Ms| ms as f64 / MINUTE as f64;
         write!(
             f,
@@ -237,7 +244,7 @@ impl fmt::Debug for Message {
         if let Some(sync) = sync {
             write!(f, " {sync:?}")?;
         }
-        for part in plan.iter().chain(view).chain(channel) {
+        for part in plan.iter().chain(view).chain(channel).chain(zone) {
             write!(f, " {part}")?;
         }
         write!(f, "{}{}", if *is_machine { " machine" } else { "" }, if *is_tracking { "" } else { " (system)" })
@@ -316,6 +323,12 @@ fn foretold(law: &Law, turns: &[Turn]) -> Vec<Edge> {
 const EVENTS: &[&str] = &["Product Viewed", "Product Added", "Order Completed", "Email Opened"];
 const CONSENT: &[&str] =
     &["Subscribed", "Subscribed", "Unsubscribed", "SMS Subscribed", "Email Marked as Spam", "Suppression Lifted"];
+/// Zones of people and of the configuration; the last one is none.
+const PLACES: &[&str] = &["UTC", "Europe/Lisbon", "America/New_York", "Asia/Kolkata", "Mars/Base"];
+const ZONES: &[&str] = PLACES.split_at(4).0;
+/// The timelines begin at 21:00 UTC.
+const HOURS: &[Hours] =
+    &[Hours(21 * 60, 8 * 60), Hours(22 * 60 + 30, 23 * 60), Hours(0, 60), Hours(3 * 60 + 15, 4 * 60 + 5)];
 const LENGTHS: &[Ms] = &[10 * MINUTE, 20 * MINUTE, 30 * MINUTE, 60 * MINUTE, 90 * MINUTE];
 const COHORTS: [&str; 2] = ["new", "returning"];
 const SEGMENTS: [&str; 2] = ["calm", "keen"];
@@ -451,16 +464,20 @@ fn rule(name: &'static str) -> impl Strategy<Value = Rule> {
 fn own_gates() -> impl Strategy<Value = Gates> {
     let consent = option::weighted(0.3, select(&[Policy::OptOut, Policy::OptIn, Policy::None][..]));
     let holdout = prop_oneof![3 => Just(Some(0)), 1 => Just(Some(50)), 1 => Just(None)];
-    (select(&["email", "email", "sms"][..]), consent, holdout).prop_map(|(channel, consent, holdout)| Gates {
-        channel,
-        consent,
-        holdout,
-    })
+    let own = (select(HOURS), option::of(select(ZONES))).prop_map(|(hours, zone)| Quiet::Own(hours, zone));
+    let quiet = prop_oneof![3 => Just(Quiet::AsAll), 1 => Just(Quiet::Never), 1 => own];
+    (select(&["email", "email", "sms"][..]), consent, holdout, quiet)
+        .prop_map(|(channel, consent, holdout, quiet)| Gates { channel, consent, holdout, quiet })
 }
 
 fn all_gates() -> impl Strategy<Value = AllGates> {
     let policy = prop_oneof![5 => Just(Policy::OptOut), 1 => Just(Policy::OptIn)];
-    (policy, prop_oneof![5 => Just(0), 1 => Just(30)]).prop_map(|(consent, holdout)| AllGates { consent, holdout })
+    let quiet = option::weighted(0.4, (select(HOURS), select(ZONES)));
+    (policy, prop_oneof![5 => Just(0), 1 => Just(30)], quiet).prop_map(|(consent, holdout, quiet)| AllGates {
+        consent,
+        holdout,
+        quiet,
+    })
 }
 
 /// The first may name none, each other one those before it.
@@ -492,7 +509,7 @@ fn law() -> impl Strategy<Value = Law> {
         });
         let rules = [one].into_iter().chain(two).chain(segment_rules).collect();
         let cohorts = vec![named(COHORTS[0], new, None), named(COHORTS[1], returning, None)];
-        Law { cohorts, segments, gates, rules }
+        Law { cohorts, segments, gates, start: START, rules }
     })
 }
 
@@ -550,7 +567,11 @@ fn deed(cast: Cast) -> impl Strategy<Value = Deed> {
     let sync =
         (select(&["unsubscribed", "subscribed", "pending"][..]), option::of((0..40i64).prop_map(|n| n * 10 * MINUTE)))
             .prop_map(|(says, dated)| Sync { says, dated });
-    let says = (option::weighted(0.1, sync), option::weighted(0.3, select(&["sms", "all"][..])));
+    let says = (
+        option::weighted(0.1, sync),
+        option::weighted(0.3, select(&["sms", "all"][..])),
+        option::weighted(0.1, select(PLACES)),
+    );
     let what = (name, products, colour, price, prop::bool::weighted(0.3));
     (what, traits, seconds, session, prop::bool::weighted(0.8), names(cast), says).prop_map(
         |(
@@ -560,7 +581,7 @@ fn deed(cast: Cast) -> impl Strategy<Value = Deed> {
             session,
             tracking,
             who,
-            (sync, channel),
+            (sync, channel, zone),
         )| Deed {
             at: 0,
             order: 0,
@@ -573,6 +594,7 @@ fn deed(cast: Cast) -> impl Strategy<Value = Deed> {
             plan,
             level,
             sync,
+            zone,
             channel: channel.filter(|_| name.is_some_and(|name| CONSENT.contains(&name))),
             view,
             dwell,
@@ -653,6 +675,8 @@ fn timeline(cast: Cast) -> impl Strategy<Value = Vec<Turn>> {
             }
         }
         turns.push(Turn::Batch(batch, clock));
+        // Timers that are heard of not long after their instant, before the last of them.
+        turns.extend((1..8).map(|n| Turn::Idle(clock + n * 25 * MINUTE)));
         turns.push(Turn::Idle(HORIZON));
         turns
     })
@@ -745,9 +769,9 @@ proptest! {
 
     #[test]
     fn it_does_not_matter_how_the_journal_is_cut(law in law(), journal in punctual(Cast::Several)) {
-        // What expires depends on when it is learned of, and so on the batches.
+        // What expires, or comes into quiet hours, depends on when it is learned of, and so on the batches.
         let mut law = law;
-        law.rules.iter_mut().for_each(|rule| rule.expires = HORIZON);
+        law.rules.iter_mut().for_each(|rule| (rule.expires, rule.gates.quiet) = (HORIZON, Quiet::Never));
         let told = |is_whole| {
             let kept = decided(&law, &cut(&journal, is_whole));
             let tell = |d: &Decision| {

@@ -120,7 +120,7 @@ impl Step<'_> {
     fn fire(&mut self, id: PersonId, trigger: &Trigger, key: &str, activate: &[(LaneName, Arc<str>)], at: Timestamp) {
         let Some(person) = self.loaded.people.get_mut(&id) else { return };
         let occasion = rules::occasion(trigger, person.canonical(), key, at);
-        let held_back = gate::held_back(&gate::Edge {
+        let passed = gate::pass(&gate::Edge {
             program: self.program,
             trigger,
             person,
@@ -129,20 +129,21 @@ impl Step<'_> {
             now: self.now,
             sends: !activate.is_empty(),
         });
-        let verdict =
-            held_back.unwrap_or_else(|| Verdict::Activated(activate.iter().map(|(lane, _)| lane.clone()).collect()));
+        let lanes: Vec<LaneName> = activate.iter().map(|(lane, _)| lane.clone()).collect();
+        let (verdict, not_before) = match passed {
+            Err(verdict) => (verdict, None),
+            Ok(gate::Passed { not_before: Some(until) }) => (Verdict::Delayed(lanes, until), Some(until)),
+            Ok(gate::Passed { not_before: None }) => (Verdict::Activated(lanes), None),
+        };
         // Who is held out is compared with who fired, and so has the same cool-downs.
-        let counts_as_fire = matches!(&verdict, Verdict::Activated(lanes) if !lanes.is_empty())
-            || matches!(verdict, Verdict::Gated(Gate::Holdout, _));
+        let counts_as_fire = !verdict.lanes().is_empty() || matches!(verdict, Verdict::Gated(Gate::Holdout, _));
         if counts_as_fire {
             person.last_fires.insert(trigger.id, at);
             if let Some(watch) = person.watches.get_mut(&(trigger.id, key.into())) {
                 watch.fired = Some(at);
             }
         }
-        if let Verdict::Activated(lanes) = &verdict
-            && !lanes.is_empty()
-        {
+        if !verdict.lanes().is_empty() {
             let payload = rules::payload(self.program, trigger, person, key, at, occasion);
             let traits = rules::traits(person);
             let mut identifiers = person.identifiers.clone();
@@ -156,9 +157,10 @@ impl Step<'_> {
                 occasion,
                 trigger: trigger.id,
                 key: key.into(),
-                lanes: lanes.clone(),
+                lanes: verdict.lanes().to_vec(),
                 at,
                 expires_at,
+                not_before,
             });
             for (lane, event) in activate {
                 self.changes.activations.push(Activation {
@@ -173,6 +175,7 @@ impl Step<'_> {
                     event: event.clone(),
                     priority: trigger.priority,
                     expires_at,
+                    not_before,
                     payload: payload.clone(),
                 });
             }

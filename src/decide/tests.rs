@@ -11,7 +11,8 @@ use std::collections::{HashMap, HashSet};
 
 use crate::identity;
 use crate::model::{
-    Changes, Event, EventKind, Identifier, IdentifierKind, Loaded, Origin, PersonId, Position, RawJson, Span, Timestamp,
+    Changes, Event, EventKind, Identifier, IdentifierKind, Loaded, Origin, PersonId, Position, RawJson, Span,
+    Timestamp, Verdict,
 };
 use crate::rules::{self, Program};
 
@@ -231,6 +232,9 @@ impl Story {
             }
             if decision.verdict.word() != "activated" {
                 line += &format!(" {}", decision.verdict.word());
+            }
+            if let Verdict::Delayed(_, until) = decision.verdict {
+                line += &format!(" until {}", since_start(until));
             }
             self.fires.push(line);
         }

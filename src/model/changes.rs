@@ -68,6 +68,8 @@ pub struct Join {
 pub enum Verdict {
     /// An activation was made for each of these lanes.
     Activated(Vec<LaneName>),
+    /// The same, but nothing leaves before this instant: quiet hours last until then.
+    Delayed(Vec<LaneName>, Timestamp),
     /// Within `cooldown` of the trigger's last fire for this person, at this instant.
     CoolingDown(Timestamp),
     /// `once`, and it fired at this instant.
@@ -89,6 +91,8 @@ pub enum Gate {
     Consent,
     /// Nothing may be sent to them on this channel.
     Suppression,
+    /// Quiet hours last longer than it does.
+    QuietHours,
     /// They are among those who get nothing, to compare the others with.
     Holdout,
 }
@@ -99,6 +103,7 @@ impl Gate {
         match self {
             Self::Consent => "consent",
             Self::Suppression => "suppression",
+            Self::QuietHours => "quiet_hours",
             Self::Holdout => "holdout",
         }
     }
@@ -109,12 +114,21 @@ impl Verdict {
     pub fn word(&self) -> &'static str {
         match self {
             Self::Activated(_) => "activated",
+            Self::Delayed(..) => "delayed",
             Self::CoolingDown(_) => "cooling_down",
             Self::AlreadyFired(_) => "already_fired",
             Self::Expired => "expired",
             Self::Gated(gate, _) => gate.word(),
             Self::Cancelled => "cancelled",
             Self::Recalled(..) => "recalled",
+        }
+    }
+
+    /// The lanes it was given to, at once or for later.
+    pub fn lanes(&self) -> &[LaneName] {
+        match self {
+            Self::Activated(lanes) | Self::Delayed(lanes, _) => lanes,
+            _ => &[],
         }
     }
 

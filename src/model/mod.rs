@@ -16,6 +16,7 @@ pub mod raw_json;
 pub mod setting;
 pub mod statement;
 pub mod time;
+pub mod zone;
 
 pub use activation::{Activation, LaneName, OccasionId, Priority};
 pub use changes::{Changes, Decision, Gate, Join, Loaded, PersonChange, Recall, Verdict, Write};
@@ -28,3 +29,4 @@ pub use outcome::{Attempt, Outcome};
 pub use person::{Pending, Person, PersonId, Trait, TriggerId, Watch};
 pub use raw_json::RawJson;
 pub use time::{Span, Timestamp};
+pub use zone::{TimeOfDay, Zone};

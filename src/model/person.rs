@@ -55,6 +55,8 @@ pub struct Pending {
     pub at: Timestamp,
     /// After this it is no longer sent, so it need not be remembered.
     pub expires_at: Timestamp,
+    /// It does not leave before this.
+    pub not_before: Option<Timestamp>,
 }
 
 /// One person.

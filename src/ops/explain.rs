@@ -184,7 +184,7 @@ fn joined(join: &Join) -> Joined {
 fn edge(decision: &Decision, records: &[crate::store::Record]) -> Edge {
     let of = |occasion: OccasionId| records.iter().filter(move |r| r.activation.occasion == occasion);
     let deliveries = match &decision.verdict {
-        Verdict::Activated(_) => of(decision.occasion).map(delivery).collect(),
+        Verdict::Activated(_) | Verdict::Delayed(..) => of(decision.occasion).map(delivery).collect(),
         _ => Vec::new(),
     };
     Edge {
@@ -200,7 +200,10 @@ fn edge(decision: &Decision, records: &[crate::store::Record]) -> Edge {
 
 fn delivery(record: &crate::store::Record) -> Delivery {
     let state = match (record.is_queued, record.attempts.last()) {
-        (true, None) => "waiting for its first try".to_owned(),
+        (true, None) => match record.activation.not_before {
+            Some(until) => format!("waiting for its first try, not before {until}"),
+            None => "waiting for its first try".to_owned(),
+        },
         (true, Some(last)) => format!("waiting: {}", attempt(last)),
         (false, Some(last)) => attempt(last),
         (false, None) => "settled".to_owned(),
@@ -228,6 +231,9 @@ pub fn attempt(attempt: &Attempt) -> String {
 fn verdict(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Activated(lanes) => format!("activated for {}", lanes.join(", ")),
+        Verdict::Delayed(lanes, until) => {
+            format!("activated for {}, delayed until {until}: quiet hours last until then", lanes.join(", "))
+        }
         Verdict::CoolingDown(last) => format!("dropped: within the cool-down of the fire at {last}"),
         Verdict::AlreadyFired(first) => format!("dropped: it fires once, and did at {first}"),
         Verdict::Expired => "not sent: learned of after it expired".into(),

@@ -224,6 +224,14 @@ impl<'a> Check<'a> {
                 && let Err(words) = text.parse::<crate::rules::gate::Share>()
             {
                 self.wrong(path, words, None);
+            } else if schema.get("format").and_then(Value::as_str) == Some("time-of-day")
+                && let Err(words) = text.parse::<crate::model::TimeOfDay>()
+            {
+                self.wrong(path, words, None);
+            } else if schema.get("format").and_then(Value::as_str) == Some("time-zone")
+                && let Err(words) = text.parse::<crate::model::Zone>()
+            {
+                self.wrong(path, words, None);
             } else if is_size(schema) && crate::model::setting::Size::parse(text).is_none() {
                 self.wrong(path, "is not a size", description);
             }

@@ -187,6 +187,9 @@ impl Settings {
             let words = "cohorts are declared in the file: their order counts";
             mistakes.push(Mistake::nowhere(&format!("${variable}"), "cohorts", words));
         }
+        if self.gates.quiet_hours.as_ref().is_some_and(|hours| hours.from == hours.until) {
+            mistakes.push(layers.at(&["gates", "quiet_hours", "until"], rules::gate::SAME));
+        }
         let mut paths: BTreeMap<&str, &str> = BTreeMap::new();
         for (name, source) in &self.source {
             if let SourceSettings::Webhook(webhook) = source

@@ -76,6 +76,7 @@ struct StoredPending {
     lanes: Vec<LaneName>,
     at: Timestamp,
     expires_at: Timestamp,
+    not_before: Option<Timestamp>,
 }
 
 /// One entry of a history.
@@ -117,13 +118,14 @@ impl Header {
                 .pending
                 .iter()
                 .cloned()
-                .map(|Pending { occasion, trigger, key, lanes, at, expires_at }| StoredPending {
+                .map(|Pending { occasion, trigger, key, lanes, at, expires_at, not_before }| StoredPending {
                     occasion,
                     trigger,
                     key,
                     lanes,
                     at,
                     expires_at,
+                    not_before,
                 })
                 .collect(),
             consent: person.consent.marks().to_vec(),
@@ -168,13 +170,14 @@ impl Header {
             pending: self
                 .pending
                 .into_iter()
-                .map(|StoredPending { occasion, trigger, key, lanes, at, expires_at }| Pending {
+                .map(|StoredPending { occasion, trigger, key, lanes, at, expires_at, not_before }| Pending {
                     occasion,
                     trigger,
                     key,
                     lanes,
                     at,
                     expires_at,
+                    not_before,
                 })
                 .collect(),
         }

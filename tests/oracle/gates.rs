@@ -27,7 +27,20 @@ pub struct Gates {
     pub consent: Option<Policy>,
     /// Percent; `None` says that nobody is held out.
     pub holdout: Option<u64>,
+    pub quiet: Quiet,
 }
+
+/// What a rule says of quiet hours.
+#[derive(Clone, Copy, Debug)]
+pub enum Quiet {
+    AsAll,
+    Never,
+    Own(Hours, Option<&'static str>),
+}
+
+/// From and until, in minutes of the day.
+#[derive(Clone, Copy, Debug)]
+pub struct Hours(pub i64, pub i64);
 
 /// What holds for all rules.
 #[derive(Clone, Debug)]
@@ -35,11 +48,13 @@ pub struct AllGates {
     pub consent: Policy,
     /// Percent.
     pub holdout: u64,
+    pub quiet: Option<(Hours, &'static str)>,
 }
 
 impl AllGates {
     pub fn to_toml(&self) -> String {
-        format!("consent = \"{}\"\nholdout = {}\n", self.consent.word(), self.holdout)
+        let quiet = self.quiet.map(|(hours, zone)| format!("quiet_hours = {}\n", hours.to_toml(Some(zone))));
+        format!("consent = \"{}\"\nholdout = {}\n{}", self.consent.word(), self.holdout, quiet.unwrap_or_default())
     }
 }
 
@@ -47,9 +62,39 @@ impl Gates {
     pub fn to_toml(&self) -> String {
         let consent = self.consent.map(|policy| format!("consent = \"{}\"\n", policy.word()));
         let holdout = self.holdout.map_or("false".to_owned(), |percent| format!("\"{percent}%\""));
-        format!("channel = \"{}\"\nholdout = {holdout}\n{}", self.channel, consent.unwrap_or_default())
+        let quiet = match self.quiet {
+            Quiet::AsAll => String::new(),
+            Quiet::Never => "quiet_hours = false\n".to_owned(),
+            Quiet::Own(hours, zone) => format!("quiet_hours = {}\n", hours.to_toml(zone)),
+        };
+        format!("channel = \"{}\"\nholdout = {holdout}\n{}{quiet}", self.channel, consent.unwrap_or_default())
     }
 }
+
+impl Hours {
+    fn to_toml(self, zone: Option<&str>) -> String {
+        let time = |minutes: i64| format!("\"{:02}:{:02}\"", minutes / 60, minutes % 60);
+        let zone = zone.map(|zone| format!(", zone = \"{zone}\"")).unwrap_or_default();
+        format!("{{ from = {}, until = {}{zone} }}", time(self.0), time(self.1))
+    }
+
+    /// Looks at the clock each minute.
+    fn end(self, zone: &str, leaves: Ms, start: Ms) -> Ms {
+        let ahead = ZONES.iter().find(|(name, _)| *name == zone).map_or(0, |(_, minutes)| *minutes);
+        let is_quiet = |at: Ms| {
+            let clock = ((start + at) / MINUTE + ahead).rem_euclid(24 * 60);
+            if self.0 < self.1 { (self.0..self.1).contains(&clock) } else { !(self.1..self.0).contains(&clock) }
+        };
+        let mut at = leaves;
+        while is_quiet(at) {
+            at = (start + at).div_euclid(MINUTE) * MINUTE + MINUTE - start;
+        }
+        at
+    }
+}
+
+/// Minutes that the clocks are ahead of UTC in the days of the timelines.
+const ZONES: [(&str, i64); 4] = [("UTC", 0), ("Europe/Lisbon", 0), ("America/New_York", -300), ("Asia/Kolkata", 330)];
 
 /// What a sync says of e-mail, and the date of the act if it has one.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -104,6 +149,17 @@ impl Somebody {
             first % 10_000
         };
         rule.gates.holdout.is_some_and(|own| place(rule.name) < own * 100 || place("") < law.gates.holdout * 100)
+    }
+
+    /// When it may leave that would leave then.
+    pub(super) fn wakes(&self, law: &Law, rule: &Rule, leaves: Ms) -> Ms {
+        let (hours, zone) = match (rule.gates.quiet, law.gates.quiet) {
+            (Quiet::Never, _) | (Quiet::AsAll, None) => return leaves,
+            (Quiet::AsAll, Some((hours, zone))) => (hours, zone),
+            (Quiet::Own(hours, zone), all) => (hours, zone.or(all.map(|(_, zone)| zone)).unwrap_or("UTC")),
+        };
+        let own = self.zone.map(|(_, zone)| zone).filter(|zone| ZONES.iter().any(|(name, _)| name == zone));
+        hours.end(own.unwrap_or(zone), leaves, law.start)
     }
 
     /// Goes through everything that was said, in order of time; at one instant what lowers comes last.

@@ -8,7 +8,7 @@ mod truth;
 mod world;
 
 pub use file::hundredths;
-pub use gates::{AllGates, Gates, Policy, Sync};
+pub use gates::{AllGates, Gates, Hours, Policy, Quiet, Sync};
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -119,6 +119,8 @@ pub struct Law {
     pub cohorts: Vec<Named>,
     pub segments: Vec<Named>,
     pub gates: AllGates,
+    /// What the instants are counted from.
+    pub start: Ms,
     /// Triggers, and what the segments come to.
     pub rules: Vec<Rule>,
 }
@@ -159,6 +161,8 @@ pub struct Deed {
     /// What a trait says of consent, and the channel that an act is about.
     pub sync: Option<Sync>,
     pub channel: Option<&'static str>,
+    /// The trait `timezone`.
+    pub zone: Option<&'static str>,
     /// The id of a view, and seconds: in all, and since the last time.
     pub view: Option<&'static str>,
     pub dwell: Option<i64>,
@@ -190,6 +194,8 @@ pub struct Edge {
     pub rule: String,
     pub key: String,
     pub verdict: &'static str,
+    /// When it may leave, if not at once.
+    pub until: Option<Ms>,
     /// Every name of the person in the end.
     pub person: BTreeSet<String>,
 }
@@ -217,6 +223,7 @@ struct Somebody {
     /// Name to when it was set, and the value.
     plan: Option<(Ms, &'static str)>,
     level: Option<(Ms, i64)>,
+    zone: Option<(Ms, &'static str)>,
     /// About consent: when, for which channel, what.
     said: Vec<(Ms, &'static str, &'static str)>,
     merged_into: Option<usize>,

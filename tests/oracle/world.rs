@@ -138,7 +138,7 @@ impl World {
             let is_stopped =
                 !is_exit && news.into_iter().any(speaks_against) && !person.truth(law, &rule.when, key, at);
             if (is_late && !stood) || is_stopped {
-                self.edges.push((id, Edge { verdict: "cancelled", ..edge }));
+                self.edges.push((id, Edge { verdict: "cancelled", until: None, ..edge }));
             } else {
                 self.waiting.push((owner, n, place));
             }
@@ -153,7 +153,7 @@ impl World {
             let is_same = owner == id || self.people[owner].merged_into == Some(id);
             let is_there = is_same && now - edge.at <= rule.expires;
             if is_there && self.people[id].forbids(&self.law, rule).is_some() {
-                self.edges.push((id, Edge { verdict: "recalled", ..edge }));
+                self.edges.push((id, Edge { verdict: "recalled", until: None, ..edge }));
             } else {
                 self.waiting.push((owner, n, place));
             }
@@ -208,6 +208,7 @@ impl World {
         stays.said.extend(gone.said);
         stays.plan = newer(stays.plan, gone.plan);
         stays.level = newer(stays.level, gone.level);
+        stays.zone = newer(stays.zone, gone.zone);
         for (rule, theirs) in gone.last_fire {
             let ours = stays.last_fire.entry(rule).or_insert(theirs);
             *ours = theirs.max(*ours);
@@ -269,6 +270,9 @@ impl World {
             _ => return,
         };
         let forbidden = self.people[id].forbids(&self.law, rule);
+        let leaves = at.max(now);
+        let wakes = self.people[id].wakes(&self.law, rule, leaves);
+        let until = (wakes > leaves).then_some(wakes);
         let is_held_out = self.people[id].is_held_out(&self.law, rule);
         let person = &mut self.people[id];
         let known = person.known.entry((n, place)).or_default();
@@ -282,6 +286,8 @@ impl World {
             "expired"
         } else if let Some(gate) = forbidden {
             gate
+        } else if until.is_some_and(|until| until >= at + rule.expires) {
+            "quiet_hours"
         } else {
             known.has_fired = true;
             person.last_fire.insert(n, at);
@@ -289,10 +295,12 @@ impl World {
                 "holdout"
             } else {
                 self.waiting.push((id, n, self.edges.len()));
-                "activated"
+                if until.is_some() { "delayed" } else { "activated" }
             }
         };
-        let edge = Edge { at, rule: rule.name.to_owned(), key: key.to_owned(), verdict, person: BTreeSet::new() };
+        let until = until.filter(|_| verdict == "delayed");
+        let (rule, key) = (rule.name.to_owned(), key.to_owned());
+        let edge = Edge { at, rule, key, verdict, until, person: BTreeSet::new() };
         self.edges.push((id, edge));
     }
 }
@@ -320,6 +328,7 @@ impl Somebody {
         if set(&mut self.plan, deed.at, deed.plan) {
             changed.push("plan");
         }
+        set(&mut self.zone, deed.at, deed.zone);
         if set(&mut self.level, deed.at, deed.level) {
             changed.push("level");
         }
@@ -338,6 +347,7 @@ impl Somebody {
             last_fire: BTreeMap::new(),
             plan: None,
             level: None,
+            zone: None,
             said: Vec::new(),
             merged_into: None,
         }

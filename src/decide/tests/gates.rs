@@ -114,3 +114,71 @@ fn a_merge_leaves_the_one_who_stays_in_their_group() {
     }
     assert!(groups[0] > 8 && groups[1] > 8, "{groups:?}");
 }
+
+fn cart(expires: &str) -> String {
+    CART.replace("expires = \"4h\"", &format!("expires = \"{expires}\""))
+}
+
+/// The timelines begin at midnight UTC.
+fn quiet(zone: &str) -> rules::Settings {
+    let hours = format!("quiet_hours = {{ from = \"20:00\", until = \"08:00\", zone = \"{zone}\" }}");
+    rules::Settings { gates: toml::from_str(&hours).expect("gates"), ..Default::default() }
+}
+
+#[track_caller]
+fn check_quiet(rule: &str, timeline: &str, fires: &[&str]) {
+    assert_eq!(tell(&compile(&[rule], &quiet("UTC")), timeline, "9d").fires, fires, "{timeline}");
+}
+
+#[test]
+fn what_would_leave_in_quiet_hours_waits_for_their_end() {
+    let cart = cart("13h");
+    check_quiet(&cart, "19h add c1", &["19h30m c1"]);
+    check_quiet(&cart, "19h30m add c1", &["20h c1 delayed until 1d8h"]);
+    check_quiet(&cart, "7h29m add c1", &["7h59m c1 delayed until 8h"]);
+    check_quiet(&cart, "7h30m add c1", &["8h c1"]);
+    // The edge itself was before them, but it is learned of in them.
+    check_quiet(FORM, "10h@12h form", &["10h"]);
+    check_with(FORM, "expires = \"2d\"", "10h@21h form", &["10h"]);
+    check_quiet(&format!("expires = \"2d\"\n{FORM}"), "10h@21h form", &["10h delayed until 1d8h"]);
+}
+
+#[test]
+fn who_would_wait_until_it_expires_gets_nothing() {
+    check_quiet(CART, "20h30m add c1", &["21h c1 quiet_hours"]);
+    // At exactly its expiry it would never be in time.
+    check_quiet(&cart("11h"), "20h30m add c1", &["21h c1 quiet_hours"]);
+    check_quiet(&cart("39600001ms"), "20h30m add c1", &["21h c1 delayed until 1d8h"]);
+    // It is no fire: it cools nothing down.
+    check_quiet(CART, "20h30m add c1 | 1d9h add c2", &["21h c1 quiet_hours", "1d9h30m c2"]);
+}
+
+#[test]
+fn a_trigger_may_have_hours_of_its_own() {
+    let cart = cart("13h");
+    check_quiet(&format!("quiet_hours = false\n{cart}"), "20h30m add c1", &["21h c1"]);
+    let noon = format!("quiet_hours = {{ from = \"12:00\", until = \"14:00\" }}\n{cart}");
+    check_quiet(&noon, "20h30m add c1 | 1d11h45m add c2", &["21h c1", "1d12h15m c2 cooling_down"]);
+    check(&noon, "12h add c1", &["12h30m c1 delayed until 14h"]);
+    let there = format!("quiet_hours = {{ from = \"12:00\", until = \"14:00\", zone = \"Asia/Kolkata\" }}\n{cart}");
+    check(&there, "6h30m add c1", &["7h c1 delayed until 8h30m"]);
+}
+
+#[test]
+fn the_clock_is_the_persons_where_it_is_known() {
+    let cart = cart("13h");
+    check_quiet(&cart, "0m identify %timezone=America/New_York | 20h30m add c1", &["21h c1"]);
+    check_quiet(&cart, "0m identify %time_zone=Asia/Kolkata | 14h add c1", &["14h30m c1 delayed until 1d2h30m"]);
+    // Nobody's zone is `Mars`: the configured one stands in.
+    check_quiet(&cart, "0m identify %timezone=Mars | 20h30m add c1", &["21h c1 delayed until 1d8h"]);
+    check_quiet(&cart, "0m identify %timezone=Mars %time_zone=America/New_York | 20h30m add c1", &["21h c1"]);
+}
+
+#[test]
+fn what_waits_for_the_morning_is_called_back() {
+    let cart = cart("13h");
+    let delayed = "20h c1 delayed until 1d8h";
+    check_quiet(&cart, "19h30m add c1 | 23h buy c1", &[delayed, "20h c1 cancelled"]);
+    check_quiet(&cart, "19h30m add c1 | 23h unsubscribe", &[delayed, "20h c1 recalled"]);
+    check_quiet(&cart, "19h30m add c1 | 1d7h view", &[delayed]);
+}

@@ -5,6 +5,7 @@ use crate::model::mistake::nearest;
 use crate::rules::written::{Reading, Table};
 
 use super::holdout::Group;
+use super::quiet_hours::Own;
 use super::settings::Policy;
 
 /// The keys of a trigger, or a segment, that are about gates.
@@ -16,6 +17,8 @@ pub struct Gating {
     pub consent: Option<Policy>,
     /// Who gets nothing, to compare the others with.
     pub holdout: Group,
+    /// When nothing of it leaves.
+    pub quiet_hours: Own,
 }
 
 impl Gating {
@@ -26,6 +29,7 @@ impl Gating {
             channel: one_of("channel", &channels, top, reading).unwrap_or_default(),
             consent: one_of("consent", &Policy::WORDS, top, reading),
             holdout: Group::read(top, reading),
+            quiet_hours: Own::read(top, reading),
         }
     }
 }

@@ -8,11 +8,13 @@ mod expires;
 mod gating;
 mod holdout;
 mod once;
+mod quiet_hours;
 pub mod settings;
 mod suppression;
 
 pub use gating::Gating;
 pub use holdout::{Group, Share};
+pub use quiet_hours::{Own as OwnQuietHours, QuietHours, SAME};
 pub use settings::{Policy, Settings};
 
 use crate::model::{Gate, Person, Timestamp, Verdict};
@@ -41,14 +43,37 @@ pub struct Edge<'a> {
 /// The gate that drops it, and why.
 pub type Dropped = (Gate, Box<str>);
 
-/// The first gate that holds the edge back, or `None` when it may fire.
-pub fn held_back(edge: &Edge<'_>) -> Option<Verdict> {
-    let verdict = once::verdict(edge).or_else(|| cooldown::verdict(edge)).or_else(|| expires::verdict(edge));
-    if verdict.is_some() || !edge.sends {
-        return verdict;
+impl Edge<'_> {
+    /// When it would leave at the earliest: nothing leaves before it is learned of.
+    pub fn leaves(&self) -> Timestamp {
+        self.at.max(self.now)
     }
-    let dropped = forbidden(edge.program, edge.trigger, edge.person).or_else(|| holdout::dropped(edge));
-    dropped.map(|(gate, words)| Verdict::Gated(gate, words))
+}
+
+/// How an edge passes the gates.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Passed {
+    /// It waits until then; `None` leaves at once.
+    pub not_before: Option<Timestamp>,
+}
+
+/// Asks one gate after the other; the first that holds the edge back says what becomes of it.
+pub fn pass(edge: &Edge<'_>) -> Result<Passed, Verdict> {
+    let verdict = once::verdict(edge).or_else(|| cooldown::verdict(edge)).or_else(|| expires::verdict(edge));
+    match verdict {
+        Some(verdict) => Err(verdict),
+        None if edge.sends => configured(edge).map_err(|(gate, words)| Verdict::Gated(gate, words)),
+        None => Ok(Passed::default()),
+    }
+}
+
+/// Those that `[gates]` can set for all triggers.
+fn configured(edge: &Edge<'_>) -> Result<Passed, Dropped> {
+    let open = |dropped: Option<Dropped>| dropped.map_or(Ok(()), Err);
+    open(forbidden(edge.program, edge.trigger, edge.person))?;
+    let not_before = quiet_hours::delayed(edge)?;
+    open(holdout::dropped(edge))?;
+    Ok(Passed { not_before })
 }
 
 /// What the gates would say of an edge of nobody's key at this instant, in words.
@@ -56,8 +81,10 @@ pub fn now(program: &Program, trigger: &Trigger, person: &Person, now: Timestamp
     if trigger.activate.is_empty() && trigger.activate_on_exit.is_empty() {
         return None;
     }
-    let edge = Edge { program, trigger, person, key: "", at: now, now, sends: true };
-    forbidden(program, trigger, person).or_else(|| holdout::dropped(&edge)).map(|(_, words)| words.into())
+    match configured(&Edge { program, trigger, person, key: "", at: now, now, sends: true }) {
+        Err((_, words)) => Some(words.into()),
+        Ok(Passed { not_before }) => not_before.map(|until| format!("quiet hours last until {until}")),
+    }
 }
 
 /// Why nothing of the trigger may go to the person, whenever that would be: asked at the edge, and of what still waits

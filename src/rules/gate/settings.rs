@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::holdout::Share;
+use super::quiet_hours::QuietHours;
 
 /// What may hold an activation back.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
@@ -13,6 +14,8 @@ pub struct Settings {
     pub consent: Policy,
     /// How many people get nothing at all, to compare the others with.
     pub holdout: Share,
+    /// When nothing leaves, on each person's own clock.
+    pub quiet_hours: Option<QuietHours>,
 }
 
 /// Who may be written to, as far as consent goes.

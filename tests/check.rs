@@ -60,6 +60,43 @@ fn every_mistake_is_told_at_once() {
     }
 }
 
+#[test]
+fn gates_in_the_configuration_are_checked() {
+    for (line, wanted) in [
+        ("consent = \"opt_inn\"", "gates.consent: `opt_inn` is not one of its values (did you mean `opt_in`?)"),
+        ("consnt = \"opt_in\"", "gates.consnt: is not a key that is known here (did you mean `consent`?)"),
+        (
+            "holdout = \"10\"",
+            "gates.holdout: `10` is not a share from 0% to 100% with at most two decimals, like \"10%\"",
+        ),
+        ("holdout = 101", "gates.holdout: must lie between 0 and 100"),
+        (
+            "quiet_hours = { from = \"25:00\", until = \"08:00\", zone = \"UTC\" }",
+            "gates.quiet_hours.from: `25:00` is not a time of day: write it like \"21:00\" or \"08:30\"",
+        ),
+        (
+            "quiet_hours = { from = \"21:00\", until = \"08:00\", zone = \"Lisbon\" }",
+            "gates.quiet_hours.zone: `Lisbon` is not a time zone: write its name, like \"Europe/Lisbon\" or \"UTC\"",
+        ),
+        (
+            "quiet_hours = { from = \"21:00\", until = \"08:00\" }",
+            "gates.quiet_hours.zone: is missing (The zone of people who have none of their own: \"Europe/Lisbon\".)",
+        ),
+        (
+            "quiet_hours = { from = \"21:00\", until = \"21:00\", zone = \"UTC\" }",
+            "gates.quiet_hours.until: is the same as `from`: that is no time at all, or all of it",
+        ),
+    ] {
+        let (is_well, told) = check(&format!("[gates]\n{line}\n{ACCOUNT}"), GOOD);
+        assert!(!is_well);
+        let [told] = told.as_slice() else { panic!("{line}: {told:#?}") };
+        let (place, words) = told.split_once(": ").expect("a place");
+        assert!(place.starts_with("espalier.toml:2:"), "{told}");
+        assert_eq!(words, wanted, "{line}");
+    }
+    assert_eq!(check(&format!("[gates]\nconsent = \"opt_in\"\nholdout = \"5%\"\n{ACCOUNT}"), GOOD), (true, Vec::new()));
+}
+
 /// Clashes between sources are told beside mistakes in single keys, also in the sources themselves.
 #[test]
 fn what_no_single_key_can_know_is_told_with_the_rest() {

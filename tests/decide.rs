@@ -10,12 +10,13 @@ use espalier::decide;
 use espalier::identity;
 use espalier::model::{
     Changes, Decision, DedupeKey, Entry, Event, EventKind, History, Identifier, IdentifierKind, Loaded, Origin, Person,
-    PersonId, Position, RawJson, Timestamp, Write,
+    PersonId, Position, RawJson, Timestamp, Verdict, Write,
 };
 use espalier::rules::Files;
 use espalier::rules::{self, Program};
 use oracle::{
-    Ask, Bounds, Deed, Edge, Law, Leaf, Limit, MINUTE, Ms, Named, Price, Rule, Test, Tree, Window, World, listed_price,
+    AllGates, Ask, Bounds, Deed, Edge, Gates, Hours, Law, Leaf, Limit, MINUTE, Ms, Named, Policy, Price, Quiet, Rule,
+    Sync, Test, Tree, Window, World, listed_price,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -115,6 +116,10 @@ impl Kept {
             rule: decision.trigger.to_string(),
             key: decision.key.to_string(),
             verdict: decision.verdict.word(),
+            until: match decision.verdict {
+                Verdict::Delayed(_, until) => Some(until.as_millis() - START),
+                _ => None,
+            },
             person: self.people[&id].identifiers.iter().map(|i| i.value.to_string()).collect(),
         }
     }
@@ -172,6 +177,18 @@ impl Message {
         if let Some(level) = deed.level {
             traits.insert("profile".into(), serde_json::json!({ "level": level }));
         }
+        if let Some(channel) = deed.channel {
+            properties.insert("channel".into(), channel.into());
+        }
+        if let Some(zone) = deed.zone {
+            traits.insert("timezone".into(), zone.into());
+        }
+        if let Some(Sync { says, dated }) = deed.sync {
+            traits.insert("email_consent".into(), says.into());
+            if let Some(at) = dated {
+                traits.insert("email_consent_at".into(), instant(at).to_string().into());
+            }
+        }
         match deed.products.as_slice() {
             [] => {}
             [one] => drop(properties.insert("product_id".into(), (*one).into())),
@@ -203,7 +220,7 @@ impl Message {
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Deed { at, name, user, device, products, colour, is_tracking, session, .. } = &self.deed;
-        let Deed { price, plan, level, view, dwell, more, is_machine, .. } = &self.deed;
+        let Deed { sync, channel, zone, price, plan, level, view, dwell, more, is_machine, .. } = &self.deed;
         let minutes = |ms: Ms| ms as f64 / MINUTE as f64;
         write!(
             f,
@@ -224,7 +241,10 @@ impl fmt::Debug for Message {
                 write!(f, " {name} {number}")?;
             }
         }
-        for part in plan.iter().chain(view) {
+        if let Some(sync) = sync {
+            write!(f, " {sync:?}")?;
+        }
+        for part in plan.iter().chain(view).chain(channel).chain(zone) {
             write!(f, " {part}")?;
         }
         write!(f, "{}{}", if *is_machine { " machine" } else { "" }, if *is_tracking { "" } else { " (system)" })
@@ -238,7 +258,9 @@ fn instant(ms: Ms) -> Timestamp {
 fn compile(law: &Law) -> Program {
     let (triggers, segments, cohorts) = law.to_files();
     let files = Files { triggers: &triggers, segments: &segments, configuration: Some(("espalier.toml", &cohorts)) };
-    let program = Program::compile_all(&files, &rules::Settings::default(), None);
+    let gates = toml::from_str(&law.gates.to_toml()).expect("gates");
+    let settings = rules::Settings { gates, ..rules::Settings::default() };
+    let program = Program::compile_all(&files, &settings, None);
     program.unwrap_or_else(|mistakes| panic!("{mistakes:?}\n{}", law.to_text()))
 }
 
@@ -299,6 +321,14 @@ fn foretold(law: &Law, turns: &[Turn]) -> Vec<Edge> {
 // === random rules ===
 
 const EVENTS: &[&str] = &["Product Viewed", "Product Added", "Order Completed", "Email Opened"];
+const CONSENT: &[&str] =
+    &["Subscribed", "Subscribed", "Unsubscribed", "SMS Subscribed", "Email Marked as Spam", "Suppression Lifted"];
+/// Zones of people and of the configuration; the last one is none.
+const PLACES: &[&str] = &["UTC", "Europe/Lisbon", "America/New_York", "Asia/Kolkata", "Mars/Base"];
+const ZONES: &[&str] = PLACES.split_at(4).0;
+/// The timelines begin at 21:00 UTC.
+const HOURS: &[Hours] =
+    &[Hours(21 * 60, 8 * 60), Hours(22 * 60 + 30, 23 * 60), Hours(0, 60), Hours(3 * 60 + 15, 4 * 60 + 5)];
 const LENGTHS: &[Ms] = &[10 * MINUTE, 20 * MINUTE, 30 * MINUTE, 60 * MINUTE, 90 * MINUTE];
 const COHORTS: [&str; 2] = ["new", "returning"];
 const SEGMENTS: [&str; 2] = ["calm", "keen"];
@@ -415,8 +445,8 @@ fn rule(name: &'static str) -> impl Strategy<Value = Rule> {
     let gates = (option::weighted(0.3, select(LENGTHS)), prop::bool::weighted(0.2), 0..3u8);
     let expires = prop_oneof![3 => Just(HORIZON), 1 => Just(60 * MINUTE)];
     let all = Known { cohorts: COHORTS.len(), segments: SEGMENTS.len() };
-    (tree(all), prop::bool::ANY, option::weighted(0.25, select(LENGTHS)), gates, expires).prop_map(
-        move |(when, is_per, held, (cooldown, once, priority), expires)| Rule {
+    (tree(all), prop::bool::ANY, option::weighted(0.25, select(LENGTHS)), gates, expires, own_gates()).prop_map(
+        move |(when, is_per, held, (cooldown, once, priority), expires, gates)| Rule {
             name,
             when,
             per: is_per.then_some("product_id"),
@@ -425,9 +455,29 @@ fn rule(name: &'static str) -> impl Strategy<Value = Rule> {
             once,
             expires,
             priority,
+            gates,
             is_segment: false,
         },
     )
+}
+
+fn own_gates() -> impl Strategy<Value = Gates> {
+    let consent = option::weighted(0.3, select(&[Policy::OptOut, Policy::OptIn, Policy::None][..]));
+    let holdout = prop_oneof![3 => Just(Some(0)), 1 => Just(Some(50)), 1 => Just(None)];
+    let own = (select(HOURS), option::of(select(ZONES))).prop_map(|(hours, zone)| Quiet::Own(hours, zone));
+    let quiet = prop_oneof![3 => Just(Quiet::AsAll), 1 => Just(Quiet::Never), 1 => own];
+    (select(&["email", "email", "sms"][..]), consent, holdout, quiet)
+        .prop_map(|(channel, consent, holdout, quiet)| Gates { channel, consent, holdout, quiet })
+}
+
+fn all_gates() -> impl Strategy<Value = AllGates> {
+    let policy = prop_oneof![5 => Just(Policy::OptOut), 1 => Just(Policy::OptIn)];
+    let quiet = option::weighted(0.4, (select(HOURS), select(ZONES)));
+    (policy, prop_oneof![5 => Just(0), 1 => Just(30)], quiet).prop_map(|(consent, holdout, quiet)| AllGates {
+        consent,
+        holdout,
+        quiet,
+    })
 }
 
 /// The first may name none, each other one those before it.
@@ -440,7 +490,9 @@ fn law() -> impl Strategy<Value = Law> {
         option::weighted(0.3, 0..SEGMENTS.len()),
     );
     let rules = (rule("b-one"), option::weighted(0.3, rule("a-two")));
-    (cohorts, segments, rules).prop_map(|((new, returning), (calm, keen, decided), (one, two))| {
+    let gates = (own_gates(), all_gates());
+    (cohorts, segments, rules, gates).prop_map(|((new, returning), (calm, keen, decided), (one, two), gates)| {
+        let (segment_gates, gates) = gates;
         let named = |name, when, held| Named { name, when, held };
         let segments = vec![named(SEGMENTS[0], calm.0, calm.1), named(SEGMENTS[1], keen.0, keen.1)];
         let segment_rules = segments.iter().zip(["segment:calm", "segment:keen"]).map(|(segment, name)| Rule {
@@ -452,10 +504,12 @@ fn law() -> impl Strategy<Value = Law> {
             once: false,
             expires: if decided == Some(0) { 60 * MINUTE } else { HORIZON },
             priority: 1,
+            gates: segment_gates.clone(),
             is_segment: true,
         });
         let rules = [one].into_iter().chain(two).chain(segment_rules).collect();
-        Law { cohorts: vec![named(COHORTS[0], new, None), named(COHORTS[1], returning, None)], segments, rules }
+        let cohorts = vec![named(COHORTS[0], new, None), named(COHORTS[1], returning, None)];
+        Law { cohorts, segments, gates, start: START, rules }
     })
 }
 
@@ -487,6 +541,7 @@ fn deed(cast: Cast) -> impl Strategy<Value = Deed> {
         8 => select(EVENTS).prop_map(Some),
         1 => Just(Some("Page Viewed")),
         2 => select(&["Heartbeat", "Page Left"][..]).prop_map(Some),
+        2 => select(CONSENT).prop_map(Some),
         1 => Just(None),
     ];
     let products = prop_oneof![
@@ -509,9 +564,25 @@ fn deed(cast: Cast) -> impl Strategy<Value = Deed> {
     );
     let colour = select(&[None, Some("red"), Some("blue")][..]);
     let session = prop_oneof![5 => Just(None), 1 => select(&["s1", "s2"][..]).prop_map(Some)];
+    let sync =
+        (select(&["unsubscribed", "subscribed", "pending"][..]), option::of((0..40i64).prop_map(|n| n * 10 * MINUTE)))
+            .prop_map(|(says, dated)| Sync { says, dated });
+    let says = (
+        option::weighted(0.1, sync),
+        option::weighted(0.3, select(&["sms", "all"][..])),
+        option::weighted(0.1, select(PLACES)),
+    );
     let what = (name, products, colour, price, prop::bool::weighted(0.3));
-    (what, traits, seconds, session, prop::bool::weighted(0.8), names(cast)).prop_map(
-        |((name, products, colour, price, machine), (plan, level), (view, dwell, more), session, tracking, who)| Deed {
+    (what, traits, seconds, session, prop::bool::weighted(0.8), names(cast), says).prop_map(
+        |(
+            (name, products, colour, price, machine),
+            (plan, level),
+            (view, dwell, more),
+            session,
+            tracking,
+            who,
+            (sync, channel, zone),
+        )| Deed {
             at: 0,
             order: 0,
             name,
@@ -522,6 +593,9 @@ fn deed(cast: Cast) -> impl Strategy<Value = Deed> {
             price,
             plan,
             level,
+            sync,
+            zone,
+            channel: channel.filter(|_| name.is_some_and(|name| CONSENT.contains(&name))),
             view,
             dwell,
             more,
@@ -601,6 +675,8 @@ fn timeline(cast: Cast) -> impl Strategy<Value = Vec<Turn>> {
             }
         }
         turns.push(Turn::Batch(batch, clock));
+        // Timers that are heard of not long after their instant, before the last of them.
+        turns.extend((1..8).map(|n| Turn::Idle(clock + n * 25 * MINUTE)));
         turns.push(Turn::Idle(HORIZON));
         turns
     })
@@ -693,9 +769,9 @@ proptest! {
 
     #[test]
     fn it_does_not_matter_how_the_journal_is_cut(law in law(), journal in punctual(Cast::Several)) {
-        // What expires depends on when it is learned of, and so on the batches.
+        // What expires, or comes into quiet hours, depends on when it is learned of, and so on the batches.
         let mut law = law;
-        law.rules.iter_mut().for_each(|rule| rule.expires = HORIZON);
+        law.rules.iter_mut().for_each(|rule| (rule.expires, rule.gates.quiet) = (HORIZON, Quiet::Never));
         let told = |is_whole| {
             let kept = decided(&law, &cut(&journal, is_whole));
             let tell = |d: &Decision| {

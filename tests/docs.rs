@@ -71,6 +71,7 @@ fn activation() -> Activation {
         event: Arc::from("Cart Abandoned"),
         priority: 80,
         expires_at: Timestamp::MAX,
+        not_before: None,
         payload: RawJson::from_value(&fire["payload"]),
     }
 }

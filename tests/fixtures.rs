@@ -1,7 +1,7 @@
 //! Every shipped connector against sample messages of its vendor: `connectors/NAME/fixtures/TOPIC.json` makes what
 //! `TOPIC.events.json` says. `UPDATE=1` writes what is made; read the difference before keeping it.
 //!
-//! The topic is the file's name up to the first dot, its first underscore read as a slash.
+//! The topic is the file's name up to the first dot, its two underscores, or else its first one, read as a slash.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,7 +25,9 @@ fn samples(connector: &str) -> Vec<(String, PathBuf)> {
         .filter_map(|entry| {
             let path = entry.expect("an entry").path();
             let name = path.file_name()?.to_str()?.strip_suffix(".json")?.to_owned();
-            let topic = name.split('.').next()?.replacen('_', "/", 1);
+            let topic = name.split('.').next()?;
+            let slash = if topic.contains("__") { "__" } else { "_" };
+            let topic = topic.replacen(slash, "/", 1);
             (!name.ends_with(".events")).then_some((topic, path))
         })
         .collect();

@@ -48,6 +48,7 @@ fn item(n: u8) -> Item {
         event: Arc::from("Cart Abandoned"),
         priority: 50,
         expires_at: Timestamp::MAX,
+        not_before: None,
         payload: RawJson::from_value(&json!({
             "value": "74.50", "currency": "EUR", "URL": "https://shop.example/c/1", "first": true,
             "Items": [{"SKU": "WT-1", "Quantity": 1}], "ItemNames": ["Walnut tray", "Oil cloth"]})),

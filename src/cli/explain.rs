@@ -74,8 +74,24 @@ fn print(answer: &Value) {
         answer["events"],
         text(&answer["at"])
     );
+    for channel in list(answer, "channels") {
+        println!("{}", text(channel));
+    }
+    for said in list(answer, "consent") {
+        println!(
+            "  {} {} {} by {} ({})",
+            text(&said["at"]),
+            text(&said["channel"]),
+            text(&said["act"]),
+            text(&said["because"]),
+            text(&said["source"])
+        );
+    }
     for trigger in list(answer, "triggers") {
         println!("\n{}  {}", text(&trigger["trigger"]), text(&trigger["title"]));
+        if let Some(words) = trigger["held_back"].as_str() {
+            println!("  held back now: {words}");
+        }
         for key in list(trigger, "keys") {
             let name = text(&key["key"]);
             let of = if name.is_empty() { String::new() } else { format!(" for {name}") };

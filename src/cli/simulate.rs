@@ -181,14 +181,19 @@ fn table(program: &Program, simulation: &Simulation, leaves: &[crate::replay::Le
     println!("{} people, {} events, {days:.1} days", simulation.people, simulation.events);
     let share = |people: usize| 100.0 * people as f64 / simulation.people.max(1) as f64;
     let mut by_trigger: BTreeMap<&str, (usize, BTreeSet<_>)> = BTreeMap::new();
+    let mut held_back: BTreeMap<&str, usize> = BTreeMap::new();
     for fire in &simulation.fires {
+        if fire.is_dropped() {
+            *held_back.entry(&fire.trigger).or_default() += 1;
+            continue;
+        }
         let entry = by_trigger.entry(&fire.trigger).or_default();
         entry.0 += 1;
         entry.1.insert(fire.who);
     }
     let mut shown = Table::new();
     shown.load_style(UTF8_HORIZONTAL_ONLY);
-    shown.set_header(["trigger, and each condition alone", "fires", "a day", "people", "share"]);
+    shown.set_header(["trigger, and each condition alone", "fires", "a day", "people", "share", "held back"]);
     for trigger in program.triggers() {
         let (fires, people) = by_trigger.get(&*trigger.name).map_or((0, 0), |(fires, people)| (*fires, people.len()));
         let row = [
@@ -197,6 +202,7 @@ fn table(program: &Program, simulation: &Simulation, leaves: &[crate::replay::Le
             format!("{:.1}", fires as f64 / days),
             people.to_string(),
             format!("{:.1} %", share(people)),
+            held_back.get(&*trigger.name).unwrap_or(&0).to_string(),
         ];
         shown.add_row(row);
         for leaf in leaves.iter().filter(|leaf| leaf.trigger == trigger.name) {
@@ -206,6 +212,7 @@ fn table(program: &Program, simulation: &Simulation, leaves: &[crate::replay::Le
                 String::new(),
                 leaf.people.to_string(),
                 format!("{:.1} %", share(leaf.people)),
+                String::new(),
             ];
             shown.add_row(row);
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::model::{Activation, Decision, LaneName, Pending, PersonId, Timestamp, Verdict, Watch};
+use crate::model::{Activation, Decision, Gate, LaneName, Pending, PersonId, Timestamp, Verdict, Watch};
 use crate::rules::{self, Asked, Passage, Program, Trigger, TriggerKind, gate};
 
 use super::Until;
@@ -120,22 +120,36 @@ impl Step<'_> {
     fn fire(&mut self, id: PersonId, trigger: &Trigger, key: &str, activate: &[(LaneName, Arc<str>)], at: Timestamp) {
         let Some(person) = self.loaded.people.get_mut(&id) else { return };
         let occasion = rules::occasion(trigger, person.canonical(), key, at);
-        let held_back = gate::held_back(&gate::Edge { trigger, person, key, at, now: self.now });
-        let verdict =
-            held_back.unwrap_or_else(|| Verdict::Activated(activate.iter().map(|(lane, _)| lane.clone()).collect()));
-        if let Verdict::Activated(lanes) = &verdict
-            && !lanes.is_empty()
-        {
+        let passed = gate::pass(&gate::Edge {
+            program: self.program,
+            trigger,
+            person,
+            key,
+            at,
+            now: self.now,
+            sends: !activate.is_empty(),
+        });
+        let lanes: Vec<LaneName> = activate.iter().map(|(lane, _)| lane.clone()).collect();
+        let (verdict, not_before) = match passed {
+            Err(verdict) => (verdict, None),
+            Ok(gate::Passed { not_before: Some(until) }) => (Verdict::Delayed(lanes, until), Some(until)),
+            Ok(gate::Passed { not_before: None }) => (Verdict::Activated(lanes), None),
+        };
+        // Who is held out is compared with who fired, and so has the same cool-downs.
+        let counts_as_fire = !verdict.lanes().is_empty() || matches!(verdict, Verdict::Gated(Gate::Holdout, _));
+        if counts_as_fire {
+            person.last_fires.insert(trigger.id, at);
+            if let Some(watch) = person.watches.get_mut(&(trigger.id, key.into())) {
+                watch.fired = Some(at);
+            }
+        }
+        if !verdict.lanes().is_empty() {
             let payload = rules::payload(self.program, trigger, person, key, at, occasion);
             let traits = rules::traits(person);
             let mut identifiers = person.identifiers.clone();
             identifiers.sort();
             identifiers.truncate(MOST_NAMES);
             let expires_at = at + trigger.expires;
-            person.last_fires.insert(trigger.id, at);
-            if let Some(watch) = person.watches.get_mut(&(trigger.id, key.into())) {
-                watch.fired = Some(at);
-            }
             person.pending.retain(|p| p.expires_at >= self.now);
             let surplus = (person.pending.len() + 1).saturating_sub(MOST_PENDING);
             person.pending.drain(..surplus);
@@ -143,9 +157,10 @@ impl Step<'_> {
                 occasion,
                 trigger: trigger.id,
                 key: key.into(),
-                lanes: lanes.clone(),
+                lanes: verdict.lanes().to_vec(),
                 at,
                 expires_at,
+                not_before,
             });
             for (lane, event) in activate {
                 self.changes.activations.push(Activation {
@@ -160,6 +175,7 @@ impl Step<'_> {
                     event: event.clone(),
                     priority: trigger.priority,
                     expires_at,
+                    not_before,
                     payload: payload.clone(),
                 });
             }

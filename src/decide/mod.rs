@@ -6,6 +6,7 @@
 
 mod ask;
 mod cancel;
+mod consent;
 mod link;
 mod step;
 
@@ -98,6 +99,7 @@ impl Step<'_> {
         let seen_earlier = event.at < person.first_seen;
         person.first_seen = person.first_seen.min(event.at);
         let changed = set_traits(person, event);
+        let says_consent = consent::note(person, event, position);
         // An event before the latest instant asked changes truth from now on, not in the past.
         let at = event.at.max(person.asked);
         person.asked = at;
@@ -134,6 +136,9 @@ impl Step<'_> {
             self.ask(id, &asked, at);
         }
         self.cancel_what_is_void(id, &News { event, position, asked: at, is_merge });
+        if says_consent || is_merge {
+            self.call_back_what_is_forbidden(id);
+        }
     }
 }
 

@@ -5,11 +5,14 @@
 //! `@name` a user, `~name` a device, `+shop` a system instead of tracking, and `path=value` a property. Without a name it
 //! is the user `ines`. One batch is one event; time then runs to the horizon of 200 days.
 
+mod gates;
+
 use std::collections::{HashMap, HashSet};
 
 use crate::identity;
 use crate::model::{
-    Changes, Event, EventKind, Identifier, IdentifierKind, Loaded, Origin, PersonId, Position, RawJson, Span, Timestamp,
+    Changes, Event, EventKind, Identifier, IdentifierKind, Loaded, Origin, PersonId, Position, RawJson, Span,
+    Timestamp, Verdict,
 };
 use crate::rules::{self, Program};
 
@@ -24,6 +27,11 @@ const WHAT: &[(&str, &str)] = &[
     ("form", "Form Submitted"),
     ("open", "Email Opened"),
     ("click", "Email Link Clicked"),
+    ("subscribe", "Subscribed"),
+    ("unsubscribe", "Unsubscribed"),
+    ("bounce", "Email Bounced"),
+    ("spam", "Email Marked as Spam"),
+    ("lift", "Suppression Lifted"),
 ];
 
 // === the rules ===
@@ -126,6 +134,7 @@ fn event(text: &str, number: usize) -> Event {
     let name = WHAT.iter().find(|(short, _)| *short == what).map_or("", |(_, name)| name);
     assert_eq!(name.is_empty(), kind != EventKind::Did, "`{what}` is not an event of the test");
     let mut properties = serde_json::Map::new();
+    let mut traits = serde_json::Map::new();
     let mut products = Vec::new();
     let mut identifiers = Vec::new();
     let (mut id, mut origin) = (number.to_string(), Origin::Tracking);
@@ -136,6 +145,8 @@ fn event(text: &str, number: usize) -> Event {
             identifiers.push(Identifier::new(IdentifierKind::AnonymousId, device));
         } else if let Some(message) = word.strip_prefix('#') {
             id = message.to_owned();
+        } else if let Some((name, value)) = word.strip_prefix('%').and_then(|word| word.split_once('=')) {
+            traits.insert(name.into(), value.into());
         } else if word == "+shop" {
             origin = Origin::System;
         } else if let Some((path, value)) = word.split_once('=') {
@@ -169,7 +180,7 @@ fn event(text: &str, number: usize) -> Event {
         identifiers,
         session: None,
         properties: RawJson::from_value(&properties.into()),
-        traits: RawJson::empty(),
+        traits: RawJson::from_value(&traits.into()),
     }
 }
 
@@ -221,6 +232,9 @@ impl Story {
             }
             if decision.verdict.word() != "activated" {
                 line += &format!(" {}", decision.verdict.word());
+            }
+            if let Verdict::Delayed(_, until) = decision.verdict {
+                line += &format!(" until {}", since_start(until));
             }
             self.fires.push(line);
         }

@@ -27,6 +27,7 @@ pub fn of(n: u8, identifiers: Vec<Identifier>) -> Item {
         event: "Cart Abandoned".into(),
         priority: 5,
         expires_at: NOW + crate::model::Span::from_days(1),
+        not_before: None,
         payload: RawJson::trusted(r#"{"total":"20.50","currency":"eur","products":[{"name":"Cup"}]}"#),
     };
     Item { activation, may_have_left: false }

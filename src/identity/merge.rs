@@ -20,6 +20,7 @@ pub fn merge(survivor: &mut Person, other: Person) {
             Entry::Occupied(_) => {}
         }
     }
+    survivor.consent.absorb(other.consent);
     survivor.history.absorb(other.history);
     for (key, theirs) in other.watches {
         match survivor.watches.entry(key) {

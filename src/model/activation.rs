@@ -44,8 +44,17 @@ pub struct Activation {
     pub priority: Priority,
     /// Not sent after this.
     pub expires_at: Timestamp,
+    /// Not sent before this: when quiet hours end.
+    pub not_before: Option<Timestamp>,
     /// What the marketer's template gets: a JSON object.
     pub payload: RawJson,
+}
+
+impl Activation {
+    /// When it can first have left.
+    pub fn leaves_from(&self) -> Timestamp {
+        self.not_before.map_or(self.at, |not_before| not_before.max(self.at))
+    }
 }
 
 impl OccasionId {

@@ -68,6 +68,8 @@ pub struct Join {
 pub enum Verdict {
     /// An activation was made for each of these lanes.
     Activated(Vec<LaneName>),
+    /// The same, but nothing leaves before this instant: quiet hours last until then.
+    Delayed(Vec<LaneName>, Timestamp),
     /// Within `cooldown` of the trigger's last fire for this person, at this instant.
     CoolingDown(Timestamp),
     /// `once`, and it fired at this instant.
@@ -75,9 +77,36 @@ pub enum Verdict {
     /// Learned of more than `expires` after the edge.
     Expired,
     /// A gate dropped it, in the gate's words.
-    Gated(Box<str>),
+    Gated(Gate, Box<str>),
     /// A later event made the condition false before the activation left.
     Cancelled,
+    /// A gate called it back before it left, in the gate's words.
+    Recalled(Gate, Box<str>),
+}
+
+/// What may hold an edge back that is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Gate {
+    /// The person does not want it on this channel.
+    Consent,
+    /// Nothing may be sent to them on this channel.
+    Suppression,
+    /// Quiet hours last longer than it does.
+    QuietHours,
+    /// They are among those who get nothing, to compare the others with.
+    Holdout,
+}
+
+impl Gate {
+    /// One word for metric labels, tables and `simulate`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Consent => "consent",
+            Self::Suppression => "suppression",
+            Self::QuietHours => "quiet_hours",
+            Self::Holdout => "holdout",
+        }
+    }
 }
 
 impl Verdict {
@@ -85,12 +114,27 @@ impl Verdict {
     pub fn word(&self) -> &'static str {
         match self {
             Self::Activated(_) => "activated",
+            Self::Delayed(..) => "delayed",
             Self::CoolingDown(_) => "cooling_down",
             Self::AlreadyFired(_) => "already_fired",
             Self::Expired => "expired",
-            Self::Gated(_) => "gated",
+            Self::Gated(gate, _) => gate.word(),
             Self::Cancelled => "cancelled",
+            Self::Recalled(..) => "recalled",
         }
+    }
+
+    /// The lanes it was given to, at once or for later.
+    pub fn lanes(&self) -> &[LaneName] {
+        match self {
+            Self::Activated(lanes) | Self::Delayed(lanes, _) => lanes,
+            _ => &[],
+        }
+    }
+
+    /// True for what is told of an activation that was there, and was taken out again.
+    pub fn is_recall(&self) -> bool {
+        matches!(self, Self::Cancelled | Self::Recalled(..))
     }
 }
 

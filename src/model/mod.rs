@@ -4,6 +4,7 @@
 
 pub mod activation;
 pub mod changes;
+pub mod consent;
 pub mod event;
 pub mod history;
 pub mod identifier;
@@ -13,10 +14,13 @@ pub mod outcome;
 pub mod person;
 pub mod raw_json;
 pub mod setting;
+pub mod statement;
 pub mod time;
+pub mod zone;
 
 pub use activation::{Activation, LaneName, OccasionId, Priority};
-pub use changes::{Changes, Decision, Join, Loaded, PersonChange, Recall, Verdict, Write};
+pub use changes::{Changes, Decision, Gate, Join, Loaded, PersonChange, Recall, Verdict, Write};
+pub use consent::{Channel, Consent, Standing};
 pub use event::{DedupeKey, Event, EventKind, Origin, Position, StepId};
 pub use history::{Entry, History, Lifetime};
 pub use identifier::{Identifier, IdentifierKind};
@@ -25,3 +29,4 @@ pub use outcome::{Attempt, Outcome};
 pub use person::{Pending, Person, PersonId, Trait, TriggerId, Watch};
 pub use raw_json::RawJson;
 pub use time::{Span, Timestamp};
+pub use zone::{TimeOfDay, Zone};

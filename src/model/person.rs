@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{History, Identifier, LaneName, OccasionId, Position, Timestamp};
+use super::{Consent, History, Identifier, LaneName, OccasionId, Position, Timestamp};
 
 /// A person's key in the store: 16 bytes of BLAKE3 over the identifier that made them and its place in the journal, so
 /// that replay makes the same.
@@ -55,6 +55,8 @@ pub struct Pending {
     pub at: Timestamp,
     /// After this it is no longer sent, so it need not be remembered.
     pub expires_at: Timestamp,
+    /// It does not leave before this.
+    pub not_before: Option<Timestamp>,
 }
 
 /// One person.
@@ -70,6 +72,8 @@ pub struct Person {
     pub created: Position,
     /// Current traits, by top-level name.
     pub traits: BTreeMap<Box<str>, Trait>,
+    /// What they allow, by channel.
+    pub consent: Consent,
     /// What they did.
     pub history: History,
     /// One for each (trigger, key) that was ever asked and is not at rest.
@@ -113,6 +117,7 @@ impl Person {
             first_seen,
             created,
             traits: BTreeMap::new(),
+            consent: Consent::default(),
             history: History::default(),
             watches: BTreeMap::new(),
             last_fires: BTreeMap::new(),

@@ -3,8 +3,10 @@
 
 use serde::Serialize;
 
+use crate::model::consent::Mark;
 use crate::model::{
-    Attempt, Decision, Identifier, IdentifierKind, Join, OccasionId, Outcome, PersonId, Timestamp, Verdict,
+    Attempt, Channel, Decision, Identifier, IdentifierKind, Join, OccasionId, Outcome, Person, PersonId, Standing,
+    Timestamp, Verdict,
 };
 use crate::rules::{self, Program, TriggerFinding};
 use crate::store::{Store, StoreError};
@@ -26,8 +28,27 @@ pub struct Explained {
     pub triggers: Vec<TriggerFinding>,
     /// Edges and what became of them, oldest first.
     pub edges: Vec<Edge>,
+    /// Where each channel stands of which anything is known, in words.
+    pub channels: Vec<String>,
+    /// What was said about consent, oldest first.
+    pub consent: Vec<Said>,
     /// Joins, made and refused.
     pub joins: Vec<Joined>,
+}
+
+/// One statement about consent.
+#[derive(Clone, Debug, Serialize)]
+pub struct Said {
+    /// From when it holds.
+    pub at: Timestamp,
+    /// For which channel.
+    pub channel: &'static str,
+    /// What it did: `given`, `withdrawn`, `suppressed`, `lifted`.
+    pub act: &'static str,
+    /// The event or the trait that said so.
+    pub because: String,
+    /// Its source.
+    pub source: String,
 }
 
 /// One edge.
@@ -123,8 +144,32 @@ pub async fn explain(
         events: story.person.history.entries().len(),
         triggers,
         edges,
+        channels: Channel::ALL.into_iter().filter_map(|channel| stands(&story.person, channel)).collect(),
+        consent: story.person.consent.marks().iter().map(said).collect(),
         joins: story.joins.iter().map(joined).collect(),
     }))
+}
+
+fn said(mark: &Mark) -> Said {
+    Said {
+        at: mark.at,
+        channel: mark.channel.word(),
+        act: mark.act.word(),
+        because: mark.because.to_string(),
+        source: mark.source.to_string(),
+    }
+}
+
+/// `email: consent withdrawn, suppressed`
+fn stands(person: &Person, channel: Channel) -> Option<String> {
+    let consent = match person.consent.standing(channel) {
+        Standing::Unknown => None,
+        Standing::Given(_) => Some("consent given"),
+        Standing::Withdrawn(_) => Some("consent withdrawn"),
+    };
+    let suppressed = person.consent.suppressed(channel).map(|_| "suppressed");
+    let words: Vec<&str> = consent.into_iter().chain(suppressed).collect();
+    (!words.is_empty()).then(|| format!("{channel}: {}", words.join(", ")))
 }
 
 fn joined(join: &Join) -> Joined {
@@ -139,7 +184,7 @@ fn joined(join: &Join) -> Joined {
 fn edge(decision: &Decision, records: &[crate::store::Record]) -> Edge {
     let of = |occasion: OccasionId| records.iter().filter(move |r| r.activation.occasion == occasion);
     let deliveries = match &decision.verdict {
-        Verdict::Activated(_) => of(decision.occasion).map(delivery).collect(),
+        Verdict::Activated(_) | Verdict::Delayed(..) => of(decision.occasion).map(delivery).collect(),
         _ => Vec::new(),
     };
     Edge {
@@ -155,7 +200,10 @@ fn edge(decision: &Decision, records: &[crate::store::Record]) -> Edge {
 
 fn delivery(record: &crate::store::Record) -> Delivery {
     let state = match (record.is_queued, record.attempts.last()) {
-        (true, None) => "waiting for its first try".to_owned(),
+        (true, None) => match record.activation.not_before {
+            Some(until) => format!("waiting for its first try, not before {until}"),
+            None => "waiting for its first try".to_owned(),
+        },
         (true, Some(last)) => format!("waiting: {}", attempt(last)),
         (false, Some(last)) => attempt(last),
         (false, None) => "settled".to_owned(),
@@ -176,17 +224,21 @@ pub fn attempt(attempt: &Attempt) -> String {
         Outcome::Later { not_before, words, .. } => format!("tried, and again at {not_before}: {words}{answer}"),
         Outcome::Refused { code, words } => format!("refused, {code}: {words}{answer}"),
         Outcome::Expired => "not sent: it expired while it waited".into(),
-        Outcome::Cancelled => "not sent: a later event took its reason away".into(),
+        Outcome::Cancelled => "not sent: it was called back".into(),
     }
 }
 
 fn verdict(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Activated(lanes) => format!("activated for {}", lanes.join(", ")),
+        Verdict::Delayed(lanes, until) => {
+            format!("activated for {}, delayed until {until}: quiet hours last until then", lanes.join(", "))
+        }
         Verdict::CoolingDown(last) => format!("dropped: within the cool-down of the fire at {last}"),
         Verdict::AlreadyFired(first) => format!("dropped: it fires once, and did at {first}"),
         Verdict::Expired => "not sent: learned of after it expired".into(),
-        Verdict::Gated(words) => format!("dropped: {words}"),
+        Verdict::Gated(_, words) => format!("dropped: {words}"),
         Verdict::Cancelled => "called back: a later event took its reason away".into(),
+        Verdict::Recalled(_, words) => format!("called back: {words}"),
     }
 }

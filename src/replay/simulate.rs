@@ -8,7 +8,9 @@ use serde_json::{Map, Value};
 
 use crate::decide;
 use crate::identity;
-use crate::model::{Changes, Event, Identifier, LaneName, Loaded, PersonId, Position, Priority, Timestamp, Verdict};
+use crate::model::{
+    Changes, Event, Gate, Identifier, LaneName, Loaded, OccasionId, PersonId, Position, Priority, Timestamp, Verdict,
+};
 use crate::rules::{Condition, Program, Trigger};
 
 /// One fire, as it is printed.
@@ -26,8 +28,11 @@ pub struct Fire {
     pub occasion: String,
     /// Where it would go.
     pub destinations: Vec<LaneName>,
-    /// The gate that would hold it back.
-    pub gate: Option<String>,
+    /// The gate that would hold it back: for good where there are no destinations, else until `not_before`.
+    pub gate: Option<&'static str>,
+    /// When it would leave, if that is later than the edge.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Timestamp>,
     /// What the marketer would get.
     pub payload: Value,
     /// For the order of printing.
@@ -36,6 +41,13 @@ pub struct Fire {
     /// For counting people.
     #[serde(skip)]
     pub who: PersonId,
+}
+
+impl Fire {
+    /// A gate drops it: nothing leaves.
+    pub fn is_dropped(&self) -> bool {
+        self.gate.is_some() && self.destinations.is_empty()
+    }
 }
 
 /// One condition of a trigger by itself.
@@ -77,9 +89,10 @@ pub fn simulate(
     for (n, mut event) in events.into_iter().enumerate() {
         event.arrived = event.at;
         let position = Position(n as u64 + 1);
+        let at = event.at;
         // Learned at its own instant: nothing has expired.
         let changes = decide::events(&mut loaded, &[(position, event)], Timestamp::MIN, program, names);
-        run.take(&loaded, changes);
+        run.take(&loaded, changes, at);
     }
     if let Some(end) = until.or(span.map(|(_, last)| last)) {
         loop {
@@ -89,7 +102,7 @@ pub fn simulate(
                 break;
             }
             let changes = decide::timers(&mut loaded, &due, end, Timestamp::MIN, program);
-            run.take(&loaded, changes);
+            run.take(&loaded, changes, Timestamp::MIN);
         }
     }
     let mut fires = run.fires;
@@ -112,13 +125,23 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn take(&mut self, loaded: &Loaded, changes: Changes) {
+    /// What followed from an event at this instant, or from time.
+    fn take(&mut self, loaded: &Loaded, changes: Changes, at: Timestamp) {
         self.events += changes.did;
         for decision in &changes.decisions {
             // An edge inside a cool-down, or a second one of a trigger that fires once, is no fire.
-            let (lanes, gate) = match &decision.verdict {
-                Verdict::Activated(lanes) => (lanes.clone(), None),
-                Verdict::Gated(words) => (Vec::new(), Some(words.to_string())),
+            let (gate, not_before) = match &decision.verdict {
+                Verdict::Activated(_) => (None, None),
+                Verdict::Delayed(_, until) => (Some(Gate::QuietHours.word()), Some(*until)),
+                Verdict::Gated(gate, _) => (Some(gate.word()), None),
+                Verdict::Cancelled => {
+                    self.call_back(decision.occasion, Verdict::Cancelled.word(), at);
+                    continue;
+                }
+                Verdict::Recalled(gate, _) => {
+                    self.call_back(decision.occasion, gate.word(), at);
+                    continue;
+                }
                 _ => continue,
             };
             let activation = changes.activations.iter().find(|a| a.occasion == decision.occasion);
@@ -135,12 +158,26 @@ impl Run<'_> {
                 key: decision.key.clone(),
                 at: decision.at,
                 occasion: decision.occasion.to_string(),
-                destinations: lanes,
+                destinations: decision.verdict.lanes().to_vec(),
                 gate,
+                not_before,
                 payload: activation.map(|a| a.payload.to_value()).unwrap_or_default(),
                 priority,
                 who: decision.person,
             });
+        }
+    }
+}
+
+impl Run<'_> {
+    /// What still waited at this instant does not leave. All else left at its edge.
+    fn call_back(&mut self, occasion: OccasionId, gate: &'static str, at: Timestamp) {
+        let occasion = occasion.to_string();
+        let waits = |fire: &&mut Fire| fire.occasion == occasion && fire.not_before.is_some_and(|until| until > at);
+        if let Some(fire) = self.fires.iter_mut().rev().find(waits) {
+            fire.gate = Some(gate);
+            fire.not_before = None;
+            fire.destinations.clear();
         }
     }
 }

@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::model::{Person, Timestamp};
 
 use super::condition::Condition;
+use super::gate;
 use super::program::Program;
 use super::trigger::Trigger;
 use super::view::View;
@@ -16,6 +17,8 @@ pub struct TriggerFinding {
     pub trigger: String,
     /// Its title.
     pub title: String,
+    /// What the gates would say of an edge now; `None` when it would leave at once.
+    pub held_back: Option<String>,
     /// One for each key that exists for the person; one with an empty key without `per`.
     pub keys: Vec<KeyFinding>,
 }
@@ -53,7 +56,12 @@ pub fn explain(program: &Program, person: &Person, now: Timestamp) -> Vec<Trigge
     let mut findings: Vec<TriggerFinding> = program
         .triggers()
         .iter()
-        .map(|t| TriggerFinding { trigger: t.name.to_string(), title: t.title.clone(), keys: Vec::new() })
+        .map(|t| TriggerFinding {
+            trigger: t.name.to_string(),
+            title: t.title.clone(),
+            held_back: gate::now(program, t, person, now),
+            keys: Vec::new(),
+        })
         .collect();
     for asked in program.all(person) {
         if let (Some(trigger), Some(finding)) = (program.triggers().get(asked.trigger), findings.get_mut(asked.trigger))

@@ -5,6 +5,8 @@ use serde::Deserialize;
 
 use crate::model::Span;
 
+use super::gate;
+
 /// What triggers take for granted, and how much of a person is remembered.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -19,10 +21,20 @@ pub struct Settings {
     /// The most (trigger, key) pairs remembered of one person, 10 to 100,000.
     #[schemars(range(min = 10, max = 100_000))]
     pub watches: usize,
+    /// `[gates]`, which stands beside `[rules]` in the configuration.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub gates: gate::Settings,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { session_gap: Span::from_minutes(30), history: 1_000, keep: Span::from_days(90), watches: 2_000 }
+        Self {
+            session_gap: Span::from_minutes(30),
+            history: 1_000,
+            keep: Span::from_days(90),
+            watches: 2_000,
+            gates: gate::Settings::default(),
+        }
     }
 }

@@ -283,6 +283,44 @@ fn every_mistake_is_told_at_once() {
     );
 }
 
+#[test]
+fn gates_are_named_as_they_are() {
+    let when = "when = { did = \"A\" }";
+    let check = |line: &str, mistakes: &[&str]| check_file(&format!("{HEAD}{line}\n{when}"), mistakes);
+    check("channel = \"sms\"\nconsent = \"none\"", &[]);
+    check("channel = \"e-mail\"", &["t.toml:3:11: channel: `e-mail` is not one of its values (did you mean `email`?)"]);
+    check("channel = \"fax\"", &["t.toml:3:11: channel: `fax` is not one of its values (one of: email, sms, push)"]);
+    check(
+        "consent = \"opt-in\"",
+        &["t.toml:3:11: consent: `opt-in` is not one of its values (did you mean `opt_in`?)"],
+    );
+    check("holdout = \"2.5%\"", &[]);
+    check("holdout = 10", &[]);
+    check("holdout = false", &[]);
+    let share = "is a share from 0% to 100% with at most two decimals, like \"10%\" (`false`: nobody is held out)";
+    check("holdout = 101", &[&format!("t.toml:3:11: holdout: {share}")]);
+    check("holdout = true", &[&format!("t.toml:3:11: holdout: {share}")]);
+    check("holdout = \"10\"", &[&format!("t.toml:3:11: holdout: `10` {}", share.replacen("is a", "is not a", 1))]);
+    check("quiet_hours = false", &[]);
+    check("quiet_hours = { from = \"21:00\", until = \"08:00\", zone = \"America/Sao_Paulo\" }", &[]);
+    check(
+        "quiet_hours = { from = \"21\", untill = \"08:00\", zone = \"Lisbon\" }",
+        &[
+            "t.toml:3:15: quiet_hours.until: is missing",
+            "t.toml:3:24: quiet_hours.from: `21` is not a time of day: write it like \"21:00\" or \"08:30\"",
+            "t.toml:3:30: quiet_hours.untill: is not a key that is known here (did you mean `until`?)",
+            "t.toml:3:55: quiet_hours.zone: `Lisbon` is not a time zone: write its name, like \"Europe/Lisbon\" or \"UTC\"",
+        ],
+    );
+    check(
+        "quiet_hours = { from = \"08:00\", until = \"08:00\" }",
+        &["t.toml:3:41: quiet_hours.until: is the same as `from`: that is no time at all, or all of it"],
+    );
+    let hours = "must be false or a table ({ from = \"21:00\", until = \"08:00\" })";
+    check("quiet_hours = true", &[&format!("t.toml:3:15: quiet_hours: {hours}")]);
+    check("consent = true", &["t.toml:3:11: consent: must be a text in quotes"]);
+}
+
 // === what is taken for granted ===
 
 #[test]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::model::{Entry, LaneName, Priority, Span, TriggerId};
 
 use super::condition::Condition;
+use super::gate::Gating;
 use super::leaf::Leaf;
 use super::names::Definition;
 use super::path::Path;
@@ -47,6 +48,8 @@ pub struct Trigger {
     pub expires: Span,
     /// Higher goes first.
     pub priority: Priority,
+    /// What its file says of consent and other gates.
+    pub gating: Gating,
     /// What it starts: a destination's name and the event's name there.
     pub activate: Vec<(LaneName, Arc<str>)>,
     /// What the other edge starts: a segment's `on = "exit"`.
@@ -100,6 +103,7 @@ impl Trigger {
         let once = top.get("once").and_then(|v| v.yes_or_no(reading)).unwrap_or(false);
         let expires = top.get("expires").and_then(|v| v.length(reading));
         let priority = top.get("priority").map_or(Some(USUAL_PRIORITY), |v| v.whole_number(reading, 0, 100));
+        let gating = Gating::read(&mut top, reading);
         let when = top.get("when");
         if when.is_none() {
             reading.mistake(0..0, "when".into(), "is missing: a trigger says when it fires").suggestion =
@@ -135,6 +139,7 @@ impl Trigger {
             cooldown,
             once,
             priority: u8::try_from(priority?).unwrap_or(u8::MAX),
+            gating,
             activate: activate.into_iter().map(|(_, lane, event)| (lane, event)).collect(),
             activate_on_exit: Vec::new(),
             tests,
@@ -154,6 +159,7 @@ impl Trigger {
         let description = top.get("description").and_then(|v| v.text(reading)).unwrap_or_default();
         let expires = top.get("expires").and_then(|v| v.length(reading));
         let priority = top.get("priority").map_or(Some(USUAL_PRIORITY), |v| v.whole_number(reading, 0, 100));
+        let gating = Gating::read(&mut top, reading);
         top.get("for");
         if top.get("when").is_none() {
             reading.mistake(0..0, "when".into(), "is missing: a segment says who is in it").suggestion =
@@ -187,6 +193,7 @@ impl Trigger {
             cooldown: None,
             once: false,
             priority: u8::try_from(priority?).unwrap_or(u8::MAX),
+            gating,
             activate: plain(enter),
             activate_on_exit: plain(exit),
             tests,

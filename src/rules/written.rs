@@ -169,6 +169,20 @@ impl<'a, 't> Value<'a, 't> {
         }
     }
 
+    /// True for `false`; no mistake for anything else.
+    pub fn is_no(&self) -> bool {
+        matches!(self.value, DeValue::Boolean(false))
+    }
+
+    /// The number, when the value is one; no mistake when it is not.
+    pub fn as_number(&self) -> Option<f64> {
+        match self.value {
+            DeValue::Integer(n) => n.as_str().replace('_', "").parse::<f64>().ok(),
+            DeValue::Float(n) => n.as_str().replace('_', "").parse::<f64>().ok().filter(|n| n.is_finite()),
+            _ => None,
+        }
+    }
+
     pub fn yes_or_no(&self, reading: &mut Reading<'_>) -> Option<bool> {
         if let DeValue::Boolean(yes) = self.value {
             return Some(*yes);
@@ -254,11 +268,7 @@ impl<'a, 't> Value<'a, 't> {
 
     /// A number.
     pub fn number(&self, reading: &mut Reading<'_>) -> Option<f64> {
-        let number = match self.value {
-            DeValue::Integer(n) => n.as_str().replace('_', "").parse::<f64>().ok(),
-            DeValue::Float(n) => n.as_str().replace('_', "").parse::<f64>().ok().filter(|n| n.is_finite()),
-            _ => None,
-        };
+        let number = self.as_number();
         if number.is_none() {
             self.wrong(reading, "a number");
         }

@@ -220,6 +220,18 @@ impl<'a> Check<'a> {
                 && text.parse::<std::net::SocketAddr>().is_err()
             {
                 self.wrong(path, "is not an address and port", Some("127.0.0.1:8080".into()));
+            } else if schema.get("format").and_then(Value::as_str) == Some("share")
+                && let Err(words) = text.parse::<crate::rules::gate::Share>()
+            {
+                self.wrong(path, words, None);
+            } else if schema.get("format").and_then(Value::as_str) == Some("time-of-day")
+                && let Err(words) = text.parse::<crate::model::TimeOfDay>()
+            {
+                self.wrong(path, words, None);
+            } else if schema.get("format").and_then(Value::as_str) == Some("time-zone")
+                && let Err(words) = text.parse::<crate::model::Zone>()
+            {
+                self.wrong(path, words, None);
             } else if is_size(schema) && crate::model::setting::Size::parse(text).is_none() {
                 self.wrong(path, "is not a size", description);
             }

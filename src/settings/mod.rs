@@ -49,6 +49,8 @@ pub struct Settings {
     pub identity: identity::Settings,
     /// What triggers take for granted.
     pub rules: rules::Settings,
+    /// What may hold an activation back.
+    pub gates: rules::gate::Settings,
     /// How lanes send.
     pub delivery: delivery::settings::Settings,
     /// Where events come from, by a name of yours.
@@ -97,6 +99,7 @@ impl Default for Settings {
             engine: Default::default(),
             identity: Default::default(),
             rules: Default::default(),
+            gates: Default::default(),
             delivery: Default::default(),
             source: BTreeMap::new(),
             destination: BTreeMap::new(),
@@ -155,6 +158,7 @@ impl Settings {
         let segments = folder.join(&settings.segments);
         let has_segments = segments.exists() || settings.segments != Settings::default().segments;
         let segments = if has_segments { files("segments", &segments) } else { Some(Vec::new()) };
+        settings.rules.gates = settings.gates.clone();
         let program = triggers.zip(segments).and_then(|(triggers, segments)| {
             let files = Files { triggers: &triggers, segments: &segments, configuration: Some(layers.text()) };
             Program::compile_all(&files, &settings.rules, Some(&lanes)).map_err(|more| mistakes.extend(more)).ok()
@@ -182,6 +186,9 @@ impl Settings {
         if let Some(variable) = secret::begins_with(&layers.variable(&["cohorts", ""])) {
             let words = "cohorts are declared in the file: their order counts";
             mistakes.push(Mistake::nowhere(&format!("${variable}"), "cohorts", words));
+        }
+        if self.gates.quiet_hours.as_ref().is_some_and(|hours| hours.from == hours.until) {
+            mistakes.push(layers.at(&["gates", "quiet_hours", "until"], rules::gate::SAME));
         }
         let mut paths: BTreeMap<&str, &str> = BTreeMap::new();
         for (name, source) in &self.source {

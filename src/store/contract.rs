@@ -50,6 +50,7 @@ pub fn activation(n: u64, lane: &str, priority: u8) -> Activation {
         event: "Pinged".into(),
         priority,
         expires_at: at(1_000_000),
+        not_before: None,
         payload: RawJson::trusted("{\"n\":1}"),
     }
 }
@@ -101,6 +102,7 @@ pub async fn run(open: Open<'_>) {
     events_come_back_in_order_and_once(open).await;
     people_links_and_timers_are_kept(open).await;
     lanes_give_by_priority_and_settle_each(open).await;
+    what_waits_for_a_time_does_not_leave_before_it(open).await;
     dead_letters_are_replayed_or_dropped(open).await;
     what_is_called_back_does_not_leave(open).await;
     small_values_are_kept(open).await;
@@ -272,6 +274,53 @@ async fn lanes_give_by_priority_and_settle_each(open: Open<'_>) {
     assert!(store.work("a", at(99_000), 10).await.expect("work").is_empty());
     assert_eq!(store.lane_count("a").queued, 0);
     assert_eq!(store.lane_count("b").queued, 1);
+    store.close().await.expect("a close");
+}
+
+async fn what_waits_for_a_time_does_not_leave_before_it(open: Open<'_>) {
+    let store = open();
+    let from = |mut activation: Activation, ms: i64| {
+        activation.not_before = Some(at(ms));
+        activation
+    };
+    let waits = from(activation(71, "w", 90), 5_000);
+    let void = from(activation(72, "w", 90), 5_000);
+    queue(&*store, vec![waits, void.clone(), activation(73, "w", 10), from(activation(74, "w", 95), 6_000)]).await;
+    let occasions = |work: &[Work]| work.iter().map(|w| w.activation.occasion).collect::<Vec<_>>();
+    let ready = store.work("w", at(4_999), 10).await.expect("work");
+    assert_eq!(occasions(&ready), [occasion(73)], "a higher priority does not make it earlier");
+    settle(&*store, "w", ready[0].id, Outcome::Accepted).await;
+    let count = store.lane_count("w");
+    assert_eq!((count.queued, count.deferred, count.next), (3, 3, Some(at(5_000))));
+    // One of those that wait is called back, by a later step and by its own.
+    let own = from(activation(75, "w", 90), 5_000);
+    let (cancelled, recalls): (Vec<_>, Vec<_>) = [&void, &own].map(|a| recall(a, a.person)).into_iter().unzip();
+    let mut changes = queueing(vec![own]);
+    changes.cancelled = cancelled;
+    changes.decisions.extend(recalls);
+    store.commit(Loaded::default(), changes).await.expect("a commit");
+    let count = store.lane_count("w");
+    assert_eq!((count.queued, count.deferred, count.next), (2, 2, Some(at(5_000))));
+    store.close().await.expect("a close");
+    drop(store);
+    let store = open();
+    assert!(store.work("w", at(4_999), 10).await.expect("work").is_empty());
+    let ready = store.work("w", at(5_000), 10).await.expect("work");
+    assert_eq!(
+        ready.iter().map(|w| (w.activation.occasion, w.tries, w.may_have_left)).collect::<Vec<_>>(),
+        [(occasion(71), 0, false)]
+    );
+    // Tried, and to wait again.
+    settle(&*store, "w", ready[0].id, later(5_500)).await;
+    let count = store.lane_count("w");
+    assert_eq!((count.queued, count.deferred, count.next), (2, 2, Some(at(5_500))));
+    let ready = store.work("w", at(6_000), 10).await.expect("work");
+    assert_eq!(occasions(&ready), [occasion(74), occasion(71)]);
+    for one in ready {
+        settle(&*store, "w", one.id, Outcome::Accepted).await;
+    }
+    let count = store.lane_count("w");
+    assert_eq!((count.queued, count.deferred, count.next), (0, 0, None));
     store.close().await.expect("a close");
 }
 

@@ -10,9 +10,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{Step, StoreError};
+use crate::model::consent::Mark;
 use crate::model::{
-    Activation, Attempt, Decision, Entry, History, Identifier, LaneName, Lifetime, OccasionId, Origin, Pending, Person,
-    PersonId, Position, RawJson, Timestamp, Trait, TriggerId, Watch,
+    Activation, Attempt, Consent, Decision, Entry, History, Identifier, LaneName, Lifetime, OccasionId, Origin,
+    Pending, Person, PersonId, Position, RawJson, Timestamp, Trait, TriggerId, Watch,
 };
 
 /// Version of every form in this file.
@@ -46,6 +47,7 @@ pub struct Header {
     last_fires: Vec<(TriggerId, Timestamp)>,
     asked: Timestamp,
     pending: Vec<StoredPending>,
+    consent: Vec<Mark>,
     folded: Vec<(Arc<str>, u64, Timestamp, Timestamp)>,
     /// The durable timer under which they lie in the wake index.
     pub wake: Option<Timestamp>,
@@ -74,6 +76,7 @@ struct StoredPending {
     lanes: Vec<LaneName>,
     at: Timestamp,
     expires_at: Timestamp,
+    not_before: Option<Timestamp>,
 }
 
 /// One entry of a history.
@@ -115,15 +118,17 @@ impl Header {
                 .pending
                 .iter()
                 .cloned()
-                .map(|Pending { occasion, trigger, key, lanes, at, expires_at }| StoredPending {
+                .map(|Pending { occasion, trigger, key, lanes, at, expires_at, not_before }| StoredPending {
                     occasion,
                     trigger,
                     key,
                     lanes,
                     at,
                     expires_at,
+                    not_before,
                 })
                 .collect(),
+            consent: person.consent.marks().to_vec(),
             folded: person.history.folded().iter().map(|(n, l)| (n.clone(), l.count, l.first, l.last)).collect(),
             wake: person.wake(),
             bases,
@@ -144,6 +149,7 @@ impl Header {
             first_seen: self.first_seen,
             created: self.created,
             traits: traits.collect(),
+            consent: Consent::from_parts(self.consent),
             history: History::from_parts(entries, folded.collect::<BTreeMap<_, _>>()),
             watches: self
                 .watches
@@ -164,13 +170,14 @@ impl Header {
             pending: self
                 .pending
                 .into_iter()
-                .map(|StoredPending { occasion, trigger, key, lanes, at, expires_at }| Pending {
+                .map(|StoredPending { occasion, trigger, key, lanes, at, expires_at, not_before }| Pending {
                     occasion,
                     trigger,
                     key,
                     lanes,
                     at,
                     expires_at,
+                    not_before,
                 })
                 .collect(),
         }

@@ -8,7 +8,7 @@ use super::*;
 type Files = Vec<(String, String)>;
 
 impl Law {
-    /// Triggers, segments, and the configuration with the cohorts.
+    /// Triggers, segments, and the configuration with the cohorts; what it says of gates is asked for by itself.
     pub fn to_files(&self) -> (Files, Files, String) {
         let mut triggers = Files::new();
         let mut segments = Files::new();
@@ -26,7 +26,8 @@ impl Law {
     /// All of it, to be read by people.
     pub fn to_text(&self) -> String {
         let (triggers, segments, cohorts) = self.to_files();
-        let texts: Vec<String> = triggers.into_iter().chain(segments).map(|(_, text)| text).chain([cohorts]).collect();
+        let texts = triggers.into_iter().chain(segments).map(|(_, text)| text);
+        let texts: Vec<String> = texts.chain([cohorts, "[gates]".to_owned(), self.gates.to_toml()]).collect();
         texts.join("\n")
     }
 }
@@ -37,8 +38,9 @@ impl Rule {
         let held = self.held.map(|length| format!("for = \"{length}ms\"\n")).unwrap_or_default();
         let edge = |on| format!("[[activate]]\non = \"{on}\"\ndestination = \"esp\"\nevent = \"Go\"\n");
         format!(
-            "name = \"{name}\"\npriority = {}\nexpires = \"{}ms\"\n{held}when = {}\n{}{}",
+            "name = \"{name}\"\npriority = {}\n{}expires = \"{}ms\"\n{held}when = {}\n{}{}",
             self.priority,
+            self.gates.to_toml(),
             self.expires,
             self.when.to_toml(law),
             edge("enter"),
@@ -48,7 +50,7 @@ impl Rule {
 
     fn to_toml(&self, law: &Law) -> String {
         let mut text = format!("name = \"{}\"\npriority = {}\nonce = {}\n", self.name, self.priority, self.once);
-        text += &format!("expires = \"{}ms\"\n", self.expires);
+        text += &format!("expires = \"{}ms\"\n{}", self.expires, self.gates.to_toml());
         if let Some(per) = self.per {
             text += &format!("per = \"{per}\"\n");
         }

@@ -2,11 +2,13 @@
 //! of events at every instant at which it could be another. It shares nothing with `rules` and `decide`.
 
 mod file;
+mod gates;
 mod reach;
 mod truth;
 mod world;
 
 pub use file::hundredths;
+pub use gates::{AllGates, Gates, Hours, Policy, Quiet, Sync};
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -116,6 +118,9 @@ pub struct Law {
     /// In the order of declaration.
     pub cohorts: Vec<Named>,
     pub segments: Vec<Named>,
+    pub gates: AllGates,
+    /// What the instants are counted from.
+    pub start: Ms,
     /// Triggers, and what the segments come to.
     pub rules: Vec<Rule>,
 }
@@ -131,6 +136,7 @@ pub struct Rule {
     pub once: bool,
     pub expires: Ms,
     pub priority: u8,
+    pub gates: Gates,
     /// Both edges count.
     pub is_segment: bool,
 }
@@ -152,6 +158,11 @@ pub struct Deed {
     /// Traits that it sets.
     pub plan: Option<&'static str>,
     pub level: Option<i64>,
+    /// What a trait says of consent, and the channel that an act is about.
+    pub sync: Option<Sync>,
+    pub channel: Option<&'static str>,
+    /// The trait `timezone`.
+    pub zone: Option<&'static str>,
     /// The id of a view, and seconds: in all, and since the last time.
     pub view: Option<&'static str>,
     pub dwell: Option<i64>,
@@ -183,6 +194,8 @@ pub struct Edge {
     pub rule: String,
     pub key: String,
     pub verdict: &'static str,
+    /// When it may leave, if not at once.
+    pub until: Option<Ms>,
     /// Every name of the person in the end.
     pub person: BTreeSet<String>,
 }
@@ -198,6 +211,8 @@ pub struct World {
 }
 
 struct Somebody {
+    /// A hash of the first name and its place.
+    id: [u8; 16],
     names: BTreeSet<String>,
     user: Option<&'static str>,
     deeds: Vec<Deed>,
@@ -208,6 +223,9 @@ struct Somebody {
     /// Name to when it was set, and the value.
     plan: Option<(Ms, &'static str)>,
     level: Option<(Ms, i64)>,
+    zone: Option<(Ms, &'static str)>,
+    /// About consent: when, for which channel, what.
+    said: Vec<(Ms, &'static str, &'static str)>,
     merged_into: Option<usize>,
 }
 

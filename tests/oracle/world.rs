@@ -50,7 +50,13 @@ impl World {
             (Some(user), Some(device)) if user != device => self.merge(user, device),
             (Some(one), _) | (_, Some(one)) => one,
             (None, None) => {
-                self.people.push(Somebody::new(deed.at));
+                let (kind, first) = deed.user.map_or(("anonymous_id", deed.device), |user| ("user_id", Some(user)));
+                let text = format!("{kind}:{}", first.unwrap_or_default());
+                let mut hash = blake3::Hasher::new();
+                hash.update(text.as_bytes()).update(&deed.order.to_be_bytes());
+                let mut somebody = Somebody::new(deed.at);
+                somebody.id.copy_from_slice(&hash.finalize().as_bytes()[..16]);
+                self.people.push(somebody);
                 self.people.len() - 1
             }
         };
@@ -64,6 +70,7 @@ impl World {
 
         let before = self.truths(id, at);
         let changed = self.people[id].set_traits(deed);
+        self.people[id].hear(deed);
         let session_before = self.people[id].session(at).map(|d| d.order);
         if deed.name.is_some() {
             self.people[id].deeds.push(deed.clone());
@@ -88,6 +95,9 @@ impl World {
         }
         if is_merge || deed.name.is_some() {
             self.cancel(id, deed, is_merge, at, now);
+        }
+        if is_merge || deed.is_about_consent() {
+            self.recall(id, now);
         }
     }
 
@@ -128,7 +138,22 @@ impl World {
             let is_stopped =
                 !is_exit && news.into_iter().any(speaks_against) && !person.truth(law, &rule.when, key, at);
             if (is_late && !stood) || is_stopped {
-                self.edges.push((id, Edge { verdict: "cancelled", ..edge }));
+                self.edges.push((id, Edge { verdict: "cancelled", until: None, ..edge }));
+            } else {
+                self.waiting.push((owner, n, place));
+            }
+        }
+    }
+
+    /// Calls back what has not left and may not go to the person any more.
+    fn recall(&mut self, id: usize, now: Ms) {
+        for (owner, n, place) in std::mem::take(&mut self.waiting) {
+            let edge = self.edges[place].1.clone();
+            let rule = &self.law.rules[n];
+            let is_same = owner == id || self.people[owner].merged_into == Some(id);
+            let is_there = is_same && now - edge.at <= rule.expires;
+            if is_there && self.people[id].forbids(&self.law, rule).is_some() {
+                self.edges.push((id, Edge { verdict: "recalled", until: None, ..edge }));
             } else {
                 self.waiting.push((owner, n, place));
             }
@@ -180,8 +205,10 @@ impl World {
             ours.has_fired |= theirs.has_fired;
             ours.since = ours.since.into_iter().chain(theirs.since).min();
         }
+        stays.said.extend(gone.said);
         stays.plan = newer(stays.plan, gone.plan);
         stays.level = newer(stays.level, gone.level);
+        stays.zone = newer(stays.zone, gone.zone);
         for (rule, theirs) in gone.last_fire {
             let ours = stays.last_fire.entry(rule).or_insert(theirs);
             *ours = theirs.max(*ours);
@@ -230,8 +257,8 @@ impl World {
         let rule = &self.law.rules[n];
         let person = &mut self.people[id];
         let truth = person.truth(&self.law, &rule.when, rule.key(key), at);
-        let place = (n, key.to_owned());
-        let known = person.known.entry(place).or_default();
+        let place = key.to_owned();
+        let known = person.known.entry((n, place.clone())).or_default();
         known.since = if truth { known.since.or(Some(at)) } else { None };
         let is_true = truth && rule.held.is_none_or(|held| known.since.is_some_and(|since| at - since >= held));
         let was_true = known.is_true;
@@ -242,6 +269,13 @@ impl World {
             (true, true, false) => "exit",
             _ => return,
         };
+        let forbidden = self.people[id].forbids(&self.law, rule);
+        let leaves = at.max(now);
+        let wakes = self.people[id].wakes(&self.law, rule, leaves);
+        let until = (wakes > leaves).then_some(wakes);
+        let is_held_out = self.people[id].is_held_out(&self.law, rule);
+        let person = &mut self.people[id];
+        let known = person.known.entry((n, place)).or_default();
         let is_cooling =
             rule.cooldown.zip(person.last_fire.get(&n)).is_some_and(|(cooldown, last)| at - last < cooldown);
         let verdict = if rule.once && known.has_fired {
@@ -250,13 +284,23 @@ impl World {
             "cooling_down"
         } else if now - at > rule.expires {
             "expired"
+        } else if let Some(gate) = forbidden {
+            gate
+        } else if until.is_some_and(|until| until >= at + rule.expires) {
+            "quiet_hours"
         } else {
             known.has_fired = true;
             person.last_fire.insert(n, at);
-            self.waiting.push((id, n, self.edges.len()));
-            "activated"
+            if is_held_out {
+                "holdout"
+            } else {
+                self.waiting.push((id, n, self.edges.len()));
+                if until.is_some() { "delayed" } else { "activated" }
+            }
         };
-        let edge = Edge { at, rule: rule.name.to_owned(), key: key.to_owned(), verdict, person: BTreeSet::new() };
+        let until = until.filter(|_| verdict == "delayed");
+        let (rule, key) = (rule.name.to_owned(), key.to_owned());
+        let edge = Edge { at, rule, key, verdict, until, person: BTreeSet::new() };
         self.edges.push((id, edge));
     }
 }
@@ -284,6 +328,7 @@ impl Somebody {
         if set(&mut self.plan, deed.at, deed.plan) {
             changed.push("plan");
         }
+        set(&mut self.zone, deed.at, deed.zone);
         if set(&mut self.level, deed.at, deed.level) {
             changed.push("level");
         }
@@ -292,6 +337,7 @@ impl Somebody {
 
     fn new(first_seen: Ms) -> Self {
         Self {
+            id: [0; 16],
             names: BTreeSet::new(),
             user: None,
             deeds: Vec::new(),
@@ -301,6 +347,8 @@ impl Somebody {
             last_fire: BTreeMap::new(),
             plan: None,
             level: None,
+            zone: None,
+            said: Vec::new(),
             merged_into: None,
         }
     }

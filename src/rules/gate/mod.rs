@@ -1,17 +1,31 @@
 //! What may hold an edge back, one file each, in the order they are asked: an answer is a verdict with its words.
 //!
-//! Consent, quiet hours, caps, holdout and the rate guard have their place here; today there are three.
+//! The rate guard has its place at the end.
 
+mod consent;
 mod cooldown;
 mod expires;
+mod gating;
+mod holdout;
 mod once;
+mod quiet_hours;
+pub mod settings;
+mod suppression;
 
-use crate::model::{Person, Timestamp, Verdict};
+pub use gating::Gating;
+pub use holdout::{Group, Share};
+pub use quiet_hours::{Own as OwnQuietHours, QuietHours, SAME};
+pub use settings::{Policy, Settings};
 
+use crate::model::{Gate, Person, Timestamp, Verdict};
+
+use super::program::Program;
 use super::trigger::Trigger;
 
 /// What a gate is asked about: an edge that is about to fire.
 pub struct Edge<'a> {
+    /// For what holds for all triggers.
+    pub program: &'a Program,
     /// Which trigger.
     pub trigger: &'a Trigger,
     /// Whose, as they are at the edge.
@@ -22,9 +36,59 @@ pub struct Edge<'a> {
     pub at: Timestamp,
     /// When it is learned of.
     pub now: Timestamp,
+    /// It starts something. What a segment only notes about its members goes to nobody.
+    pub sends: bool,
 }
 
-/// The first gate that holds the edge back, or `None` when it may fire.
-pub fn held_back(edge: &Edge<'_>) -> Option<Verdict> {
-    once::verdict(edge).or_else(|| cooldown::verdict(edge)).or_else(|| expires::verdict(edge))
+/// The gate that drops it, and why.
+pub type Dropped = (Gate, Box<str>);
+
+impl Edge<'_> {
+    /// When it would leave at the earliest: nothing leaves before it is learned of.
+    pub fn leaves(&self) -> Timestamp {
+        self.at.max(self.now)
+    }
+}
+
+/// How an edge passes the gates.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Passed {
+    /// It waits until then; `None` leaves at once.
+    pub not_before: Option<Timestamp>,
+}
+
+/// Asks one gate after the other; the first that holds the edge back says what becomes of it.
+pub fn pass(edge: &Edge<'_>) -> Result<Passed, Verdict> {
+    let verdict = once::verdict(edge).or_else(|| cooldown::verdict(edge)).or_else(|| expires::verdict(edge));
+    match verdict {
+        Some(verdict) => Err(verdict),
+        None if edge.sends => configured(edge).map_err(|(gate, words)| Verdict::Gated(gate, words)),
+        None => Ok(Passed::default()),
+    }
+}
+
+/// Those that `[gates]` can set for all triggers.
+fn configured(edge: &Edge<'_>) -> Result<Passed, Dropped> {
+    let open = |dropped: Option<Dropped>| dropped.map_or(Ok(()), Err);
+    open(forbidden(edge.program, edge.trigger, edge.person))?;
+    let not_before = quiet_hours::delayed(edge)?;
+    open(holdout::dropped(edge))?;
+    Ok(Passed { not_before })
+}
+
+/// What the gates would say of an edge of nobody's key at this instant, in words.
+pub fn now(program: &Program, trigger: &Trigger, person: &Person, now: Timestamp) -> Option<String> {
+    if trigger.activate.is_empty() && trigger.activate_on_exit.is_empty() {
+        return None;
+    }
+    match configured(&Edge { program, trigger, person, key: "", at: now, now, sends: true }) {
+        Err((_, words)) => Some(words.into()),
+        Ok(Passed { not_before }) => not_before.map(|until| format!("quiet hours last until {until}")),
+    }
+}
+
+/// Why nothing of the trigger may go to the person, whenever that would be: asked at the edge, and of what still waits
+/// when something about consent becomes known.
+pub fn forbidden(program: &Program, trigger: &Trigger, person: &Person) -> Option<Dropped> {
+    consent::dropped(program, trigger, person).or_else(|| suppression::dropped(trigger, person))
 }

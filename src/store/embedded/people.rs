@@ -228,5 +228,6 @@ fn size(person: &Person) -> usize {
         + map(person.traits.len(), 100)
         + map(person.watches.len(), 100)
         + map(person.last_fires.len(), 20)
+        + person.consent.marks().len() * 100
         + person.pending.len() * 200
 }

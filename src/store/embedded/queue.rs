@@ -9,7 +9,7 @@ use super::state::State;
 use super::tree::put;
 use super::{Inner, keys, timed};
 use crate::model::{
-    Activation, Attempt, Changes, Decision, LaneName, OccasionId, Outcome, PersonId, Recall, Timestamp, Verdict, Write,
+    Activation, Attempt, Changes, Decision, LaneName, OccasionId, Outcome, PersonId, Recall, Timestamp, Write,
 };
 use crate::store::StoreError;
 use crate::store::record::{Place, Row, StoredDecision};
@@ -27,7 +27,8 @@ impl Written {
         for place in &self.gone {
             lanes.entry(place.lane.clone()).or_insert_with(|| Lane::new(&place.lane)).forget(place);
         }
-        for one in self.queued {
+        // What waits for a time is found in the tree when that has come.
+        for one in self.queued.into_iter().filter(|one| one.row.not_before.is_none()) {
             let name = one.activation.lane.clone();
             lanes.entry(name.clone()).or_insert_with(|| Lane::new(&name)).insert(one);
         }
@@ -91,7 +92,7 @@ pub fn write(
     for activation in changes.activations.drain(..) {
         activations.entry(activation.occasion).or_default().push(activation);
     }
-    for decision in changes.decisions.iter().filter(|d| d.verdict != Verdict::Cancelled) {
+    for decision in changes.decisions.iter().filter(|d| !d.verdict.is_recall()) {
         let made = activations.remove(&decision.occasion).unwrap_or_default();
         writing.decision(decision, made)?;
     }
@@ -103,7 +104,7 @@ pub fn write(
         }
     }
     // A recall is only told if something was called back.
-    for decision in changes.decisions.iter().filter(|d| d.verdict == Verdict::Cancelled) {
+    for decision in changes.decisions.iter().filter(|d| d.verdict.is_recall()) {
         if called_back.contains(&decision.occasion) {
             let person = survivor(&writing.merged, decision.person);
             let key = keys::decision(person, decision.at, decision.occasion, 1);
@@ -162,10 +163,19 @@ impl Writing<'_> {
                 return Ok(place);
             }
         }
-        let row = Row { may_have_left: activation.at <= self.state.doubtful_until, ..Row::default() };
+        let row = Row {
+            may_have_left: activation.leaves_from() <= self.state.doubtful_until,
+            not_before: activation.not_before,
+            ..Row::default()
+        };
         let queued = Queued { seq: place.seq, activation, row };
         queued.put(self.batch, lane);
-        self.state.lane(&place.lane).queued += 1;
+        let counts = self.state.lane(&place.lane);
+        counts.queued += 1;
+        if let Some(at) = queued.row.not_before {
+            counts.deferred += 1;
+            self.batch.insert(keys::waiting(lane, at, place.priority, place.seq), &[]);
+        }
         self.written.queued.push(queued);
         Ok(place)
     }
@@ -180,7 +190,7 @@ impl Writing<'_> {
                 let is_taken = self.inner.lanes()?.get(&place.lane).is_some_and(|lane| lane.taken(place.seq).is_some());
                 // Since the state was made again it was not tried, and the journal has no outcome: it was called back
                 // before, or did not leave. Whatever is unclear of it, it is void now, and not sent again.
-                let is_doubt = queued.row.tries == 0 && queued.activation.at <= self.state.doubtful_until;
+                let is_doubt = queued.row.tries == 0 && queued.activation.leaves_from() <= self.state.doubtful_until;
                 if is_taken || (queued.row.may_have_left && !is_doubt) {
                     return Ok(false);
                 }

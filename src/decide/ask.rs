@@ -126,7 +126,7 @@ impl Step<'_> {
         if let Verdict::Activated(lanes) = &verdict
             && !lanes.is_empty()
         {
-            let payload = rules::payload(self.program, trigger, person, key, at, occasion);
+            let said = rules::payload(&rules::Fire { program: self.program, trigger, person, key, at, occasion });
             let traits = rules::traits(person);
             let mut identifiers = person.identifiers.clone();
             identifiers.sort();
@@ -160,7 +160,8 @@ impl Step<'_> {
                     event: event.clone(),
                     priority: trigger.priority,
                     expires_at,
-                    payload: payload.clone(),
+                    payload: said.payload.clone(),
+                    broken: said.broken.clone(),
                 });
             }
         }

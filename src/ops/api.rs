@@ -8,9 +8,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::explain::explain as explained;
-use super::letters::{MOST, REPLAY, Shown};
+use super::letters::{BROKEN, MOST, REPLAY, Shown};
 use super::server::Shared;
-use crate::store::{Store, StoreError, WorkId};
+use crate::store::{Raised, Store, StoreError, WorkId};
 
 fn refused(error: &StoreError) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "message": error.to_string() }))).into_response()
@@ -68,7 +68,11 @@ pub async fn dead_letter(State(shared): State<Shared>, Path(id): Path<u64>) -> R
 
 pub async fn replay(State(shared): State<Shared>, Path(id): Path<u64>) -> Response {
     let until = shared.watched.clock.now() + REPLAY;
-    changed(shared.watched.store.replay(WorkId(id), until).await)
+    match shared.watched.store.replay(WorkId(id), until).await {
+        Ok(Raised::Broken) => (StatusCode::CONFLICT, Json(json!({ "message": BROKEN }))).into_response(),
+        Ok(raised) => changed(Ok(raised == Raised::Done)),
+        Err(error) => refused(&error),
+    }
 }
 
 pub async fn drop_dead(State(shared): State<Shared>, Path(id): Path<u64>) -> Response {

@@ -30,6 +30,9 @@ pub struct Fire {
     pub gate: Option<String>,
     /// What the marketer would get.
     pub payload: Value,
+    /// Why it would be a dead letter and not be sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub broken: Option<String>,
     /// For the order of printing.
     #[serde(skip)]
     pub priority: Priority,
@@ -138,6 +141,7 @@ impl Run<'_> {
                 destinations: lanes,
                 gate,
                 payload: activation.map(|a| a.payload.to_value()).unwrap_or_default(),
+                broken: activation.and_then(|a| a.broken.as_deref()).map(str::to_owned),
                 priority,
                 who: decision.person,
             });
@@ -177,6 +181,7 @@ pub fn leaves(
                 held: None,
                 cooldown: None,
                 once: false,
+                payload: None,
                 ..trigger.clone()
             });
             counted.push((name, trigger.name.clone(), leaf.words()));

@@ -9,6 +9,7 @@ use super::condition::Condition;
 use super::leaf::Leaf;
 use super::names::Definition;
 use super::path::Path;
+use super::payload::Payload;
 use super::timeline::Timeline;
 use super::view::Keyless;
 use super::written::{Reading, Table, Value};
@@ -51,6 +52,8 @@ pub struct Trigger {
     pub activate: Vec<(LaneName, Arc<str>)>,
     /// What the other edge starts: a segment's `on = "exit"`.
     pub activate_on_exit: Vec<(LaneName, Arc<str>)>,
+    /// `[payload]` and what goes with it: what the file adds to what every payload says.
+    pub payload: Option<Arc<Payload>>,
     /// `[[test]]`: what must come of what somebody does.
     pub tests: Vec<Timeline>,
 }
@@ -114,6 +117,7 @@ impl Trigger {
                 Vec::new()
             }
         };
+        let payload = Payload::read(&mut top, condition.as_ref(), reading).map(Arc::new);
         let tests = top.get("test").map(|value| Timeline::read_all(&value, reading)).unwrap_or_default();
         top.finish(reading);
         if reading.has_mistakes() {
@@ -137,6 +141,7 @@ impl Trigger {
             priority: u8::try_from(priority?).unwrap_or(u8::MAX),
             activate: activate.into_iter().map(|(_, lane, event)| (lane, event)).collect(),
             activate_on_exit: Vec::new(),
+            payload,
             tests,
         })
     }
@@ -189,6 +194,7 @@ impl Trigger {
             priority: u8::try_from(priority?).unwrap_or(u8::MAX),
             activate: plain(enter),
             activate_on_exit: plain(exit),
+            payload: None,
             tests,
         })
     }

@@ -9,8 +9,6 @@ use crate::rules::{self, Asked, Passage, Program, Trigger, TriggerKind, gate};
 use super::Until;
 use super::step::Step;
 
-/// The most names that go with an activation.
-const MOST_NAMES: usize = 20;
 /// The most activations of one person that are remembered as not yet gone.
 const MOST_PENDING: usize = 200;
 
@@ -128,9 +126,7 @@ impl Step<'_> {
         {
             let said = rules::payload(&rules::Fire { program: self.program, trigger, person, key, at, occasion });
             let traits = rules::traits(person);
-            let mut identifiers = person.identifiers.clone();
-            identifiers.sort();
-            identifiers.truncate(MOST_NAMES);
+            let identifiers = rules::identifiers(person);
             let expires_at = at + trigger.expires;
             person.last_fires.insert(trigger.id, at);
             if let Some(watch) = person.watches.get_mut(&(trigger.id, key.into())) {

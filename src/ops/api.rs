@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::explain::explain as explained;
 use super::letters::{BROKEN, MOST, REPLAY, Shown};
+use super::payload::{NoPreview, preview};
 use super::server::Shared;
 use crate::store::{Raised, Store, StoreError, WorkId};
 
@@ -38,6 +39,25 @@ pub async fn explain(State(shared): State<Shared>, Query(asked): Query<Asked>) -
         Ok(Some(answer)) => Json(answer).into_response(),
         Ok(None) => missing("nobody goes by that name"),
         Err(error) => refused(&error),
+    }
+}
+
+#[derive(Deserialize)]
+pub struct Previewed {
+    trigger: String,
+    person: String,
+    key: Option<String>,
+}
+
+pub async fn payload(State(shared): State<Shared>, Query(asked): Query<Previewed>) -> Response {
+    let watched = &shared.watched;
+    let program = watched.program.load_full();
+    let wanted = (&*asked.trigger, &*asked.person, asked.key.as_deref());
+    match preview(&*watched.store, &program, &shared.names, wanted, watched.clock.now()).await {
+        Ok(activations) => Json(activations).into_response(),
+        Err(NoPreview::Nobody) => missing("nobody goes by that name"),
+        Err(NoPreview::Store(error)) => refused(&error),
+        Err(other) => (StatusCode::UNPROCESSABLE_ENTITY, Json(json!({ "message": other.to_string() }))).into_response(),
     }
 }
 

@@ -15,6 +15,6 @@ mod template;
 #[cfg(test)]
 mod tests;
 
-pub use plain::{occasion, traits};
+pub use plain::{identifiers, occasion, traits};
 pub use said::{Payload, Rendered, payload};
 pub use scene::Fire;

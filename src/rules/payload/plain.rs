@@ -9,6 +9,8 @@ use crate::rules::view::{Keyless, View};
 
 /// The most products in one payload.
 const MOST_PRODUCTS: usize = 50;
+/// The most names that go with an activation.
+const MOST_NAMES: usize = 20;
 /// The most traits that go with an activation.
 const MOST_TRAITS: usize = 50;
 /// What is said of a product, where it is known.
@@ -93,6 +95,14 @@ fn product(fields: &Value) -> Option<Value> {
     let known = PRODUCT.iter().filter_map(|name| Some(((*name).to_owned(), fields.get(*name)?.clone())));
     let product: Map<String, Value> = known.collect();
     (product.contains_key("product_id") || product.contains_key("sku")).then_some(Value::Object(product))
+}
+
+/// The names that go with an activation.
+pub fn identifiers(person: &Person) -> Vec<Identifier> {
+    let mut identifiers = person.identifiers.clone();
+    identifiers.sort();
+    identifiers.truncate(MOST_NAMES);
+    identifiers
 }
 
 /// The person's names and plain traits, for the vendor's profile. Identifiers go by themselves.

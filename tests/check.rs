@@ -176,6 +176,18 @@ fn a_test_that_comes_out_otherwise_is_told_with_its_line() {
     assert_eq!(test("'t0 X n=1'", "'t0 n=2'"), [place(10) + told]);
 }
 
+/// A template that fails over what somebody does in a test is found before anything fires.
+#[test]
+fn a_template_that_fails_in_a_test_is_told() {
+    let trigger = format!(
+        "{GOOD}[payload]\nx = \"{{{{ event.n + 1 }}}}\"\n[[test]]\nname = \"one\"\nevents = ['t0 X n=1']\nfires = ['t0 x=2']\n\
+         [[test]]\nname = \"two\"\nevents = ['t0 X']\nfires = ['t0']\n"
+    );
+    let told = "triggers/a.toml:16:10: test[1].fires[0]: the test `two` fails: what fires at t0 is a dead letter: \
+                `payload.x` cannot be said: invalid operation; `event.n` is not there (fires: t0)";
+    assert_eq!(check(ACCOUNT, &trigger).1, [told]);
+}
+
 /// Segments and cohorts are files like the others.
 #[test]
 fn segments_and_cohorts_are_told_of_too() {

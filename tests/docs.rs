@@ -55,6 +55,29 @@ fn simulate_prints_what_the_guide_says() {
     assert_eq!(String::from_utf8_lossy(&ended.stdout), blocks(&text, "json fires")[0]);
 }
 
+/// What the example of the payload language adds to what every payload has.
+#[test]
+fn templates_say_what_the_guide_says() {
+    let text = guide("payload.md");
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("guide.toml"), &blocks(&text, "toml trigger")[0]).expect("a trigger");
+    std::fs::write(folder.path().join("events.jsonl"), &blocks(&text, "jsonl events")[0]).expect("events");
+    let ended = Command::new(env!("CARGO_BIN_EXE_espalier"))
+        .args(["simulate", "--until", "2026-11-03T00:00:00Z", "--triggers"])
+        .arg(folder.path())
+        .arg("--events")
+        .arg(folder.path().join("events.jsonl"))
+        .output()
+        .expect("the program");
+    let fires = String::from_utf8_lossy(&ended.stdout).into_owned();
+    let fire: Value = serde_json::from_str(&fires).unwrap_or_else(|_| panic!("one fire, and not {fires}"));
+    let added = ["greeting", "items", "total", "link", "touched", "shipping", "again"];
+    let added: serde_json::Map<String, Value> =
+        added.iter().filter_map(|name| Some(((*name).to_owned(), fire["payload"].get(*name)?.clone()))).collect();
+    let said = format!("{:#}\n", Value::Object(added));
+    assert_eq!(blocks(&text, "json added"), [said.as_str()], "docs/payload.md should say:\n{said}");
+}
+
 /// The activation that follows from the guide's simulation, of somebody whose e-mail address is known.
 fn activation() -> Activation {
     let fire: Value = serde_json::from_str(&blocks(&guide("triggers.md"), "json fires")[0]).expect("one fire");
@@ -73,6 +96,7 @@ fn activation() -> Activation {
         expires_at: Timestamp::MAX,
         not_before: None,
         payload: RawJson::from_value(&fire["payload"]),
+        broken: None,
     }
 }
 

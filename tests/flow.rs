@@ -243,6 +243,22 @@ async fn one_persons_way_to_three_vendors() {
     };
     let (is_well, text) = run(&["explain", "ines@example.com", "--trigger", "left"]);
     assert!(is_well && text.contains("accepted by the vendor") && text.contains("true now for left"), "{text}");
+    // What each vendor gets is previewed without deciding anything: by the daemon, and from the store at rest.
+    let previewed = || {
+        let (is_well, text) = run(&["payload", "form", "email:ines@example.com", "--json"]);
+        let shown: Value = serde_json::from_str(&text).unwrap_or_default();
+        let calls: Vec<_> = (0..3).map(|n| shown[n]["calls"].as_array().map_or(0, Vec::len)).collect();
+        assert!(is_well && calls == [1, 2, 2], "{text}");
+        assert_eq!(shown[0]["calls"][0]["call"], "POST /api/events");
+        assert_eq!(shown[0]["calls"][0]["body"]["data"]["attributes"]["properties"]["key"], "newsletter");
+        assert_eq!(shown[1]["calls"][1]["body"]["inputs"][0]["eventName"], "pe1234567_form_submitted");
+        assert_eq!(shown[2]["calls"][1]["body"]["input"][0]["primaryAttributeValue"], "form");
+    };
+    previewed();
+    let (is_well, text) = run(&["payload", "left", "ines@example.com", "--key", "other"]);
+    assert!(is_well && text.contains("\"key\": \"other\""), "{text}");
+    let (is_well, text) = run(&["payload", "lift", "ines@example.com"]);
+    assert!(!is_well && text.contains("there is no trigger `lift`"), "{text}");
     let (is_well, text) = run(&["status"]);
     assert!(is_well && text.contains("klaviyo"), "{text}");
     let page = http.get(format!("http://{}/", daemon.ops)).send().await.expect("the page");
@@ -253,6 +269,7 @@ async fn one_persons_way_to_three_vendors() {
     assert!(is_well, "{text}");
     let (is_well, text) = run(&["dead-letters", "list"]);
     assert!(is_well && text.contains("no dead letters"), "{text}");
+    previewed();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -261,7 +278,10 @@ async fn a_refused_activation_is_a_dead_letter_that_can_be_replayed() {
     let (sandbox, destinations) = vendors().await;
     let trigger = FORM.replace("[[activate]]\ndestination = \"hubspot\"\nevent = \"Form Submitted\"\n", "");
     let trigger = trigger.replace("[[activate]]\ndestination = \"marketo\"\nevent = \"Form Submitted\"\n", "");
-    let mut daemon = Daemon::new(folder.path(), &folder.path().join("store"), &destinations, &[("form", &trigger)]);
+    let odd = "name = \"odd\"\nwhen = { did = \"Odd\" }\npayload = { name = \"{{ person.name }}\" }\n\
+               activate = [{ destination = \"klaviyo\", event = \"Odd\" }]\n";
+    let triggers = [("form", &*trigger), ("odd", odd)];
+    let mut daemon = Daemon::new(folder.path(), &folder.path().join("store"), &destinations, &triggers);
     daemon.start_ready().await;
     let http = client();
     let klaviyo = destinations
@@ -287,5 +307,16 @@ async fn a_refused_activation_is_a_dead_letter_that_can_be_replayed() {
     assert!(sandbox.effects("klaviyo").is_empty());
     assert!(run(&["dead-letters", "replay", "--all"]).contains("1 of 1"));
     eventually("its replay", Duration::from_secs(20), || async { sandbox.effects("klaviyo").len() == 1 }).await;
+
+    // What could not be said is none that can be replayed.
+    let body = track("m2", "Odd", json!({})).to_string();
+    assert_eq!(daemon.post(&http, "/v1/track", body).await, Some(200));
+    eventually("the dead letter", Duration::from_secs(20), listed).await;
+    let text = run(&["dead-letters", "list", "--json"]);
+    assert!(text.contains("`payload.name` cannot be said: `person.name` is not there"), "{text}");
+    assert!(run(&["dead-letters", "replay", "--all"]).contains("0 of 1"));
     assert!(daemon.terminate().success());
+    assert!(run(&["dead-letters", "replay", "--all"]).contains("0 of 1"));
+    assert!(run(&["dead-letters", "drop", "--all"]).contains("1 of 1"));
+    assert_eq!(sandbox.effects("klaviyo").len(), 1);
 }

@@ -52,6 +52,7 @@ fn item(n: u8) -> Item {
         payload: RawJson::from_value(&json!({
             "value": "74.50", "currency": "EUR", "URL": "https://shop.example/c/1", "first": true,
             "Items": [{"SKU": "WT-1", "Quantity": 1}], "ItemNames": ["Walnut tray", "Oil cloth"]})),
+        broken: None,
     };
     Item { activation, may_have_left: false }
 }

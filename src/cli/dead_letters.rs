@@ -8,8 +8,8 @@ use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use super::local::Local;
 use super::{Configured, Ended, Failed, load};
 use crate::clock::{Clock, SystemClock};
-use crate::ops::letters::{MOST, REPLAY, Shown};
-use crate::store::{Store, WorkId};
+use crate::ops::letters::{BROKEN, MOST, REPLAY, Shown};
+use crate::store::{Raised, Store, WorkId};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -123,10 +123,22 @@ async fn each(local: &Local, which: &Which, is_replay: bool) -> Ended {
         let found = match local {
             Local::Daemon(client) => {
                 let verb = if is_replay { "replay" } else { "drop" };
-                client.post(&format!("/api/dead-letters/{id}/{verb}")).await?.is_some()
+                match client.post(&format!("/api/dead-letters/{id}/{verb}")).await {
+                    Ok(answer) => answer.is_some(),
+                    Err(refused) => {
+                        eprintln!("dead letter {id}: {refused}");
+                        continue;
+                    }
+                }
             }
             Local::Store(store) if is_replay => {
-                store.replay(WorkId(*id), SystemClock.now() + REPLAY).await.map_err(Failed::new)?
+                match store.replay(WorkId(*id), SystemClock.now() + REPLAY).await.map_err(Failed::new)? {
+                    Raised::Broken => {
+                        eprintln!("dead letter {id}: {BROKEN}");
+                        continue;
+                    }
+                    raised => raised == Raised::Done,
+                }
             }
             Local::Store(store) => store.drop_dead(WorkId(*id)).await.map_err(Failed::new)?,
         };

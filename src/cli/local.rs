@@ -89,6 +89,10 @@ impl Client {
         match answer.status().as_u16() {
             404 => Ok(None),
             200..=299 => answer.json().await.map(Some).map_err(broken),
+            409 | 413 | 422 => {
+                let said: Value = answer.json().await.unwrap_or_default();
+                Err(Failed(said["message"].as_str().unwrap_or("the daemon refuses").to_owned()))
+            }
             status => Err(Failed(format!("the daemon answers {status}"))),
         }
     }

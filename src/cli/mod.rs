@@ -9,6 +9,7 @@ mod explain;
 mod import;
 mod local;
 mod log;
+mod payload;
 mod reload;
 mod run;
 mod sandbox;
@@ -53,6 +54,8 @@ enum Command {
     Status(status::Args),
     /// Why somebody did or did not get an activation.
     Explain(explain::Args),
+    /// What each vendor would get if a trigger fired for somebody now.
+    Payload(payload::Args),
     /// Activations that can never be sent as they are.
     DeadLetters(dead_letters::Args),
     /// Changes to trigger, segment and cohort files, taken up by the running daemon.
@@ -117,6 +120,7 @@ fn runtime(command: Command) -> Ended {
             Command::Import(args) => import::run(&args).await,
             Command::Status(args) => status::run(&args).await,
             Command::Explain(args) => explain::run(&args).await,
+            Command::Payload(args) => payload::run(&args).await,
             Command::DeadLetters(args) => dead_letters::run(&args).await,
             Command::Triggers(args) => triggers::run(&args).await,
             Command::Sandbox(args) => sandbox::run(&args).await,

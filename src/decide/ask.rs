@@ -9,8 +9,6 @@ use crate::rules::{self, Asked, Passage, Program, Trigger, TriggerKind, gate};
 use super::Until;
 use super::step::Step;
 
-/// The most names that go with an activation.
-const MOST_NAMES: usize = 20;
 /// The most activations of one person that are remembered as not yet gone.
 const MOST_PENDING: usize = 200;
 
@@ -144,11 +142,9 @@ impl Step<'_> {
             }
         }
         if !verdict.lanes().is_empty() {
-            let payload = rules::payload(self.program, trigger, person, key, at, occasion);
+            let said = rules::payload(&rules::Fire { program: self.program, trigger, person, key, at, occasion });
             let traits = rules::traits(person);
-            let mut identifiers = person.identifiers.clone();
-            identifiers.sort();
-            identifiers.truncate(MOST_NAMES);
+            let identifiers = rules::identifiers(person);
             let expires_at = at + trigger.expires;
             person.pending.retain(|p| p.expires_at >= self.now);
             let surplus = (person.pending.len() + 1).saturating_sub(MOST_PENDING);
@@ -176,7 +172,8 @@ impl Step<'_> {
                     priority: trigger.priority,
                     expires_at,
                     not_before,
-                    payload: payload.clone(),
+                    payload: said.payload.clone(),
+                    broken: said.broken.clone(),
                 });
             }
         }

@@ -213,9 +213,45 @@ pub trait Destination: Send + Sync + 'static {
     }
     /// Begins the conversation about a batch, at most [`Limits::records`] long.
     fn exchange(&self, batch: Vec<Item>) -> Box<dyn Exchange>;
+    /// What the vendor would answer if it took everything: what [`preview`] goes on with.
+    fn pretended(&self, request: &Request) -> Response;
+}
+
+/// Calls of one exchange that are previewed at most.
+const MOST_PREVIEWED: usize = 10;
+
+/// The calls that one activation leads to at a vendor that takes everything, and why it would be refused before it is
+/// sent.
+pub fn preview(
+    destination: &dyn Destination,
+    activation: Activation,
+    now: Timestamp,
+) -> (Vec<Request>, Option<String>) {
+    let mut exchange = destination.exchange(vec![Item { activation, may_have_left: false }]);
+    let (mut requests, mut answer) = (Vec::new(), None);
+    while requests.len() < MOST_PREVIEWED {
+        match exchange.next(answer.take(), now) {
+            Next::Ask(request) => {
+                answer = Some(Answer::Came(destination.pretended(&request)));
+                requests.push(*request);
+            }
+            Next::Done { outcomes, .. } => {
+                let refused = outcomes.into_iter().flatten().find_map(|(_, outcome)| match outcome {
+                    Outcome::Refused { words, .. } => Some(words.into()),
+                    _ => None,
+                });
+                return (requests, refused);
+            }
+        }
+    }
+    (requests, None)
 }
 
 impl Response {
+    /// 200 with this body.
+    fn of(body: &serde_json::Value) -> Self {
+        Self { status: 200, headers: Vec::new(), body: body.to_string().into_bytes() }
+    }
     /// The first header of this name.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())

@@ -29,6 +29,7 @@ pub fn of(n: u8, identifiers: Vec<Identifier>) -> Item {
         expires_at: NOW + crate::model::Span::from_days(1),
         not_before: None,
         payload: RawJson::trusted(r#"{"total":"20.50","currency":"eur","products":[{"name":"Cup"}]}"#),
+        broken: None,
     };
     Item { activation, may_have_left: false }
 }

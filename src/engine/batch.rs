@@ -44,6 +44,8 @@ pub(super) struct Tally {
     edges: BTreeMap<(Arc<str>, &'static str), u64>,
     joined: u64,
     kept_apart: u64,
+    /// Activations that went to the dead letters because a template failed, by trigger.
+    broken: BTreeMap<Arc<str>, u64>,
 }
 
 impl Tally {
@@ -52,6 +54,10 @@ impl Tally {
         for decision in &changes.decisions {
             *edges.entry((decision.trigger.clone(), decision.verdict.word())).or_insert(0) += 1;
         }
+        let mut broken = BTreeMap::new();
+        for activation in changes.activations.iter().filter(|activation| activation.broken.is_some()) {
+            *broken.entry(activation.trigger.clone()).or_insert(0) += 1;
+        }
         let kept_apart = changes.joins.iter().filter(|join| join.refused.is_some()).count() as u64;
         Self {
             events: events.saturating_sub(changes.duplicates),
@@ -59,6 +65,7 @@ impl Tally {
             edges,
             joined: changes.joins.len() as u64 - kept_apart,
             kept_apart,
+            broken,
         }
     }
 
@@ -69,6 +76,9 @@ impl Tally {
         for ((trigger, verdict), n) in self.edges {
             metrics::counter!("espalier_trigger_edges_total", "trigger" => trigger.to_string(), "verdict" => verdict)
                 .increment(n);
+        }
+        for (trigger, n) in self.broken {
+            metrics::counter!("espalier_payload_broken_total", "trigger" => trigger.to_string()).increment(n);
         }
         metrics::counter!("espalier_identity_joins_total", "result" => "joined").increment(self.joined);
         metrics::counter!("espalier_identity_joins_total", "result" => "kept_apart").increment(self.kept_apart);

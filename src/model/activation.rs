@@ -48,6 +48,9 @@ pub struct Activation {
     pub not_before: Option<Timestamp>,
     /// What the marketer's template gets: a JSON object.
     pub payload: RawJson,
+    /// Why it must not be sent, in words without personal data: a template could not say its part. It goes straight to
+    /// the dead letters.
+    pub broken: Option<Box<str>>,
 }
 
 impl Activation {

@@ -8,9 +8,10 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::explain::explain as explained;
-use super::letters::{MOST, REPLAY, Shown};
+use super::letters::{BROKEN, MOST, REPLAY, Shown};
+use super::payload::{NoPreview, preview};
 use super::server::Shared;
-use crate::store::{Store, StoreError, WorkId};
+use crate::store::{Raised, Store, StoreError, WorkId};
 
 fn refused(error: &StoreError) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "message": error.to_string() }))).into_response()
@@ -42,6 +43,25 @@ pub async fn explain(State(shared): State<Shared>, Query(asked): Query<Asked>) -
 }
 
 #[derive(Deserialize)]
+pub struct Previewed {
+    trigger: String,
+    person: String,
+    key: Option<String>,
+}
+
+pub async fn payload(State(shared): State<Shared>, Query(asked): Query<Previewed>) -> Response {
+    let watched = &shared.watched;
+    let program = watched.program.load_full();
+    let wanted = (&*asked.trigger, &*asked.person, asked.key.as_deref());
+    match preview(&*watched.store, &program, &shared.names, wanted, watched.clock.now()).await {
+        Ok(activations) => Json(activations).into_response(),
+        Err(NoPreview::Nobody) => missing("nobody goes by that name"),
+        Err(NoPreview::Store(error)) => refused(&error),
+        Err(other) => (StatusCode::UNPROCESSABLE_ENTITY, Json(json!({ "message": other.to_string() }))).into_response(),
+    }
+}
+
+#[derive(Deserialize)]
 pub struct OfLane {
     lane: Option<String>,
 }
@@ -68,7 +88,11 @@ pub async fn dead_letter(State(shared): State<Shared>, Path(id): Path<u64>) -> R
 
 pub async fn replay(State(shared): State<Shared>, Path(id): Path<u64>) -> Response {
     let until = shared.watched.clock.now() + REPLAY;
-    changed(shared.watched.store.replay(WorkId(id), until).await)
+    match shared.watched.store.replay(WorkId(id), until).await {
+        Ok(Raised::Broken) => (StatusCode::CONFLICT, Json(json!({ "message": BROKEN }))).into_response(),
+        Ok(raised) => changed(Ok(raised == Raised::Done)),
+        Err(error) => refused(&error),
+    }
 }
 
 pub async fn drop_dead(State(shared): State<Shared>, Path(id): Path<u64>) -> Response {

@@ -11,6 +11,9 @@ pub const MOST: usize = 10_000;
 /// A dead letter that is replayed has so long to reach the vendor.
 pub const REPLAY: Span = Span::from_hours(24);
 
+/// Why a broken one stays where it is.
+pub const BROKEN: &str = "its payload could not be said, so there is nothing to send; mend the trigger, and drop it";
+
 /// A dead letter for people.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Shown {

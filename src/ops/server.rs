@@ -73,6 +73,7 @@ impl Ops {
         let admin = Router::new()
             .route("/api/status", get(api::status))
             .route("/api/explain", get(api::explain))
+            .route("/api/payload", get(api::payload))
             .route("/api/dead-letters", get(api::dead_letters))
             .route("/api/dead-letters/{id}", get(api::dead_letter))
             .route("/api/dead-letters/{id}/replay", post(api::replay))

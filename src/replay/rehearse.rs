@@ -50,6 +50,9 @@ fn wrong(expected: &Expected, fire: &Fire) -> Option<String> {
         let key = expected.key.as_ref().map(|key| format!(" key={key}")).unwrap_or_default();
         return Some(format!("{}{key} is expected, {} happens", since_start(expected.at), told(fire)));
     }
+    if let Some(words) = &fire.broken {
+        return Some(format!("what fires at {} is a dead letter: {words}", told(fire)));
+    }
     let (name, wanted) = expected.fields.iter().find(|(name, value)| fire.payload.get(*name) != Some(value))?;
     let is = fire.payload.get(name).map_or("missing".to_owned(), Value::to_string);
     Some(format!("`{name}` should be {wanted} in the payload, and is {is}"))

@@ -35,6 +35,9 @@ pub struct Fire {
     pub not_before: Option<Timestamp>,
     /// What the marketer would get.
     pub payload: Value,
+    /// Why it would be a dead letter and not be sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub broken: Option<String>,
     /// For the order of printing.
     #[serde(skip)]
     pub priority: Priority,
@@ -162,6 +165,7 @@ impl Run<'_> {
                 gate,
                 not_before,
                 payload: activation.map(|a| a.payload.to_value()).unwrap_or_default(),
+                broken: activation.and_then(|a| a.broken.as_deref()).map(str::to_owned),
                 priority,
                 who: decision.person,
             });
@@ -214,6 +218,7 @@ pub fn leaves(
                 held: None,
                 cooldown: None,
                 once: false,
+                payload: None,
                 ..trigger.clone()
             });
             counted.push((name, trigger.name.clone(), leaf.words()));

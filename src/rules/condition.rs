@@ -53,7 +53,11 @@ impl Condition {
                 let inner = table.get("not")?;
                 Self::read(&inner, reading, depth + 1).map(|c| Self::Not(Box::new(c)))
             }
-            [kind] => Leaf::read(kind, &mut table, reading).map(|leaf| Self::Leaf(Box::new(leaf))),
+            [kind] => {
+                let leaf = Leaf::read(kind, &mut table, reading);
+                Self::read_name(&mut table, leaf.as_ref(), reading);
+                leaf.map(|leaf| Self::Leaf(Box::new(leaf)))
+            }
             [] => {
                 Self::no_kind(&table, reading);
                 return None;
@@ -67,6 +71,25 @@ impl Condition {
         };
         table.finish(reading);
         condition
+    }
+
+    /// `as`: what its events are called in templates.
+    fn read_name(table: &mut Table<'_, '_>, leaf: Option<&Leaf>, reading: &mut Reading<'_>) {
+        // What is not about events, or about events there are none of, has nothing to name.
+        let has_none = leaf.is_some_and(|leaf| matches!(leaf, Leaf::DidNot(_)) || leaf.asks().sources().is_empty());
+        let Some(value) = (if has_none { None } else { table.get("as") }) else { return reading.name_leaf(None) };
+        let name = value.text(reading);
+        let is_plain = |name: &String| {
+            name.starts_with(|c: char| c.is_ascii_lowercase())
+                && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+        };
+        if name.as_ref().is_some_and(|name| !is_plain(name)) {
+            let words = "must be lower-case letters, digits and underscores, a letter first";
+            reading.mistake(value.span(), value.path().to_owned(), words).suggestion = Some("as = \"viewed\"".into());
+        } else if name.is_some() && reading.leaf_names().contains(&name) {
+            reading.mistake(value.span(), value.path().to_owned(), "is the name of another condition too");
+        }
+        reading.name_leaf(name);
     }
 
     fn no_kind(table: &Table<'_, '_>, reading: &mut Reading<'_>) {

@@ -54,7 +54,9 @@ fn an_unknown_key_gets_the_nearest_one_that_is_known() {
     );
     check(
         "when = { last = \"A\", over = \"7d\", zebra = 1 }",
-        &["35: when.zebra: is not a key that is known here (known here: last, where, any_key, machine, over, under)"],
+        &[
+            "35: when.zebra: is not a key that is known here (known here: last, where, any_key, machine, over, under, as)",
+        ],
     );
     check(
         "cooldwn = \"1d\"\nwhen = { did = \"A\" }",

@@ -10,6 +10,7 @@ use super::gate::Gating;
 use super::leaf::Leaf;
 use super::names::Definition;
 use super::path::Path;
+use super::payload::Payload;
 use super::timeline::Timeline;
 use super::view::Keyless;
 use super::written::{Reading, Table, Value};
@@ -54,6 +55,8 @@ pub struct Trigger {
     pub activate: Vec<(LaneName, Arc<str>)>,
     /// What the other edge starts: a segment's `on = "exit"`.
     pub activate_on_exit: Vec<(LaneName, Arc<str>)>,
+    /// `[payload]` and what goes with it: what the file adds to what every payload says.
+    pub payload: Option<Arc<Payload>>,
     /// `[[test]]`: what must come of what somebody does.
     pub tests: Vec<Timeline>,
 }
@@ -118,6 +121,7 @@ impl Trigger {
                 Vec::new()
             }
         };
+        let payload = Payload::read(&mut top, condition.as_ref(), reading).map(Arc::new);
         let tests = top.get("test").map(|value| Timeline::read_all(&value, reading)).unwrap_or_default();
         top.finish(reading);
         if reading.has_mistakes() {
@@ -142,6 +146,7 @@ impl Trigger {
             gating,
             activate: activate.into_iter().map(|(_, lane, event)| (lane, event)).collect(),
             activate_on_exit: Vec::new(),
+            payload,
             tests,
         })
     }
@@ -196,6 +201,7 @@ impl Trigger {
             gating,
             activate: plain(enter),
             activate_on_exit: plain(exit),
+            payload: None,
             tests,
         })
     }

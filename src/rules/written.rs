@@ -19,6 +19,8 @@ pub struct Reading<'t> {
     text: &'t str,
     mistakes: Vec<Mistake>,
     names: &'t Names<'t>,
+    /// `as` of each condition that is about events, in the order they are read.
+    leaf_names: Vec<Option<String>>,
 }
 
 /// One table of it. Keys that were asked for are known; [`Table::finish`] reports the others.
@@ -39,12 +41,22 @@ pub struct Value<'a, 't> {
 
 impl<'t> Reading<'t> {
     pub fn new(file: &'t str, text: &'t str, names: &'t Names<'t>) -> Self {
-        Self { file, text, mistakes: Vec::new(), names }
+        Self { file, text, mistakes: Vec::new(), names, leaf_names: Vec::new() }
     }
 
     /// What cohorts and segments there are.
     pub fn names(&self) -> &'t Names<'t> {
         self.names
+    }
+
+    /// What the next condition's events are called in templates, where it says so.
+    pub fn name_leaf(&mut self, name: Option<String>) {
+        self.leaf_names.push(name);
+    }
+
+    /// What was said of each condition, in the order they were read.
+    pub fn leaf_names(&self) -> &[Option<String>] {
+        &self.leaf_names
     }
 
     /// The file's own table, or `None` when it is not TOML at all.
@@ -247,6 +259,10 @@ impl<'a, 't> Value<'a, 't> {
 
     pub fn is_table(&self) -> bool {
         matches!(self.value, DeValue::Table(_))
+    }
+
+    pub fn is_list(&self) -> bool {
+        matches!(self.value, DeValue::Array(_))
     }
 
     /// A text, number or boolean as JSON.

@@ -52,6 +52,7 @@ pub fn activation(n: u64, lane: &str, priority: u8) -> Activation {
         expires_at: at(1_000_000),
         not_before: None,
         payload: RawJson::trusted("{\"n\":1}"),
+        broken: None,
     }
 }
 
@@ -104,6 +105,7 @@ pub async fn run(open: Open<'_>) {
     lanes_give_by_priority_and_settle_each(open).await;
     what_waits_for_a_time_does_not_leave_before_it(open).await;
     dead_letters_are_replayed_or_dropped(open).await;
+    what_cannot_be_said_is_a_dead_letter_at_once(open).await;
     what_is_called_back_does_not_leave(open).await;
     small_values_are_kept(open).await;
     steps_are_found_again_until_they_are_taken(open).await;
@@ -334,13 +336,38 @@ async fn dead_letters_are_replayed_or_dropped(open: Open<'_>) {
     assert_eq!(dead.iter().map(|d| d.activation.occasion).collect::<Vec<_>>(), [occasion(22), occasion(21)]);
     assert_eq!(dead[0].attempts.len(), 1);
     assert_eq!((store.lane_count("d").dead, store.lane_count("d").queued), (2, 0));
-    assert!(store.replay(dead[0].id, at(9_000_000)).await.expect("a replay"));
+    assert_eq!(store.replay(dead[0].id, at(9_000_000)).await.expect("a replay"), Raised::Done);
     assert!(store.drop_dead(dead[1].id).await.expect("a drop"));
     assert!(!store.drop_dead(dead[1].id).await.expect("a drop"));
     assert_eq!((store.lane_count("d").dead, store.lane_count("d").queued), (0, 1));
     let again = store.work("d", at(0), 10).await.expect("work");
     assert_eq!(again[0].activation.expires_at, at(9_000_000));
     settle(&*store, "d", again[0].id, Outcome::Accepted).await;
+    store.close().await.expect("a close");
+}
+
+async fn what_cannot_be_said_is_a_dead_letter_at_once(open: Open<'_>) {
+    let store = open();
+    let broken = Activation { broken: Some("`payload.a` cannot be said".into()), ..activation(26, "e", 10) };
+    queue(&*store, vec![activation(25, "e", 10), broken.clone()]).await;
+    assert_eq!((store.lane_count("e").dead, store.lane_count("e").queued), (1, 1));
+    let work = store.work("e", at(0), 10).await.expect("work");
+    assert_eq!(work.iter().map(|w| w.activation.occasion).collect::<Vec<_>>(), [occasion(25)]);
+    settle(&*store, "e", work[0].id, Outcome::Accepted).await;
+    store.close().await.expect("a close");
+    drop(store);
+    let store = open();
+    let dead = store.dead_letters(Some("e"), 10).await.expect("dead letters");
+    assert_eq!(dead.iter().map(|d| &d.activation).collect::<Vec<_>>(), [&broken]);
+    let refused = Outcome::Refused { code: "payload".into(), words: "`payload.a` cannot be said".into() };
+    assert_eq!(dead[0].attempts.iter().map(|a| &a.outcome).collect::<Vec<_>>(), [&refused]);
+    // There is nothing to send: it is dropped, or stays.
+    assert_eq!(store.replay(dead[0].id, at(9_000_000)).await.expect("a replay"), Raised::Broken);
+    assert!(store.work("e", at(99_000), 10).await.expect("work").is_empty());
+    assert_eq!((store.lane_count("e").dead, store.lane_count("e").queued), (1, 0));
+    assert!(store.drop_dead(dead[0].id).await.expect("a drop"));
+    assert_eq!(store.replay(dead[0].id, at(9_000_000)).await.expect("a replay"), Raised::Missing);
+    assert_eq!(store.lane_count("e").dead, 0);
     store.close().await.expect("a close");
 }
 

@@ -219,6 +219,18 @@ pub struct DeadLetter {
     pub at: Timestamp,
 }
 
+/// What became of the wish to put a dead letter back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Raised {
+    /// It waits in its lane again, or is gone for good, as was asked.
+    Done,
+    /// There is none of this number.
+    Missing,
+    /// Its payload could not be said when it was made ([`Activation::broken`]), so that there is nothing to send: it
+    /// stays where it is until it is dropped.
+    Broken,
+}
+
 /// A message, or a part of one, that could not be read: kept for inspection, bounded in number and age.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SetAside {
@@ -313,8 +325,8 @@ pub trait Store: Send + Sync + 'static {
     /// Newest first, at most `max`; of one lane or of all.
     async fn dead_letters(&self, lane: Option<&str>, max: usize) -> Result<Vec<DeadLetter>, StoreError>;
 
-    /// Puts a dead letter back into its lane, with `expires_at` moved to `expires_at`; false if there is none.
-    async fn replay(&self, id: WorkId, expires_at: Timestamp) -> Result<bool, StoreError>;
+    /// Puts a dead letter back into its lane, with `expires_at` moved to `expires_at`. One that is broken stays.
+    async fn replay(&self, id: WorkId, expires_at: Timestamp) -> Result<Raised, StoreError>;
 
     /// Removes a dead letter for good; false if there is none.
     async fn drop_dead(&self, id: WorkId) -> Result<bool, StoreError>;

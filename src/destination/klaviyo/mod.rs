@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Answer, Auth, Destination, Exchange, Halt, Item, Limits, Method, Next, Request, Window};
+use super::{Answer, Auth, Destination, Exchange, Halt, Item, Limits, Method, Next, Request, Response, Window};
 use crate::model::setting::Secret;
 use crate::model::{Outcome, Span, Timestamp};
 
@@ -106,6 +106,10 @@ impl Destination for Klaviyo {
         ]
         .map(|(family, calls, span)| Window { family, calls: share(calls), span })
         .to_vec()
+    }
+
+    fn pretended(&self, _: &Request) -> Response {
+        Response { status: 202, ..Response::default() }
     }
 
     fn exchange(&self, batch: Vec<Item>) -> Box<dyn Exchange> {

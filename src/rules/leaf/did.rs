@@ -97,6 +97,10 @@ impl Asks for Did {
         view.matching(&self.reads, Keyless::Ignored).next_back()
     }
 
+    fn window(&self) -> Within {
+        self.within
+    }
+
     fn spans(&self) -> Vec<Span> {
         self.within.spans()
     }

@@ -16,7 +16,7 @@ use crate::model::{Entry, Span};
 
 use super::answer::Answer;
 use super::names::{Definition, Kind};
-use super::view::{Keyless, Reads, View};
+use super::view::{Keyless, Reads, View, Within};
 use super::written::{Reading, Table};
 
 pub use current_trait::CurrentTrait;
@@ -58,6 +58,10 @@ pub trait Asks {
     fn answer(&self, view: &View<'_>) -> Answer;
     /// Which events it is about, the first before all, and how it takes those without the key.
     fn sources(&self) -> Vec<(&Reads, Keyless)>;
+    /// The window of the events it counts.
+    fn window(&self) -> Within {
+        Within::Lifetime
+    }
     /// Every length of time in it: the windows that history must reach back for.
     fn spans(&self) -> Vec<Span>;
     /// What it can be for a key that no event it reads speaks of: (can be true, can be false).

@@ -116,6 +116,10 @@ impl Asks for Ratio {
         vec![(&self.reads, Keyless::Ignored), (&self.to, Keyless::Ignored)]
     }
 
+    fn window(&self) -> Within {
+        self.within
+    }
+
     fn spans(&self) -> Vec<Span> {
         self.within.spans()
     }

@@ -141,6 +141,10 @@ impl Asks for SecondsOn {
         [&self.reads].into_iter().chain(&self.beats).map(|reads| (reads, Keyless::Ignored)).collect()
     }
 
+    fn window(&self) -> Within {
+        self.within
+    }
+
     fn spans(&self) -> Vec<Span> {
         self.within.spans()
     }

@@ -60,6 +60,10 @@ impl Asks for Sum {
         vec![(&self.reads, Keyless::Ignored)]
     }
 
+    fn window(&self) -> Within {
+        self.within
+    }
+
     fn spans(&self) -> Vec<Span> {
         self.within.spans()
     }

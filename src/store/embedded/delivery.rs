@@ -9,7 +9,7 @@ use super::tree::put;
 use super::{Inner, keys, timed};
 use crate::model::{Attempt, LaneName, Outcome, Timestamp};
 use crate::store::record::{Ended, Row, SettledBatch, SettledItem, encode};
-use crate::store::{DeadLetter, StoreError, Work, WorkId};
+use crate::store::{DeadLetter, Raised, StoreError, Work, WorkId};
 
 /// Tries kept of one activation.
 const MOST_ATTEMPTS: usize = 10;
@@ -163,11 +163,11 @@ pub fn dead_letters(inner: &Inner, lane: Option<&str>, max: usize) -> Result<Vec
     Ok(found)
 }
 
-/// Puts a dead letter back, or drops it. False if there is none.
-pub fn raise(inner: &Inner, id: WorkId, replay: Option<Timestamp>) -> Result<bool, StoreError> {
+/// Puts a dead letter back, or drops it.
+pub fn raise(inner: &Inner, id: WorkId, replay: Option<Timestamp>) -> Result<Raised, StoreError> {
     let mut guard = inner.state()?;
     let seq = id.0;
-    let Some(name) = lane_of_dead(inner, &keys::dead(seq))? else { return Ok(false) };
+    let Some(name) = lane_of_dead(inner, &keys::dead(seq))? else { return Ok(Raised::Missing) };
     let mut state = guard.clone();
     let mut batch = Batch::default();
     batch.remove(keys::dead(seq));
@@ -175,7 +175,10 @@ pub fn raise(inner: &Inner, id: WorkId, replay: Option<Timestamp>) -> Result<boo
     *dead = dead.saturating_sub(1);
     let mut queued = None;
     if let Some(expires_at) = replay {
-        let Some((_, (attempts, mut activation))) = ended(inner, seq)? else { return Ok(false) };
+        let Some((_, (attempts, mut activation))) = ended(inner, seq)? else { return Ok(Raised::Missing) };
+        if activation.broken.is_some() {
+            return Ok(Raised::Broken);
+        }
         activation.expires_at = activation.expires_at.max(expires_at);
         batch.remove(keys::ended(seq));
         let again = Queued { seq, activation, row: Row { attempts, ..Row::default() } };
@@ -195,5 +198,5 @@ pub fn raise(inner: &Inner, id: WorkId, replay: Option<Timestamp>) -> Result<boo
     drop(guard);
     inner.disk()?.sync()?;
     inner.changed.send_modify(|n| *n += 1);
-    Ok(true)
+    Ok(Raised::Done)
 }

@@ -44,7 +44,7 @@ use crate::model::{Changes, Event, Identifier, LaneName, Loaded, Person, PersonI
 
 use super::settings::Settings;
 use super::{
-    AppendError, Claim, Counts, DeadLetter, Due, LaneCount, Progress, Recorded, SetAside, Settled, Step, Store,
+    AppendError, Claim, Counts, DeadLetter, Due, LaneCount, Progress, Raised, Recorded, SetAside, Settled, Step, Store,
     StoreError, Story, Work, WorkId, record,
 };
 use committer::{Append, Committer, Tail};
@@ -358,12 +358,12 @@ impl Store for Embedded {
         self.step(move |inner| delivery::dead_letters(inner, lane.as_deref(), max)).await
     }
 
-    async fn replay(&self, id: WorkId, expires_at: Timestamp) -> Result<bool, StoreError> {
+    async fn replay(&self, id: WorkId, expires_at: Timestamp) -> Result<Raised, StoreError> {
         self.step(move |inner| delivery::raise(inner, id, Some(expires_at))).await
     }
 
     async fn drop_dead(&self, id: WorkId) -> Result<bool, StoreError> {
-        self.step(move |inner| delivery::raise(inner, id, None)).await
+        Ok(self.step(move |inner| delivery::raise(inner, id, None)).await? == Raised::Done)
     }
 
     async fn find(&self, identifier: &Identifier) -> Result<Option<PersonId>, StoreError> {

@@ -14,6 +14,9 @@ use crate::model::{
 use crate::store::StoreError;
 use crate::store::record::{Place, Row, StoredDecision};
 
+/// The code with which an activation that cannot be said is refused.
+const BROKEN: &str = "payload";
+
 /// What a step means for the lanes' memory, once it is in the tree.
 #[derive(Default)]
 pub struct Written {
@@ -162,6 +165,11 @@ impl Writing<'_> {
                 outbox::put_end(self.batch, self.state, at, place.seq, &[attempt], &activation);
                 return Ok(place);
             }
+        }
+        if let Some(words) = activation.broken.clone() {
+            let refused = Attempt { at: self.now, status: 0, outcome: Outcome::Refused { code: BROKEN.into(), words } };
+            outbox::put_end(self.batch, self.state, self.now, place.seq, &[refused], &activation);
+            return Ok(place);
         }
         let row = Row {
             may_have_left: activation.leaves_from() <= self.state.doubtful_until,

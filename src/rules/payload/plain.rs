@@ -1,16 +1,16 @@
-//! What the marketer's template gets. docs/payload.md has the names.
+//! What every payload says, whatever the trigger adds: the trigger, the occasion, the newest event that speaks for it.
 
 use serde_json::{Map, Value, json};
 
 use crate::model::{Entry, Identifier, OccasionId, Person, RawJson, Timestamp};
-
-use super::leaf::Leaf;
-use super::program::Program;
-use super::trigger::Trigger;
-use super::view::{Keyless, View};
+use crate::rules::leaf::Leaf;
+use crate::rules::trigger::Trigger;
+use crate::rules::view::{Keyless, View};
 
 /// The most products in one payload.
 const MOST_PRODUCTS: usize = 50;
+/// The most names that go with an activation.
+const MOST_NAMES: usize = 20;
 /// The most traits that go with an activation.
 const MOST_TRAITS: usize = 50;
 /// What is said of a product, where it is known.
@@ -29,18 +29,11 @@ const PRODUCT: &[&str] = &[
     "image_url",
 ];
 /// Names that the payload gives itself: an event's own property of that name does not overwrite them.
-const OWN: &[&str] = &["trigger", "occasion", "occurred_at", "key", "segment", "on", "products"];
+pub const OWN: &[&str] = &["trigger", "occasion", "occurred_at", "key", "segment", "on", "products"];
 
-/// The payload of one fire: the trigger, the occasion, the newest event that speaks for it, and its products.
-pub fn payload(
-    program: &Program,
-    trigger: &Trigger,
-    person: &Person,
-    key: &str,
-    at: Timestamp,
-    occasion: OccasionId,
-) -> RawJson {
-    let view = program.view(trigger, person, key, at);
+/// The trigger, the occasion, the newest event that speaks for it, and its products.
+pub fn plain(trigger: &Trigger, view: &View<'_>, key: &str, occasion: OccasionId) -> Map<String, Value> {
+    let at = view.now;
     let mut said = Map::new();
     said.insert("trigger".into(), json!(*trigger.name));
     said.insert("occasion".into(), json!(occasion.to_string()));
@@ -52,18 +45,18 @@ pub fn payload(
         said.insert("key".into(), json!(key));
     }
     let speaking = trigger.condition.leaves().into_iter().filter(|leaf| !matches!(leaf, Leaf::DidNot(_)));
-    let newest = speaking.filter_map(|leaf| Some((leaf, leaf.asks().evidence(&view)?))).max_by_key(|(_, e)| e.order());
+    let newest = speaking.filter_map(|leaf| Some((leaf, leaf.asks().evidence(view)?))).max_by_key(|(_, e)| e.order());
     if let Some((leaf, entry)) = newest {
         if let Value::Object(properties) = entry.fields() {
             let own = properties.iter().filter(|(name, _)| !OWN.contains(&name.as_str()));
             said.extend(own.map(|(name, value)| (name.clone(), value.clone())));
         }
-        let products = products(leaf, entry, &view);
+        let products = products(leaf, entry, view);
         if !products.is_empty() {
             said.insert("products".into(), Value::Array(products));
         }
     }
-    RawJson::from_value(&Value::Object(said))
+    said
 }
 
 /// The products that an order or cart event lists; else those of the events that the leaf counted, newest state.
@@ -102,6 +95,14 @@ fn product(fields: &Value) -> Option<Value> {
     let known = PRODUCT.iter().filter_map(|name| Some(((*name).to_owned(), fields.get(*name)?.clone())));
     let product: Map<String, Value> = known.collect();
     (product.contains_key("product_id") || product.contains_key("sku")).then_some(Value::Object(product))
+}
+
+/// The names that go with an activation.
+pub fn identifiers(person: &Person) -> Vec<Identifier> {
+    let mut identifiers = person.identifiers.clone();
+    identifiers.sort();
+    identifiers.truncate(MOST_NAMES);
+    identifiers
 }
 
 /// The person's names and plain traits, for the vendor's profile. Identifiers go by themselves.

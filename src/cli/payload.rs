@@ -1,0 +1,113 @@
+//! `espalier payload TRIGGER PERSON`: what each vendor would get if the trigger fired now.
+
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+
+use super::local::Local;
+use super::{Configured, Ended, Failed, load};
+use crate::clock::{Clock, SystemClock};
+use crate::destination::{Method, Request, preview};
+use crate::model::Activation;
+use crate::ops;
+use crate::settings::Settings;
+use crate::store::Store;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The trigger's name.
+    trigger: String,
+    /// `email:ines@example.com`, `user_id:42`, or just the address or id.
+    person: String,
+    /// The key, where the trigger has `per`; that of the newest event which has one, unless said.
+    #[arg(long)]
+    key: Option<String>,
+    #[command(flatten)]
+    configured: Configured,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub async fn run(args: &Args) -> Ended {
+    let configured = load(&args.configured.config)?;
+    let now = SystemClock.now();
+    let activations: Option<Vec<Activation>> = match Local::of(&configured).await? {
+        Local::Daemon(client) => {
+            let mut query = vec![("trigger", args.trigger.as_str()), ("person", args.person.as_str())];
+            query.extend(args.key.as_deref().map(|key| ("key", key)));
+            client.get("/api/payload", &query).await?
+        }
+        Local::Store(store) => {
+            let wanted = (&*args.trigger, &*args.person, args.key.as_deref());
+            let names = &configured.settings.identity;
+            let found = ops::preview(&store, &configured.program, names, wanted, now).await;
+            store.close().await.map_err(Failed::new)?;
+            Some(found.map_err(Failed::new)?)
+        }
+    };
+    let Some(activations) = activations else { return Err(Failed("nobody goes by that name".into())) };
+    let shown: Vec<Value> = activations.into_iter().map(|one| shown(&configured.settings, one)).collect();
+    let is_broken = shown.iter().any(|one| !one["broken"].is_null());
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&shown).map_err(Failed::new)?);
+    } else {
+        shown.iter().for_each(print);
+    }
+    Ok(if is_broken { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// One activation: the calls it leads to, or why there are none.
+fn shown(settings: &Settings, activation: Activation) -> Value {
+    let (lane, key, broken) = (activation.lane.clone(), activation.key.clone(), activation.broken.clone());
+    let said = json!({ "destination": lane, "event": activation.event, "key": key });
+    let Value::Object(mut said) = said else { return said };
+    match (broken, settings.destination.get(&*lane)) {
+        (Some(words), _) => {
+            said.insert("broken".into(), json!(words));
+        }
+        (None, None) => {
+            let words = "this destination is not in the configuration";
+            said.insert("refused".into(), json!(words));
+            said.insert("payload".into(), activation.payload.to_value());
+        }
+        (None, Some(destination)) => {
+            let destination = destination.clone().build(&lane);
+            let at = activation.at;
+            let (requests, refused) = preview(&*destination, activation, at);
+            said.insert("vendor".into(), json!(destination.kind()));
+            said.insert("calls".into(), requests.iter().map(call).collect());
+            said.extend(refused.map(|words| ("refused".to_owned(), json!(words))));
+        }
+    }
+    Value::Object(said)
+}
+
+/// A call without what lets it in.
+fn call(request: &Request) -> Value {
+    let method = match request.method {
+        Method::Get => "GET",
+        Method::Post => "POST",
+    };
+    let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+    json!({ "call": format!("{method} {}", request.path), "body": body })
+}
+
+fn print(one: &Value) {
+    let text = |name: &str| one[name].as_str().unwrap_or_default().to_owned();
+    let of = if text("key").is_empty() { String::new() } else { format!(" for {}", text("key")) };
+    println!("{}: {}{of}", text("destination"), text("event"));
+    for call in one["calls"].as_array().into_iter().flatten() {
+        println!("{}\n{:#}", call["call"].as_str().unwrap_or_default(), call["body"]);
+    }
+    if let Some(words) = one["refused"].as_str() {
+        println!("refused: {words}");
+        if !one["payload"].is_null() {
+            println!("{:#}", one["payload"]);
+        }
+    }
+    if let Some(words) = one["broken"].as_str() {
+        println!("a dead letter: {words}");
+    }
+    println!();
+}

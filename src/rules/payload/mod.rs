@@ -1,0 +1,20 @@
+//! What the marketer gets: what every payload says, and what the trigger's file adds to it by templates.
+//!
+//! docs/payload.md has the names and the language. Everything here is a function of the person, the trigger and what
+//! it is handed; no template can wait, look elsewhere, or work without end.
+
+mod cart;
+mod language;
+mod names;
+mod plain;
+mod product;
+mod said;
+mod scene;
+mod source;
+mod template;
+#[cfg(test)]
+mod tests;
+
+pub use plain::{identifiers, occasion, traits};
+pub use said::{Payload, Rendered, payload};
+pub use scene::Fire;

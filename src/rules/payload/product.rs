@@ -1,0 +1,90 @@
+//! One product as templates see it: what events said of it, with exact amounts.
+
+use serde_json::{Map, Value};
+
+use crate::rules::amount::Amount;
+use crate::rules::path::key_text;
+
+/// What is said of a product beside its amounts, and by which names events say it.
+const FIELDS: &[(&str, &[&str])] = &[
+    ("product_id", &["product_id", "sku"]),
+    ("variant_id", &["variant_id"]),
+    ("sku", &["sku"]),
+    ("name", &["name", "title"]),
+    ("brand", &["brand"]),
+    ("category", &["category"]),
+    ("variant", &["variant"]),
+    ("url", &["url"]),
+    ("image_url", &["image_url", "image"]),
+    ("currency", &["currency"]),
+];
+
+/// One product of a cart or an order.
+#[derive(Clone, Debug)]
+pub struct Product {
+    /// What tells it from others.
+    pub id: Box<str>,
+    fields: Map<String, Value>,
+    price: Option<Amount>,
+    /// How many; 1 unless said.
+    pub quantity: Amount,
+}
+
+impl Product {
+    /// From an event's properties, or an element of its `products`; `None` for what names no product.
+    pub fn of(said: &Value) -> Option<Self> {
+        let id = identity(said)?;
+        let known = FIELDS.iter().filter_map(|(name, from)| {
+            let value = from.iter().find_map(|name| said.get(*name)).filter(|value| !value.is_null())?;
+            matches!(value, Value::String(_) | Value::Number(_)).then(|| ((*name).to_owned(), value.clone()))
+        });
+        Some(Self {
+            id,
+            fields: known.collect(),
+            price: said.get("price").and_then(Amount::of),
+            quantity: said.get("quantity").and_then(Amount::of).filter(|n| *n > Amount::ZERO).unwrap_or(Amount::ONE),
+        })
+    }
+
+    /// What it costs in all; `None` without a price.
+    pub fn total(&self) -> Option<Amount> {
+        self.price?.times(self.quantity)
+    }
+
+    /// The currency said for it.
+    pub fn currency(&self) -> Option<&str> {
+        self.fields.get("currency").and_then(Value::as_str)
+    }
+
+    /// The same product, said again: what is new counts, what is not said again stays.
+    pub fn renew(&mut self, newer: Product) {
+        self.fields.extend(newer.fields);
+        self.price = newer.price.or(self.price);
+        self.quantity = newer.quantity;
+    }
+
+    /// As templates see it.
+    pub fn to_value(&self) -> Value {
+        let mut said = self.fields.clone();
+        let amounts = [("price", self.price), ("quantity", Some(self.quantity)), ("total", self.total())];
+        for (name, amount) in amounts {
+            if let Some(amount) = amount {
+                said.insert(
+                    name.to_owned(),
+                    if name == "quantity" { amount.to_number() } else { amount.to_string().into() },
+                );
+            }
+        }
+        Value::Object(said)
+    }
+}
+
+/// What tells a product from others: its variant counts, where it is said.
+pub fn identity(said: &Value) -> Option<Box<str>> {
+    let text = |name: &str| said.get(name).and_then(key_text);
+    let id = text("product_id").or_else(|| text("sku"))?;
+    Some(match text("variant_id").or_else(|| text("variant")) {
+        Some(variant) => format!("{id}\u{1f}{variant}").into(),
+        None => id,
+    })
+}

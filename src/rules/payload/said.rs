@@ -1,0 +1,182 @@
+//! What a trigger's file adds to the payload: `[payload]`, and the `[[content]]` whose condition holds.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+use super::language::Expression;
+use super::names::{LeafNames, Names};
+use super::plain::plain;
+use super::scene::{Fire, scene, seen};
+use super::template::Fields;
+use crate::model::RawJson;
+use crate::rules::condition::Condition;
+use crate::rules::written::{Reading, Table};
+
+/// What is always said as it is.
+const FIXED: &[&str] = &["trigger", "occasion", "occurred_at", "key"];
+/// The most content blocks of one trigger.
+const MOST_CONTENT: usize = 50;
+/// The most that a trigger's file adds, in bytes of JSON.
+const LARGEST: usize = 64 << 10;
+
+/// What the file says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Payload {
+    leaves: LeafNames,
+    fields: Fields,
+    content: Vec<Content>,
+    takes: Takes,
+    /// The top names that any template uses.
+    tops: BTreeSet<Box<str>>,
+}
+
+/// Fields that are said when something holds.
+#[derive(Clone, Debug, PartialEq)]
+struct Content {
+    path: Box<str>,
+    when: Expression,
+    set: Fields,
+}
+
+/// `content_match`: which of those whose condition holds are said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Takes {
+    /// The first.
+    First,
+    /// All, a later one over an earlier.
+    All,
+}
+
+/// A payload, and why it must not be sent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rendered {
+    /// A JSON object.
+    pub payload: RawJson,
+    /// Why a template could not say its part; no word of it is the person's.
+    pub broken: Option<Box<str>>,
+}
+
+impl Payload {
+    /// Reads what the file says beside `when`; `None` where it says nothing, or with a mistake.
+    pub fn read(top: &mut Table<'_, '_>, condition: Option<&Condition>, reading: &mut Reading<'_>) -> Option<Self> {
+        let payload = top.get("payload");
+        let content = top.get("content");
+        let takes = top.get("content_match");
+        let takes = takes.map(|value| match value.text(reading).as_deref() {
+            Some("first") | None => Takes::First,
+            Some("all") => Takes::All,
+            Some(other) => {
+                let words = format!("`{other}` is no way to choose");
+                reading.mistake(value.span(), value.path().to_owned(), words).suggestion =
+                    Some("\"first\" or \"all\"".into());
+                Takes::First
+            }
+        });
+        if payload.is_none() && content.is_none() {
+            return None;
+        }
+        let leaves = LeafNames::of(condition?, reading.leaf_names());
+        let names = Names::new(&leaves, &[]);
+        let fields = payload.and_then(|value| value.table(reading)).map(|table| read_fields(&table, &names, reading));
+        let blocks = content.map(|value| (value.list(reading), value)).map(|(blocks, value)| {
+            if blocks.len() > MOST_CONTENT {
+                let words = format!("are more than {MOST_CONTENT}");
+                reading.mistake(value.span(), value.path().to_owned(), words);
+            }
+            blocks
+        });
+        let blocks: Vec<Option<Content>> =
+            blocks.into_iter().flatten().map(|value| Content::read(&value, &names, reading)).collect();
+        let mut read = Self {
+            leaves,
+            fields: fields.unwrap_or_default(),
+            content: blocks.into_iter().collect::<Option<_>>()?,
+            takes: takes.unwrap_or(Takes::First),
+            tops: BTreeSet::new(),
+        };
+        read.tops = read.uses();
+        Some(read)
+    }
+
+    fn uses(&self) -> BTreeSet<Box<str>> {
+        let mut used = BTreeSet::new();
+        self.fields.uses(&mut used);
+        for block in &self.content {
+            used.extend(block.when.names());
+            block.set.uses(&mut used);
+        }
+        used.iter().map(|name| name.split('.').next().unwrap_or_default().into()).collect()
+    }
+
+    /// What it adds to `plain`.
+    ///
+    /// # Errors
+    /// In words, the place that fails and why.
+    fn render(&self, fire: &Fire<'_>, plain: &Map<String, Value>) -> Result<Map<String, Value>, Box<str>> {
+        let tops = self.tops.iter().map(|name| &**name).collect();
+        let seen = seen(scene(fire, &self.leaves, plain, &tops));
+        let broken =
+            |(path, words): (Box<str>, String)| -> Box<str> { format!("`{path}` cannot be said: {words}").into() };
+        let mut said = self.fields.render(&seen).map_err(broken)?;
+        for block in &self.content {
+            if block.when.holds(&seen).map_err(|words| broken((block.path.clone(), words)))? {
+                said.extend(block.set.render(&seen).map_err(broken)?);
+                if self.takes == Takes::First {
+                    break;
+                }
+            }
+        }
+        let size = serde_json::to_vec(&said).map_or(usize::MAX, |text| text.len());
+        if size > LARGEST {
+            return Err(format!("what `{}` says comes to more than {} KB", fire.trigger.name, LARGEST >> 10).into());
+        }
+        Ok(said)
+    }
+}
+
+impl Content {
+    fn read(value: &crate::rules::written::Value<'_, '_>, names: &Names, reading: &mut Reading<'_>) -> Option<Self> {
+        let mut table = value.table(reading)?;
+        for key in ["when", "set"].iter().filter(|key| !table.has(key)) {
+            reading.mistake(table.span(), format!("{}.{key}", table.path()), "is missing");
+        }
+        let when = table.get("when");
+        let set = table.get("set").and_then(|value| value.table(reading));
+        table.finish(reading);
+        let set = set.map(|table| read_fields(&table, names, reading));
+        let when = when?;
+        let compiled = match Expression::compile(&when.text(reading)?) {
+            Ok(expression) => names.check(&expression.names(), &when, reading).then_some(expression),
+            Err(words) => {
+                reading.mistake(when.span(), when.path().to_owned(), words);
+                None
+            }
+        };
+        Some(Self { path: when.path().into(), when: compiled?, set: set? })
+    }
+}
+
+/// Fields of the payload itself: none may take the place of what tells one occasion from another.
+fn read_fields(table: &Table<'_, '_>, names: &Names, reading: &mut Reading<'_>) -> Fields {
+    for (name, value) in table.entries().filter(|(name, _)| FIXED.contains(&name.as_str())) {
+        let words = format!("`{name}` is said by every payload, and always as it is");
+        reading.mistake(value.span(), value.path().to_owned(), words);
+    }
+    Fields::read(table, names, reading)
+}
+
+/// The payload of one fire. Where a template fails, it is what every payload says, for the dead letter.
+pub fn payload(fire: &Fire<'_>) -> Rendered {
+    let mut said = plain(fire.trigger, &fire.view(), fire.key, fire.occasion);
+    let added = fire.trigger.payload.as_ref().map(|payload| payload.render(fire, &said));
+    let broken = match added {
+        Some(Ok(added)) => {
+            said.extend(added);
+            None
+        }
+        Some(Err(words)) => Some(words),
+        None => None,
+    };
+    Rendered { payload: RawJson::from_value(&Value::Object(said)), broken }
+}

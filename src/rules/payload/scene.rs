@@ -1,0 +1,136 @@
+//! What templates see: the person, what they did, the cart, the last order. Only what the trigger's templates ask for
+//! is put together.
+
+use std::collections::BTreeSet;
+
+use minijinja::Value as Seen;
+use minijinja::value::Serde;
+use serde_json::{Map, Value, json};
+
+use super::cart;
+use super::names::LeafNames;
+use crate::model::{Entry, IdentifierKind, OccasionId, Person, Timestamp};
+use crate::rules::program::Program;
+use crate::rules::trigger::Trigger;
+use crate::rules::view::View;
+
+/// The most events told of one condition: the newest.
+const MOST_EVENTS: usize = 20;
+
+/// One edge that starts something.
+#[derive(Clone, Copy)]
+pub struct Fire<'a> {
+    /// What is asked.
+    pub program: &'a Program,
+    /// Which of it fired.
+    pub trigger: &'a Trigger,
+    /// For whom.
+    pub person: &'a Person,
+    /// For which key; empty without `per`.
+    pub key: &'a str,
+    /// The edge.
+    pub at: Timestamp,
+    /// Its id.
+    pub occasion: OccasionId,
+}
+
+impl<'a> Fire<'a> {
+    /// The person as the trigger sees them at the edge.
+    pub(super) fn view(&self) -> View<'a> {
+        self.program.view(self.trigger, self.person, self.key, self.at)
+    }
+}
+
+/// Puts together what is asked for. `plain` is what the payload says anyway.
+pub fn scene(
+    fire: &Fire<'_>,
+    leaves: &LeafNames,
+    plain: &Map<String, Value>,
+    tops: &BTreeSet<&str>,
+) -> Map<String, Value> {
+    let view = fire.view();
+    let one = |name: &str| {
+        Some(match name {
+            "trigger" => json!(*fire.trigger.name),
+            "title" => json!(fire.trigger.title),
+            "occasion" => json!(fire.occasion.to_string()),
+            "occurred_at" => json!(fire.at),
+            "key" => json!(fire.key),
+            "person" => person(fire.person),
+            "traits" => fire.person.traits.iter().map(|(name, t)| (name.to_string(), t.value.clone())).collect(),
+            "event" => plain
+                .iter()
+                .filter(|(name, _)| !super::plain::OWN.contains(&name.as_str()))
+                .map(|(n, v)| (n.clone(), v.clone()))
+                .collect(),
+            "products" => plain.get("products").cloned().unwrap_or_else(|| json!([])),
+            "events" => events(fire, leaves, &view),
+            "cart" => cart::cart(&view)?,
+            "last_order" => cart::last_order(&view)?,
+            _ => return None,
+        })
+    };
+    tops.iter().filter_map(|name| Some(((*name).to_owned(), one(name)?))).collect()
+}
+
+/// As the language sees it: what is null is not there.
+pub fn seen(scene: Map<String, Value>) -> Seen {
+    Seen::from(Serde(without_nulls(Value::Object(scene))))
+}
+
+fn without_nulls(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            fields.into_iter().filter(|(_, v)| !v.is_null()).map(|(name, v)| (name, without_nulls(v))).collect()
+        }
+        Value::Array(items) => items.into_iter().map(without_nulls).collect(),
+        other => other,
+    }
+}
+
+/// The names they go by, the first of each kind; and what they are called.
+fn person(person: &Person) -> Value {
+    let mut said = Map::new();
+    for identifier in &person.identifiers {
+        said.entry(identifier.kind.to_string()).or_insert_with(|| (*identifier.value).into());
+    }
+    let text = |names: &[&str]| {
+        let found = names.iter().find_map(|name| person.trait_value(name)).and_then(Value::as_str);
+        found.map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
+    };
+    let (first, last) = (text(&["first_name", "firstName"]), text(&["last_name", "lastName"]));
+    let both = [first.as_deref(), last.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(" ");
+    let name = text(&["name"]).or_else(|| Some(both).filter(|both| !both.is_empty()));
+    for (key, value) in [("first_name", first), ("last_name", last), ("name", name)] {
+        said.extend(value.map(|value| (key.to_owned(), value.into())));
+    }
+    if !said.contains_key("email") && !person.identifiers.iter().any(|i| i.kind == IdentifierKind::Email) {
+        said.extend(text(&["email"]).map(|email| ("email".to_owned(), email.into())));
+    }
+    said.insert("first_seen".to_owned(), json!(person.first_seen));
+    Value::Object(said)
+}
+
+/// What each condition counted, oldest first.
+fn events(fire: &Fire<'_>, leaves: &LeafNames, view: &View<'_>) -> Value {
+    let all = fire.trigger.condition.leaves();
+    let named = leaves.iter().filter_map(|(n, name)| {
+        let asks = all.get(n)?.asks();
+        let (reads, _) = asks.sources().into_iter().next()?;
+        let mut counted: Vec<&Entry> = view.counted(reads, asks.window()).rev().take(MOST_EVENTS).collect();
+        counted.reverse();
+        Some((name.to_owned(), counted.into_iter().map(event).collect::<Value>()))
+    });
+    Value::Object(named.collect())
+}
+
+/// One event: its properties, with its name and time where they have none of that name.
+fn event(entry: &Entry) -> Value {
+    let mut said = match entry.fields() {
+        Value::Object(properties) => properties.clone(),
+        _ => Map::new(),
+    };
+    said.entry("event").or_insert_with(|| (*entry.name).into());
+    said.entry("at").or_insert_with(|| json!(entry.at));
+    Value::Object(said)
+}

@@ -11,8 +11,8 @@ use espalier::engine::{self, Engine};
 use espalier::identity;
 use espalier::model::setting::Size;
 use espalier::model::{
-    Changes, Decision, Event, EventKind, Identifier, IdentifierKind, Join, Origin, Person, RawJson, Span, Timestamp,
-    Verdict,
+    Changes, Decision, Event, EventKind, Identifier, IdentifierKind, Join, Order, Origin, PausePolicy, Person, RawJson,
+    Release, Span, Timestamp, TriggerId, Verdict,
 };
 use espalier::rules::{self, Program};
 use espalier::store::embedded::{Embedded, rebuild, verify};
@@ -23,8 +23,8 @@ use proptest::prelude::*;
 
 const START: Timestamp = Timestamp::from_millis(1_795_000_000_000);
 
-/// Fires at once, for each key, whatever the past.
-const PING: (&str, &str) = ("ping", "per = \"cart_id\"\n[[when.all]]\ndid = \"Ping\"\n");
+/// Fires at once, for each key, whatever the past; more than six times an hour it pauses itself.
+const PING: (&str, &str) = ("ping", "per = \"cart_id\"\nguard = { most = 6 }\n[[when.all]]\ndid = \"Ping\"\n");
 /// Fires by time alone, not again within a day, and never late.
 const LEFT: (&str, &str) = (
     "left",
@@ -149,11 +149,13 @@ impl Life {
     async fn is_made_again_exactly(&mut self) {
         self.decide().await;
         let before = self.told().await;
+        let states = self.begin().0.triggers();
         self.end().await;
         rebuild(&self.settings, self.clock.now()).expect("a rebuild");
         self.decide().await;
         let after = self.told().await;
         assert_eq!(after, before);
+        assert_eq!(self.begin().0.triggers(), states);
         let bytes = |told: &[Told]| -> Vec<Vec<u8>> { told.iter().map(|(_, d, j)| record::encode(&(d, j))).collect() };
         assert_eq!(bytes(&after), bytes(&before));
         self.end().await;
@@ -303,6 +305,8 @@ enum Deed {
     Lose,
     /// The journal may be shortened.
     Snapshot,
+    /// Somebody pauses or resumes a trigger.
+    Order(&'static str, Order),
 }
 
 const NAMES: &[&str] = &["Product Added", "Order Completed", "Ping"];
@@ -324,6 +328,18 @@ fn deed() -> impl Strategy<Value = Deed> {
         1 => Just(Deed::Forget),
         1 => Just(Deed::Lose),
         1 => Just(Deed::Snapshot),
+        2 => (prop::sample::select(&["ping", "left"][..]), order()).prop_map(|(name, order)| Deed::Order(name, order)),
+    ]
+}
+
+fn order() -> impl Strategy<Value = Order> {
+    prop_oneof![
+        Just(Order::Pause(PausePolicy::Drop)),
+        Just(Order::Pause(PausePolicy::Keep)),
+        Just(Order::Pause(PausePolicy::CatchUp)),
+        Just(Order::Resume(None)),
+        Just(Order::Resume(Some(Release::Send))),
+        Just(Order::Resume(Some(Release::Drop))),
     ]
 }
 
@@ -378,6 +394,10 @@ async fn live(deeds: &[Deed], batch: usize) {
             }
             Deed::Forget => {}
             Deed::Lose => life.is_made_again_exactly().await,
+            Deed::Order(name, order) => {
+                let engine = &life.begin().1;
+                engine.obey(TriggerId::of(name), *order).await.expect("a whole store");
+            }
             Deed::Snapshot => {
                 life.decide().await;
                 life.begin().0.snapshot(Timestamp::MAX).await.expect("a snapshot");

@@ -114,7 +114,7 @@ impl Daemon {
             watched.clone(),
             metrics.clone(),
             settings.identity.clone(),
-            reloads.clone(),
+            (reloads.clone(), engine.orders()),
             &settings.store.path,
         )
         .await

@@ -58,7 +58,7 @@ enum Command {
     Payload(payload::Args),
     /// Activations that can never be sent as they are.
     DeadLetters(dead_letters::Args),
-    /// Changes to trigger, segment and cohort files, taken up by the running daemon.
+    /// Which triggers are live; pauses and resumes them, and has the running daemon read their files again.
     Triggers(triggers::Args),
     /// Checks the store, or makes its state again from the journal.
     Store(store::Args),

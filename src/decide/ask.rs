@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::model::{Activation, Decision, Gate, LaneName, Pending, PersonId, Timestamp, Verdict, Watch};
+use crate::rules::gate::guard::Stand;
 use crate::rules::{self, Asked, Passage, Program, Trigger, TriggerKind, gate};
 
 use super::Until;
@@ -130,9 +131,14 @@ impl Step<'_> {
         let lanes: Vec<LaneName> = activate.iter().map(|(lane, _)| lane.clone()).collect();
         let (verdict, not_before) = match passed {
             Err(verdict) => (verdict, None),
-            Ok(gate::Passed { not_before: Some(until) }) => (Verdict::Delayed(lanes, until), Some(until)),
-            Ok(gate::Passed { not_before: None }) => (Verdict::Activated(lanes), None),
+            Ok(gate::Passed { not_before }) => match (self.stand(trigger, !lanes.is_empty(), at), not_before) {
+                (Stand::Dropped((gate, words)), _) => (Verdict::Gated(gate, words), None),
+                (Stand::Held(gate), _) => (Verdict::Held(lanes, gate), Some(Activation::HELD)),
+                (Stand::Leaves, Some(until)) => (Verdict::Delayed(lanes, until), Some(until)),
+                (Stand::Leaves, None) => (Verdict::Activated(lanes), None),
+            },
         };
+        let Some(person) = self.loaded.people.get_mut(&id) else { return };
         // Who is held out is compared with who fired, and so has the same cool-downs.
         let counts_as_fire = !verdict.lanes().is_empty() || matches!(verdict, Verdict::Gated(Gate::Holdout, _));
         if counts_as_fire {

@@ -9,6 +9,7 @@ mod cancel;
 mod consent;
 mod link;
 mod step;
+mod trigger_state;
 
 use std::collections::BTreeSet;
 
@@ -18,6 +19,8 @@ use crate::rules::Program;
 
 use cancel::News;
 use step::Step;
+
+pub use trigger_state::{order, release};
 
 /// The most traits kept of one person.
 const MOST_TRAITS: usize = 200;

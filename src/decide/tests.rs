@@ -6,6 +6,7 @@
 //! is the user `ines`. One batch is one event; time then runs to the horizon of 200 days.
 
 mod gates;
+mod states;
 
 use std::collections::{HashMap, HashSet};
 

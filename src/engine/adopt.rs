@@ -49,7 +49,11 @@ impl Engine {
         program: &Program,
     ) -> Result<(), StoreError> {
         let ids: Vec<PersonId> = people.iter().map(|person| person.id).collect();
-        let mut loaded = Loaded { people: people.into_iter().map(|p| (p.id, p)).collect(), ..Loaded::default() };
+        let mut loaded = Loaded {
+            people: people.into_iter().map(|p| (p.id, p)).collect(),
+            triggers: self.store.triggers(),
+            ..Loaded::default()
+        };
         let changes = decide::adopt(&mut loaded, &ids, now, program);
         self.store.commit(loaded, Changes { step: Some(step), ..changes }).await
     }

@@ -42,6 +42,8 @@ pub(super) struct Tally {
     events: u64,
     duplicates: u64,
     edges: BTreeMap<(Arc<str>, &'static str), u64>,
+    /// Triggers whose guard paused them.
+    guarded: Vec<Arc<str>>,
     joined: u64,
     kept_apart: u64,
     /// Activations that went to the dead letters because a template failed, by trigger.
@@ -63,6 +65,7 @@ impl Tally {
             events: events.saturating_sub(changes.duplicates),
             duplicates: changes.duplicates,
             edges,
+            guarded: changes.guarded.clone(),
             joined: changes.joins.len() as u64 - kept_apart,
             kept_apart,
             broken,
@@ -76,6 +79,14 @@ impl Tally {
         for ((trigger, verdict), n) in self.edges {
             metrics::counter!("espalier_trigger_edges_total", "trigger" => trigger.to_string(), "verdict" => verdict)
                 .increment(n);
+        }
+        for trigger in self.guarded {
+            tracing::error!(
+                %trigger,
+                "fires far more often than usual and has paused itself; `espalier triggers held {trigger}` lists what it \
+                 held, `espalier triggers resume {trigger}` lets it go"
+            );
+            metrics::counter!("espalier_trigger_guarded_total", "trigger" => trigger.to_string()).increment(1);
         }
         for (trigger, n) in self.broken {
             metrics::counter!("espalier_payload_broken_total", "trigger" => trigger.to_string()).increment(n);

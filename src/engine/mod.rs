@@ -5,6 +5,7 @@
 
 mod adopt;
 mod batch;
+mod orders;
 mod replay;
 mod settings;
 mod state;
@@ -23,6 +24,7 @@ use crate::model::{Changes, Loaded, Span, Timestamp};
 use crate::rules::Program;
 use crate::store::{Step, Store, StoreError};
 
+pub use orders::Orders;
 use replay::Restricted;
 pub use settings::Settings;
 pub use state::{EngineState, Stage};
@@ -40,6 +42,7 @@ pub struct Engine {
     program: Arc<ArcSwap<Program>>,
     /// Told after a swap by who made it, so that an idle engine adopts people at once.
     swapped: Arc<Notify>,
+    orders: Orders,
     settings: Settings,
     /// What counts as a name.
     names: identity::Settings,
@@ -68,11 +71,13 @@ impl Engine {
         settings: Settings,
         names: identity::Settings,
     ) -> Self {
+        let swapped: Arc<Notify> = Arc::default();
         Self {
             store,
             clock,
             program,
-            swapped: Arc::default(),
+            orders: Orders::new(swapped.clone()),
+            swapped,
             settings,
             names,
             recorded: tokio::sync::Mutex::default(),
@@ -145,6 +150,9 @@ impl Engine {
         self.begin_program(&program).await?;
         // Read before the claim: an empty claim then means that all that arrived by `now` is decided.
         let now = self.clock.now();
+        if self.orders_and_releases(&program, now).await? {
+            return Ok(Turn::Worked);
+        }
         let decided = self.events(&program, now).await?;
         // Behind a backlog, time has only come as far as the newest event decided; in imported history, not even so far.
         let until = decided.map_or(now, |last| last.min(now));

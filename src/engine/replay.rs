@@ -37,6 +37,8 @@ impl Engine {
                 let due = self.store.due(until, usize::try_from(max).unwrap_or(usize::MAX)).await?;
                 self.ask(due, Some(id), (until, now), &program).await
             }
+            Step::Order { trigger, order, now } => self.ordered(id, trigger, order, now, &program).await,
+            Step::Release { trigger, max, now } => self.released(id, trigger, max, now, &program).await,
             Step::Adopt { after, until, now } => self.adopt_again((after, until), id, now, &program).await,
         }
     }

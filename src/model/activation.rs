@@ -54,6 +54,14 @@ pub struct Activation {
 }
 
 impl Activation {
+    /// For `not_before`: until the trigger is resumed.
+    pub const HELD: Timestamp = Timestamp::MAX;
+
+    /// It waits until somebody resumes its trigger.
+    pub fn is_held(&self) -> bool {
+        self.not_before == Some(Self::HELD)
+    }
+
     /// When it can first have left.
     pub fn leaves_from(&self) -> Timestamp {
         self.not_before.map_or(self.at, |not_before| not_before.max(self.at))

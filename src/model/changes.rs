@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Activation, DedupeKey, Identifier, LaneName, OccasionId, Person, PersonId, Position, StepId, Timestamp};
+use super::{
+    Activation, DedupeKey, Identifier, LaneName, OccasionId, Person, PersonId, Position, Released, StepId, Timestamp,
+    TriggerStates,
+};
 
 /// The people a batch speaks of, and what the store knows of its identifiers and message keys.
 ///
@@ -18,6 +21,8 @@ pub struct Loaded {
     pub owners: HashMap<Identifier, PersonId>,
     /// Message keys of the batch that were seen before, within the window.
     pub seen: HashSet<DedupeKey>,
+    /// Every trigger's state; one that is missing is live and never fired.
+    pub triggers: TriggerStates,
 }
 
 /// How a touched person is to be written.
@@ -70,6 +75,8 @@ pub enum Verdict {
     Activated(Vec<LaneName>),
     /// The same, but nothing leaves before this instant: quiet hours last until then.
     Delayed(Vec<LaneName>, Timestamp),
+    /// The same, but it is held until somebody resumes the trigger, which this gate paused.
+    Held(Vec<LaneName>, Gate),
     /// Within `cooldown` of the trigger's last fire for this person, at this instant.
     CoolingDown(Timestamp),
     /// `once`, and it fired at this instant.
@@ -82,6 +89,8 @@ pub enum Verdict {
     Cancelled,
     /// A gate called it back before it left, in the gate's words.
     Recalled(Gate, Box<str>),
+    /// It was held, and goes to its lanes after all; not before this instant, where there is one.
+    Released(Option<Timestamp>),
 }
 
 /// What may hold an edge back that is one.
@@ -95,6 +104,10 @@ pub enum Gate {
     QuietHours,
     /// They are among those who get nothing, to compare the others with.
     Holdout,
+    /// Somebody paused the trigger.
+    Paused,
+    /// The trigger fired so often that it paused itself.
+    RateGuard,
 }
 
 impl Gate {
@@ -105,6 +118,8 @@ impl Gate {
             Self::Suppression => "suppression",
             Self::QuietHours => "quiet_hours",
             Self::Holdout => "holdout",
+            Self::Paused => "paused",
+            Self::RateGuard => "rate_guard",
         }
     }
 }
@@ -115,26 +130,28 @@ impl Verdict {
         match self {
             Self::Activated(_) => "activated",
             Self::Delayed(..) => "delayed",
+            Self::Held(..) => "held",
             Self::CoolingDown(_) => "cooling_down",
             Self::AlreadyFired(_) => "already_fired",
             Self::Expired => "expired",
             Self::Gated(gate, _) => gate.word(),
             Self::Cancelled => "cancelled",
             Self::Recalled(..) => "recalled",
+            Self::Released(_) => "released",
         }
     }
 
     /// The lanes it was given to, at once or for later.
     pub fn lanes(&self) -> &[LaneName] {
         match self {
-            Self::Activated(lanes) | Self::Delayed(lanes, _) => lanes,
+            Self::Activated(lanes) | Self::Delayed(lanes, _) | Self::Held(lanes, _) => lanes,
             _ => &[],
         }
     }
 
-    /// True for what is told of an activation that was there, and was taken out again.
-    pub fn is_recall(&self) -> bool {
-        matches!(self, Self::Cancelled | Self::Recalled(..))
+    /// True for what is told of an activation that was there: it was taken out again, or is held no longer.
+    pub fn is_afterwards(&self) -> bool {
+        matches!(self, Self::Cancelled | Self::Recalled(..) | Self::Released(_))
     }
 }
 
@@ -187,6 +204,12 @@ pub struct Changes {
     pub activations: Vec<Activation>,
     /// To be taken out of the outbox, if still there; also of what this step puts into it.
     pub cancelled: Vec<Recall>,
+    /// Held activations that go to their lanes after all.
+    pub released: Vec<Released>,
+    /// States of triggers that are others now.
+    pub triggers: TriggerStates,
+    /// Triggers whose guard paused them.
+    pub guarded: Vec<Arc<str>>,
     /// Joins made and refused.
     pub joins: Vec<Join>,
     /// Edges and what became of them.

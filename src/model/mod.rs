@@ -16,6 +16,7 @@ pub mod raw_json;
 pub mod setting;
 pub mod statement;
 pub mod time;
+pub mod trigger_state;
 pub mod zone;
 
 pub use activation::{Activation, LaneName, OccasionId, Priority};
@@ -29,4 +30,5 @@ pub use outcome::{Attempt, Outcome};
 pub use person::{Pending, Person, PersonId, Trait, TriggerId, Watch};
 pub use raw_json::RawJson;
 pub use time::{Span, Timestamp};
+pub use trigger_state::{Fires, Order, Pause, PausePolicy, Release, Released, TriggerState, TriggerStates};
 pub use zone::{TimeOfDay, Zone};

@@ -13,11 +13,11 @@ use super::payload::{NoPreview, preview};
 use super::server::Shared;
 use crate::store::{Raised, Store, StoreError, WorkId};
 
-fn refused(error: &StoreError) -> Response {
+pub fn refused(error: &StoreError) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "message": error.to_string() }))).into_response()
 }
 
-fn missing(words: &str) -> Response {
+pub fn missing(words: &str) -> Response {
     (StatusCode::NOT_FOUND, Json(json!({ "message": words }))).into_response()
 }
 

@@ -5,8 +5,8 @@ use serde::Serialize;
 
 use crate::model::consent::Mark;
 use crate::model::{
-    Attempt, Channel, Decision, Identifier, IdentifierKind, Join, OccasionId, Outcome, Person, PersonId, Standing,
-    Timestamp, Verdict,
+    Attempt, Channel, Decision, Gate, Identifier, IdentifierKind, Join, OccasionId, Outcome, Person, PersonId,
+    Standing, Timestamp, Verdict,
 };
 use crate::rules::{self, Program, TriggerFinding};
 use crate::store::{Store, StoreError};
@@ -184,7 +184,9 @@ fn joined(join: &Join) -> Joined {
 fn edge(decision: &Decision, records: &[crate::store::Record]) -> Edge {
     let of = |occasion: OccasionId| records.iter().filter(move |r| r.activation.occasion == occasion);
     let deliveries = match &decision.verdict {
-        Verdict::Activated(_) | Verdict::Delayed(..) => of(decision.occasion).map(delivery).collect(),
+        Verdict::Activated(_) | Verdict::Delayed(..) | Verdict::Held(..) => {
+            of(decision.occasion).map(delivery).collect()
+        }
         _ => Vec::new(),
     };
     Edge {
@@ -200,6 +202,7 @@ fn edge(decision: &Decision, records: &[crate::store::Record]) -> Edge {
 
 fn delivery(record: &crate::store::Record) -> Delivery {
     let state = match (record.is_queued, record.attempts.last()) {
+        (true, None) if record.activation.is_held() => "held until its trigger is resumed".to_owned(),
         (true, None) => match record.activation.not_before {
             Some(until) => format!("waiting for its first try, not before {until}"),
             None => "waiting for its first try".to_owned(),
@@ -234,11 +237,17 @@ fn verdict(verdict: &Verdict) -> String {
         Verdict::Delayed(lanes, until) => {
             format!("activated for {}, delayed until {until}: quiet hours last until then", lanes.join(", "))
         }
+        Verdict::Held(lanes, gate) => {
+            let why = if *gate == Gate::RateGuard { "the trigger paused itself" } else { "the trigger is paused" };
+            format!("activated for {}, held: {why}", lanes.join(", "))
+        }
         Verdict::CoolingDown(last) => format!("dropped: within the cool-down of the fire at {last}"),
         Verdict::AlreadyFired(first) => format!("dropped: it fires once, and did at {first}"),
         Verdict::Expired => "not sent: learned of after it expired".into(),
         Verdict::Gated(_, words) => format!("dropped: {words}"),
         Verdict::Cancelled => "called back: a later event took its reason away".into(),
         Verdict::Recalled(_, words) => format!("called back: {words}"),
+        Verdict::Released(None) => "let go: the trigger was resumed".into(),
+        Verdict::Released(Some(until)) => format!("let go: the trigger was resumed; quiet hours last until {until}"),
     }
 }

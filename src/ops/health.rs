@@ -6,11 +6,12 @@ use arc_swap::ArcSwap;
 use serde::Serialize;
 use tokio::sync::watch;
 
+use super::triggers::Liveness;
 use crate::clock::SharedClock;
 use crate::delivery::LaneState;
 use crate::engine::{EngineState, Stage};
 use crate::model::{LaneName, Span, Timestamp};
-use crate::rules::Program;
+use crate::rules::{Program, Trigger};
 use crate::store::Store;
 
 /// What is looked at.
@@ -134,6 +135,21 @@ pub struct TriggerHealth {
     pub rule: Vec<String>,
     /// Its destinations.
     pub destinations: Vec<String>,
+    /// Whether it is live, and how often it fires.
+    pub liveness: Liveness,
+}
+
+impl TriggerHealth {
+    fn of(trigger: &Trigger, liveness: Liveness) -> Self {
+        let started = trigger.activate.iter().chain(&trigger.activate_on_exit);
+        Self {
+            name: trigger.name.to_string(),
+            title: trigger.title.clone(),
+            rule: trigger.condition.leaves().iter().map(|leaf| leaf.words()).collect(),
+            destinations: started.map(|(lane, event)| format!("{lane}: {event}")).collect(),
+            liveness,
+        }
+    }
 }
 
 impl Watched {
@@ -156,6 +172,16 @@ impl Watched {
             if lane.dead > 0 {
                 troubles.push(format!("lane {}: {} dead letters; `espalier dead-letters list`", lane.name, lane.dead));
             }
+        }
+        let (program, states) = (self.program.load(), self.store.triggers());
+        let triggers: Vec<TriggerHealth> = program
+            .triggers()
+            .iter()
+            .map(|trigger| TriggerHealth::of(trigger, Liveness::of(trigger, &program, &states, now)))
+            .collect();
+        for trigger in triggers.iter().filter(|trigger| trigger.liveness.state == "guarded") {
+            let (name, words) = (&trigger.name, trigger.liveness.words());
+            troubles.push(format!("trigger {name} {words}; `espalier triggers held {name}`, then `resume`"));
         }
         Health {
             version: env!("CARGO_PKG_VERSION"),
@@ -180,23 +206,7 @@ impl Watched {
                 .iter()
                 .map(|(name, kind)| SourceHealth { name: name.clone(), kind: (*kind).to_owned() })
                 .collect(),
-            triggers: self
-                .program
-                .load()
-                .triggers()
-                .iter()
-                .map(|t| TriggerHealth {
-                    name: t.name.to_string(),
-                    title: t.title.clone(),
-                    rule: t.condition.leaves().iter().map(|leaf| leaf.words()).collect(),
-                    destinations: t
-                        .activate
-                        .iter()
-                        .chain(&t.activate_on_exit)
-                        .map(|(lane, event)| format!("{lane}: {event}"))
-                        .collect(),
-                })
-                .collect(),
+            triggers,
         }
     }
 

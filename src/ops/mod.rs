@@ -7,10 +7,12 @@ mod health;
 pub mod letters;
 mod metric;
 mod page;
+mod page_trigger;
 mod payload;
 mod reload;
 mod server;
 pub mod settings;
+pub mod triggers;
 
 pub use explain::attempt as attempt_words;
 pub use explain::{Explained, explain};

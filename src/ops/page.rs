@@ -140,13 +140,15 @@ fn triggers(health: &Health) -> Markup {
             h2 { "Triggers" }
             div.wide tabindex="0" role="region" aria-label="Triggers" {
                 table {
-                    thead { tr { th scope="col" { "Trigger" } th scope="col" { "Rule" } th scope="col" { "Starts" } } }
+                    thead { tr { th scope="col" { "Trigger" } th scope="col" { "Rule" } th scope="col" { "Starts" } th scope="col" { "State" } th.n scope="col" { "This hour" } } }
                     tbody {
                         @for trigger in &health.triggers {
-                            tr {
-                                th scope="row" { (trigger.name) br; span.muted { (trigger.title) } }
+                            tr.held[trigger.liveness.since.is_some()] {
+                                th scope="row" { a href=(format!("/triggers/{}", trigger.name)) { (trigger.name) } br; span.muted { (trigger.title) } }
                                 td { @for line in &trigger.rule { div { (line) } } }
                                 td { @for line in &trigger.destinations { div { (line) } } }
+                                td { (trigger.liveness.words()) }
+                                td.n { (number(trigger.liveness.this_hour)) @if let Some(usual) = trigger.liveness.usual { br; span.muted { "usually " (number(usual)) } } }
                             }
                         }
                     }

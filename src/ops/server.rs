@@ -18,7 +18,8 @@ use super::health::Watched;
 use super::metric::Metrics;
 use super::reload::Reloads;
 use super::settings::Settings;
-use super::{api, page};
+use super::{api, page, page_trigger, triggers};
+use crate::engine::Orders;
 use crate::identity;
 use crate::model::setting::Secret;
 
@@ -35,7 +36,16 @@ pub struct Inner {
     pub metrics: Option<Metrics>,
     pub names: identity::Settings,
     pub reloads: Reloads,
+    pub orders: Orders,
     token: Secret,
+}
+
+impl Inner {
+    /// True for the token that commands find in the store's folder.
+    pub fn is_token(&self, given: &str) -> bool {
+        use subtle::ConstantTimeEq;
+        bool::from(self.token.expose().as_bytes().ct_eq(given.as_bytes()))
+    }
 }
 
 /// The ops side, bound and not yet serving.
@@ -52,14 +62,14 @@ impl Ops {
         watched: Watched,
         metrics: Option<Metrics>,
         names: identity::Settings,
-        reloads: Reloads,
+        (reloads, orders): (Reloads, Orders),
         folder: &Path,
     ) -> std::io::Result<Self> {
         let listener = TcpListener::bind(settings.listen).await?;
         let token = uuid::Uuid::new_v4().simple().to_string();
         write_private(&folder.join(TOKEN), &token)?;
         write_private(&folder.join(ADDRESS), &listener.local_addr()?.to_string())?;
-        let shared = Arc::new(Inner { watched, metrics, names, reloads, token: Secret::new(token) });
+        let shared = Arc::new(Inner { watched, metrics, names, reloads, orders, token: Secret::new(token) });
         Ok(Self { listener, shared, folder: folder.to_owned() })
     }
 
@@ -79,7 +89,11 @@ impl Ops {
             .route("/api/dead-letters/{id}/replay", post(api::replay))
             .route("/api/dead-letters/{id}/drop", post(api::drop_dead))
             .route("/api/set-aside", get(api::set_aside))
+            .route("/api/triggers", get(triggers::get_list))
             .route("/api/triggers/reload", post(api::reload))
+            .route("/api/triggers/{name}/held", get(triggers::get_held))
+            .route("/api/triggers/{name}/pause", post(triggers::pause))
+            .route("/api/triggers/{name}/resume", post(triggers::resume))
             .layer(from_fn_with_state(self.shared.clone(), let_in));
         let router = Router::new()
             .route("/healthz", get(|| async { "alive\n" }))
@@ -87,6 +101,7 @@ impl Ops {
             .route("/metrics", get(metrics))
             .route("/", get(page::status))
             .route("/style.css", get(page::style))
+            .route("/triggers/{name}", get(page_trigger::show).post(page_trigger::change))
             .merge(admin)
             .layer(axum::middleware::from_fn(harden))
             .layer(CatchPanicLayer::new())
@@ -118,10 +133,9 @@ fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
 }
 
 async fn let_in(State(shared): State<Shared>, request: Request, next: Next) -> Response {
-    use subtle::ConstantTimeEq;
     let given = request.headers().get(header::AUTHORIZATION).and_then(|v| v.to_str().ok()).unwrap_or_default();
     let given = given.strip_prefix("Bearer ").unwrap_or_default();
-    if bool::from(shared.token.expose().as_bytes().ct_eq(given.as_bytes())) {
+    if shared.is_token(given) {
         return next.run(request).await;
     }
     (StatusCode::UNAUTHORIZED, "a token is asked for: `espalier` commands send it by themselves\n").into_response()
@@ -137,7 +151,7 @@ async fn harden(request: Request, next: Next) -> Response {
     }
     let mut answer = next.run(request).await;
     let headers = answer.headers_mut();
-    let policy = "default-src 'none'; style-src 'self'; img-src data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+    let policy = "default-src 'none'; style-src 'self'; img-src data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));

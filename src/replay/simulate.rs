@@ -136,7 +136,7 @@ impl Run<'_> {
             let (gate, not_before) = match &decision.verdict {
                 Verdict::Activated(_) => (None, None),
                 Verdict::Delayed(_, until) => (Some(Gate::QuietHours.word()), Some(*until)),
-                Verdict::Gated(gate, _) => (Some(gate.word()), None),
+                Verdict::Gated(gate, _) | Verdict::Held(_, gate) => (Some(gate.word()), None),
                 Verdict::Cancelled => {
                     self.call_back(decision.occasion, Verdict::Cancelled.word(), at);
                     continue;

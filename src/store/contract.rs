@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::*;
 use crate::model::{
-    Changes, Decision, EventKind, IdentifierKind, OccasionId, Origin, Outcome, PersonChange, RawJson, Recall, Verdict,
-    Write,
+    Changes, Decision, EventKind, IdentifierKind, OccasionId, Origin, Outcome, Pause, PausePolicy, PersonChange,
+    RawJson, Recall, Released, TriggerState, Verdict, Write,
 };
 
 /// Opens the store, the first time or again.
@@ -104,6 +104,7 @@ pub async fn run(open: Open<'_>) {
     people_links_and_timers_are_kept(open).await;
     lanes_give_by_priority_and_settle_each(open).await;
     what_waits_for_a_time_does_not_leave_before_it(open).await;
+    what_is_held_leaves_when_it_is_released(open).await;
     dead_letters_are_replayed_or_dropped(open).await;
     what_cannot_be_said_is_a_dead_letter_at_once(open).await;
     what_is_called_back_does_not_leave(open).await;
@@ -323,6 +324,66 @@ async fn what_waits_for_a_time_does_not_leave_before_it(open: Open<'_>) {
     }
     let count = store.lane_count("w");
     assert_eq!((count.queued, count.deferred, count.next), (0, 0, None));
+    store.close().await.expect("a close");
+}
+
+async fn what_is_held_leaves_when_it_is_released(open: Open<'_>) {
+    let store = open();
+    let held = |n: u64| Activation { not_before: Some(Activation::HELD), ..activation(n, "h", 50) };
+    let trigger = TriggerId::of("ping");
+    let pause = Pause { since: at(1), policy: PausePolicy::Keep, by_guard: Some(7), held: 3 };
+    let state = Arc::new(TriggerState { pause: Some(pause), ..TriggerState::default() });
+    let mut changes = queueing(vec![held(81), held(82), held(83), held(84)]);
+    changes.triggers.insert(trigger, state.clone());
+    store.commit(Loaded::default(), changes).await.expect("a commit");
+    let (cancelled, told) = recall(&held(82), held(82).person);
+    let changes = Changes { cancelled: vec![cancelled], decisions: vec![told], ..Changes::default() };
+    store.commit(Loaded::default(), changes).await.expect("a commit");
+    store.close().await.expect("a close");
+    drop(store);
+
+    let store = open();
+    assert_eq!(store.triggers().get(&trigger), Some(&state));
+    assert!(store.work("h", at(i64::from(u32::MAX)), 10).await.expect("work").is_empty());
+    let count = store.lane_count("h");
+    assert_eq!((count.queued, count.deferred, count.next), (3, 3, None));
+    let listed = store.held(trigger, 10).await.expect("a list");
+    assert_eq!(listed.iter().map(|a| a.occasion).collect::<Vec<_>>(), [occasion(81), occasion(83), occasion(84)]);
+    assert_eq!(store.held(trigger, 2).await.expect("a list").len(), 2);
+    assert!(store.held(TriggerId::of("pong"), 10).await.expect("a list").is_empty());
+
+    let release = |n: u64, not_before: Option<Timestamp>| Released {
+        occasion: occasion(n),
+        lane: "h".into(),
+        person: held(n).person,
+        at: held(n).at,
+        expires_at: at(2_000_000),
+        not_before,
+        now: at(3_000),
+    };
+    let told = |n: u64| Decision { verdict: Verdict::Released(None), ..decision(&held(n)) };
+    let changes = Changes {
+        // The second was called back: it is not told of.
+        released: vec![release(81, None), release(82, None), release(83, Some(at(9_000)))],
+        decisions: vec![told(81), told(82), told(83)],
+        ..Changes::default()
+    };
+    store.commit(Loaded::default(), changes).await.expect("a commit");
+    let ready = store.work("h", at(8_999), 10).await.expect("work");
+    assert_eq!(ready.iter().map(|w| w.activation.occasion).collect::<Vec<_>>(), [occasion(81)]);
+    assert_eq!((ready[0].activation.expires_at, ready[0].activation.not_before), (at(2_000_000), None));
+    settle(&*store, "h", ready[0].id, Outcome::Accepted).await;
+    let count = store.lane_count("h");
+    assert_eq!((count.queued, count.deferred, count.next), (2, 2, Some(at(9_000))));
+    store.close().await.expect("a close");
+    drop(store);
+
+    let store = open();
+    let ready = store.work("h", at(9_000), 10).await.expect("work");
+    assert_eq!(ready.iter().map(|w| w.activation.occasion).collect::<Vec<_>>(), [occasion(83)]);
+    settle(&*store, "h", ready[0].id, Outcome::Accepted).await;
+    let listed = store.held(trigger, 10).await.expect("a list");
+    assert_eq!(listed.iter().map(|a| a.occasion).collect::<Vec<_>>(), [occasion(84)]);
     store.close().await.expect("a close");
 }
 

@@ -16,8 +16,8 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Activation, Attempt, Changes, Decision, Event, Identifier, Join, Loaded, Person, PersonId, Position, StepId,
-    Timestamp, TriggerId,
+    Activation, Attempt, Changes, Decision, Event, Identifier, Join, Loaded, Order, Person, PersonId, Position, StepId,
+    Timestamp, TriggerId, TriggerStates,
 };
 
 /// Why an append was not made. Nothing of it was kept.
@@ -94,6 +94,24 @@ pub enum Step {
         after: Option<PersonId>,
         /// Up to and including this one; `None` says that all have been asked.
         until: Option<PersonId>,
+        /// When.
+        now: Timestamp,
+    },
+    /// Somebody wants something of a trigger.
+    Order {
+        /// Which.
+        trigger: TriggerId,
+        /// What.
+        order: Order,
+        /// When.
+        now: Timestamp,
+    },
+    /// Held activations of a trigger go, the oldest first, at most `max` of them.
+    Release {
+        /// Which.
+        trigger: TriggerId,
+        /// How many at most.
+        max: u32,
         /// When.
         now: Timestamp,
     },
@@ -299,6 +317,15 @@ pub trait Store: Send + Sync + 'static {
 
     /// Up to `max` people with a timer at or before `until`.
     async fn due(&self, until: Timestamp, max: usize) -> Result<Due, StoreError>;
+
+    /// Every trigger's state, after the last commit.
+    fn triggers(&self) -> TriggerStates;
+
+    /// The oldest held activations of a trigger, at most `max`, with whose they are now. It takes nothing.
+    async fn held(&self, trigger: TriggerId, max: usize) -> Result<Vec<Activation>, StoreError>;
+
+    /// These people, for a step that changes them.
+    async fn load(&self, people: Vec<PersonId>) -> Result<Loaded, StoreError>;
 
     /// Writes `changes`, the new position, and that their step is taken, atomically. `loaded` is what `decide` left; it becomes the cache.
     /// An activation whose (occasion, lane) was queued or settled before is not queued again.

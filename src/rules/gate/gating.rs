@@ -4,6 +4,7 @@ use crate::model::Channel;
 use crate::model::mistake::nearest;
 use crate::rules::written::{Reading, Table};
 
+use super::guard;
 use super::holdout::Group;
 use super::quiet_hours::Own;
 use super::settings::Policy;
@@ -19,6 +20,8 @@ pub struct Gating {
     pub holdout: Group,
     /// When nothing of it leaves.
     pub quiet_hours: Own,
+    /// How often it may fire.
+    pub guard: guard::Own,
 }
 
 impl Gating {
@@ -30,6 +33,7 @@ impl Gating {
             consent: one_of("consent", &Policy::WORDS, top, reading),
             holdout: Group::read(top, reading),
             quiet_hours: Own::read(top, reading),
+            guard: guard::Own::read(top, reading),
         }
     }
 }

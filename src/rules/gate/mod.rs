@@ -1,11 +1,12 @@
 //! What may hold an edge back, one file each, in the order they are asked: an answer is a verdict with its words.
 //!
-//! The rate guard has its place at the end.
+//! The rate guard, and what somebody paused, are asked after all of these: `guard.rs`.
 
 mod consent;
 mod cooldown;
 mod expires;
 mod gating;
+pub mod guard;
 mod holdout;
 mod once;
 mod quiet_hours;
@@ -13,6 +14,7 @@ pub mod settings;
 mod suppression;
 
 pub use gating::Gating;
+pub use guard::Guard;
 pub use holdout::{Group, Share};
 pub use quiet_hours::{Own as OwnQuietHours, QuietHours, SAME};
 pub use settings::{Policy, Settings};
@@ -74,6 +76,14 @@ fn configured(edge: &Edge<'_>) -> Result<Passed, Dropped> {
     let not_before = quiet_hours::delayed(edge)?;
     open(holdout::dropped(edge))?;
     Ok(Passed { not_before })
+}
+
+/// When what was held may leave, now that its trigger is resumed; or why it may not.
+pub fn released(edge: &Edge<'_>) -> Result<Option<Timestamp>, Dropped> {
+    match forbidden(edge.program, edge.trigger, edge.person) {
+        Some(dropped) => Err(dropped),
+        None => quiet_hours::delayed(edge),
+    }
 }
 
 /// What the gates would say of an edge of nobody's key at this instant, in words.

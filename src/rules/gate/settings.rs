@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::guard::Guard;
 use super::holdout::Share;
 use super::quiet_hours::QuietHours;
 
@@ -16,6 +17,8 @@ pub struct Settings {
     pub holdout: Share,
     /// When nothing leaves, on each person's own clock.
     pub quiet_hours: Option<QuietHours>,
+    /// When a trigger that fires unusually often pauses itself; without it none does, but those that say so.
+    pub guard: Option<Guard>,
 }
 
 /// Who may be written to, as far as consent goes.

@@ -120,7 +120,7 @@ fn with_people(inner: &Inner, events: Vec<(Position, Event)>) -> Result<Claim, S
     let written = std::mem::take(&mut *inner.written()?);
     known.owners.extend(written.owners);
     known.seen.extend(written.seen);
-    let mut loaded = Loaded::default();
+    let mut loaded = Loaded { triggers: inner.state()?.triggers.clone(), ..Loaded::default() };
     for (_, event) in &events {
         known.read(inner, &event.dedupe, &event.identifiers)?;
         loaded.seen.extend(event.dedupe.iter().filter(|key| known.seen.get(*key) == Some(&true)));
@@ -139,6 +139,7 @@ fn with_people(inner: &Inner, events: Vec<(Position, Event)>) -> Result<Claim, S
 
 pub fn due(inner: &Inner, until: Timestamp, max: usize) -> Result<Due, StoreError> {
     let mut due = Due::default();
+    due.loaded.triggers = inner.state()?.triggers.clone();
     let wakes = keys::wakes_until(until);
     for key in inner.disk()?.range(wakes.start, wakes.end).keys().take(max) {
         let Some((_, id)) = keys::read_wake(&key?) else { continue };
@@ -147,6 +148,15 @@ pub fn due(inner: &Inner, until: Timestamp, max: usize) -> Result<Due, StoreErro
         }
     }
     Ok(due)
+}
+
+/// These people.
+pub fn people(inner: &Inner, ids: &[PersonId]) -> Result<Loaded, StoreError> {
+    let mut loaded = Loaded { triggers: inner.state()?.triggers.clone(), ..Loaded::default() };
+    for id in ids {
+        load(inner, &mut loaded, *id)?;
+    }
+    Ok(loaded)
 }
 
 /// From memory, else from the tree. False when there is no such person.

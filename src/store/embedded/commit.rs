@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use super::overlay::Batch;
 use super::people::{self, Shape};
 use super::tree::put;
-use super::{Inner, keys, queue, timed};
+use super::{Inner, held, keys, queue, timed};
 use crate::model::{Changes, Loaded, PersonId, Write};
 use crate::store::StoreError;
 use crate::store::record::encode;
@@ -74,6 +74,8 @@ pub fn commit(inner: &Inner, mut loaded: Loaded, mut changes: Changes) -> Result
         }
     }
 
+    held::write(&mut batch, &changes.triggers);
+    state.triggers.extend(std::mem::take(&mut changes.triggers));
     let written = queue::write(inner, &mut batch, &mut state, &mut changes, now)?;
     if let Some(position) = changes.position {
         state.decided = position;

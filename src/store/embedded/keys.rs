@@ -1,6 +1,6 @@
 //! Keys of the one tree: a prefix byte, then big-endian parts, so that order in the tree is the order we read in.
 
-use crate::model::{Identifier, OccasionId, PersonId, Position, Timestamp};
+use crate::model::{Identifier, OccasionId, PersonId, Position, Timestamp, TriggerId};
 use crate::store::record::Place;
 
 /// Header of a person.
@@ -29,6 +29,10 @@ pub const DECISION: u8 = b'x';
 pub const JOIN: u8 = b'j';
 /// Cursors given with an append.
 pub const CURSOR: u8 = b'c';
+/// Where held activations lie, by trigger.
+pub const HELD: u8 = b'k';
+/// States of triggers.
+pub const TRIGGER: u8 = b's';
 /// Small values that rooms keep.
 pub const KEPT: u8 = b'n';
 /// Messages set aside.
@@ -125,6 +129,20 @@ pub fn read_waiting(waiting: &[u8]) -> Option<(Timestamp, Vec<u8>)> {
 }
 pub fn ended(seq: u64) -> Vec<u8> {
     key(ENDED, &[&seq.to_be_bytes()])
+}
+pub fn held(trigger: TriggerId, seq: u64) -> Vec<u8> {
+    key(HELD, &[&trigger.0.to_be_bytes(), &seq.to_be_bytes()])
+}
+/// Of one trigger.
+pub fn all_held(trigger: TriggerId) -> Vec<u8> {
+    key(HELD, &[&trigger.0.to_be_bytes()])
+}
+pub fn trigger(trigger: TriggerId) -> Vec<u8> {
+    key(TRIGGER, &[&trigger.0.to_be_bytes()])
+}
+/// Whose state it is.
+pub fn read_trigger(key: &[u8]) -> Option<TriggerId> {
+    Some(TriggerId(u64::from_be_bytes(key.get(1..9)?.try_into().ok()?)))
 }
 pub fn orphan(occasion: OccasionId, lane: [u8; 4]) -> Vec<u8> {
     key(ORPHAN, &[&occasion.0, &lane])

@@ -9,6 +9,7 @@ mod commit;
 mod committer;
 mod delivery;
 mod frame;
+mod held;
 mod keys;
 mod mend;
 mod open;
@@ -40,7 +41,10 @@ use async_trait::async_trait;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
-use crate::model::{Changes, Event, Identifier, LaneName, Loaded, Person, PersonId, Position, StepId, Timestamp};
+use crate::model::{
+    Activation, Changes, Event, Identifier, LaneName, Loaded, Person, PersonId, Position, StepId, Timestamp, TriggerId,
+    TriggerStates,
+};
 
 use super::settings::Settings;
 use super::{
@@ -315,6 +319,19 @@ impl Store for Embedded {
     async fn due(&self, until: Timestamp, max: usize) -> Result<Due, StoreError> {
         finish(&mut *self.inner.ahead.lock().await).await;
         self.step(move |inner| claim::due(inner, until, max)).await
+    }
+
+    fn triggers(&self) -> TriggerStates {
+        self.inner.told.load().triggers.clone()
+    }
+
+    async fn held(&self, trigger: TriggerId, max: usize) -> Result<Vec<Activation>, StoreError> {
+        self.step(move |inner| held::list(inner, trigger, max)).await
+    }
+
+    async fn load(&self, people: Vec<PersonId>) -> Result<Loaded, StoreError> {
+        finish(&mut *self.inner.ahead.lock().await).await;
+        self.step(move |inner| claim::people(inner, &people)).await
     }
 
     async fn commit(&self, loaded: Loaded, changes: Changes) -> Result<(), StoreError> {

@@ -150,6 +150,7 @@ fn read_state(disk: &Disk) -> Result<Option<State>, StoreError> {
     let Some(bytes) = disk.get(keys::STATE)? else { return Ok(None) };
     let mut state = decode::<State>(&bytes)?;
     state.read_steps(disk)?;
+    state.triggers = super::held::triggers(disk)?;
     Ok(Some(state))
 }
 

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::overlay::Batch;
 use super::state::State;
 use super::tree::{Disk, put};
-use super::{keys, timed};
+use super::{held, keys, timed};
 use crate::model::{Activation, Attempt, Outcome, Timestamp};
 use crate::store::StoreError;
 use crate::store::record::{Place, Row, decode, encode};
@@ -43,6 +43,9 @@ impl Queued {
         batch.remove(self.key(lane));
         let counts = state.lane(&self.activation.lane);
         counts.queued = counts.queued.saturating_sub(1);
+        if self.activation.is_held() {
+            batch.remove(held::key(self));
+        }
         if let Some(at) = self.row.not_before {
             batch.remove(keys::waiting(lane, at, self.activation.priority, self.seq));
             counts.deferred = counts.deferred.saturating_sub(1);

@@ -7,9 +7,10 @@ use super::outbox::{self, Lane, Queued};
 use super::overlay::Batch;
 use super::state::State;
 use super::tree::put;
-use super::{Inner, keys, timed};
+use super::{Inner, held, keys, timed};
 use crate::model::{
-    Activation, Attempt, Changes, Decision, LaneName, OccasionId, Outcome, PersonId, Recall, Timestamp, Write,
+    Activation, Attempt, Changes, Decision, LaneName, OccasionId, Outcome, PersonId, Recall, Released, Timestamp,
+    Verdict, Write,
 };
 use crate::store::StoreError;
 use crate::store::record::{Place, Row, StoredDecision};
@@ -95,7 +96,7 @@ pub fn write(
     for activation in changes.activations.drain(..) {
         activations.entry(activation.occasion).or_default().push(activation);
     }
-    for decision in changes.decisions.iter().filter(|d| !d.verdict.is_recall()) {
+    for decision in changes.decisions.iter().filter(|d| !d.verdict.is_afterwards()) {
         let made = activations.remove(&decision.occasion).unwrap_or_default();
         writing.decision(decision, made)?;
     }
@@ -106,11 +107,17 @@ pub fn write(
             called_back.insert(recall.occasion);
         }
     }
-    // A recall is only told if something was called back.
-    for decision in changes.decisions.iter().filter(|d| d.verdict.is_recall()) {
+    for released in &changes.released {
+        if writing.release(released)? {
+            called_back.insert(released.occasion);
+        }
+    }
+    // Neither is told unless something was there.
+    for decision in changes.decisions.iter().filter(|d| d.verdict.is_afterwards()) {
         if called_back.contains(&decision.occasion) {
             let person = survivor(&writing.merged, decision.person);
-            let key = keys::decision(person, decision.at, decision.occasion, 1);
+            let n = if matches!(decision.verdict, Verdict::Released(_)) { 2 } else { 1 };
+            let key = keys::decision(person, decision.at, decision.occasion, n);
             let stored = StoredDecision { decision: decision.clone(), places: Vec::new() };
             put(writing.batch, key, &timed::encode(now, &stored));
         }
@@ -180,12 +187,41 @@ impl Writing<'_> {
         queued.put(self.batch, lane);
         let counts = self.state.lane(&place.lane);
         counts.queued += 1;
-        if let Some(at) = queued.row.not_before {
-            counts.deferred += 1;
+        counts.deferred += u64::from(queued.row.not_before.is_some());
+        if queued.activation.is_held() {
+            held::note(self.batch, &queued, &place);
+        } else if let Some(at) = queued.row.not_before {
             self.batch.insert(keys::waiting(lane, at, place.priority, place.seq), &[]);
         }
         self.written.queued.push(queued);
         Ok(place)
+    }
+
+    /// Lets a held row go to its lane. True when there was one.
+    fn release(&mut self, released: &Released) -> Result<bool, StoreError> {
+        let Released { occasion, person, at, .. } = *released;
+        let recall = Recall { occasion, lane: released.lane.clone(), person, at };
+        let Some(place) = self.place(&recall)? else { return Ok(false) };
+        let Some(mut queued) = outbox::read(&*self.inner.disk()?, &keys::place(&place))? else { return Ok(false) };
+        if !queued.activation.is_held() {
+            return Ok(false);
+        }
+        self.batch.remove(held::key(&queued));
+        queued.activation.not_before = released.not_before;
+        queued.activation.expires_at = released.expires_at;
+        queued.row.not_before = released.not_before;
+        queued.row.may_have_left = released.not_before.unwrap_or(released.now) <= self.state.doubtful_until;
+        let lane = keys::lane(&place.lane);
+        queued.put(self.batch, lane);
+        match released.not_before {
+            Some(at) => self.batch.insert(keys::waiting(lane, at, place.priority, place.seq), &[]),
+            None => {
+                let counts = self.state.lane(&place.lane);
+                counts.deferred = counts.deferred.saturating_sub(1);
+            }
+        }
+        self.written.queued.push(queued);
+        Ok(true)
     }
 
     /// Takes a row out that nobody holds yet. True when there was one.

@@ -3,7 +3,7 @@
 use super::outbox::{self, Lane};
 use super::overlay::Batch;
 use super::tree::put;
-use super::{Inner, MOST_ASIDE, delivery, keys, people, poisoned, timed};
+use super::{Inner, MOST_ASIDE, delivery, held, keys, people, poisoned, timed};
 use crate::model::{Identifier, Join, Person, PersonId, Position};
 use crate::store::record::{Place, StoredDecision, decode, encode};
 use crate::store::{Counts, LaneCount, Record, SetAside, StoreError, Story};
@@ -23,14 +23,7 @@ fn person(inner: &Inner, id: PersonId) -> Result<Option<Person>, StoreError> {
 }
 
 pub fn story(inner: &Inner, id: PersonId) -> Result<Option<Story>, StoreError> {
-    let mut id = id;
-    // Chains of merges are short; a damaged one must not hold us.
-    for _ in 0..64 {
-        match inner.disk()?.get(&keys::merged(id))? {
-            Some(bytes) => id = decode(&bytes)?,
-            None => break,
-        }
-    }
+    let id = held::now(&*inner.disk()?, id)?;
     let Some(person) = person(inner, id)? else { return Ok(None) };
     let joins = inner
         .disk()?

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::steps::Taken;
-use crate::model::{Position, Timestamp, TriggerId};
+use crate::model::{Position, Timestamp, TriggerId, TriggerStates};
 
 /// What the tree says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +36,9 @@ pub struct State {
     /// The triggers of the last recorded program.
     #[serde(skip)]
     pub program: Option<Arc<[(TriggerId, u32)]>>,
+    /// Those of triggers, each with a place of its own in the tree.
+    #[serde(skip)]
+    pub triggers: TriggerStates,
 }
 
 /// One lane, counted.

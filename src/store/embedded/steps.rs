@@ -147,7 +147,7 @@ pub fn take(inner: &Inner, batch: &mut Batch, state: &mut State, step: Option<St
         }
         Step::Adopt { until: Some(until), .. } => state.taken.adopted = Adopted::UpTo(Some(*until)),
         Step::Adopt { until: None, .. } => state.taken.adopted = Adopted::Everybody,
-        Step::Events { .. } | Step::Timers { .. } => {}
+        Step::Events { .. } | Step::Timers { .. } | Step::Order { .. } | Step::Release { .. } => {}
     }
     state.taken.step = id;
     let synced = inner.journal.tail()?.synced_step;

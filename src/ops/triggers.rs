@@ -1,0 +1,161 @@
+//! Whether triggers are live, for people: told, and changed.
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::api::{missing, refused};
+use super::server::Shared;
+use crate::model::{Activation, Order, PausePolicy, Release, Timestamp, TriggerId, TriggerStates};
+use crate::rules::{Program, Trigger};
+use crate::store::{Store, StoreError};
+
+/// Held activations that are listed at most.
+pub const MOST_LISTED: usize = 1_000;
+
+/// A trigger's state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Liveness {
+    /// Its name.
+    pub name: String,
+    /// `live`, `paused` or `guarded`.
+    pub state: String,
+    /// Since when it is not live.
+    pub since: Option<Timestamp>,
+    /// What becomes of its edges meanwhile.
+    pub policy: Option<PausePolicy>,
+    /// Occasions held since then.
+    pub held: u64,
+    /// Fires of this hour.
+    pub this_hour: u64,
+    /// Fires of an average hour of the week before; `None` in the first day.
+    pub usual: Option<u64>,
+    /// Fires that an hour may have before it pauses itself; `None` where no bound is set or known.
+    pub limit: Option<u64>,
+}
+
+impl Liveness {
+    /// Of a trigger at an instant.
+    pub fn of(trigger: &Trigger, program: &Program, states: &TriggerStates, now: Timestamp) -> Self {
+        let state = states.get(&trigger.id).map(|state| (**state).clone()).unwrap_or_default();
+        let guard = trigger.gating.guard.guard(program.settings().gates.guard);
+        let pause = state.pause.as_ref();
+        let word = match pause {
+            None => "live",
+            Some(pause) if pause.by_guard.is_some() => "guarded",
+            Some(_) => "paused",
+        };
+        Self {
+            name: trigger.name.to_string(),
+            state: word.into(),
+            since: pause.map(|pause| pause.since),
+            policy: pause.map(|pause| pause.policy),
+            held: pause.map_or(0, |pause| pause.held),
+            this_hour: state.fires.in_hour(now),
+            usual: state.fires.rate(now).map(|(fires, hours)| fires / hours.max(1)),
+            limit: guard.and_then(|guard| guard.limit(&state.fires, now)),
+        }
+    }
+
+    /// In words, where it is not live.
+    pub fn words(&self) -> String {
+        let policy = self.policy.map_or("", PausePolicy::word);
+        match (self.state.as_str(), self.since) {
+            ("guarded", Some(since)) => format!("paused itself at {since}; {} held", self.held),
+            ("paused", Some(since)) => format!("paused since {since} ({policy}); {} held", self.held),
+            (state, _) => state.to_owned(),
+        }
+    }
+}
+
+/// Of every trigger in force.
+pub fn list(store: &dyn Store, program: &Program, now: Timestamp) -> Vec<Liveness> {
+    let states = store.triggers();
+    program.triggers().iter().map(|trigger| Liveness::of(trigger, program, &states, now)).collect()
+}
+
+/// A held activation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// Which occasion.
+    pub occasion: String,
+    /// For which lane.
+    pub lane: String,
+    /// The person's key in the store.
+    pub person: String,
+    /// The key of `per`.
+    pub key: String,
+    /// The edge.
+    pub at: Timestamp,
+    /// Until when it can leave.
+    pub expires_at: Timestamp,
+    /// What it says.
+    pub payload: serde_json::Value,
+}
+
+/// The oldest that are held of a trigger.
+pub async fn held(store: &dyn Store, trigger: TriggerId) -> Result<Vec<Held>, StoreError> {
+    let shown = |activation: Activation| Held {
+        occasion: activation.occasion.to_string(),
+        lane: activation.lane.to_string(),
+        person: activation.person.to_string(),
+        key: activation.key.to_string(),
+        at: activation.at,
+        expires_at: activation.expires_at,
+        payload: activation.payload.to_value(),
+    };
+    Ok(store.held(trigger, MOST_LISTED).await?.into_iter().map(shown).collect())
+}
+
+pub async fn get_list(State(shared): State<Shared>) -> Response {
+    let watched = &shared.watched;
+    Json(list(&*watched.store, &watched.program.load(), watched.clock.now())).into_response()
+}
+
+pub async fn get_held(State(shared): State<Shared>, Path(name): Path<String>) -> Response {
+    let Some(trigger) = known(&shared, &name) else { return missing(NONE) };
+    match held(&*shared.watched.store, trigger).await {
+        Ok(held) => Json(held).into_response(),
+        Err(error) => refused(&error),
+    }
+}
+
+#[derive(Deserialize)]
+pub struct Pausing {
+    #[serde(default)]
+    policy: PausePolicy,
+}
+
+pub async fn pause(State(shared): State<Shared>, Path(name): Path<String>, Query(how): Query<Pausing>) -> Response {
+    order(&shared, &name, Order::Pause(how.policy)).await
+}
+
+#[derive(Deserialize)]
+pub struct Resuming {
+    held: Option<Release>,
+}
+
+pub async fn resume(State(shared): State<Shared>, Path(name): Path<String>, Query(how): Query<Resuming>) -> Response {
+    order(&shared, &name, Order::Resume(how.held)).await
+}
+
+const NONE: &str = "there is no such trigger";
+
+pub fn known(shared: &Shared, name: &str) -> Option<TriggerId> {
+    shared.watched.program.load().triggers().iter().find(|trigger| &*trigger.name == name).map(|trigger| trigger.id)
+}
+
+async fn order(shared: &Shared, name: &str, order: Order) -> Response {
+    let Some(trigger) = known(shared, name) else { return missing(NONE) };
+    if !shared.orders.give(trigger, order).await {
+        let words = "the engine cannot take it now; try again in a moment";
+        return (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "message": words }))).into_response();
+    }
+    let watched = &shared.watched;
+    let (program, now) = (watched.program.load(), watched.clock.now());
+    let found = list(&*watched.store, &program, now).into_iter().find(|one| one.name == name);
+    Json(found).into_response()
+}

@@ -37,6 +37,11 @@ impl Metrics {
             gauge("espalier_lane_backlog_age_seconds", lane.backlog_age_ms as f64 / 1_000.0);
             gauge("espalier_lane_held", f64::from(u8::from(lane.until.is_some())));
         }
+        for trigger in &health.triggers {
+            let is_live = trigger.liveness.since.is_none();
+            let live = metrics::gauge!("espalier_trigger_live", "trigger" => trigger.name.clone());
+            live.set(f64::from(u8::from(is_live)));
+        }
         self.upkeep();
         self.handle.render()
     }
@@ -74,5 +79,7 @@ fn describe() {
     describe_gauge!("espalier_lane_deferred", "Activations waiting for a later time.");
     describe_gauge!("espalier_lane_dead_letters", "Dead letters.");
     describe_gauge!("espalier_lane_backlog_age_seconds", "Age of the oldest activation that waits.");
+    describe_counter!("espalier_trigger_guarded_total", "Times a trigger paused itself.");
+    describe_gauge!("espalier_trigger_live", "0 while the trigger is paused, by somebody or by itself.");
     describe_gauge!("espalier_lane_held", "1 when the lane is held: quota, breaker or credentials.");
 }

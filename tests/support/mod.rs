@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "a child process lives in the machine's time, not in a virtual one")]
 
 pub mod load;
+pub mod shop;
 
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener};

@@ -33,8 +33,9 @@ const LEFT: (&str, &str) = (
 );
 /// True of everybody who ever added something.
 const ADDED: (&str, &str) = ("added", "[[when.all]]\ndid = \"Product Added\"\nat_least = 2\nwithin = \"3h\"\n");
-/// One more that comes later.
-const RECENT: (&str, &str) = ("recent", "per = \"cart_id\"\n[[when.all]]\ndid = \"Product Added\"\nwithin = \"2h\"\n");
+/// One more that comes later, and looks back.
+const RECENT: (&str, &str) =
+    ("recent", "per = \"cart_id\"\nfrom = \"2026-01-01\"\n[[when.all]]\ndid = \"Product Added\"\nwithin = \"2h\"\n");
 
 fn program(triggers: &[(&str, &str)]) -> Program {
     let file = |(name, rule): &(&str, &str)| {
@@ -237,6 +238,48 @@ async fn a_trigger_added_since_does_not_fire_for_what_lies_before_it() {
             life.decide().await;
         }
         assert_eq!(life.edges().await.last(), Some(&("added".into(), minutes(302), minutes(302), activated())));
+        life.is_made_again_exactly().await;
+    }
+}
+
+/// Fires for carts left since then, not for those that were bought since, nor for what has expired by now.
+#[tokio::test]
+async fn a_trigger_told_from_when_on_fires_for_what_was_since() {
+    let ended = (
+        "ended",
+        "per = \"cart_id\"\nexpires = \"3h\"\n[[when.all]]\nlast = \"Product Added\"\nover = \"30m\"\n\
+         [[when.all]]\ndid_not = \"Order Completed\"\nsince = \"Product Added\"\n",
+    );
+    for (from, fired) in [(None, vec![]), (Some(0), vec![150, 210]), (Some(151), vec![210])] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut life = Life::new(folder.path(), 100, &[PING]);
+        for (at, name, cart) in [
+            (0, "Product Added", "expired"),
+            (120, "Product Added", "left"),
+            (130, "Product Added", "bought in time"),
+            (140, "Order Completed", "bought in time"),
+            (150, "Product Added", "bought later"),
+            (180, "Product Added", "left too"),
+            (200, "Order Completed", "bought later"),
+            (230, "Product Added", "to come"),
+        ] {
+            life.clock.set(minutes(at));
+            life.does("ines", None, name, cart, minutes(at)).await;
+            life.decide().await;
+        }
+        life.clock.set(minutes(240));
+        let from = from.map(|from| format!("from = \"{}\"\n", minutes(from))).unwrap_or_default();
+        let rule = format!("{from}{}", ended.1);
+        life.ask_other(&[PING, (ended.0, &rule)]);
+        life.decide().await;
+        let mut queued: Vec<_> = life.begin().0.work("esp", minutes(240), 10).await.expect("work");
+        queued.sort_by_key(|work| work.activation.at);
+        let queued: Vec<_> = queued.iter().map(|work| work.activation.at).collect();
+        assert_eq!(queued, fired.iter().map(|at| minutes(*at)).collect::<Vec<_>>());
+        life.clock.set(minutes(270));
+        life.decide().await;
+        let last = life.edges().await.pop().expect("an edge");
+        assert_eq!((last.1, last.3), (minutes(260), activated()), "what is to come comes");
         life.is_made_again_exactly().await;
     }
 }

@@ -15,7 +15,7 @@ const MOST_PENDING: usize = 200;
 
 /// How truth changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Edge {
+pub(super) enum Edge {
     Rising,
     Falling,
 }
@@ -74,7 +74,7 @@ impl Step<'_> {
     }
 
     /// Notes truth and timer, and returns the edge; `None` when the person has no room for another key.
-    fn note(
+    pub(super) fn note(
         &mut self,
         id: PersonId,
         program: &Program,
@@ -195,7 +195,7 @@ impl Step<'_> {
     }
 
     /// A watch that is false, waits for nothing and remembers nothing is the same as none.
-    fn put_to_rest(&mut self, id: PersonId, trigger: &Trigger, asked: &Asked) {
+    pub(super) fn put_to_rest(&mut self, id: PersonId, trigger: &Trigger, asked: &Asked) {
         if self.program.holds_on_nothing(asked.trigger) {
             return;
         }
@@ -209,27 +209,6 @@ impl Step<'_> {
         });
         if rests {
             person.watches.remove(&known);
-        }
-    }
-
-    /// Notes what new triggers make of a person, without firing.
-    pub(super) fn adopt(&mut self, id: PersonId) {
-        let Some(person) = self.loaded.people.get(&id) else { return };
-        let at = self.now.max(person.asked);
-        let program = self.program;
-        let mut is_touched = false;
-        for asked in program.all(person) {
-            let Some(trigger) = program.triggers().get(asked.trigger) else { continue };
-            let watch = self.loaded.people.get(&id).and_then(|p| p.watches.get(&(trigger.id, asked.key.clone())));
-            if watch.is_some_and(|watch| watch.meaning == trigger.meaning) {
-                continue;
-            }
-            self.note(id, program, trigger, &asked.key, at);
-            self.put_to_rest(id, trigger, &asked);
-            is_touched = true;
-        }
-        if is_touched {
-            self.touched(id, None);
         }
     }
 }

@@ -1,24 +1,52 @@
 //! What has not left is called back when an event takes its reason away.
 
-use crate::model::{Decision, Event, EventKind, Pending, Person, PersonId, Position, Recall, Timestamp, Verdict};
+use crate::model::{
+    Decision, Event, EventKind, Pending, Person, PersonId, Position, Recall, Timestamp, TriggerId, Verdict,
+};
 use crate::rules::Program;
 
 use super::step::Step;
 
 /// What has just become known of a person.
-pub(super) struct News<'a> {
-    pub event: &'a Event,
-    pub position: Position,
+pub(super) struct News {
+    what: What,
     /// When its truth was asked.
-    pub asked: Timestamp,
-    /// It joined two people: each has the other's events now.
-    pub is_merge: bool,
+    asked: Timestamp,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum What {
+    /// Nothing that was done.
+    Nothing,
+    /// One event, of this time.
+    Event(Timestamp, Position),
+    /// Two people are one: each has the other's events now.
+    Merge,
+    /// All that is known, to a trigger that is asked for the past.
+    Past(TriggerId),
+}
+
+impl News {
+    /// What an event tells.
+    pub fn of(event: &Event, position: Position, asked: Timestamp, is_merge: bool) -> Self {
+        let what = match event.kind {
+            _ if is_merge => What::Merge,
+            EventKind::Did => What::Event(event.at, position),
+            _ => What::Nothing,
+        };
+        Self { what, asked }
+    }
+
+    /// All that is known, to one trigger.
+    pub fn past(trigger: TriggerId, asked: Timestamp) -> Self {
+        Self { what: What::Past(trigger), asked }
+    }
 }
 
 impl Step<'_> {
     /// Looks at the person's activations that may still wait.
-    pub(super) fn cancel_what_is_void(&mut self, id: PersonId, news: &News<'_>) {
-        if news.event.kind != EventKind::Did && !news.is_merge {
+    pub(super) fn cancel_what_is_void(&mut self, id: PersonId, news: &News) {
+        if news.what == What::Nothing {
             return;
         }
         let now = self.now;
@@ -64,10 +92,16 @@ impl Step<'_> {
 
 /// True when, with what is known now, there is no reason for it: its edge was none after all, or an event that it must
 /// not have has come since.
-fn is_void(program: &Program, person: &Person, pending: &Pending, news: &News<'_>) -> bool {
+fn is_void(program: &Program, person: &Person, pending: &Pending, news: &News) -> bool {
     let Some((_, trigger)) = program.by_id(pending.trigger) else { return false };
     let key = &*pending.key;
-    if (news.is_merge || news.event.at <= pending.at) && !program.is_borne_out(trigger, person, key, pending.at) {
+    let (is_before, only) = match news.what {
+        What::Nothing => return false,
+        What::Past(of) if of != trigger.id => return false,
+        What::Merge | What::Past(_) => (true, None),
+        What::Event(at, position) => (at <= pending.at, Some(position)),
+    };
+    if is_before && !program.is_borne_out(trigger, person, key, pending.at) {
         return true;
     }
     if trigger.is_exit(key) {
@@ -76,7 +110,7 @@ fn is_void(program: &Program, person: &Person, pending: &Pending, news: &News<'_
     // Time alone calls nothing back: a window that has passed since is no reason.
     let since = person.history.entries().iter().rev().take_while(|entry| entry.at >= pending.at);
     let is_stopped = since
-        .filter(|entry| news.is_merge || entry.position == news.position)
+        .filter(|entry| only.is_none_or(|only| entry.position == only))
         .any(|entry| trigger.is_stopped_by(entry, key));
     is_stopped && !program.answer(trigger, person, key, news.asked).is_true
 }

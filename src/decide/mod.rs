@@ -4,6 +4,7 @@
 //! remember it, ask the triggers that read it, see the edges, pass the gates, say it. No I/O, no clock, no randomness,
 //! no panic on any input; the same journal gives the same changes, however it is cut into batches.
 
+mod adopt;
 mod ask;
 mod cancel;
 mod consent;
@@ -138,7 +139,7 @@ impl Step<'_> {
         for asked in asked {
             self.ask(id, &asked, at);
         }
-        self.cancel_what_is_void(id, &News { event, position, asked: at, is_merge });
+        self.cancel_what_is_void(id, &News::of(event, position, at, is_merge));
         if says_consent || is_merge {
             self.call_back_what_is_forbidden(id);
         }

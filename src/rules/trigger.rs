@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::model::{Entry, LaneName, Priority, Span, TriggerId};
+use crate::model::{Entry, LaneName, Priority, Span, Timestamp, TriggerId};
 
 use super::condition::Condition;
 use super::gate::Gating;
@@ -47,6 +47,8 @@ pub struct Trigger {
     pub once: bool,
     /// An edge learned of later than this is not sent.
     pub expires: Span,
+    /// When it is new: it fires for edges since then that have not expired; without it, for none of before.
+    pub from: Option<Timestamp>,
     /// Higher goes first.
     pub priority: Priority,
     /// What its file says of consent and other gates.
@@ -105,6 +107,7 @@ impl Trigger {
         let cooldown = top.get("cooldown").and_then(|v| v.length(reading));
         let once = top.get("once").and_then(|v| v.yes_or_no(reading)).unwrap_or(false);
         let expires = top.get("expires").and_then(|v| v.length(reading));
+        let from = top.get("from").and_then(|v| Self::read_from(&v, reading));
         let priority = top.get("priority").map_or(Some(USUAL_PRIORITY), |v| v.whole_number(reading, 0, 100));
         let gating = Gating::read(&mut top, reading);
         let when = top.get("when");
@@ -137,6 +140,7 @@ impl Trigger {
             title,
             description,
             expires: expires.unwrap_or_else(|| usual_expiry(&condition, held)),
+            from,
             per,
             condition,
             held,
@@ -193,6 +197,7 @@ impl Trigger {
             description,
             per: None,
             expires: expires.unwrap_or_else(|| usual_expiry(&definition.condition, definition.held)),
+            from: None,
             condition: definition.condition.clone(),
             held: definition.held,
             cooldown: None,
@@ -214,6 +219,18 @@ impl Trigger {
                 None
             }
         }
+    }
+
+    /// An instant, or a day in UTC.
+    fn read_from(value: &Value<'_, '_>, reading: &mut Reading<'_>) -> Option<Timestamp> {
+        let text = value.text(reading)?;
+        let at = Timestamp::parse(&text).or_else(|| Timestamp::parse(&format!("{text}T00:00:00Z")));
+        if at.is_none() {
+            reading
+                .mistake(value.span(), value.path().to_owned(), format!("`{text}` is neither a day nor an instant"))
+                .suggestion = Some("\"2026-11-01\", \"2026-11-01T09:00:00Z\"".into());
+        }
+        at
     }
 
     fn name_is_good(name: &str, value: &Value<'_, '_>, reading: &mut Reading<'_>) -> bool {

@@ -137,7 +137,7 @@ impl Step<'_> {
         }
         self.cancel_what_is_void(id, &News { event, position, asked: at, is_merge });
         if says_consent || is_merge {
-            self.call_back_what_is_forbidden(id);
+            self.call_back_what_is_forbidden(id, at);
         }
     }
 }

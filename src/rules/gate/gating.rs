@@ -19,6 +19,8 @@ pub struct Gating {
     pub holdout: Group,
     /// When nothing of it leaves.
     pub quiet_hours: Own,
+    /// `cap = false`: caps neither count nor stop it.
+    pub is_exempt_from_caps: bool,
 }
 
 impl Gating {
@@ -30,6 +32,7 @@ impl Gating {
             consent: one_of("consent", &Policy::WORDS, top, reading),
             holdout: Group::read(top, reading),
             quiet_hours: Own::read(top, reading),
+            is_exempt_from_caps: top.get("cap").and_then(|value| value.yes_or_no(reading)) == Some(false),
         }
     }
 }

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::cap::Caps;
 use super::holdout::Share;
 use super::quiet_hours::QuietHours;
 
@@ -16,6 +17,8 @@ pub struct Settings {
     pub holdout: Share,
     /// When nothing leaves, on each person's own clock.
     pub quiet_hours: Option<QuietHours>,
+    /// How many activations one person gets at most, of all triggers together.
+    pub cap: Caps,
 }
 
 /// Who may be written to, as far as consent goes.

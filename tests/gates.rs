@@ -9,14 +9,16 @@ use espalier::delivery::Lane;
 use espalier::destination;
 use espalier::engine::{self, Engine};
 use espalier::identity;
-use espalier::model::{Event, EventKind, Identifier, IdentifierKind, Origin, RawJson, Span, Timestamp};
+use espalier::model::{Event, EventKind, Identifier, IdentifierKind, Mistake, Origin, RawJson, Span, Timestamp};
 use espalier::ops;
+use espalier::replay;
 use espalier::rules::{self, Program};
 use espalier::sandbox::{Options, Sandbox};
+use espalier::settings;
 use espalier::store::Store;
 use espalier::store::embedded::Embedded;
 use espalier::store::settings::Settings;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 const LEFT: &str = r#"
@@ -38,6 +40,24 @@ const GATES: &str = r#"quiet_hours = { from = "21:00", until = "08:00", zone = "
 
 fn at(text: &str) -> Timestamp {
     Timestamp::parse(&format!("2026-11-{text}:00Z")).expect("an instant")
+}
+
+/// Something that ines does.
+fn event(id: &str, name: &str, at: Timestamp, properties: Value) -> Event {
+    Event {
+        kind: EventKind::Did,
+        name: name.into(),
+        at,
+        claimed_at: None,
+        arrived: at,
+        source: "web".into(),
+        origin: Origin::Tracking,
+        dedupe: vec![Event::dedupe_key(&[id])],
+        identifiers: vec![Identifier::new(IdentifierKind::Email, "ines@example.com")],
+        session: None,
+        properties: RawJson::from_value(&properties),
+        traits: RawJson::empty(),
+    }
 }
 
 /// A daemon's inside on a clock that is turned by hand, and the vendor.
@@ -91,21 +111,8 @@ impl House {
     /// Something ines does now, and what follows from it.
     async fn does(&mut self, name: &str, cart: &str) {
         self.messages += 1;
-        let now = self.clock.now();
-        let event = Event {
-            kind: EventKind::Did,
-            name: name.into(),
-            at: now,
-            claimed_at: None,
-            arrived: now,
-            source: "web".into(),
-            origin: Origin::Tracking,
-            dedupe: vec![Event::dedupe_key(&[&self.messages.to_string()])],
-            identifiers: vec![Identifier::new(IdentifierKind::Email, "ines@example.com")],
-            session: None,
-            properties: RawJson::from_value(&json!({ "cart_id": cart, "product_id": "p1" })),
-            traits: RawJson::empty(),
-        };
+        let properties = json!({ "cart_id": cart, "product_id": "p1" });
+        let event = event(&self.messages.to_string(), name, self.clock.now(), properties);
         self.store.append(vec![event], None).await.expect("room");
         self.engine.drain().await.expect("a whole store");
     }
@@ -117,7 +124,7 @@ impl House {
 
     /// The carts that the vendor was told of.
     fn told(&self) -> Vec<String> {
-        let cart = |body: &serde_json::Value| {
+        let cart = |body: &Value| {
             body.pointer("/data/attributes/properties/cart_id")
                 .or(body.pointer("/attributes/properties/cart_id"))
                 .cloned()
@@ -220,4 +227,102 @@ async fn what_waits_for_the_morning_is_called_back_by_an_order_and_by_a_no() {
     let said: Vec<_> = explained.consent.iter().map(|s| (s.at, s.channel, s.act, s.because.as_str())).collect();
     assert_eq!(said, [(at("23T22:00"), "email", "withdrawn", "Unsubscribed")]);
     house.end().await;
+}
+
+/// What `simulate` prints: time of the edge, key, gate, number of destinations, and when it leaves if that is later.
+#[test]
+fn simulate_says_which_gate() {
+    let rule = |name: &str, more: &str| {
+        let activate = "[[activate]]\ndestination = \"esp\"\nevent = \"E\"\n";
+        let when = "[[when.all]]\ndid = \"Product Added\"\nwithin = \"1m\"\n";
+        (
+            format!("{name}.toml"),
+            format!("name = \"{name}\"\nper = \"cart_id\"\nexpires = \"12h\"\n{more}\n{when}{activate}"),
+        )
+    };
+    let gates = format!("{GATES}\ncap = {{ most = 1, within = \"1d\" }}");
+    let check = |rules: &[(String, String)], events: &[(&str, &str, &str)], wanted: &[&str]| {
+        let settings = rules::Settings { gates: toml::from_str(&gates).expect("gates"), ..Default::default() };
+        let program = Program::compile(rules, &settings, None).expect("triggers");
+        let events = events.iter().enumerate();
+        let events =
+            events.map(|(n, (when, name, cart))| event(&n.to_string(), name, at(when), json!({ "cart_id": cart })));
+        let simulation =
+            replay::simulate(events.collect(), &program, &identity::Settings::default(), Some(at("30T00:00")));
+        let told = simulation.fires.iter().map(|fire| {
+            let line = serde_json::to_value(fire).expect("JSON");
+            let gate = line["gate"].as_str().unwrap_or("-");
+            let later = line.get("not_before").map(|at| format!(" {}", at.as_str().unwrap_or_default()));
+            format!("{} {} {gate} {}{}", fire.trigger, fire.key, fire.destinations.len(), later.unwrap_or_default())
+        });
+        assert_eq!(told.collect::<Vec<_>>(), wanted);
+    };
+    let (low, high) = (rule("low", "priority = 1"), rule("high", "priority = 9\nquiet_hours = false"));
+    let plain = std::slice::from_ref(&low);
+    check(plain, &[("23T10:00", "Product Added", "c1")], &["low c1 - 1"]);
+    check(plain, &[("23T22:00", "Product Added", "c1")], &["low c1 quiet_hours 1 2026-11-24T08:00:00.000Z"]);
+    check(
+        plain,
+        &[("23T10:00", "Product Added", "c1"), ("23T11:00", "Product Added", "c2")],
+        &["low c1 - 1", "low c2 cap 0"],
+    );
+    check(plain, &[("23T09:00", "Unsubscribed", ""), ("23T10:00", "Product Added", "c1")], &["low c1 consent 0"]);
+    // Called back while it waits, and only then.
+    let said_no = |when| [("23T22:00", "Product Added", "c1"), (when, "Unsubscribed", "")];
+    check(plain, &said_no("24T07:00"), &["low c1 consent 0"]);
+    check(plain, &said_no("24T08:30"), &["low c1 quiet_hours 1 2026-11-24T08:00:00.000Z"]);
+    let left = [("left.toml".to_owned(), LEFT.to_owned())];
+    let bought = [("23T22:00", "Product Added", "c1"), ("24T07:00", "Order Completed", "c1")];
+    check(&left, &bought, &["left c1 cancelled 0"]);
+    check(&[rule("low", "holdout = 100")], &[("23T10:00", "Product Added", "c1")], &["low c1 holdout 0"]);
+    // At one instant the higher one has the only place.
+    let both = [low, high];
+    check(&both, &[("23T22:00", "Product Added", "c1")], &["high c1 - 1", "low c1 cap 0"]);
+}
+
+/// The higher one's edge comes by time while the lower one waits, and is learned of long after.
+#[test]
+fn simulate_says_what_gave_its_place() {
+    let text = |name: &str, priority: u8, when: &str| {
+        let head = format!("name = \"{name}\"\npriority = {priority}\nexpires = \"12h\"\n");
+        let activate = "[[activate]]\ndestination = \"esp\"\nevent = \"E\"\n";
+        (format!("{name}.toml"), format!("{head}when = {{ last = \"Product Added\", {when} }}\n{activate}"))
+    };
+    let files = [text("low", 1, "over = \"1h\""), text("high", 9, "over = \"2h\"")];
+    let gates = format!("{GATES}\ncap = {{ most = 1, within = \"1d\" }}");
+    let settings = rules::Settings { gates: toml::from_str(&gates).expect("gates"), ..Default::default() };
+    let program = Program::compile(&files, &settings, None).expect("triggers");
+    let added = event("1", "Product Added", at("23T21:00"), json!({}));
+    let later = event("2", "Page Viewed", at("24T12:00"), json!({}));
+    let simulation = replay::simulate(vec![added, later], &program, &identity::Settings::default(), None);
+    let told: Vec<_> = simulation.fires.iter().map(|f| (&*f.trigger, f.gate, f.destinations.len())).collect();
+    assert_eq!(told, [("low", Some("cap"), 0), ("high", Some("quiet_hours"), 1)]);
+}
+
+/// What the configuration says is in force, and what it says later once the triggers are read again.
+#[test]
+fn the_configuration_sets_gates_for_all_triggers() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("espalier.toml");
+    std::fs::create_dir(folder.path().join("triggers")).expect("a folder");
+    let trigger = LEFT.replace("destination = \"esp\"", "destination = \"vendor\"");
+    std::fs::write(folder.path().join("triggers/left.toml"), trigger).expect("a trigger");
+    let write = |gates: &str| {
+        let secret = folder.path().join("secret");
+        std::fs::write(&secret, "sandbox").expect("a secret");
+        let secret = secret.display();
+        let vendor = format!("[destination.vendor]\nkind = \"klaviyo\"\napi_key = \"${{file:{secret}}}\"\n");
+        std::fs::write(&file, format!("[gates]\n{gates}\n{vendor}")).expect("the configuration");
+    };
+    let gates = |configured: Result<settings::Configured, _>| {
+        configured.unwrap_or_else(|wrong: Vec<Mistake>| panic!("{wrong:?}")).program.settings().gates.clone()
+    };
+    let wanted = |text: &str| toml::from_str::<rules::gate::Settings>(text).expect("gates");
+    let first = format!("consent = \"opt_in\"\nholdout = 2.5\ncap = {{ most = 3, within = \"7d\" }}\n{GATES}");
+    write(&first);
+    assert_eq!(gates(settings::Settings::load(&file)), wanted(&first));
+    assert_ne!(wanted(&first), rules::gate::Settings::default());
+    write("cap = [{ most = 3, within = \"7d\" }]");
+    let again = settings::Settings::load_again(&file, &["vendor".into()]);
+    assert_eq!(gates(again), wanted("cap = { most = 3, within = \"7d\" }"));
 }

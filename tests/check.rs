@@ -86,6 +86,22 @@ fn gates_in_the_configuration_are_checked() {
             "quiet_hours = { from = \"21:00\", until = \"21:00\", zone = \"UTC\" }",
             "gates.quiet_hours.until: is the same as `from`: that is no time at all, or all of it",
         ),
+        ("cap = { most = 0, within = \"7d\" }", "gates.cap.most: must lie between 1 and 100"),
+        ("cap = { most = 3 }", "gates.cap.within: is missing (Within so long, a minute to 90 days: \"7d\".)"),
+        (
+            "cap = { most = 3, within = \"7 days\" }",
+            "gates.cap.within: `7 days` is not a length of time: write it like \"30m\", \"24h\" or \"14d\"",
+        ),
+        ("cap = { most = 3, within = \"91d\" }", "gates.cap.within: must lie between 1m and 90d"),
+        (
+            "cap = [{ most = 3, within = \"1d\" }, { most = 4, within = \"1s\" }]",
+            "gates.cap.1.within: must lie between 1m and 90d",
+        ),
+        (
+            "cap = [{ most = 3, within = \"1d\", per = \"x\" }]",
+            "gates.cap.0.per: is not a key that is known here (known here: most, within)",
+        ),
+        ("cap = 3", "gates.cap: is of the wrong sort"),
     ] {
         let (is_well, told) = check(&format!("[gates]\n{line}\n{ACCOUNT}"), GOOD);
         assert!(!is_well);

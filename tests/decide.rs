@@ -466,18 +466,21 @@ fn own_gates() -> impl Strategy<Value = Gates> {
     let holdout = prop_oneof![3 => Just(Some(0)), 1 => Just(Some(50)), 1 => Just(None)];
     let own = (select(HOURS), option::of(select(ZONES))).prop_map(|(hours, zone)| Quiet::Own(hours, zone));
     let quiet = prop_oneof![3 => Just(Quiet::AsAll), 1 => Just(Quiet::Never), 1 => own];
-    (select(&["email", "email", "sms"][..]), consent, holdout, quiet)
-        .prop_map(|(channel, consent, holdout, quiet)| Gates { channel, consent, holdout, quiet })
+    let channel = select(&["email", "email", "sms"][..]);
+    (channel, consent, holdout, quiet, prop::bool::weighted(0.8))
+        .prop_map(|(channel, consent, holdout, quiet, is_capped)| Gates { channel, consent, holdout, quiet, is_capped })
+}
+
+fn cap() -> impl Strategy<Value = (usize, Ms)> {
+    (1..4usize, select(&[30 * MINUTE, 120 * MINUTE, 24 * 60 * MINUTE][..]))
 }
 
 fn all_gates() -> impl Strategy<Value = AllGates> {
     let policy = prop_oneof![5 => Just(Policy::OptOut), 1 => Just(Policy::OptIn)];
     let quiet = option::weighted(0.4, (select(HOURS), select(ZONES)));
-    (policy, prop_oneof![5 => Just(0), 1 => Just(30)], quiet).prop_map(|(consent, holdout, quiet)| AllGates {
-        consent,
-        holdout,
-        quiet,
-    })
+    let caps = prop_oneof![2 => Just(vec![]), 1 => vec(cap(), 1..3)];
+    (policy, prop_oneof![5 => Just(0), 1 => Just(30)], quiet, caps)
+        .prop_map(|(consent, holdout, quiet, caps)| AllGates { consent, holdout, quiet, caps })
 }
 
 /// The first may name none, each other one those before it.
@@ -768,10 +771,30 @@ proptest! {
     }
 
     #[test]
+    fn caps_by_night_hold_as_the_law_says(
+        law in law(),
+        more in rule("c-three"),
+        caps in vec(cap(), 1..3),
+        priorities in vec(0..4u8, 5),
+        turns in select(&[Cast::One, Cast::Several][..]).prop_flat_map(timeline),
+    ) {
+        // All of the timeline is one night, at the end of which all may leave that is left.
+        let mut law = law;
+        law.rules.push(more);
+        (law.gates.quiet, law.gates.caps) = (Some((Hours(20 * 60, 8 * 60), "UTC")), caps);
+        for (rule, priority) in law.rules.iter_mut().zip(priorities) {
+            (rule.priority, rule.expires, rule.cooldown, rule.once) = (priority, HORIZON, None, false);
+            (rule.gates.quiet, rule.gates.holdout) = (Quiet::AsAll, None);
+        }
+        compare(&law, &turns)?;
+    }
+
+    #[test]
     fn it_does_not_matter_how_the_journal_is_cut(law in law(), journal in punctual(Cast::Several)) {
-        // What expires, or comes into quiet hours, depends on when it is learned of, and so on the batches.
+        // What expires, comes into quiet hours or under a cap depends on when it is learned of, and so on the batches.
         let mut law = law;
         law.rules.iter_mut().for_each(|rule| (rule.expires, rule.gates.quiet) = (HORIZON, Quiet::Never));
+        law.gates.caps.clear();
         let told = |is_whole| {
             let kept = decided(&law, &cut(&journal, is_whole));
             let tell = |d: &Decision| {

@@ -259,6 +259,16 @@ async fn one_persons_way_to_three_vendors() {
     assert!(is_well && text.contains("\"key\": \"other\""), "{text}");
     let (is_well, text) = run(&["payload", "lift", "ines@example.com"]);
     assert!(!is_well && text.contains("there is no trigger `lift`"), "{text}");
+    let no = track("g5", "Unsubscribed", json!({})).to_string();
+    assert_eq!(daemon.post(&http, "/v1/track", no).await, Some(200));
+    let told = || async { run(&["explain", "ines@example.com", "--trigger", "left"]).1 };
+    eventually("the no in the ledger", Duration::from_secs(20), || async {
+        let text = told().await;
+        let ledger =
+            text.contains("email: consent withdrawn\n") && text.contains(" email withdrawn by Unsubscribed (web)");
+        ledger && text.contains("held back now: no consent to email: withdrawn at ")
+    })
+    .await;
     let (is_well, text) = run(&["status"]);
     assert!(is_well && text.contains("klaviyo"), "{text}");
     let page = http.get(format!("http://{}/", daemon.ops)).send().await.expect("the page");

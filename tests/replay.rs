@@ -14,7 +14,7 @@ use espalier::model::{
     Changes, Decision, Event, EventKind, Identifier, IdentifierKind, Join, Order, Origin, PausePolicy, Person, RawJson,
     Release, Span, Timestamp, TriggerId, Verdict,
 };
-use espalier::rules::{self, Program};
+use espalier::rules::{self, Program, gate};
 use espalier::store::embedded::{Embedded, rebuild, verify};
 use espalier::store::settings::Settings;
 use espalier::store::{Store, record};
@@ -28,7 +28,7 @@ const PING: (&str, &str) = ("ping", "per = \"cart_id\"\nguard = { most = 6 }\n[[
 /// Fires by time alone, not again within a day, and never late.
 const LEFT: (&str, &str) = (
     "left",
-    "cooldown = \"24h\"\nexpires = \"1h\"\n[[when.all]]\nlast = \"Product Added\"\nover = \"30m\"\n\
+    "priority = 80\ncooldown = \"24h\"\nexpires = \"1h\"\n[[when.all]]\nlast = \"Product Added\"\nover = \"30m\"\n\
      [[when.all]]\ndid_not = \"Order Completed\"\nsince = \"Product Added\"\n",
 );
 /// True of everybody who ever added something.
@@ -37,7 +37,11 @@ const ADDED: (&str, &str) = ("added", "[[when.all]]\ndid = \"Product Added\"\nat
 const RECENT: (&str, &str) =
     ("recent", "per = \"cart_id\"\nfrom = \"2026-01-01\"\n[[when.all]]\ndid = \"Product Added\"\nwithin = \"2h\"\n");
 
-fn program(triggers: &[(&str, &str)]) -> Program {
+/// In force in random lives: nights that come up again and again, and a cap that a second activation meets.
+const GATES: &str = "quiet_hours = { from = \"12:00\", until = \"15:30\", zone = \"Europe/Lisbon\" }\n\
+                     cap = { most = 2, within = \"5h\" }\nholdout = \"10%\"\n";
+
+fn program(triggers: &[(&str, &str)], gates: &gate::Settings) -> Program {
     let file = |(name, rule): &(&str, &str)| {
         let place = rule.find("[[when").expect("a condition");
         let activate = "activate = [{ destination = \"esp\", event = \"Go\" }]\n";
@@ -45,7 +49,8 @@ fn program(triggers: &[(&str, &str)]) -> Program {
         (format!("{name}.toml"), text)
     };
     let files: Vec<_> = triggers.iter().map(file).collect();
-    Program::compile(&files, &rules::Settings::default(), None).unwrap_or_else(|mistakes| panic!("{mistakes:?}"))
+    let settings = rules::Settings { gates: gates.clone(), ..rules::Settings::default() };
+    Program::compile(&files, &settings, None).unwrap_or_else(|mistakes| panic!("{mistakes:?}"))
 }
 
 fn minutes(n: i64) -> Timestamp {
@@ -60,6 +65,7 @@ struct Life {
     settings: Settings,
     batch: usize,
     clock: VirtualClock,
+    gates: gate::Settings,
     program: Arc<ArcSwap<Program>>,
     open: Option<(Embedded, Engine)>,
     messages: u64,
@@ -74,8 +80,9 @@ impl Life {
             retention: Span::ZERO,
             ..Settings::default()
         };
-        let program = Arc::new(ArcSwap::from_pointee(program(triggers)));
-        Self { settings, batch, clock: VirtualClock::new(START), program, open: None, messages: 0 }
+        let gates = gate::Settings::default();
+        let program = Arc::new(ArcSwap::from_pointee(program(triggers, &gates)));
+        Self { settings, batch, clock: VirtualClock::new(START), gates, program, open: None, messages: 0 }
     }
 
     fn begin(&mut self) -> &(Embedded, Engine) {
@@ -93,7 +100,7 @@ impl Life {
     }
 
     fn ask_other(&mut self, triggers: &[(&str, &str)]) {
-        self.program.store(Arc::new(program(triggers)));
+        self.program.store(Arc::new(program(triggers, &self.gates)));
     }
 
     /// Something done at an instant, which arrives now.
@@ -352,7 +359,7 @@ enum Deed {
     Order(&'static str, Order),
 }
 
-const NAMES: &[&str] = &["Product Added", "Order Completed", "Ping"];
+const NAMES: &[&str] = &["Product Added", "Order Completed", "Ping", "Ping", "Unsubscribed", "Subscribed"];
 /// Each knows more than the one before: what is asked no more cannot be said again.
 const PROGRAMS: &[&[(&str, &str)]] = &[&[PING], &[PING, LEFT], &[PING, LEFT, ADDED], &[RECENT, PING, LEFT, ADDED]];
 
@@ -406,6 +413,8 @@ async fn live(deeds: &[Deed], batch: usize) {
     fs::create_dir_all(&store).expect("a folder");
     let (state, remembered) = (store.join("state"), folder.path().join("remembered"));
     let mut life = Life::new(&store, batch, PROGRAMS[0]);
+    life.gates = toml::from_str(GATES).expect("gates");
+    life.ask_other(PROGRAMS[0]);
     let (mut now, mut asked) = (0, 0);
     for deed in deeds {
         match deed {

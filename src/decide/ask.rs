@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::model::{Activation, Decision, Gate, LaneName, Pending, PersonId, Timestamp, Verdict, Watch};
+use crate::model::{Activation, Counted, Decision, Gate, LaneName, Pending, PersonId, Timestamp, Verdict, Watch};
 use crate::rules::gate::guard::Stand;
 use crate::rules::{self, Asked, Passage, Program, Trigger, TriggerKind, gate};
 
@@ -129,15 +129,17 @@ impl Step<'_> {
             sends: !activate.is_empty(),
         });
         let lanes: Vec<LaneName> = activate.iter().map(|(lane, _)| lane.clone()).collect();
-        let (verdict, not_before) = match passed {
-            Err(verdict) => (verdict, None),
-            Ok(gate::Passed { not_before }) => match (self.stand(trigger, !lanes.is_empty(), at), not_before) {
-                (Stand::Dropped((gate, words)), _) => (Verdict::Gated(gate, words), None),
-                (Stand::Held(gate), _) => (Verdict::Held(lanes, gate), Some(Activation::HELD)),
-                (Stand::Leaves, Some(until)) => (Verdict::Delayed(lanes, until), Some(until)),
-                (Stand::Leaves, None) => (Verdict::Activated(lanes), None),
+        let (verdict, passed) = match passed {
+            Err(verdict) => (verdict, gate::Passed::default()),
+            Ok(passed) => match (self.stand(trigger, !lanes.is_empty(), at), passed.not_before) {
+                (Stand::Leaves, Some(until)) => (Verdict::Delayed(lanes, until), passed),
+                (Stand::Leaves, None) => (Verdict::Activated(lanes), passed),
+                (Stand::Dropped((gate, words)), _) => (Verdict::Gated(gate, words), gate::Passed::default()),
+                // It takes nobody's place while it is held.
+                (Stand::Held(gate), _) => (Verdict::Held(lanes, gate), gate::Passed::held()),
             },
         };
+        let not_before = passed.not_before;
         let Some(person) = self.loaded.people.get_mut(&id) else { return };
         // Who is held out is compared with who fired, and so has the same cool-downs.
         let counts_as_fire = !verdict.lanes().is_empty() || matches!(verdict, Verdict::Gated(Gate::Holdout, _));
@@ -164,6 +166,12 @@ impl Step<'_> {
                 expires_at,
                 not_before,
             });
+            let gates = &self.program.settings().gates;
+            if let Some(reach) = gates.cap.reach().filter(|_| !trigger.gating.is_exempt_from_caps) {
+                let leaves = self.now.max(at);
+                let counted = Counted { leaves: not_before.unwrap_or(leaves), occasion };
+                person.count([counted], leaves - reach);
+            }
             for (lane, event) in activate {
                 self.changes.activations.push(Activation {
                     occasion,
@@ -192,6 +200,7 @@ impl Step<'_> {
             decided: self.now,
             verdict,
         });
+        self.displace(id, &passed.displaced, trigger, at);
     }
 
     /// A watch that is false, waits for nothing and remembers nothing is the same as none.

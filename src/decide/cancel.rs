@@ -1,9 +1,10 @@
 //! What has not left is called back when an event takes its reason away.
 
 use crate::model::{
-    Decision, Event, EventKind, Pending, Person, PersonId, Position, Recall, Timestamp, TriggerId, Verdict,
+    Decision, Event, EventKind, Gate, OccasionId, Pending, Person, PersonId, Position, Recall, Timestamp, TriggerId,
+    Verdict,
 };
-use crate::rules::Program;
+use crate::rules::{Program, Trigger};
 
 use super::step::Step;
 
@@ -64,7 +65,20 @@ impl Step<'_> {
             person.pending = kept;
         }
         for pending in void {
-            self.call_back(id, pending);
+            self.call_back(id, pending, Verdict::Cancelled, news.asked);
+        }
+    }
+
+    /// What gives its place under a cap to an edge of this trigger.
+    pub(super) fn displace(&mut self, id: PersonId, occasions: &[OccasionId], by: &Trigger, at: Timestamp) {
+        let Some(person) = self.loaded.people.get_mut(&id).filter(|_| !occasions.is_empty()) else { return };
+        let pending = std::mem::take(&mut person.pending);
+        let (gone, kept) = pending.into_iter().partition(|pending| occasions.contains(&pending.occasion));
+        person.pending = kept;
+        let gone: Vec<Pending> = gone;
+        for pending in gone {
+            let words = format!("it gave its place under a cap to `{}`, of a higher priority", by.name);
+            self.call_back(id, pending, Verdict::Recalled(Gate::Cap, words.into()), at);
         }
     }
 
@@ -75,9 +89,16 @@ impl Step<'_> {
         self.changes.cancelled.extend(recalls);
     }
 
-    fn call_back(&mut self, id: PersonId, pending: Pending) {
+    /// Calls back what a person no longer has among what is pending. Its place under a cap is free if it has certainly
+    /// not left at this instant.
+    pub(super) fn call_back(&mut self, id: PersonId, pending: Pending, verdict: Verdict, at: Timestamp) {
         let Some((_, trigger)) = self.program.by_id(pending.trigger) else { return };
         self.recall(id, &pending);
+        if pending.waits_at(self.now.max(at))
+            && let Some(person) = self.loaded.people.get_mut(&id)
+        {
+            person.counted.retain(|counted| counted.occasion != pending.occasion);
+        }
         self.changes.decisions.push(Decision {
             occasion: pending.occasion,
             trigger: trigger.name.clone(),
@@ -85,7 +106,7 @@ impl Step<'_> {
             key: pending.key,
             at: pending.at,
             decided: self.now,
-            verdict: Verdict::Cancelled,
+            verdict,
         });
     }
 }

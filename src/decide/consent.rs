@@ -1,7 +1,7 @@
 //! What an event says about consent: noted before anything is asked, and what waits against it is called back.
 
 use crate::model::statement::statements;
-use crate::model::{Decision, Event, Pending, Person, PersonId, Position, Verdict};
+use crate::model::{Event, Person, PersonId, Position, Timestamp, Verdict};
 use crate::rules::gate;
 
 use super::step::Step;
@@ -17,24 +17,21 @@ pub(super) fn note(person: &mut Person, event: &Event, position: Position) -> bo
 }
 
 impl Step<'_> {
-    /// Calls back what may still wait and may not go to the person any more.
-    pub(super) fn call_back_what_is_forbidden(&mut self, id: PersonId) {
+    /// Calls back what may still wait and may not go to the person any more, when truth was last asked at this instant.
+    pub(super) fn call_back_what_is_forbidden(&mut self, id: PersonId, asked: Timestamp) {
         let program = self.program;
         let Some(person) = self.loaded.people.get_mut(&id) else { return };
         let mut forbidden = Vec::new();
         let pending = std::mem::take(&mut person.pending);
         for pending in pending.into_iter().filter(|pending| pending.expires_at >= self.now) {
             let trigger = program.by_id(pending.trigger).map(|(_, trigger)| trigger);
-            match trigger.and_then(|trigger| Some((trigger, gate::forbidden(program, trigger, person)?))) {
-                Some((trigger, why)) => forbidden.push((trigger.name.clone(), pending, why)),
+            match trigger.and_then(|trigger| gate::forbidden(program, trigger, person)) {
+                Some(why) => forbidden.push((pending, why)),
                 None => person.pending.push(pending),
             }
         }
-        for (trigger, pending, (gate, words)) in forbidden {
-            self.recall(id, &pending);
-            let Pending { occasion, key, at, .. } = pending;
-            let (decided, verdict) = (self.now, Verdict::Recalled(gate, words));
-            self.changes.decisions.push(Decision { occasion, trigger, person: id, key, at, decided, verdict });
+        for (pending, (gate, words)) in forbidden {
+            self.call_back(id, pending, Verdict::Recalled(gate, words), asked);
         }
     }
 }

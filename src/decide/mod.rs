@@ -141,7 +141,7 @@ impl Step<'_> {
         }
         self.cancel_what_is_void(id, &News::of(event, position, at, is_merge));
         if says_consent || is_merge {
-            self.call_back_what_is_forbidden(id);
+            self.call_back_what_is_forbidden(id, at);
         }
     }
 }

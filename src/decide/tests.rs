@@ -5,6 +5,7 @@
 //! `@name` a user, `~name` a device, `+shop` a system instead of tracking, and `path=value` a property. Without a name it
 //! is the user `ines`. One batch is one event; time then runs to the horizon of 200 days.
 
+mod caps;
 mod gates;
 mod states;
 

@@ -86,6 +86,7 @@ impl Step<'_> {
             Err((gate, words)) => {
                 if let Some(person) = self.loaded.people.get_mut(&id) {
                     person.pending.retain(|pending| pending.occasion != occasion);
+                    person.counted.retain(|counted| counted.occasion != occasion);
                     self.touched(id, None);
                 }
                 self.changes.cancelled.push(Recall { occasion, lane: held.lane.clone(), person: id, at });
@@ -99,6 +100,9 @@ impl Step<'_> {
         if let Some(person) = self.loaded.people.get_mut(&id) {
             for pending in person.pending.iter_mut().filter(|pending| pending.occasion == occasion) {
                 (pending.not_before, pending.expires_at) = (not_before, expires_at);
+            }
+            for counted in person.counted.iter_mut().filter(|counted| counted.occasion == occasion) {
+                counted.leaves = not_before.unwrap_or(self.now);
             }
             self.touched(id, None);
         }

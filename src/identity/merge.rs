@@ -2,7 +2,7 @@
 
 use std::collections::btree_map::Entry;
 
-use crate::model::Person;
+use crate::model::{Person, Timestamp};
 
 /// Puts everything of `other` into `survivor`. Truth is asked anew afterwards by the caller.
 pub fn merge(survivor: &mut Person, other: Person) {
@@ -47,4 +47,5 @@ pub fn merge(survivor: &mut Person, other: Person) {
         *ours = (*ours).max(theirs);
     }
     survivor.pending.extend(other.pending);
+    survivor.count(other.counted, Timestamp::MIN);
 }

@@ -102,6 +102,8 @@ pub enum Gate {
     Suppression,
     /// Quiet hours last longer than it does.
     QuietHours,
+    /// As many as may leave for one person have left, or wait to.
+    Cap,
     /// They are among those who get nothing, to compare the others with.
     Holdout,
     /// Somebody paused the trigger.
@@ -117,6 +119,7 @@ impl Gate {
             Self::Consent => "consent",
             Self::Suppression => "suppression",
             Self::QuietHours => "quiet_hours",
+            Self::Cap => "cap",
             Self::Holdout => "holdout",
             Self::Paused => "paused",
             Self::RateGuard => "rate_guard",

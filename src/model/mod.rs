@@ -27,7 +27,7 @@ pub use history::{Entry, History, Lifetime};
 pub use identifier::{Identifier, IdentifierKind};
 pub use mistake::Mistake;
 pub use outcome::{Attempt, Outcome};
-pub use person::{Pending, Person, PersonId, Trait, TriggerId, Watch};
+pub use person::{Counted, Pending, Person, PersonId, Trait, TriggerId, Watch};
 pub use raw_json::RawJson;
 pub use time::{Span, Timestamp};
 pub use trigger_state::{Fires, Order, Pause, PausePolicy, Release, Released, TriggerState, TriggerStates};

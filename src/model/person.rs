@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Consent, History, Identifier, LaneName, OccasionId, Position, Timestamp};
+use super::{Consent, History, Identifier, LaneName, OccasionId, Position, Span, Timestamp};
 
 /// A person's key in the store: 16 bytes of BLAKE3 over the identifier that made them and its place in the journal, so
 /// that replay makes the same.
@@ -59,6 +59,20 @@ pub struct Pending {
     pub not_before: Option<Timestamp>,
 }
 
+/// An activation that counts for caps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counted {
+    /// When it leaves.
+    pub leaves: Timestamp,
+    /// Which.
+    pub occasion: OccasionId,
+}
+
+/// The most that are counted; no cap allows more.
+const MOST_COUNTED: usize = 100;
+/// What leaves sooner than this may be on its way when a step is committed.
+const ON_ITS_WAY: Span = Span::from_minutes(1);
+
 /// One person.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Person {
@@ -84,6 +98,8 @@ pub struct Person {
     pub asked: Timestamp,
     /// What was activated and may still wait.
     pub pending: Vec<Pending>,
+    /// What was activated lately under a cap, in order of leaving.
+    pub counted: Vec<Counted>,
 }
 
 impl PersonId {
@@ -108,6 +124,13 @@ impl TriggerId {
     }
 }
 
+impl Pending {
+    /// True when at this instant it certainly waits in its lane: it has at least a minute left.
+    pub fn waits_at(&self, now: Timestamp) -> bool {
+        self.not_before.is_some_and(|not_before| not_before > now + ON_ITS_WAY)
+    }
+}
+
 impl Person {
     /// Somebody new.
     pub fn new(id: PersonId, created: Position, first_seen: Timestamp) -> Self {
@@ -123,6 +146,7 @@ impl Person {
             last_fires: BTreeMap::new(),
             asked: Timestamp::MIN,
             pending: Vec::new(),
+            counted: Vec::new(),
         }
     }
     /// The strongest name they have, by kind, then the first learned.
@@ -132,6 +156,14 @@ impl Person {
     /// True if some identifier says who they are.
     pub fn is_known(&self) -> bool {
         self.identifiers.iter().any(|i| i.kind.names_a_person())
+    }
+    /// Counts more activations; those that leave after `from` and are the newest are kept.
+    pub fn count(&mut self, more: impl IntoIterator<Item = Counted>, from: Timestamp) {
+        self.counted.extend(more);
+        self.counted.retain(|counted| counted.leaves > from);
+        self.counted.sort_unstable_by_key(|counted| (counted.leaves, counted.occasion));
+        let surplus = self.counted.len().saturating_sub(MOST_COUNTED);
+        self.counted.drain(..surplus);
     }
     /// The earliest of all durable timers.
     pub fn wake(&self) -> Option<Timestamp> {

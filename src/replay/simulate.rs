@@ -141,6 +141,11 @@ impl Run<'_> {
                     self.call_back(decision.occasion, Verdict::Cancelled.word(), at);
                     continue;
                 }
+                // A cap calls back at an edge, and only what waits then: long before the event that let time run on.
+                Verdict::Recalled(Gate::Cap, _) => {
+                    self.call_back(decision.occasion, Gate::Cap.word(), Timestamp::MIN);
+                    continue;
+                }
                 Verdict::Recalled(gate, _) => {
                     self.call_back(decision.occasion, gate.word(), at);
                     continue;

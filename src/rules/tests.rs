@@ -320,6 +320,8 @@ fn gates_are_named_as_they_are() {
     );
     let hours = "must be false or a table ({ from = \"21:00\", until = \"08:00\" })";
     check("quiet_hours = true", &[&format!("t.toml:3:15: quiet_hours: {hours}")]);
+    check("cap = false", &[]);
+    check("cap = 3", &["t.toml:3:7: cap: must be true or false"]);
     check("consent = true", &["t.toml:3:11: consent: must be a text in quotes"]);
 }
 

@@ -98,6 +98,11 @@ impl Layers {
         format!("{PREFIX}__{}", path.join("__").to_uppercase())
     }
 
+    /// True when what is set at this path is one table.
+    pub fn is_table(&self, path: &[&str]) -> bool {
+        path.iter().try_fold(&self.value, |value, part| value.get(part)).is_some_and(Value::is_object)
+    }
+
     /// The names of a table's entries, whatever is in them.
     pub fn names(&self, table: &str) -> Vec<String> {
         let entries = self.value.get(table).and_then(Value::as_object);

@@ -190,6 +190,17 @@ impl Settings {
         if self.gates.quiet_hours.as_ref().is_some_and(|hours| hours.from == hours.until) {
             mistakes.push(layers.at(&["gates", "quiet_hours", "until"], rules::gate::SAME));
         }
+        let reach = rules::gate::Cap::REACH;
+        for (n, cap) in self.gates.cap.0.iter().enumerate() {
+            if cap.within < reach.0 || cap.within > reach.1 {
+                let place = n.to_string();
+                let key = match self.gates.cap.0.len() {
+                    1 if layers.is_table(&["gates", "cap"]) => vec!["gates", "cap", "within"],
+                    _ => vec!["gates", "cap", &place, "within"],
+                };
+                mistakes.push(layers.at(&key, format!("must lie between {} and {}", reach.0, reach.1)));
+            }
+        }
         let mut paths: BTreeMap<&str, &str> = BTreeMap::new();
         for (name, source) in &self.source {
             if let SourceSettings::Webhook(webhook) = source

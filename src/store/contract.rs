@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::*;
+use crate::model::consent::{Act, Mark};
 use crate::model::{
-    Changes, Decision, EventKind, IdentifierKind, OccasionId, Origin, Outcome, Pause, PausePolicy, PersonChange,
-    RawJson, Recall, Released, TriggerState, Verdict, Write,
+    Changes, Channel, Counted, Decision, EventKind, IdentifierKind, OccasionId, Origin, Outcome, Pause, PausePolicy,
+    Pending, PersonChange, RawJson, Recall, Released, TriggerState, Verdict, Write,
 };
 
 /// Opens the store, the first time or again.
@@ -163,6 +164,26 @@ fn person(id: u8, n: u64, history: usize) -> Person {
         next: Some(at(n as i64 * 100)),
     };
     person.watches.insert((crate::model::TriggerId::of("t"), "k".into()), watch);
+    for (act, because) in [(Act::Given, "Subscribed"), (Act::Suppressed, "Email Bounced")] {
+        person.consent.push(Mark {
+            at: at(n as i64),
+            position: Position(n),
+            channel: Channel::Sms,
+            act,
+            source: "web".into(),
+            because: because.into(),
+        });
+    }
+    person.pending.push(Pending {
+        occasion: occasion(n),
+        trigger: crate::model::TriggerId::of("t"),
+        key: "k".into(),
+        lanes: vec!["a".into()],
+        at: at(1),
+        expires_at: at(9),
+        not_before: Some(at(8)),
+    });
+    person.count([Counted { leaves: at(8), occasion: occasion(n) }], at(0));
     person
 }
 

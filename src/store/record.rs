@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::{Step, StoreError};
 use crate::model::consent::Mark;
 use crate::model::{
-    Activation, Attempt, Consent, Decision, Entry, History, Identifier, LaneName, Lifetime, OccasionId, Origin,
-    Pending, Person, PersonId, Position, RawJson, Timestamp, Trait, TriggerId, Watch,
+    Activation, Attempt, Consent, Counted, Decision, Entry, History, Identifier, LaneName, Lifetime, OccasionId,
+    Origin, Pending, Person, PersonId, Position, RawJson, Timestamp, Trait, TriggerId, Watch,
 };
 
 /// Version of every form in this file.
@@ -47,6 +47,7 @@ pub struct Header {
     last_fires: Vec<(TriggerId, Timestamp)>,
     asked: Timestamp,
     pending: Vec<StoredPending>,
+    counted: Vec<(Timestamp, OccasionId)>,
     consent: Vec<Mark>,
     folded: Vec<(Arc<str>, u64, Timestamp, Timestamp)>,
     /// The durable timer under which they lie in the wake index.
@@ -129,6 +130,7 @@ impl Header {
                 })
                 .collect(),
             consent: person.consent.marks().to_vec(),
+            counted: person.counted.iter().map(|c| (c.leaves, c.occasion)).collect(),
             folded: person.history.folded().iter().map(|(n, l)| (n.clone(), l.count, l.first, l.last)).collect(),
             wake: person.wake(),
             bases,
@@ -180,6 +182,7 @@ impl Header {
                     not_before,
                 })
                 .collect(),
+            counted: self.counted.into_iter().map(|(leaves, occasion)| Counted { leaves, occasion }).collect(),
         }
     }
 }

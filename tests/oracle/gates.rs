@@ -28,6 +28,7 @@ pub struct Gates {
     /// Percent; `None` says that nobody is held out.
     pub holdout: Option<u64>,
     pub quiet: Quiet,
+    pub is_capped: bool,
 }
 
 /// What a rule says of quiet hours.
@@ -49,12 +50,17 @@ pub struct AllGates {
     /// Percent.
     pub holdout: u64,
     pub quiet: Option<(Hours, &'static str)>,
+    /// So many, within so long.
+    pub caps: Vec<(usize, Ms)>,
 }
 
 impl AllGates {
     pub fn to_toml(&self) -> String {
         let quiet = self.quiet.map(|(hours, zone)| format!("quiet_hours = {}\n", hours.to_toml(Some(zone))));
-        format!("consent = \"{}\"\nholdout = {}\n{}", self.consent.word(), self.holdout, quiet.unwrap_or_default())
+        let caps = self.caps.iter().map(|(most, within)| format!("{{ most = {most}, within = \"{within}ms\" }}"));
+        let caps = caps.collect::<Vec<_>>().join(", ");
+        let (consent, quiet) = (self.consent.word(), quiet.unwrap_or_default());
+        format!("consent = \"{consent}\"\nholdout = {}\ncap = [{caps}]\n{quiet}", self.holdout)
     }
 }
 
@@ -67,7 +73,8 @@ impl Gates {
             Quiet::Never => "quiet_hours = false\n".to_owned(),
             Quiet::Own(hours, zone) => format!("quiet_hours = {}\n", hours.to_toml(zone)),
         };
-        format!("channel = \"{}\"\nholdout = {holdout}\n{}{quiet}", self.channel, consent.unwrap_or_default())
+        let (cap, consent) = (self.is_capped, consent.unwrap_or_default());
+        format!("channel = \"{}\"\nholdout = {holdout}\ncap = {cap}\n{consent}{quiet}", self.channel)
     }
 }
 

@@ -226,6 +226,8 @@ struct Somebody {
     zone: Option<(Ms, &'static str)>,
     /// About consent: when, for which channel, what.
     said: Vec<(Ms, &'static str, &'static str)>,
+    /// What was activated under a cap: when it leaves, and its place in `edges`.
+    counted: Vec<(Ms, usize)>,
     merged_into: Option<usize>,
 }
 

@@ -97,7 +97,7 @@ impl World {
             self.cancel(id, deed, is_merge, at, now);
         }
         if is_merge || deed.is_about_consent() {
-            self.recall(id, now);
+            self.recall(id, at, now);
         }
     }
 
@@ -138,6 +138,7 @@ impl World {
             let is_stopped =
                 !is_exit && news.into_iter().any(speaks_against) && !person.truth(law, &rule.when, key, at);
             if (is_late && !stood) || is_stopped {
+                self.give_back(id, place, at.max(now));
                 self.edges.push((id, Edge { verdict: "cancelled", until: None, ..edge }));
             } else {
                 self.waiting.push((owner, n, place));
@@ -146,18 +147,55 @@ impl World {
     }
 
     /// Calls back what has not left and may not go to the person any more.
-    fn recall(&mut self, id: usize, now: Ms) {
+    fn recall(&mut self, id: usize, at: Ms, now: Ms) {
         for (owner, n, place) in std::mem::take(&mut self.waiting) {
             let edge = self.edges[place].1.clone();
             let rule = &self.law.rules[n];
             let is_same = owner == id || self.people[owner].merged_into == Some(id);
             let is_there = is_same && now - edge.at <= rule.expires;
             if is_there && self.people[id].forbids(&self.law, rule).is_some() {
+                self.give_back(id, place, at.max(now));
                 self.edges.push((id, Edge { verdict: "recalled", until: None, ..edge }));
             } else {
                 self.waiting.push((owner, n, place));
             }
         }
+    }
+
+    /// What waits for more than a minute yet has certainly not left.
+    fn waits(&self, place: usize, now: Ms) -> bool {
+        self.edges[place].1.until.is_some_and(|until| until - now > MINUTE)
+    }
+
+    fn give_back(&mut self, id: usize, place: usize, now: Ms) {
+        if self.waits(place, now) {
+            self.people[id].counted.retain(|(_, counted)| *counted != place);
+        }
+    }
+
+    /// Who has to give way that an activation can leave, as places in `edges`; `None` when that does not help.
+    fn makes_room(&self, id: usize, n: usize, starts: Ms, leaves: Ms) -> Option<Vec<usize>> {
+        let mut counted = self.people[id].counted.clone();
+        let mut gone = Vec::new();
+        if !self.law.rules[n].gates.is_capped {
+            return Some(gone);
+        }
+        for (most, within) in &self.law.gates.caps {
+            let is_in = |(left, _): &&(Ms, usize)| leaves - left < *within;
+            while counted.iter().filter(is_in).count() >= *most {
+                let weaker = counted.iter().filter(is_in).filter_map(|(left, place)| {
+                    let (_, other, _) = self.waiting.iter().find(|(.., waiting)| waiting == place)?;
+                    let rule = &self.law.rules[*other];
+                    let edge = &self.edges[*place].1;
+                    let is_weaker = rule.priority < self.law.rules[n].priority && self.waits(*place, starts);
+                    is_weaker.then_some((-i64::from(rule.priority), *left, edge.at, &edge.rule, &edge.key, *place))
+                });
+                let (.., place) = weaker.max()?;
+                counted.retain(|(_, other)| *other != place);
+                gone.push(place);
+            }
+        }
+        Some(gone)
     }
 
     /// Lets time run for everybody up to and including `until`.
@@ -206,6 +244,7 @@ impl World {
             ours.since = ours.since.into_iter().chain(theirs.since).min();
         }
         stays.said.extend(gone.said);
+        stays.counted.extend(gone.counted);
         stays.plan = newer(stays.plan, gone.plan);
         stays.level = newer(stays.level, gone.level);
         stays.zone = newer(stays.zone, gone.zone);
@@ -273,6 +312,8 @@ impl World {
         let leaves = at.max(now);
         let wakes = self.people[id].wakes(&self.law, rule, leaves);
         let until = (wakes > leaves).then_some(wakes);
+        let room = self.makes_room(id, n, leaves, wakes);
+        let has_caps = rule.gates.is_capped && !self.law.gates.caps.is_empty();
         let is_held_out = self.people[id].is_held_out(&self.law, rule);
         let person = &mut self.people[id];
         let known = person.known.entry((n, place)).or_default();
@@ -288,6 +329,8 @@ impl World {
             gate
         } else if until.is_some_and(|until| until >= at + rule.expires) {
             "quiet_hours"
+        } else if room.is_none() {
+            "cap"
         } else {
             known.has_fired = true;
             person.last_fire.insert(n, at);
@@ -295,6 +338,9 @@ impl World {
                 "holdout"
             } else {
                 self.waiting.push((id, n, self.edges.len()));
+                if has_caps {
+                    person.counted.push((wakes, self.edges.len()));
+                }
                 if until.is_some() { "delayed" } else { "activated" }
             }
         };
@@ -302,6 +348,14 @@ impl World {
         let (rule, key) = (rule.name.to_owned(), key.to_owned());
         let edge = Edge { at, rule, key, verdict, until, person: BTreeSet::new() };
         self.edges.push((id, edge));
+        if matches!(verdict, "activated" | "delayed") {
+            for place in room.unwrap_or_default() {
+                self.waiting.retain(|(.., waiting)| *waiting != place);
+                self.people[id].counted.retain(|(_, counted)| *counted != place);
+                let edge = self.edges[place].1.clone();
+                self.edges.push((id, Edge { verdict: "recalled", until: None, ..edge }));
+            }
+        }
     }
 }
 
@@ -349,6 +403,7 @@ impl Somebody {
             level: None,
             zone: None,
             said: Vec::new(),
+            counted: Vec::new(),
             merged_into: None,
         }
     }

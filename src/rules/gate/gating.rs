@@ -22,6 +22,8 @@ pub struct Gating {
     pub quiet_hours: Own,
     /// How often it may fire.
     pub guard: guard::Own,
+    /// `cap = false`: caps neither count nor stop it.
+    pub is_exempt_from_caps: bool,
 }
 
 impl Gating {
@@ -34,6 +36,7 @@ impl Gating {
             holdout: Group::read(top, reading),
             quiet_hours: Own::read(top, reading),
             guard: guard::Own::read(top, reading),
+            is_exempt_from_caps: top.get("cap").and_then(|value| value.yes_or_no(reading)) == Some(false),
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! The rate guard, and what somebody paused, are asked after all of these: `guard.rs`.
 
+mod cap;
 mod consent;
 mod cooldown;
 mod expires;
@@ -13,13 +14,14 @@ mod quiet_hours;
 pub mod settings;
 mod suppression;
 
+pub use cap::{Cap, Caps};
 pub use gating::Gating;
 pub use guard::Guard;
 pub use holdout::{Group, Share};
 pub use quiet_hours::{Own as OwnQuietHours, QuietHours, SAME};
 pub use settings::{Policy, Settings};
 
-use crate::model::{Gate, Person, Timestamp, Verdict};
+use crate::model::{Activation, Gate, OccasionId, Person, Timestamp, Verdict};
 
 use super::program::Program;
 use super::trigger::Trigger;
@@ -57,6 +59,15 @@ impl Edge<'_> {
 pub struct Passed {
     /// It waits until then; `None` leaves at once.
     pub not_before: Option<Timestamp>,
+    /// What gives it its place under a cap: to be called back.
+    pub displaced: Vec<OccasionId>,
+}
+
+impl Passed {
+    /// It waits until somebody resumes its trigger.
+    pub fn held() -> Self {
+        Self { not_before: Some(Activation::HELD), ..Self::default() }
+    }
 }
 
 /// Asks one gate after the other; the first that holds the edge back says what becomes of it.
@@ -74,8 +85,9 @@ fn configured(edge: &Edge<'_>) -> Result<Passed, Dropped> {
     let open = |dropped: Option<Dropped>| dropped.map_or(Ok(()), Err);
     open(forbidden(edge.program, edge.trigger, edge.person))?;
     let not_before = quiet_hours::delayed(edge)?;
+    let displaced = cap::displaced(edge, not_before.unwrap_or(edge.leaves()))?;
     open(holdout::dropped(edge))?;
-    Ok(Passed { not_before })
+    Ok(Passed { not_before, displaced })
 }
 
 /// When what was held may leave, now that its trigger is resumed; or why it may not.
@@ -93,7 +105,7 @@ pub fn now(program: &Program, trigger: &Trigger, person: &Person, now: Timestamp
     }
     match configured(&Edge { program, trigger, person, key: "", at: now, now, sends: true }) {
         Err((_, words)) => Some(words.into()),
-        Ok(Passed { not_before }) => not_before.map(|until| format!("quiet hours last until {until}")),
+        Ok(Passed { not_before, .. }) => not_before.map(|until| format!("quiet hours last until {until}")),
     }
 }
 

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::cap::Caps;
 use super::guard::Guard;
 use super::holdout::Share;
 use super::quiet_hours::QuietHours;
@@ -19,6 +20,8 @@ pub struct Settings {
     pub quiet_hours: Option<QuietHours>,
     /// When a trigger that fires unusually often pauses itself; without it none does, but those that say so.
     pub guard: Option<Guard>,
+    /// How many activations one person gets at most, of all triggers together.
+    pub cap: Caps,
 }
 
 /// Who may be written to, as far as consent goes.

@@ -1,11 +1,13 @@
 //! The few names that are looked for in properties and traits, found in one pass without keeping the rest.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use super::scalar::Scalar;
+use crate::model::RawJson;
 
 /// Keys of a page that the message may say elsewhere too; a bit of [`Found::has`] for each.
 const PAGE: [&str; 7] = ["name", "category", "url", "path", "referrer", "title", "search"];
@@ -90,6 +92,19 @@ impl<'de: 'a, 'a> Deserialize<'de> for Found<'a> {
             }
         }
         deserializer.deserialize_map(Object)
+    }
+}
+
+/// Traits with the client's time zone among them, unless they say one themselves.
+pub(super) fn with_zone(traits: &RawJson, zone: &str) -> RawJson {
+    let known: BTreeMap<Cow<'_, str>, IgnoredAny> = serde_json::from_str(traits.get()).unwrap_or_default();
+    if known.contains_key("timezone") || known.contains_key("time_zone") {
+        return traits.clone();
+    }
+    let zone = serde_json::Value::from(zone);
+    match traits.get().trim_start().strip_prefix('{').filter(|_| !known.is_empty()) {
+        Some(others) => RawJson::trusted(format!("{{\"timezone\":{zone},{others}")),
+        None => RawJson::trusted(format!("{{\"timezone\":{zone}}}")),
     }
 }
 

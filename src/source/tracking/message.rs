@@ -55,6 +55,8 @@ pub(super) struct Context<'a> {
     pub page: Page<'a>,
     #[serde(borrow, default, rename = "sessionId")]
     pub session_id: Scalar<'a>,
+    #[serde(borrow, default)]
+    pub timezone: Scalar<'a>,
     #[serde(borrow, default, rename = "externalId")]
     pub external_ids: Option<&'a RawValue>,
 }

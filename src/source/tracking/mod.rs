@@ -80,6 +80,9 @@ impl MessageType {
     }
 }
 
+/// The longest `context.timezone` that is kept, in bytes.
+const LONGEST_ZONE: usize = 64;
+
 /// The body of a batch.
 #[derive(Deserialize)]
 struct Batch<'a> {
@@ -278,6 +281,10 @@ impl Reading<'_> {
                 // RudderStack's libraries send them in the context alone.
                 if let Some(traits) = own.or(context_traits.map(RawValue::get)) {
                     event.traits = RawJson::trusted(traits);
+                }
+                let zone = message.context.timezone.text().or_else(|| self.beneath.timezone.text());
+                if let Some(zone) = zone.filter(|zone| zone.len() <= LONGEST_ZONE) {
+                    event.traits = contact::with_zone(&event.traits, &zone);
                 }
             }
             MessageType::Group => {

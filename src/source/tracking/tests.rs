@@ -106,6 +106,25 @@ fn identify_sets_traits_wherever_they_are() {
 }
 
 #[test]
+fn identify_keeps_the_clients_time_zone() {
+    #[track_caller]
+    fn zone(traits: Value, context: Value, wanted: &str) {
+        let event = one(&json!({"type": "identify", "userId": "u1", "traits": traits, "context": context}));
+        assert_eq!(event.traits.get(), wanted);
+    }
+    let here = || json!({"timezone": "Europe/Lisbon"});
+    zone(json!({"plan": "pro"}), here(), r#"{"timezone":"Europe/Lisbon","plan":"pro"}"#);
+    zone(json!({}), here(), r#"{"timezone":"Europe/Lisbon"}"#);
+    zone(json!({"timezone": "UTC"}), here(), r#"{"timezone":"UTC"}"#);
+    zone(json!({"time_zone": "UTC"}), here(), r#"{"time_zone":"UTC"}"#);
+    zone(json!({"a": 1}), json!({"timezone": "x".repeat(65)}), r#"{"a":1}"#);
+    zone(json!({"a": 1}), json!({"timezone": {"b": 2}}), r#"{"a":1}"#);
+    zone(json!({}), json!({"timezone": "a\"b"}), r#"{"timezone":"a\"b"}"#);
+    // Whoever only did something is asked for no zone.
+    assert_eq!(one(&json!({"type": "track", "event": "A", "userId": "u", "context": here()})).traits.get(), "{}");
+}
+
+#[test]
 fn group_and_alias() {
     check(
         json!({"type": "group", "userId": "u1", "groupId": "g\"1", "traits": {"plan": "pro"}}),

@@ -230,4 +230,5 @@ fn size(person: &Person) -> usize {
         + map(person.last_fires.len(), 20)
         + person.consent.marks().len() * 100
         + person.pending.len() * 200
+        + person.counted.len() * 24
 }

@@ -51,6 +51,7 @@ impl Engine {
         let changes = decide::timers(&mut due.loaded, &due.people, until, now, program);
         let tally = Tally::of(&changes, 0);
         self.store.commit(due.loaded, Changes { step, ..changes }).await?;
+        self.tell_low(program, &tally);
         tally.count();
         Ok(())
     }

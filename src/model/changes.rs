@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Activation, DedupeKey, Identifier, LaneName, OccasionId, Person, PersonId, Position, StepId, Timestamp};
+use super::{
+    Activation, Catalogue, Codes, DedupeKey, GivenCode, Identifier, LaneName, OccasionId, Person, PersonId, Position,
+    StepId, Timestamp,
+};
 
 /// The people a batch speaks of, and what the store knows of its identifiers and message keys.
 ///
@@ -18,6 +21,10 @@ pub struct Loaded {
     pub owners: HashMap<Identifier, PersonId>,
     /// Message keys of the batch that were seen before, within the window.
     pub seen: HashSet<DedupeKey>,
+    /// What is for sale: for payloads only.
+    pub catalogue: Arc<Catalogue>,
+    /// Discount codes that may be given.
+    pub codes: Codes,
 }
 
 /// How a touched person is to be written.
@@ -143,6 +150,8 @@ pub struct Changes {
     pub activations: Vec<Activation>,
     /// To be taken out of the outbox, if still there; also of what this step puts into it.
     pub cancelled: Vec<Recall>,
+    /// Discount codes that occasions of this step have.
+    pub codes: Vec<GivenCode>,
     /// Joins made and refused.
     pub joins: Vec<Join>,
     /// Edges and what became of them.

@@ -3,7 +3,9 @@
 //! Values only. Nothing here waits, fails from outside, or reads a clock.
 
 pub mod activation;
+pub mod catalogue;
 pub mod changes;
+pub mod codes;
 pub mod event;
 pub mod history;
 pub mod identifier;
@@ -16,7 +18,9 @@ pub mod setting;
 pub mod time;
 
 pub use activation::{Activation, LaneName, OccasionId, Priority};
+pub use catalogue::{Catalogue, CatalogueItem};
 pub use changes::{Changes, Decision, Join, Loaded, PersonChange, Recall, Verdict, Write};
+pub use codes::{Codes, GivenCode};
 pub use event::{DedupeKey, Event, EventKind, Origin, Position, StepId};
 pub use history::{Entry, History, Lifetime};
 pub use identifier::{Identifier, IdentifierKind};

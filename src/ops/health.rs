@@ -51,6 +51,8 @@ pub struct Health {
     pub engine: EngineHealth,
     /// Every lane.
     pub lanes: Vec<LaneHealth>,
+    /// Every pool of codes that is there, or that a trigger takes from.
+    pub pools: Vec<PoolHealth>,
     /// Every source.
     pub sources: Vec<SourceHealth>,
     /// Every trigger.
@@ -114,6 +116,17 @@ pub struct LaneHealth {
     pub outcomes: std::collections::BTreeMap<String, u64>,
 }
 
+/// A pool of codes.
+#[derive(Clone, Debug, Serialize)]
+pub struct PoolHealth {
+    /// Its name.
+    pub name: String,
+    /// Codes not yet given.
+    pub left: u64,
+    /// The highest mark of the triggers that take from it, at which that is low.
+    pub low: Option<u64>,
+}
+
 /// A source.
 #[derive(Clone, Debug, Serialize)]
 pub struct SourceHealth {
@@ -157,6 +170,13 @@ impl Watched {
                 troubles.push(format!("lane {}: {} dead letters; `espalier dead-letters list`", lane.name, lane.dead));
             }
         }
+        let pools = self.pools();
+        for pool in pools.iter().filter(|pool| pool.low.is_some_and(|low| pool.left <= low)) {
+            troubles.push(format!(
+                "pool {}: {} codes are left; `espalier codes import {} FILE` brings more",
+                pool.name, pool.left, pool.name
+            ));
+        }
         Health {
             version: env!("CARGO_PKG_VERSION"),
             at: now,
@@ -175,6 +195,7 @@ impl Watched {
             },
             engine: EngineHealth { doing: doing(&engine.stage), since: engine.since },
             lanes,
+            pools,
             sources: self
                 .sources
                 .iter()
@@ -198,6 +219,22 @@ impl Watched {
                 })
                 .collect(),
         }
+    }
+
+    fn pools(&self) -> Vec<PoolHealth> {
+        let program = self.program.load();
+        let mut pools: std::collections::BTreeMap<String, PoolHealth> = std::collections::BTreeMap::new();
+        let marks = program.triggers().iter().filter_map(|trigger| trigger.payload.as_ref()?.pool());
+        for (name, low) in marks {
+            let none = PoolHealth { name: name.to_owned(), left: 0, low: None };
+            let pool = pools.entry(name.to_owned()).or_insert(none);
+            pool.low = pool.low.max(Some(low));
+        }
+        for count in self.store.pools() {
+            let none = PoolHealth { name: count.name.to_string(), left: 0, low: None };
+            pools.entry(count.name.to_string()).or_insert(none).left = count.left;
+        }
+        pools.into_values().collect()
     }
 
     fn lane(&self, name: &LaneName, state: &LaneState, now: Timestamp) -> LaneHealth {

@@ -37,6 +37,9 @@ impl Metrics {
             gauge("espalier_lane_backlog_age_seconds", lane.backlog_age_ms as f64 / 1_000.0);
             gauge("espalier_lane_held", f64::from(u8::from(lane.until.is_some())));
         }
+        for pool in &health.pools {
+            metrics::gauge!("espalier_codes_left", "pool" => pool.name.clone()).set(pool.left as f64);
+        }
         self.upkeep();
         self.handle.render()
     }
@@ -70,6 +73,8 @@ fn describe() {
     describe_gauge!("espalier_set_aside_messages", "Messages set aside as unreadable.");
     describe_gauge!("espalier_journal_bytes", "Bytes of journal on disk.");
     describe_gauge!("espalier_ready", "1 when events are taken and decided.");
+    describe_counter!("espalier_payload_broken_total", "Activations that a template made dead letters, by trigger.");
+    describe_gauge!("espalier_codes_left", "Discount codes not yet given, by pool.");
     describe_gauge!("espalier_lane_queued", "Activations waiting to be sent.");
     describe_gauge!("espalier_lane_deferred", "Activations waiting for a later time.");
     describe_gauge!("espalier_lane_dead_letters", "Dead letters.");

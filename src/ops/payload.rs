@@ -52,7 +52,12 @@ pub async fn preview(
         return Err(NoPreview::NothingStarted);
     }
     let occasion = rules::occasion(trigger, person.canonical(), &key, now);
-    let said = rules::payload(&rules::Fire { program, trigger, person: &person, key: &key, at: now, occasion });
+    // The next code is shown, and stays where it is.
+    let (catalogue, codes) = (store.catalogue(), store.codes());
+    let pool = trigger.payload.as_ref().and_then(|payload| payload.pool());
+    let given = pool.and_then(|(pool, _)| codes.of(pool, occasion));
+    let shelf = rules::Shelf { catalogue: &catalogue, code: given.as_ref().map(|given| &*given.code) };
+    let said = rules::payload(&rules::Fire { program, trigger, person: &person, key: &key, at: now, occasion, shelf });
     let activation = |(lane, event): &(crate::model::LaneName, std::sync::Arc<str>)| Activation {
         occasion,
         lane: lane.clone(),

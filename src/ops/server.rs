@@ -78,6 +78,9 @@ impl Ops {
             .route("/api/dead-letters/{id}", get(api::dead_letter))
             .route("/api/dead-letters/{id}/replay", post(api::replay))
             .route("/api/dead-letters/{id}/drop", post(api::drop_dead))
+            .route("/api/catalogue", post(api::put_items))
+            .route("/api/codes", get(api::pools))
+            .route("/api/codes/{pool}", post(api::add_codes))
             .route("/api/set-aside", get(api::set_aside))
             .route("/api/triggers/reload", post(api::reload))
             .layer(from_fn_with_state(self.shared.clone(), let_in));

@@ -8,7 +8,9 @@ use serde_json::{Map, Value};
 
 use crate::decide;
 use crate::identity;
-use crate::model::{Changes, Event, Identifier, LaneName, Loaded, PersonId, Position, Priority, Timestamp, Verdict};
+use crate::model::{
+    Catalogue, Changes, Codes, Event, Identifier, LaneName, Loaded, PersonId, Position, Priority, Timestamp, Verdict,
+};
 use crate::rules::{Condition, Program, Trigger};
 
 /// One fire, as it is printed.
@@ -66,16 +68,29 @@ pub struct Simulation {
 }
 
 /// Decides `events`, in any order, and lets time run on to `until` (the last event unless told otherwise).
+///
+/// Nothing is for sale, and pools of codes have made-up codes without end.
 pub fn simulate(
-    mut events: Vec<Event>,
+    events: Vec<Event>,
     program: &Program,
     names: &identity::Settings,
     until: Option<Timestamp>,
 ) -> Simulation {
+    simulate_with(events, program, names, until, Arc::default())
+}
+
+/// The same with this for sale.
+pub fn simulate_with(
+    mut events: Vec<Event>,
+    program: &Program,
+    names: &identity::Settings,
+    until: Option<Timestamp>,
+    catalogue: Arc<Catalogue>,
+) -> Simulation {
     // A stable sort: at one instant they stay in the order they were given.
     events.sort_by_key(|event| event.at);
     let span = events.first().map(|e| e.at).zip(events.last().map(|e| e.at));
-    let mut loaded = Loaded::default();
+    let mut loaded = Loaded { catalogue, codes: Codes::made_up(), ..Loaded::default() };
     let mut run = Run { fires: Vec::new(), program, events: 0 };
     for (n, mut event) in events.into_iter().enumerate() {
         event.arrived = event.at;

@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
+use super::code::Code;
 use super::language::Expression;
 use super::names::{LeafNames, Names};
 use super::plain::plain;
 use super::scene::{Fire, scene, seen};
 use super::template::Fields;
+use super::urgency::Urgency;
 use crate::model::RawJson;
 use crate::rules::condition::Condition;
 use crate::rules::written::{Reading, Table};
@@ -27,6 +29,8 @@ pub struct Payload {
     fields: Fields,
     content: Vec<Content>,
     takes: Takes,
+    urgency: Option<Urgency>,
+    code: Option<Code>,
     /// The top names that any template uses.
     tops: BTreeSet<Box<str>>,
 }
@@ -73,11 +77,20 @@ impl Payload {
                 Takes::First
             }
         });
-        if payload.is_none() && content.is_none() {
+        let (urgency, code) = (top.get("urgency"), top.get("code"));
+        if payload.is_none() && content.is_none() && urgency.is_none() && code.is_none() {
             return None;
         }
         let leaves = LeafNames::of(condition?, reading.leaf_names());
-        let names = Names::new(&leaves, &[]);
+        let code = match code {
+            Some(value) => Some(value.table(reading).and_then(|table| Code::read(table, reading))?),
+            None => None,
+        };
+        let names = Names::new(&leaves, if code.is_some() { &["code"] } else { &[] });
+        let urgency = match urgency {
+            Some(value) => Some(value.table(reading).and_then(|table| Urgency::read(table, &names, reading))?),
+            None => None,
+        };
         let fields = payload.and_then(|value| value.table(reading)).map(|table| read_fields(&table, &names, reading));
         let blocks = content.map(|value| (value.list(reading), value)).map(|(blocks, value)| {
             if blocks.len() > MOST_CONTENT {
@@ -93,10 +106,17 @@ impl Payload {
             fields: fields.unwrap_or_default(),
             content: blocks.into_iter().collect::<Option<_>>()?,
             takes: takes.unwrap_or(Takes::First),
+            urgency,
+            code,
             tops: BTreeSet::new(),
         };
         read.tops = read.uses();
         Some(read)
+    }
+
+    /// The pool that its code is taken from, and the mark at which that is low.
+    pub fn pool(&self) -> Option<(&str, u64)> {
+        self.code.as_ref()?.pool()
     }
 
     fn uses(&self) -> BTreeSet<Box<str>> {
@@ -105,6 +125,9 @@ impl Payload {
         for block in &self.content {
             used.extend(block.when.names());
             block.set.uses(&mut used);
+        }
+        if let Some(urgency) = &self.urgency {
+            urgency.set.uses(&mut used);
         }
         used.iter().map(|name| name.split('.').next().unwrap_or_default().into()).collect()
     }
@@ -115,10 +138,25 @@ impl Payload {
     /// In words, the place that fails and why.
     fn render(&self, fire: &Fire<'_>, plain: &Map<String, Value>) -> Result<Map<String, Value>, Box<str>> {
         let tops = self.tops.iter().map(|name| &**name).collect();
-        let seen = seen(scene(fire, &self.leaves, plain, &tops));
+        let mut said = Map::new();
+        let mut scene = scene(fire, &self.leaves, plain, &tops);
+        if let Some(code) = &self.code {
+            let code_said = code.said(fire.shelf.code)?;
+            scene.insert("code".to_owned(), code_said.clone());
+            said.insert(code.field.to_string(), code_said);
+        }
+        let see = |scene: &Map<String, Value>| seen(scene, fire.shelf.catalogue);
+        let seen = see(&scene);
         let broken =
             |(path, words): (Box<str>, String)| -> Box<str> { format!("`{path}` cannot be said: {words}").into() };
-        let mut said = self.fields.render(&seen).map_err(broken)?;
+        said.extend(self.fields.render(&seen).map_err(broken)?);
+        let products = plain.get("products").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        if let Some(urgency) = &self.urgency
+            && let Some(scarce) = urgency.scarce(products, fire.shelf.catalogue)
+        {
+            scene.extend(scarce);
+            said.extend(urgency.set.render(&see(&scene)).map_err(broken)?);
+        }
         for block in &self.content {
             if block.when.holds(&seen).map_err(|words| broken((block.path.clone(), words)))? {
                 said.extend(block.set.render(&seen).map_err(broken)?);
@@ -158,7 +196,7 @@ impl Content {
 }
 
 /// Fields of the payload itself: none may take the place of what tells one occasion from another.
-fn read_fields(table: &Table<'_, '_>, names: &Names, reading: &mut Reading<'_>) -> Fields {
+pub fn read_fields(table: &Table<'_, '_>, names: &Names, reading: &mut Reading<'_>) -> Fields {
     for (name, value) in table.entries().filter(|(name, _)| FIXED.contains(&name.as_str())) {
         let words = format!("`{name}` is said by every payload, and always as it is");
         reading.mistake(value.span(), value.path().to_owned(), words);

@@ -112,7 +112,7 @@ impl Life {
             dedupe: vec![Event::dedupe_key(&[&self.messages.to_string()])],
             identifiers: std::iter::once(user).chain(device).collect(),
             session: None,
-            properties: RawJson::trusted(format!("{{\"cart_id\":\"{key}\"}}")),
+            properties: RawJson::trusted(format!("{{\"cart_id\":\"{key}\",\"product_id\":\"{key}\"}}")),
             traits: RawJson::empty(),
         };
         self.begin().0.append(vec![event], None).await.expect("room");
@@ -188,6 +188,36 @@ async fn codes(life: &mut Life) -> BTreeMap<String, String> {
         }
     }
     codes
+}
+
+/// Orders are counted when the first trigger asks for them, over everybody who is there.
+#[tokio::test]
+async fn what_was_ordered_is_counted_when_a_trigger_first_asks() {
+    const RECOMMENDS: (&str, &str) = (
+        "recommends",
+        "per = \"cart_id\"\nrecommend = { by = [\"popular\"], count = 2 }\n[[when.all]]\ndid = \"Ping\"\n",
+    );
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut life = Life::new(folder.path(), 3, &[PING]);
+    for (n, product) in ["a", "b", "b", "c", "c", "c"].iter().enumerate() {
+        life.does(&format!("u{n}"), None, "Order Completed", product, minutes(0)).await;
+    }
+    life.decide().await;
+    life.ask_other(&[RECOMMENDS]);
+    life.clock.set(minutes(1));
+    life.does("u5", None, "Ping", "x", minutes(1)).await;
+    life.decide().await;
+    let store = life.begin().0.clone();
+    let mut said = Vec::new();
+    for person in store.people(None, usize::MAX).await.expect("everybody") {
+        let records = store.story(person.id).await.expect("a read").expect("a story").records;
+        said.extend(records.iter().map(|record| record.activation.payload.to_value()["recommended"].clone()));
+    }
+    // Not `c`, which this one has bought.
+    let products = |ids: [&str; 2]| serde_json::json!(ids.map(|id| serde_json::json!({ "product_id": id })));
+    assert_eq!(said, [products(["b", "a"])]);
+    drop(store);
+    life.end().await;
 }
 
 /// Whatever is made again, with which triggers, and whatever happens since: an occasion keeps its code, and no code is of

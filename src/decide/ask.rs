@@ -128,7 +128,7 @@ impl Step<'_> {
             let pool = trigger.payload.as_ref().and_then(|payload| payload.pool());
             let given = pool.and_then(|(pool, _)| self.loaded.codes.of(pool, occasion));
             let code = given.as_ref().map(|given| &*given.code);
-            let shelf = rules::Shelf { catalogue: &self.loaded.catalogue, code };
+            let shelf = rules::Shelf { catalogue: &self.loaded.catalogue, sales: &self.loaded.sales, code };
             let said =
                 rules::payload(&rules::Fire { program: self.program, trigger, person, key, at, occasion, shelf });
             if let Some(given) = given.filter(|_| said.broken.is_none()) {

@@ -29,6 +29,7 @@ impl Engine {
         now: Timestamp,
         program: &Program,
     ) -> Result<(), StoreError> {
+        claim.loaded.sales = self.sales.load_full().unwrap_or_default();
         let changes = decide::events(&mut claim.loaded, &claim.events, now, program, &self.names);
         let tally = Tally::of(&changes, claim.events.len() as u64);
         self.store.commit(claim.loaded, Changes { step, ..changes }).await?;

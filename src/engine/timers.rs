@@ -48,6 +48,7 @@ impl Engine {
         (until, now): (Timestamp, Timestamp),
         program: &Program,
     ) -> Result<(), StoreError> {
+        due.loaded.sales = self.sales.load_full().unwrap_or_default();
         let changes = decide::timers(&mut due.loaded, &due.people, until, now, program);
         let tally = Tally::of(&changes, 0);
         self.store.commit(due.loaded, Changes { step, ..changes }).await?;

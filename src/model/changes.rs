@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Activation, Catalogue, Codes, DedupeKey, GivenCode, Identifier, LaneName, OccasionId, Person, PersonId, Position,
-    StepId, Timestamp,
+    Sales, StepId, Timestamp,
 };
 
 /// The people a batch speaks of, and what the store knows of its identifiers and message keys.
@@ -25,6 +25,8 @@ pub struct Loaded {
     pub catalogue: Arc<Catalogue>,
     /// Discount codes that may be given.
     pub codes: Codes,
+    /// What was ordered, counted: for payloads only. The engine's to say, not the store's.
+    pub sales: Arc<Sales>,
 }
 
 /// How a touched person is to be written.

@@ -14,6 +14,7 @@ pub mod mistake;
 pub mod outcome;
 pub mod person;
 pub mod raw_json;
+pub mod sales;
 pub mod setting;
 pub mod time;
 
@@ -28,4 +29,5 @@ pub use mistake::Mistake;
 pub use outcome::{Attempt, Outcome};
 pub use person::{Pending, Person, PersonId, Trait, TriggerId, Watch};
 pub use raw_json::RawJson;
+pub use sales::Sales;
 pub use time::{Span, Timestamp};

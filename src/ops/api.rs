@@ -56,7 +56,8 @@ pub async fn payload(State(shared): State<Shared>, Query(asked): Query<Previewed
     let watched = &shared.watched;
     let program = watched.program.load_full();
     let wanted = (&*asked.trigger, &*asked.person, asked.key.as_deref());
-    match preview(&*watched.store, &program, &shared.names, wanted, watched.clock.now()).await {
+    let sales = watched.sales.load_full().unwrap_or_default();
+    match preview(&*watched.store, &program, &shared.names, wanted, &sales, watched.clock.now()).await {
         Ok(activations) => Json(activations).into_response(),
         Err(NoPreview::Nobody) => missing("nobody goes by that name"),
         Err(NoPreview::Store(error)) => refused(&error),

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::clock::SharedClock;
 use crate::delivery::LaneState;
 use crate::engine::{EngineState, Stage};
-use crate::model::{LaneName, Span, Timestamp};
+use crate::model::{LaneName, Sales, Span, Timestamp};
 use crate::rules::Program;
 use crate::store::Store;
 
@@ -22,6 +22,8 @@ pub struct Watched {
     pub clock: SharedClock,
     /// The triggers.
     pub program: Arc<ArcSwap<Program>>,
+    /// What was ordered, where a trigger asks for it.
+    pub sales: Arc<ArcSwapOption<Sales>>,
     /// The engine.
     pub engine: watch::Receiver<EngineState>,
     /// The lanes, by name.

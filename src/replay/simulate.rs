@@ -91,13 +91,16 @@ pub fn simulate_with(
     events.sort_by_key(|event| event.at);
     let span = events.first().map(|e| e.at).zip(events.last().map(|e| e.at));
     let mut loaded = Loaded { catalogue, codes: Codes::made_up(), ..Loaded::default() };
+    let asks_for_sales = program.asks_for_sales();
     let mut run = Run { fires: Vec::new(), program, events: 0 };
     for (n, mut event) in events.into_iter().enumerate() {
         event.arrived = event.at;
         let position = Position(n as u64 + 1);
+        let names_of_order = if asks_for_sales { event.identifiers.clone() } else { Vec::new() };
         // Learned at its own instant: nothing has expired.
         let changes = decide::events(&mut loaded, &[(position, event)], Timestamp::MIN, program, names);
         run.take(&loaded, changes);
+        count(&mut loaded, &names_of_order, position);
     }
     if let Some(end) = until.or(span.map(|(_, last)| last)) {
         loop {
@@ -175,6 +178,17 @@ fn named(identifiers: &[Identifier]) -> Value {
         (kind, value)
     });
     Value::Object(entries.collect::<Map<_, _>>())
+}
+
+/// Counts an order that was just decided.
+fn count(loaded: &mut Loaded, names: &[Identifier], position: Position) {
+    let person = names.iter().find_map(|name| loaded.people.get(loaded.owners.get(name)?));
+    let entry = person.and_then(|p| Some((p, p.history.entries().iter().rfind(|entry| entry.position == position)?)));
+    if let Some((person, entry)) = entry
+        && let Some(sales) = Arc::get_mut(&mut loaded.sales)
+    {
+        sales.count_one(&person.history, entry);
+    }
 }
 
 /// How many people satisfied each condition by itself: every condition as a trigger of its own.

@@ -9,6 +9,9 @@ mod language;
 mod names;
 mod plain;
 mod product;
+mod recommend;
+#[cfg(test)]
+mod recommend_tests;
 mod said;
 mod scene;
 mod source;

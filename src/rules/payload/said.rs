@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
+use super::cart::cart;
 use super::code::Code;
 use super::language::Expression;
 use super::names::{LeafNames, Names};
 use super::plain::plain;
+use super::recommend::Recommend;
 use super::scene::{Fire, scene, seen};
 use super::template::Fields;
 use super::urgency::Urgency;
@@ -31,6 +33,7 @@ pub struct Payload {
     takes: Takes,
     urgency: Option<Urgency>,
     code: Option<Code>,
+    recommend: Option<Recommend>,
     /// The top names that any template uses.
     tops: BTreeSet<Box<str>>,
 }
@@ -77,8 +80,8 @@ impl Payload {
                 Takes::First
             }
         });
-        let (urgency, code) = (top.get("urgency"), top.get("code"));
-        if payload.is_none() && content.is_none() && urgency.is_none() && code.is_none() {
+        let (urgency, code, recommend) = (top.get("urgency"), top.get("code"), top.get("recommend"));
+        if [&payload, &content, &urgency, &code, &recommend].iter().all(|table| table.is_none()) {
             return None;
         }
         let leaves = LeafNames::of(condition?, reading.leaf_names());
@@ -86,7 +89,13 @@ impl Payload {
             Some(value) => Some(value.table(reading).and_then(|table| Code::read(table, reading))?),
             None => None,
         };
-        let names = Names::new(&leaves, if code.is_some() { &["code"] } else { &[] });
+        let recommend = match recommend {
+            Some(value) => Some(value.table(reading).and_then(|table| Recommend::read(table, reading))?),
+            None => None,
+        };
+        let own = [("code", code.is_some()), ("recommended", recommend.is_some())];
+        let own: Vec<&'static str> = own.into_iter().filter(|(_, is_said)| *is_said).map(|(name, _)| name).collect();
+        let names = Names::new(&leaves, &own);
         let urgency = match urgency {
             Some(value) => Some(value.table(reading).and_then(|table| Urgency::read(table, &names, reading))?),
             None => None,
@@ -108,6 +117,7 @@ impl Payload {
             takes: takes.unwrap_or(Takes::First),
             urgency,
             code,
+            recommend,
             tops: BTreeSet::new(),
         };
         read.tops = read.uses();
@@ -117,6 +127,11 @@ impl Payload {
     /// The pool that its code is taken from, and the mark at which that is low.
     pub fn pool(&self) -> Option<(&str, u64)> {
         self.code.as_ref()?.pool()
+    }
+
+    /// True when it asks what was ordered.
+    pub fn asks_for_sales(&self) -> bool {
+        self.recommend.is_some()
     }
 
     fn uses(&self) -> BTreeSet<Box<str>> {
@@ -145,12 +160,19 @@ impl Payload {
             scene.insert("code".to_owned(), code_said.clone());
             said.insert(code.field.to_string(), code_said);
         }
+        let products = plain.get("products").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        if let Some(recommend) = &self.recommend {
+            let cart = cart(&fire.view(), fire.shelf.catalogue);
+            let cart = cart.as_ref().and_then(|cart| cart.get("products")?.as_array()).map_or(&[][..], Vec::as_slice);
+            let recommended = recommend.products(fire, products, cart);
+            scene.insert("recommended".to_owned(), recommended.clone());
+            said.insert(recommend.field.to_string(), recommended);
+        }
         let see = |scene: &Map<String, Value>| seen(scene, fire.shelf.catalogue);
         let seen = see(&scene);
         let broken =
             |(path, words): (Box<str>, String)| -> Box<str> { format!("`{path}` cannot be said: {words}").into() };
         said.extend(self.fields.render(&seen).map_err(broken)?);
-        let products = plain.get("products").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
         if let Some(urgency) = &self.urgency
             && let Some(scarce) = urgency.scarce(products, fire.shelf.catalogue)
         {

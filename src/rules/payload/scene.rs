@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::cart;
 use super::names::LeafNames;
 use super::product::of_item;
-use crate::model::{Catalogue, Entry, IdentifierKind, OccasionId, Person, Timestamp};
+use crate::model::{Catalogue, Entry, IdentifierKind, OccasionId, Person, Sales, Timestamp};
 use crate::rules::program::Program;
 use crate::rules::trigger::Trigger;
 use crate::rules::view::View;
@@ -43,6 +43,8 @@ pub struct Fire<'a> {
 pub struct Shelf<'a> {
     /// What is for sale.
     pub catalogue: &'a Arc<Catalogue>,
+    /// What was ordered.
+    pub sales: &'a Sales,
     /// The code that the occasion has from the trigger's pool; `None` where that is empty.
     pub code: Option<&'a str>,
 }

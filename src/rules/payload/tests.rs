@@ -7,7 +7,8 @@ use super::{Fire, Rendered, Shelf, occasion, payload};
 use std::sync::Arc;
 
 use crate::model::{
-    Catalogue, CatalogueItem, Entry, Identifier, Origin, Person, PersonId, Position, RawJson, Span, Timestamp, Trait,
+    Catalogue, CatalogueItem, Entry, Identifier, Origin, Person, PersonId, Position, RawJson, Sales, Span, Timestamp,
+    Trait,
 };
 use crate::rules::Program;
 use crate::rules::tests::{HEAD, compile};
@@ -32,7 +33,7 @@ pub fn ines(events: &[(&str, Value)]) -> Person {
 pub fn rendered(program: &Program, person: &Person, key: &str) -> Rendered {
     let trigger = &program.triggers()[0];
     let at = START + Span::from_hours(1);
-    let shelf = Shelf { catalogue: &catalogue(), code: Some("C-1") };
+    let shelf = Shelf { catalogue: &catalogue(), sales: &Sales::default(), code: Some("C-1") };
     payload(&Fire {
         program,
         trigger,
@@ -545,7 +546,7 @@ fn an_empty_pool_sends_nothing_unless_something_else_is_said() {
     let without = |code: &str| {
         let program = compile(&format!("{HEAD}{PER_CART}code = {code}\n")).expect("a trigger");
         let (trigger, person, at) = (&program.triggers()[0], carts(), START + Span::from_hours(1));
-        let shelf = Shelf { catalogue: &catalogue(), code: None };
+        let shelf = Shelf { catalogue: &catalogue(), sales: &Sales::default(), code: None };
         let occasion = occasion(trigger, person.canonical(), "c1", at);
         payload(&Fire { program: &program, trigger, person: &person, key: "c1", at, occasion, shelf })
     };

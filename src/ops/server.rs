@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -25,6 +25,8 @@ use crate::model::setting::Secret;
 /// Names in the store's folder by which commands find the daemon.
 const ADDRESS: &str = "ops.address";
 const TOKEN: &str = "admin.token";
+/// The largest body that a command sends: 500 products, or 10,000 codes.
+const BODY: usize = 8 << 20;
 
 /// What every route is given.
 pub type Shared = Arc<Inner>;
@@ -83,6 +85,7 @@ impl Ops {
             .route("/api/codes/{pool}", post(api::add_codes))
             .route("/api/set-aside", get(api::set_aside))
             .route("/api/triggers/reload", post(api::reload))
+            .layer(DefaultBodyLimit::max(BODY))
             .layer(from_fn_with_state(self.shared.clone(), let_in));
         let router = Router::new()
             .route("/healthz", get(|| async { "alive\n" }))

@@ -232,7 +232,13 @@ pub fn payload(fire: &Fire<'_>) -> Rendered {
     let added = fire.trigger.payload.as_ref().map(|payload| payload.render(fire, &said));
     let broken = match added {
         Some(Ok(added)) => {
-            said.extend(added);
+            // Before the event's own: a vendor that takes only so many fields takes the first.
+            let (mut first, rest): (Map<_, _>, Map<_, _>) =
+                said.into_iter().partition(|(name, _)| FIXED.contains(&name.as_str()));
+            let rest = rest.into_iter().filter(|(name, _)| !added.contains_key(name)).collect::<Vec<_>>();
+            first.extend(added);
+            first.extend(rest);
+            said = first;
             None
         }
         Some(Err(words)) => Some(words),

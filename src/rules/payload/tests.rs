@@ -421,6 +421,29 @@ proptest! {
         }
     }
 
+    /// Any template is refused with words, or says something within bounds, or tells why not.
+    #[test]
+    fn any_template_comes_to_an_end(parts in prop::collection::vec(prop_oneof![
+        Just("{{"), Just("}}"), Just("{%"), Just("%}"), Just("for x in "), Just("endfor"), Just("if "), Just("endif"),
+        Just("set a = "), Just("range(999)"), Just("cart.products"), Just("events"), Just("person.email"), Just("key"),
+        Just(" ~ "), Just(" * "), Just(" | "), Just("join"), Just("length"), Just("money"), Just("default(1)"), Just("x"),
+        Just("'"), Just("\\"), Just("-"), Just("{#"), Just("#}"), Just("("), Just(")"), Just("9999999999"), Just("ü"),
+        Just("is defined"), Just("replace('', 'xxxxxxxx')"), Just("[0]"), Just("format(1)"), Just("\"%9999999d\""), Just(" "),
+    ], 0..24)) {
+        let text = parts.concat();
+        let line = toml::Value::from(format!("{text} {{{{ 1 }}}}")).to_string();
+        for line in [line, toml::Value::from(format!("{{{{ {text} }}}}")).to_string()] {
+            match compile(&format!("{HEAD}{PER_CART}[payload]\nx = {line}\n")) {
+                Ok(program) => {
+                    let said = rendered(&program, &carts(), "c1");
+                    prop_assert!(said.payload.get().len() < 200_000);
+                    prop_assert!(said.broken.is_none_or(|words| !words.contains("ines@")));
+                }
+                Err(mistakes) => prop_assert!(mistakes.len() == 1 && !mistakes[0].is_empty(), "{:?}", mistakes),
+            }
+        }
+    }
+
     /// A link leads to the cart that the key names, whatever else the person does.
     #[test]
     fn a_recovery_link_is_never_another_carts(events in prop::collection::vec((0_u8..4, 0_u8..4, any::<bool>()), 1..40)) {

@@ -182,8 +182,10 @@ pub fn apply(inner: &Inner, ordinal: u64, noted: &Noted) -> Result<(), StoreErro
         }
         Noted::CodesGiven(given) => {
             shelf.note_given(given.clone());
+            // A state that is made again has come to no time yet: they age from when that began.
+            let at = state.reached.max(state.doubtful_until);
             for given in given {
-                put(&mut batch, keys::given(given.occasion), &timed::encode(state.reached, given));
+                put(&mut batch, keys::given(given.occasion), &timed::encode(at, given));
                 put(&mut batch, keys::pool(&given.pool), &encode(&shelf.stored(&given.pool)));
             }
         }

@@ -78,6 +78,20 @@ fn templates_say_what_the_guide_says() {
     assert_eq!(blocks(&text, "json added"), [said.as_str()], "docs/payload.md should say:\n{said}");
 }
 
+/// The tables that the guide shows one by one can stand in a trigger's file.
+#[test]
+fn the_parts_of_the_guide_are_parts() {
+    let text = guide("payload.md");
+    let (whole, parts) = (blocks(&text, "toml trigger"), blocks(&text, "toml part"));
+    assert!(parts.len() >= 2);
+    let compiled = Program::compile(
+        &[("guide".into(), format!("{}{}", whole[0], parts.concat()))],
+        &rules::Settings::default(),
+        Some(&["klaviyo".into()]),
+    );
+    assert!(compiled.is_ok(), "{:?}", compiled.err());
+}
+
 /// The activation that follows from the guide's simulation, of somebody whose e-mail address is known.
 fn activation() -> Activation {
     let fire: Value = serde_json::from_str(&blocks(&guide("triggers.md"), "json fires")[0]).expect("one fire");

@@ -330,3 +330,87 @@ async fn a_refused_activation_is_a_dead_letter_that_can_be_replayed() {
     assert!(run(&["dead-letters", "drop", "--all"]).contains("1 of 1"));
     assert_eq!(sandbox.effects("klaviyo").len(), 1);
 }
+
+const CODED: &str = r#"
+name = "coded"
+per = "cart_id"
+when = { did = "Product Added" }
+[payload]
+offer = "{{ code }} for {{ catalogue[event.product_id].name }}"
+[code]
+pool = "win-back"
+low = 2
+[urgency]
+under = 5
+set = { left = "{{ stock }}" }
+[[activate]]
+destination = "klaviyo"
+event = "Coded"
+"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn products_and_codes_are_taken_in_while_the_daemon_runs_and_while_not() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (sandbox, destinations) = vendors().await;
+    let mut daemon = Daemon::new(folder.path(), &folder.path().join("store"), &destinations, &[("coded", CODED)]);
+    daemon.start_ready().await;
+    let http = client();
+    let run = |args: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_espalier"));
+        command.args(args).arg("--config").arg(folder.path().join("espalier.toml")).current_dir(folder.path());
+        command.env("TEST_WRITE_KEY", WRITE_KEY).env("TEST_SANDBOX_KEY", "sandbox");
+        let out = command.output().expect("the program");
+        String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr)
+    };
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("a file");
+    write("items.csv", "id,title,price,stock\np1,Lamp,39.95 EUR,3\np2,Oar,,\n,,,\n");
+    write("codes.csv", "code\nA1\nA2\nA1\n\"A 3\"\n");
+    let text = run(&["status"]);
+    assert!(text.contains("pool win-back: 0 codes are left"), "{text}");
+    let text = run(&["catalogue", "import", "items.csv"]);
+    assert!(text.contains("2 products are new, 0 changed, 0 known; 1 could not be read"), "{text}");
+    let text = run(&["codes", "import", "win-back", "codes.csv"]);
+    assert!(text.contains("2 codes are new in `win-back`, 1 known; 1 could not be read"), "{text}");
+    let add = |id: &str, product: &str| {
+        track(id, "Product Added", json!({ "cart_id": id, "product_id": product })).to_string()
+    };
+    for id in ["m1", "m2", "m3"] {
+        assert_eq!(daemon.post(&http, "/v1/track", add(id, "p1")).await, Some(200));
+    }
+    let offers = || {
+        let effects = sandbox.effects("klaviyo").into_iter();
+        let said = |body: &Value| {
+            let paths = ["/data/attributes/properties", "/attributes/properties", "/properties"];
+            paths.iter().find_map(|path| body.pointer(path).cloned()).unwrap_or_default()
+        };
+        let mut offers: Vec<String> = effects
+            .map(|effect| said(&effect.body))
+            .map(|said| format!("{} {}", said["offer"].as_str().unwrap_or_default(), said["left"]))
+            .collect();
+        offers.sort();
+        offers
+    };
+    eventually("two offers", Duration::from_secs(20), || async { offers().len() == 2 }).await;
+    assert_eq!(offers(), ["A1 for Lamp 3", "A2 for Lamp 3"]);
+    let text = run(&["dead-letters", "list", "--json"]);
+    assert!(text.contains("the pool of codes `win-back` is empty"), "{text}");
+    let metrics =
+        http.get(format!("http://{}/metrics", daemon.ops)).send().await.expect("metrics").text().await.expect("text");
+    assert!(metrics.contains("espalier_codes_left{pool=\"win-back\"} 0"), "{metrics}");
+    assert!(daemon.terminate().success());
+
+    // At rest, and known still after a restart.
+    write("codes.csv", "A2\nA3\n");
+    let text = run(&["codes", "import", "win-back", "codes.csv"]);
+    assert!(text.contains("1 codes are new in `win-back`, 1 known; 0 could not be read"), "{text}");
+    let text = run(&["payload", "coded", "ines@example.com"]);
+    assert!(text.contains("A3 for Lamp"), "{text}");
+    let listed = run(&["codes", "list", "--json"]);
+    let listed: Value = serde_json::from_str(&listed).expect("JSON");
+    assert_eq!(listed, json!([{ "name": "win-back", "added": 3, "left": 1 }]));
+    daemon.start_ready().await;
+    assert_eq!(daemon.post(&http, "/v1/track", add("m4", "p2")).await, Some(200));
+    eventually("one more", Duration::from_secs(20), || async { offers().len() == 3 }).await;
+    assert_eq!(offers()[2], "A3 for Oar null");
+    assert!(daemon.terminate().success());
+}

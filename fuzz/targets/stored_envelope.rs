@@ -3,7 +3,7 @@
 
 use espalier::model::{Activation, Event, Join};
 use espalier::store::record::{
-    Ended, EventBatch, Header, Row, SettledBatch, StepRecord, StoredDecision, StoredEntry, decode, encode,
+    Ended, EventBatch, Header, Noted, Row, StepRecord, StoredDecision, StoredEntry, decode, encode,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -19,6 +19,6 @@ macro_rules! stays {
 }
 
 fuzz_target!(|data: &[u8]| {
-    stays!(data, Event, EventBatch<Event>, Header, StoredEntry, (Row, Activation), Ended, SettledBatch, StepRecord);
+    stays!(data, Event, EventBatch<Event>, Header, StoredEntry, (Row, Activation), Ended, Noted, StepRecord);
     stays!(data, StoredDecision, Join);
 });

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -11,10 +11,11 @@ use super::Failed;
 use super::reload::Reload;
 use crate::clock::SharedClock;
 use crate::delivery::Lane;
-use crate::engine::Engine;
+use crate::engine::{Engine, count_sales};
 use crate::intake::{Intake, SourceSettings};
-use crate::model::{LaneName, Span};
+use crate::model::{LaneName, Sales, Span};
 use crate::ops::{Metrics, Ops, Reloads, Watched};
+use crate::rules::Program;
 use crate::settings::Configured;
 use crate::store::Store;
 use crate::store::embedded::Embedded;
@@ -23,6 +24,8 @@ use crate::store::embedded::Embedded;
 const DRAIN: Span = Span::from_secs(30);
 /// How often the state is written out as a snapshot.
 const SNAPSHOT: Span = Span::from_hours(24);
+/// How often what was ordered is counted anew.
+const COUNT: Span = Span::from_hours(6);
 /// How often metrics are folded.
 const UPKEEP: Span = Span::from_secs(10);
 
@@ -80,7 +83,7 @@ impl Daemon {
             settings.engine.clone(),
             settings.identity.clone(),
         );
-        let engine_state = engine.state();
+        let (engine_state, sales) = (engine.state(), engine.sales());
         let mut lanes = Vec::new();
         for (name, destination) in settings.destination {
             let destination = destination.build(&name);
@@ -102,7 +105,8 @@ impl Daemon {
         let watched = Watched {
             store: shared.clone(),
             clock: clock.clone(),
-            program,
+            program: program.clone(),
+            sales: sales.clone(),
             engine: engine_state,
             lanes: lanes.iter().map(|lane| (lane.name().clone(), lane.state())).collect(),
             sources: settings.source.iter().map(|(name, source)| (name.clone(), kind(source))).collect(),
@@ -134,6 +138,7 @@ impl Daemon {
             workers.spawn(lane.run(working.clone()));
         }
         workers.spawn(reload.run(working.clone()));
+        workers.spawn(keep_counts(store.clone(), clock.clone(), (program, sales), working.clone()));
         workers.spawn(keep_house(store.clone(), clock.clone(), metrics, working.clone()));
         tracing::info!(intake = %intake_at, ops = %ops_at, "espalier runs");
         Ok(Running {
@@ -183,6 +188,28 @@ fn kind(source: &SourceSettings) -> &'static str {
         SourceSettings::Webhook(_) => "webhooks",
         SourceSettings::Endpoint(_) => "custom endpoint",
         SourceSettings::File(_) => "file mapping",
+    }
+}
+
+/// What was ordered is counted anew now and then, while a trigger asks for it. The engine counts it the first time.
+async fn keep_counts(
+    store: Embedded,
+    clock: SharedClock,
+    (program, sales): (Arc<ArcSwap<Program>>, Arc<ArcSwapOption<Sales>>),
+    stop: CancellationToken,
+) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = clock.until(clock.now() + COUNT) => {}
+        }
+        if sales.load().is_none() || !program.load().asks_for_sales() {
+            continue;
+        }
+        match count_sales(&store).await {
+            Ok(counted) => sales.store(Some(Arc::new(counted))),
+            Err(error) => tracing::warn!(reason = %error, "what was ordered could not be counted"),
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -66,6 +67,12 @@ impl Client {
     /// POST without a body. `None` for 404.
     pub async fn post(&self, path: &str) -> Result<Option<Value>, Failed> {
         self.answer(self.posting(path)).await
+    }
+
+    /// POST with a body, as JSON both ways.
+    pub async fn send<B: Serialize + ?Sized, T: DeserializeOwned>(&self, path: &str, body: &B) -> Result<T, Failed> {
+        let answer = self.answer(self.posting(path).json(body)).await?;
+        answer.ok_or_else(|| Failed("the daemon does not know this: is it of an earlier version?".into()))
     }
 
     /// Has the trigger files read again.

@@ -1,7 +1,9 @@
 //! One file per command; this enum is where a new one is added.
 
 mod baseline;
+mod catalogue;
 mod check;
+mod codes;
 mod daemon;
 mod dead_letters;
 mod demo;
@@ -50,6 +52,10 @@ enum Command {
     Baseline(baseline::Args),
     /// Brings a CSV or JSON lines file into the journal; goes on where it stopped.
     Import(import::Args),
+    /// Products for payloads to speak of.
+    Catalogue(catalogue::Args),
+    /// Discount codes for payloads to give.
+    Codes(codes::Args),
     /// How the running daemon is.
     Status(status::Args),
     /// Why somebody did or did not get an activation.
@@ -118,6 +124,8 @@ fn runtime(command: Command) -> Ended {
             Command::Run(args) => run::run(&args).await,
             Command::Baseline(args) => baseline::run(&args).await,
             Command::Import(args) => import::run(&args).await,
+            Command::Catalogue(args) => catalogue::run(&args).await,
+            Command::Codes(args) => codes::run(&args).await,
             Command::Status(args) => status::run(&args).await,
             Command::Explain(args) => explain::run(&args).await,
             Command::Payload(args) => payload::run(&args).await,

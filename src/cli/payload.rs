@@ -8,7 +8,8 @@ use super::local::Local;
 use super::{Configured, Ended, Failed, load};
 use crate::clock::{Clock, SystemClock};
 use crate::destination::{Method, Request, preview};
-use crate::model::Activation;
+use crate::engine::count_sales;
+use crate::model::{Activation, Sales};
 use crate::ops;
 use crate::settings::Settings;
 use crate::store::Store;
@@ -41,7 +42,11 @@ pub async fn run(args: &Args) -> Ended {
         Local::Store(store) => {
             let wanted = (&*args.trigger, &*args.person, args.key.as_deref());
             let names = &configured.settings.identity;
-            let found = ops::preview(&store, &configured.program, names, wanted, now).await;
+            let sales = match configured.program.asks_for_sales() {
+                true => count_sales(&store).await.map_err(Failed::new)?,
+                false => Sales::default(),
+            };
+            let found = ops::preview(&store, &configured.program, names, wanted, &sales, now).await;
             store.close().await.map_err(Failed::new)?;
             Some(found.map_err(Failed::new)?)
         }

@@ -150,7 +150,17 @@ impl Step<'_> {
             }
         }
         if !verdict.lanes().is_empty() {
-            let said = rules::payload(&rules::Fire { program: self.program, trigger, person, key, at, occasion });
+            // Of the pool of the trigger's file, where it has one; it is given only if all can be said.
+            let pool = trigger.payload.as_ref().and_then(|payload| payload.pool());
+            let given = pool.and_then(|(pool, _)| self.loaded.codes.of(pool, occasion));
+            let code = given.as_ref().map(|given| &*given.code);
+            let shelf = rules::Shelf { catalogue: &self.loaded.catalogue, sales: &self.loaded.sales, code };
+            let said =
+                rules::payload(&rules::Fire { program: self.program, trigger, person, key, at, occasion, shelf });
+            if let Some(given) = given.filter(|_| said.broken.is_none()) {
+                self.loaded.codes.give(&given);
+                self.changes.codes.push(given);
+            }
             let traits = rules::traits(person);
             let identifiers = rules::identifiers(person);
             let expires_at = at + trigger.expires;

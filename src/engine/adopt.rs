@@ -1,7 +1,7 @@
 //! Triggers that are new find the people who were there before them: a page of people at a time, beside the live work.
 
 use crate::decide;
-use crate::model::{Changes, Loaded, Person, PersonId, StepId, Timestamp};
+use crate::model::{Changes, Person, PersonId, StepId, Timestamp};
 use crate::rules::Program;
 use crate::store::{Adopted, Step, StoreError};
 
@@ -49,11 +49,9 @@ impl Engine {
         program: &Program,
     ) -> Result<(), StoreError> {
         let ids: Vec<PersonId> = people.iter().map(|person| person.id).collect();
-        let mut loaded = Loaded {
-            people: people.into_iter().map(|p| (p.id, p)).collect(),
-            triggers: self.store.triggers(),
-            ..Loaded::default()
-        };
+        let mut loaded = self.store.load(Vec::new()).await?;
+        loaded.people = people.into_iter().map(|p| (p.id, p)).collect();
+        loaded.sales = self.sales.load_full().unwrap_or_default();
         let changes = decide::adopt(&mut loaded, &ids, now, program);
         self.store.commit(loaded, Changes { step: Some(step), ..changes }).await
     }

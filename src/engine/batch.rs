@@ -1,6 +1,6 @@
 //! One batch of events: claim, write the step down, decide, commit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::decide;
@@ -29,11 +29,34 @@ impl Engine {
         now: Timestamp,
         program: &Program,
     ) -> Result<(), StoreError> {
+        claim.loaded.sales = self.sales.load_full().unwrap_or_default();
         let changes = decide::events(&mut claim.loaded, &claim.events, now, program, &self.names);
         let tally = Tally::of(&changes, claim.events.len() as u64);
         self.store.commit(claim.loaded, Changes { step, ..changes }).await?;
+        self.tell_low(program, &tally);
         tally.count();
         Ok(())
+    }
+
+    /// Tells of each pool that this step brought to a mark, or below.
+    pub(super) fn tell_low(&self, program: &Program, tally: &Tally) {
+        if tally.codes.is_empty() {
+            return;
+        }
+        let counts = self.store.pools();
+        let pools = program.triggers().iter().filter_map(|trigger| trigger.payload.as_ref()?.pool());
+        for (name, low) in pools.collect::<BTreeSet<_>>() {
+            let given = tally.codes.get(name).copied().unwrap_or(0);
+            let left = counts.iter().find(|pool| *pool.name == *name).map_or(0, |pool| pool.left);
+            if left <= low && left + given > low {
+                tracing::warn!(
+                    pool = name,
+                    left,
+                    mark = low,
+                    "few codes are left; `espalier codes import` brings more"
+                );
+            }
+        }
     }
 }
 
@@ -48,6 +71,8 @@ pub(super) struct Tally {
     kept_apart: u64,
     /// Activations that went to the dead letters because a template failed, by trigger.
     broken: BTreeMap<Arc<str>, u64>,
+    /// Codes given, by pool.
+    codes: BTreeMap<Arc<str>, u64>,
 }
 
 impl Tally {
@@ -60,6 +85,10 @@ impl Tally {
         for activation in changes.activations.iter().filter(|activation| activation.broken.is_some()) {
             *broken.entry(activation.trigger.clone()).or_insert(0) += 1;
         }
+        let mut codes = BTreeMap::new();
+        for given in &changes.codes {
+            *codes.entry(given.pool.clone()).or_insert(0) += 1;
+        }
         let kept_apart = changes.joins.iter().filter(|join| join.refused.is_some()).count() as u64;
         Self {
             events: events.saturating_sub(changes.duplicates),
@@ -69,6 +98,7 @@ impl Tally {
             joined: changes.joins.len() as u64 - kept_apart,
             kept_apart,
             broken,
+            codes,
         }
     }
 

@@ -7,6 +7,7 @@ mod adopt;
 mod batch;
 mod orders;
 mod replay;
+mod sales;
 mod settings;
 mod state;
 mod thread;
@@ -14,18 +15,19 @@ mod timers;
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::SharedClock;
 use crate::identity;
-use crate::model::{Changes, Loaded, Span, Timestamp};
+use crate::model::{Changes, Loaded, Sales, Span, Timestamp};
 use crate::rules::Program;
 use crate::store::{Step, Store, StoreError};
 
 pub use orders::Orders;
 use replay::Restricted;
+pub use sales::count_sales;
 pub use settings::Settings;
 pub use state::{EngineState, Stage};
 
@@ -48,6 +50,8 @@ pub struct Engine {
     names: identity::Settings,
     /// The program that was last seen to be the recorded one.
     recorded: tokio::sync::Mutex<Option<Arc<Program>>>,
+    /// What was ordered, once a program has asked for it.
+    sales: Arc<ArcSwapOption<Sales>>,
     /// For a replay.
     restricted: tokio::sync::Mutex<Option<Restricted>>,
     /// What it is doing, for health and the page.
@@ -81,6 +85,7 @@ impl Engine {
             settings,
             names,
             recorded: tokio::sync::Mutex::default(),
+            sales: Arc::default(),
             restricted: tokio::sync::Mutex::default(),
             state: tokio::sync::watch::Sender::new(EngineState::default()),
         }
@@ -89,6 +94,11 @@ impl Engine {
     /// What it is doing, whenever that changes.
     pub fn state(&self) -> tokio::sync::watch::Receiver<EngineState> {
         self.state.subscribe()
+    }
+
+    /// What was ordered: none until a program asks for it. Whoever counts anew puts it here.
+    pub fn sales(&self) -> Arc<ArcSwapOption<Sales>> {
+        self.sales.clone()
     }
 
     /// To be told when the program was swapped.
@@ -142,6 +152,7 @@ impl Engine {
     /// A step that was written down and not taken; else one batch of events and one round of timers; else one page of
     /// people for a trigger that is new.
     async fn turn(&self) -> Result<Turn, StoreError> {
+        self.count_first(&self.program.load_full()).await?;
         if let Some(recorded) = self.store.recorded().await? {
             self.again(recorded).await?;
             return Ok(Turn::Worked);

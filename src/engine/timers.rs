@@ -48,9 +48,11 @@ impl Engine {
         (until, now): (Timestamp, Timestamp),
         program: &Program,
     ) -> Result<(), StoreError> {
+        due.loaded.sales = self.sales.load_full().unwrap_or_default();
         let changes = decide::timers(&mut due.loaded, &due.people, until, now, program);
         let tally = Tally::of(&changes, 0);
         self.store.commit(due.loaded, Changes { step, ..changes }).await?;
+        self.tell_low(program, &tally);
         tally.count();
         Ok(())
     }

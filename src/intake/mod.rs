@@ -5,6 +5,7 @@
 
 mod accept;
 mod body;
+pub mod catalogue;
 mod endpoint;
 pub mod import;
 mod server;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Activation, DedupeKey, Identifier, LaneName, OccasionId, Person, PersonId, Position, Released, StepId, Timestamp,
-    TriggerStates,
+    Activation, Catalogue, Codes, DedupeKey, GivenCode, Identifier, LaneName, OccasionId, Person, PersonId, Position,
+    Released, Sales, StepId, Timestamp, TriggerStates,
 };
 
 /// The people a batch speaks of, and what the store knows of its identifiers and message keys.
@@ -23,6 +23,12 @@ pub struct Loaded {
     pub seen: HashSet<DedupeKey>,
     /// Every trigger's state; one that is missing is live and never fired.
     pub triggers: TriggerStates,
+    /// What is for sale: for payloads only.
+    pub catalogue: Arc<Catalogue>,
+    /// Discount codes that may be given.
+    pub codes: Codes,
+    /// What was ordered, counted: for payloads only. The engine's to say, not the store's.
+    pub sales: Arc<Sales>,
 }
 
 /// How a touched person is to be written.
@@ -213,6 +219,8 @@ pub struct Changes {
     pub triggers: TriggerStates,
     /// Triggers whose guard paused them.
     pub guarded: Vec<Arc<str>>,
+    /// Discount codes that occasions of this step have.
+    pub codes: Vec<GivenCode>,
     /// Joins made and refused.
     pub joins: Vec<Join>,
     /// Edges and what became of them.

@@ -3,7 +3,9 @@
 //! Values only. Nothing here waits, fails from outside, or reads a clock.
 
 pub mod activation;
+pub mod catalogue;
 pub mod changes;
+pub mod codes;
 pub mod consent;
 pub mod event;
 pub mod history;
@@ -13,6 +15,7 @@ pub mod mistake;
 pub mod outcome;
 pub mod person;
 pub mod raw_json;
+pub mod sales;
 pub mod setting;
 pub mod statement;
 pub mod time;
@@ -20,7 +23,9 @@ pub mod trigger_state;
 pub mod zone;
 
 pub use activation::{Activation, LaneName, OccasionId, Priority};
+pub use catalogue::{Catalogue, CatalogueItem};
 pub use changes::{Changes, Decision, Gate, Join, Loaded, PersonChange, Recall, Verdict, Write};
+pub use codes::{Codes, GivenCode};
 pub use consent::{Channel, Consent, Standing};
 pub use event::{DedupeKey, Event, EventKind, Origin, Position, StepId};
 pub use history::{Entry, History, Lifetime};
@@ -29,6 +34,7 @@ pub use mistake::Mistake;
 pub use outcome::{Attempt, Outcome};
 pub use person::{Counted, Pending, Person, PersonId, Trait, TriggerId, Watch};
 pub use raw_json::RawJson;
+pub use sales::Sales;
 pub use time::{Span, Timestamp};
 pub use trigger_state::{Fires, Order, Pause, PausePolicy, Release, Released, TriggerState, TriggerStates};
 pub use zone::{TimeOfDay, Zone};

@@ -11,6 +11,9 @@ use super::explain::explain as explained;
 use super::letters::{BROKEN, MOST, REPLAY, Shown};
 use super::payload::{NoPreview, preview};
 use super::server::Shared;
+use crate::model::CatalogueItem;
+use crate::model::codes::LONGEST_CODE;
+use crate::rules::is_pool_name;
 use crate::store::{Raised, Store, StoreError, WorkId};
 
 pub fn refused(error: &StoreError) -> Response {
@@ -53,7 +56,8 @@ pub async fn payload(State(shared): State<Shared>, Query(asked): Query<Previewed
     let watched = &shared.watched;
     let program = watched.program.load_full();
     let wanted = (&*asked.trigger, &*asked.person, asked.key.as_deref());
-    match preview(&*watched.store, &program, &shared.names, wanted, watched.clock.now()).await {
+    let sales = watched.sales.load_full().unwrap_or_default();
+    match preview(&*watched.store, &program, &shared.names, wanted, &sales, watched.clock.now()).await {
         Ok(activations) => Json(activations).into_response(),
         Err(NoPreview::Nobody) => missing("nobody goes by that name"),
         Err(NoPreview::Store(error)) => refused(&error),
@@ -103,6 +107,32 @@ fn changed(result: Result<bool, StoreError>) -> Response {
     match result {
         Ok(true) => Json(json!({ "done": true })).into_response(),
         Ok(false) => missing("there is no such dead letter"),
+        Err(error) => refused(&error),
+    }
+}
+
+pub async fn put_items(State(shared): State<Shared>, Json(items): Json<Vec<CatalogueItem>>) -> Response {
+    match shared.watched.store.put_items(items).await {
+        Ok(stocked) => Json(stocked).into_response(),
+        Err(error) => refused(&error),
+    }
+}
+
+pub async fn pools(State(shared): State<Shared>) -> Response {
+    Json(shared.watched.store.pools()).into_response()
+}
+
+pub async fn add_codes(
+    State(shared): State<Shared>,
+    Path(pool): Path<String>,
+    Json(codes): Json<Vec<Box<str>>>,
+) -> Response {
+    if !is_pool_name(&pool) || codes.iter().any(|code| code.len() > LONGEST_CODE) {
+        let words = json!({ "message": "a pool's name, or a code, is too long or has what it must not have" });
+        return (StatusCode::UNPROCESSABLE_ENTITY, Json(words)).into_response();
+    }
+    match shared.watched.store.add_codes(&pool, codes).await {
+        Ok(added) => Json(added).into_response(),
         Err(error) => refused(&error),
     }
 }

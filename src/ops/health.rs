@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use serde::Serialize;
 use tokio::sync::watch;
 
@@ -10,7 +10,7 @@ use super::triggers::Liveness;
 use crate::clock::SharedClock;
 use crate::delivery::LaneState;
 use crate::engine::{EngineState, Stage};
-use crate::model::{LaneName, Span, Timestamp};
+use crate::model::{LaneName, Sales, Span, Timestamp};
 use crate::rules::{Program, Trigger};
 use crate::store::Store;
 
@@ -23,6 +23,8 @@ pub struct Watched {
     pub clock: SharedClock,
     /// The triggers.
     pub program: Arc<ArcSwap<Program>>,
+    /// What was ordered, where a trigger asks for it.
+    pub sales: Arc<ArcSwapOption<Sales>>,
     /// The engine.
     pub engine: watch::Receiver<EngineState>,
     /// The lanes, by name.
@@ -52,6 +54,8 @@ pub struct Health {
     pub engine: EngineHealth,
     /// Every lane.
     pub lanes: Vec<LaneHealth>,
+    /// Every pool of codes that is there, or that a trigger takes from.
+    pub pools: Vec<PoolHealth>,
     /// Every source.
     pub sources: Vec<SourceHealth>,
     /// Every trigger.
@@ -113,6 +117,17 @@ pub struct LaneHealth {
     pub last_error: Option<String>,
     /// Outcomes since the daemon began, by word.
     pub outcomes: std::collections::BTreeMap<String, u64>,
+}
+
+/// A pool of codes.
+#[derive(Clone, Debug, Serialize)]
+pub struct PoolHealth {
+    /// Its name.
+    pub name: String,
+    /// Codes not yet given.
+    pub left: u64,
+    /// The highest mark of the triggers that take from it, at which that is low.
+    pub low: Option<u64>,
 }
 
 /// A source.
@@ -183,6 +198,13 @@ impl Watched {
             let (name, words) = (&trigger.name, trigger.liveness.words());
             troubles.push(format!("trigger {name} {words}; `espalier triggers held {name}`, then `resume`"));
         }
+        let pools = self.pools();
+        for pool in pools.iter().filter(|pool| pool.low.is_some_and(|low| pool.left <= low)) {
+            troubles.push(format!(
+                "pool {}: {} codes are left; `espalier codes import {} FILE` brings more",
+                pool.name, pool.left, pool.name
+            ));
+        }
         Health {
             version: env!("CARGO_PKG_VERSION"),
             at: now,
@@ -201,6 +223,7 @@ impl Watched {
             },
             engine: EngineHealth { doing: doing(&engine.stage), since: engine.since },
             lanes,
+            pools,
             sources: self
                 .sources
                 .iter()
@@ -208,6 +231,22 @@ impl Watched {
                 .collect(),
             triggers,
         }
+    }
+
+    fn pools(&self) -> Vec<PoolHealth> {
+        let program = self.program.load();
+        let mut pools: std::collections::BTreeMap<String, PoolHealth> = std::collections::BTreeMap::new();
+        let marks = program.triggers().iter().filter_map(|trigger| trigger.payload.as_ref()?.pool());
+        for (name, low) in marks {
+            let none = PoolHealth { name: name.to_owned(), left: 0, low: None };
+            let pool = pools.entry(name.to_owned()).or_insert(none);
+            pool.low = pool.low.max(Some(low));
+        }
+        for count in self.store.pools() {
+            let none = PoolHealth { name: count.name.to_string(), left: 0, low: None };
+            pools.entry(count.name.to_string()).or_insert(none).left = count.left;
+        }
+        pools.into_values().collect()
     }
 
     fn lane(&self, name: &LaneName, state: &LaneState, now: Timestamp) -> LaneHealth {

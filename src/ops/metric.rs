@@ -42,6 +42,9 @@ impl Metrics {
             let live = metrics::gauge!("espalier_trigger_live", "trigger" => trigger.name.clone());
             live.set(f64::from(u8::from(is_live)));
         }
+        for pool in &health.pools {
+            metrics::gauge!("espalier_codes_left", "pool" => pool.name.clone()).set(pool.left as f64);
+        }
         self.upkeep();
         self.handle.render()
     }
@@ -75,6 +78,8 @@ fn describe() {
     describe_gauge!("espalier_set_aside_messages", "Messages set aside as unreadable.");
     describe_gauge!("espalier_journal_bytes", "Bytes of journal on disk.");
     describe_gauge!("espalier_ready", "1 when events are taken and decided.");
+    describe_counter!("espalier_payload_broken_total", "Activations that a template made dead letters, by trigger.");
+    describe_gauge!("espalier_codes_left", "Discount codes not yet given, by pool.");
     describe_gauge!("espalier_lane_queued", "Activations waiting to be sent.");
     describe_gauge!("espalier_lane_deferred", "Activations waiting for a later time.");
     describe_gauge!("espalier_lane_dead_letters", "Dead letters.");

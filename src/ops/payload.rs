@@ -1,7 +1,7 @@
 //! What a trigger would say of somebody now: for a look at it before it is switched on. Nothing is decided or kept.
 
 use crate::identity;
-use crate::model::{Activation, Person, Timestamp};
+use crate::model::{Activation, Person, Sales, Timestamp};
 use crate::rules::{self, Passage, Program, Trigger, TriggerKind};
 use crate::store::{Store, StoreError};
 
@@ -37,6 +37,7 @@ pub async fn preview(
     program: &Program,
     names: &identity::Settings,
     (trigger, person, key): (&str, &str, Option<&str>),
+    sales: &Sales,
     now: Timestamp,
 ) -> Result<Vec<Activation>, NoPreview> {
     let found = program.triggers().iter().find(|t| *t.name == *trigger);
@@ -52,7 +53,12 @@ pub async fn preview(
         return Err(NoPreview::NothingStarted);
     }
     let occasion = rules::occasion(trigger, person.canonical(), &key, now);
-    let said = rules::payload(&rules::Fire { program, trigger, person: &person, key: &key, at: now, occasion });
+    // The next code is shown, and stays where it is.
+    let (catalogue, codes) = (store.catalogue(), store.codes());
+    let pool = trigger.payload.as_ref().and_then(|payload| payload.pool());
+    let given = pool.and_then(|(pool, _)| codes.of(pool, occasion));
+    let shelf = rules::Shelf { catalogue: &catalogue, sales, code: given.as_ref().map(|given| &*given.code) };
+    let said = rules::payload(&rules::Fire { program, trigger, person: &person, key: &key, at: now, occasion, shelf });
     let activation = |(lane, event): &(crate::model::LaneName, std::sync::Arc<str>)| Activation {
         occasion,
         lane: lane.clone(),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -26,6 +26,8 @@ use crate::model::setting::Secret;
 /// Names in the store's folder by which commands find the daemon.
 const ADDRESS: &str = "ops.address";
 const TOKEN: &str = "admin.token";
+/// The largest body that a command sends: 500 products, or 10,000 codes.
+const BODY: usize = 8 << 20;
 
 /// What every route is given.
 pub type Shared = Arc<Inner>;
@@ -88,12 +90,16 @@ impl Ops {
             .route("/api/dead-letters/{id}", get(api::dead_letter))
             .route("/api/dead-letters/{id}/replay", post(api::replay))
             .route("/api/dead-letters/{id}/drop", post(api::drop_dead))
+            .route("/api/catalogue", post(api::put_items))
+            .route("/api/codes", get(api::pools))
+            .route("/api/codes/{pool}", post(api::add_codes))
             .route("/api/set-aside", get(api::set_aside))
             .route("/api/triggers", get(triggers::get_list))
             .route("/api/triggers/reload", post(api::reload))
             .route("/api/triggers/{name}/held", get(triggers::get_held))
             .route("/api/triggers/{name}/pause", post(triggers::pause))
             .route("/api/triggers/{name}/resume", post(triggers::resume))
+            .layer(DefaultBodyLimit::max(BODY))
             .layer(from_fn_with_state(self.shared.clone(), let_in));
         let router = Router::new()
             .route("/healthz", get(|| async { "alive\n" }))

@@ -6,7 +6,7 @@ use crate::identity;
 use crate::model::Mistake;
 use crate::rules::{Expected, Program, Settings, Timeline, gate, since_start};
 
-use super::simulate::{Fire, simulate};
+use super::simulate::{Fire, simulate_with};
 
 /// Runs every timeline of every trigger; what came out otherwise than it says, with its place.
 pub fn rehearse(program: &Program, names: &identity::Settings) -> Vec<Mistake> {
@@ -18,7 +18,7 @@ pub fn rehearse(program: &Program, names: &identity::Settings) -> Vec<Mistake> {
         for timeline in &trigger.tests {
             let end = timeline.events.iter().map(|event| event.at).max();
             let until = timeline.until.max(end);
-            let simulation = simulate(timeline.events.clone(), &alone, names, until);
+            let simulation = simulate_with(timeline.events.clone(), &alone, names, until, timeline.catalogue.clone());
             let fires: Vec<Fire> = simulation.fires.into_iter().filter(|fire| !fire.is_dropped()).collect();
             mistakes.extend(differences(timeline, &fires));
         }

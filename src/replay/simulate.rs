@@ -9,7 +9,8 @@ use serde_json::{Map, Value};
 use crate::decide;
 use crate::identity;
 use crate::model::{
-    Changes, Event, Gate, Identifier, LaneName, Loaded, OccasionId, PersonId, Position, Priority, Timestamp, Verdict,
+    Catalogue, Changes, Codes, Event, Gate, Identifier, LaneName, Loaded, OccasionId, PersonId, Position, Priority,
+    Timestamp, Verdict,
 };
 use crate::rules::{Condition, Program, Trigger};
 
@@ -78,24 +79,40 @@ pub struct Simulation {
 }
 
 /// Decides `events`, in any order, and lets time run on to `until` (the last event unless told otherwise).
+///
+/// Nothing is for sale, and pools of codes have made-up codes without end.
 pub fn simulate(
-    mut events: Vec<Event>,
+    events: Vec<Event>,
     program: &Program,
     names: &identity::Settings,
     until: Option<Timestamp>,
 ) -> Simulation {
+    simulate_with(events, program, names, until, Arc::default())
+}
+
+/// The same with this for sale.
+pub fn simulate_with(
+    mut events: Vec<Event>,
+    program: &Program,
+    names: &identity::Settings,
+    until: Option<Timestamp>,
+    catalogue: Arc<Catalogue>,
+) -> Simulation {
     // A stable sort: at one instant they stay in the order they were given.
     events.sort_by_key(|event| event.at);
     let span = events.first().map(|e| e.at).zip(events.last().map(|e| e.at));
-    let mut loaded = Loaded::default();
+    let mut loaded = Loaded { catalogue, codes: Codes::made_up(), ..Loaded::default() };
+    let asks_for_sales = program.asks_for_sales();
     let mut run = Run { fires: Vec::new(), program, events: 0 };
     for (n, mut event) in events.into_iter().enumerate() {
         event.arrived = event.at;
         let position = Position(n as u64 + 1);
         let at = event.at;
+        let names_of_order = if asks_for_sales { event.identifiers.clone() } else { Vec::new() };
         // Learned at its own instant: nothing has expired.
         let changes = decide::events(&mut loaded, &[(position, event)], Timestamp::MIN, program, names);
         run.take(&loaded, changes, at);
+        count(&mut loaded, &names_of_order, position);
     }
     if let Some(end) = until.or(span.map(|(_, last)| last)) {
         loop {
@@ -202,6 +219,17 @@ fn named(identifiers: &[Identifier]) -> Value {
         (kind, value)
     });
     Value::Object(entries.collect::<Map<_, _>>())
+}
+
+/// Counts an order that was just decided.
+fn count(loaded: &mut Loaded, names: &[Identifier], position: Position) {
+    let person = names.iter().find_map(|name| loaded.people.get(loaded.owners.get(name)?));
+    let entry = person.and_then(|p| Some((p, p.history.entries().iter().rfind(|entry| entry.position == position)?)));
+    if let Some((person, entry)) = entry
+        && let Some(sales) = Arc::get_mut(&mut loaded.sales)
+    {
+        sales.count_one(&person.history, entry);
+    }
 }
 
 /// How many people satisfied each condition by itself: every condition as a trigger of its own.

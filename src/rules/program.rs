@@ -151,6 +151,11 @@ impl Program {
         &self.settings
     }
 
+    /// True when a payload asks what was ordered.
+    pub fn asks_for_sales(&self) -> bool {
+        self.triggers.iter().any(|trigger| trigger.payload.as_ref().is_some_and(|payload| payload.asks_for_sales()))
+    }
+
     /// The names of the cohorts, in the order of declaration.
     pub fn cohorts(&self) -> impl Iterator<Item = &str> {
         self.cohorts.iter().map(|cohort| &*cohort.name)

@@ -3,9 +3,11 @@
 //! `+25m Order Completed cart_id=c1`: a time since the start, the event's name, its properties. What begins with `@` is not a
 //! property: `@user_id=ines`, `@session=s1`, `@origin=system`, `@trait.plan=gold`.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
-use crate::model::{Event, EventKind, Identifier, Mistake, Origin, RawJson, Span, Timestamp};
+use crate::model::{Catalogue, CatalogueItem, Event, EventKind, Identifier, Mistake, Origin, RawJson, Span, Timestamp};
 
 use super::written::{self, Reading, Table};
 
@@ -21,6 +23,8 @@ pub struct Timeline {
     pub name: String,
     /// What happens.
     pub events: Vec<Event>,
+    /// What is for sale meanwhile.
+    pub catalogue: Arc<Catalogue>,
     /// Time runs on to here; to the last event unless told.
     pub until: Option<Timestamp>,
     /// Every fire, in order.
@@ -64,6 +68,11 @@ impl Timeline {
         let name = table.get("name").and_then(|v| v.text(reading));
         let events = table.get("events").map(|v| v.list(reading)).unwrap_or_default();
         let events: Vec<Option<Event>> = events.iter().enumerate().map(|(n, v)| event(n, v, reading)).collect();
+        let for_sale = table.get("catalogue").map(|v| v.list(reading)).unwrap_or_default();
+        let mut catalogue = Catalogue::default();
+        for value in for_sale {
+            catalogue.put(item(&value, reading)?);
+        }
         let until = table.get("until").map(|v| {
             let text = v.text(reading)?;
             let at = instant(&text);
@@ -80,6 +89,7 @@ impl Timeline {
         Some(Self {
             name: name?,
             events: events.into_iter().collect::<Option<_>>()?,
+            catalogue: Arc::new(catalogue),
             until: match until {
                 Some(until) => Some(until?),
                 None => None,
@@ -161,6 +171,49 @@ fn event(n: usize, value: &written::Value<'_, '_>, reading: &mut Reading<'_>) ->
     event.properties = RawJson::from_value(&properties.into());
     event.traits = RawJson::from_value(&traits.into());
     Some(event)
+}
+
+/// `p1 name=Lamp price=39.95 stock=2`: a product's id, and what is known of it.
+fn item(value: &written::Value<'_, '_>, reading: &mut Reading<'_>) -> Option<CatalogueItem> {
+    let text = value.text(reading)?;
+    let way = "\"p1 name=Lamp price=39.95 currency=EUR category=Lamps stock=2\"";
+    let words = words(&text);
+    let Some((id, said)) = words.split_first().filter(|(id, _)| !id.contains('=')) else {
+        wrong(value, reading, "is not a product: its id, and what is known of it", way);
+        return None;
+    };
+    let mut item = CatalogueItem {
+        id: (*id).into(),
+        name: None,
+        url: None,
+        image_url: None,
+        price: None,
+        currency: None,
+        category: None,
+        stock: None,
+        updated: START,
+    };
+    for part in said {
+        let (name, written) = part.split_once('=').unwrap_or((part, ""));
+        let text: Option<Box<str>> = Some(match scalar(written) {
+            Value::String(text) => text.into(),
+            other => other.to_string().into(),
+        });
+        match name {
+            "name" => item.name = text,
+            "url" => item.url = text,
+            "image_url" => item.image_url = text,
+            "price" => item.price = text,
+            "currency" => item.currency = text,
+            "category" => item.category = text,
+            "stock" if written.parse::<i64>().is_ok() => item.stock = written.parse().ok(),
+            _ => {
+                wrong(value, reading, &format!("`{part}` is not known of a product"), way);
+                return None;
+            }
+        }
+    }
+    Some(item)
 }
 
 impl<'l> Line<'l> {

@@ -16,8 +16,8 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Activation, Attempt, Changes, Decision, Event, Identifier, Join, Loaded, Order, Person, PersonId, Position, StepId,
-    Timestamp, TriggerId, TriggerStates,
+    Activation, Attempt, Catalogue, CatalogueItem, Changes, Codes, Decision, Event, Identifier, Join, Loaded, Order,
+    Person, PersonId, Position, StepId, Timestamp, TriggerId, TriggerStates,
 };
 
 /// Why an append was not made. Nothing of it was kept.
@@ -249,6 +249,41 @@ pub enum Raised {
     Broken,
 }
 
+/// What became of products that were put into the catalogue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stocked {
+    /// They were not there before.
+    pub new: u64,
+    /// They took the place of an older word.
+    pub changed: u64,
+    /// The same word, or a newer one, was there.
+    pub known: u64,
+    /// There was no room for them.
+    pub too_many: u64,
+}
+
+/// What became of codes that were put into a pool.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Added {
+    /// They wait to be given.
+    pub new: u64,
+    /// A pool had them before.
+    pub known: u64,
+    /// There was no room for them.
+    pub too_many: u64,
+}
+
+/// A pool of codes, counted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoolCount {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Codes that were ever put into it.
+    pub added: u64,
+    /// Those not yet given.
+    pub left: u64,
+}
+
 /// A message, or a part of one, that could not be read: kept for inspection, bounded in number and age.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SetAside {
@@ -357,6 +392,24 @@ pub trait Store: Send + Sync + 'static {
 
     /// Removes a dead letter for good; false if there is none.
     async fn drop_dead(&self, id: WorkId) -> Result<bool, StoreError>;
+
+    // === what payloads are made with ===
+
+    /// Takes products into the catalogue: each takes the place of an older word of it. What there is no room for is
+    /// counted, and not kept.
+    async fn put_items(&self, items: Vec<CatalogueItem>) -> Result<Stocked, StoreError>;
+
+    /// The catalogue as it is now.
+    fn catalogue(&self) -> Arc<Catalogue>;
+
+    /// Puts codes at the end of a pool. One that any pool ever had is not taken again.
+    async fn add_codes(&self, pool: &str, codes: Vec<Box<str>>) -> Result<Added, StoreError>;
+
+    /// Every pool, counted.
+    fn pools(&self) -> Vec<PoolCount>;
+
+    /// The codes as a step would find them now.
+    fn codes(&self) -> Codes;
 
     // === reports: read only ===
 

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::{Step, StoreError};
 use crate::model::consent::Mark;
 use crate::model::{
-    Activation, Attempt, Consent, Counted, Decision, Entry, History, Identifier, LaneName, Lifetime, OccasionId,
-    Origin, Pending, Person, PersonId, Position, RawJson, Timestamp, Trait, TriggerId, Watch,
+    Activation, Attempt, CatalogueItem, Consent, Counted, Decision, Entry, GivenCode, History, Identifier, LaneName,
+    Lifetime, OccasionId, Origin, Pending, Person, PersonId, Position, RawJson, Timestamp, Trait, TriggerId, Watch,
 };
 
 /// Version of every form in this file.
@@ -242,7 +242,7 @@ pub struct Row {
 pub type Ended = (Vec<Attempt>, Activation);
 
 /// A journal record of outcomes.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SettledBatch {
     /// Which lane.
     pub lane: LaneName,
@@ -250,8 +250,28 @@ pub struct SettledBatch {
     pub items: Vec<SettledItem>,
 }
 
+/// A journal record beside events and steps: what came from outside of the engine, and codes that were given.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Noted {
+    /// Outcomes settled at a vendor.
+    Settled(SettledBatch),
+    /// Products as they are for sale now.
+    Catalogue(Vec<CatalogueItem>),
+    /// Codes that came into a pool; `first` is the place of the first of them.
+    CodesAdded {
+        /// The pool.
+        pool: Arc<str>,
+        /// Place of the first.
+        first: u64,
+        /// In the order they are given.
+        codes: Vec<Box<str>>,
+    },
+    /// Codes that occasions have.
+    CodesGiven(Vec<GivenCode>),
+}
+
 /// One record's outcome in the journal.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SettledItem {
     /// Which occasion.
     pub occasion: OccasionId,
@@ -328,6 +348,33 @@ mod tests {
             let record = StepRecord { after: Position(5), step };
             assert_eq!(hex::encode(encode(&record)), bytes);
             assert_eq!(decode::<StepRecord>(&encode(&record)).expect("its own bytes"), record);
+        }
+    }
+
+    /// What was given, and what is for sale, is made again from these.
+    #[test]
+    fn the_stored_forms_beside_events_and_steps_are_pinned() {
+        let item = CatalogueItem {
+            id: "p1".into(),
+            name: Some("Lamp".into()),
+            url: None,
+            image_url: None,
+            price: Some("9.5".into()),
+            currency: None,
+            category: None,
+            stock: Some(-1),
+            updated: Timestamp::from_millis(1_000),
+        };
+        let given = GivenCode { occasion: OccasionId([7; 16]), pool: "a".into(), place: 3, code: "A1".into() };
+        let settled = SettledBatch { lane: "esp".into(), items: Vec::new() };
+        for (noted, bytes) in [
+            (Noted::Settled(settled), "01000365737000"),
+            (Noted::Catalogue(vec![item]), "0101010270310104 4c616d70 0000 0103392e35 0000 0101 d00f"),
+            (Noted::CodesAdded { pool: "a".into(), first: 300, codes: vec!["A1".into()] }, "01020161ac0201024131"),
+            (Noted::CodesGiven(vec![given]), "010301 07070707070707070707070707070707 016103024131"),
+        ] {
+            assert_eq!(hex::encode(encode(&noted)), bytes.replace(' ', ""));
+            assert_eq!(decode::<Noted>(&encode(&noted)).expect("its own bytes"), noted);
         }
     }
 

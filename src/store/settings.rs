@@ -28,6 +28,10 @@ pub struct Settings {
     pub dedupe: Span,
     /// Intake answers 503 when more events than this wait to be decided.
     pub backlog: u64,
+    /// Products of the catalogue at most. All of them are in memory, about 500 bytes each.
+    pub catalogue: usize,
+    /// Discount codes at most, in all pools, those given included. Those not yet given are in memory.
+    pub codes: u64,
 }
 
 impl Default for Settings {
@@ -41,6 +45,8 @@ impl Default for Settings {
             records: Span::from_days(30),
             dedupe: Span::from_days(7),
             backlog: 5_000_000,
+            catalogue: 200_000,
+            codes: 1_000_000,
         }
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::product::{Product, identity};
-use crate::model::Entry;
+use crate::model::{Catalogue, Entry};
 use crate::rules::amount::Amount;
 use crate::rules::path::key_text;
 use crate::rules::view::View;
@@ -19,7 +19,7 @@ const MOST: usize = 100;
 
 /// The cart that a template speaks of: the key's own where the trigger is asked for each cart, else the latest the person
 /// did something with. Nothing where there is none.
-pub fn cart(view: &View<'_>) -> Option<Value> {
+pub fn cart(view: &View<'_>, catalogue: &Catalogue) -> Option<Value> {
     let is_by_cart = view.key.filter(|(path, _)| path.to_text() == CART);
     let events = view.entries().iter().filter(|entry| is_of_carts(entry));
     let id: Option<Box<str>> = match is_by_cart {
@@ -50,6 +50,7 @@ pub fn cart(view: &View<'_>) -> Option<Value> {
         recovery = url.map(str::to_owned).or(recovery);
     }
     products.truncate(MOST);
+    products.iter_mut().for_each(|product| product.fill(catalogue));
     let mut said = summed(&products, None);
     said.extend(id.map(|id| ("id".to_owned(), (*id).into())));
     said.extend(recovery.map(|url| ("recovery_url".to_owned(), url.into())));
@@ -57,7 +58,7 @@ pub fn cart(view: &View<'_>) -> Option<Value> {
 }
 
 /// The newest order.
-pub fn last_order(view: &View<'_>) -> Option<Value> {
+pub fn last_order(view: &View<'_>, catalogue: &Catalogue) -> Option<Value> {
     let entry = view.entries().iter().rfind(|entry| &*entry.name == "Order Completed")?;
     let order = entry.fields();
     let mut products: Vec<Product> = Vec::new();
@@ -66,6 +67,7 @@ pub fn last_order(view: &View<'_>) -> Option<Value> {
         None => products.extend(Product::of(order)),
     }
     products.truncate(MOST);
+    products.iter_mut().for_each(|product| product.fill(catalogue));
     let mut said = summed(&products, order.get("currency").and_then(Value::as_str));
     // What the shop says is what was paid: shipping, taxes and discounts are in it.
     let paid = ["total", "revenue", "value"].iter().find_map(|name| order.get(*name)).and_then(Amount::of);

@@ -4,17 +4,23 @@
 //! it is handed; no template can wait, look elsewhere, or work without end.
 
 mod cart;
+mod code;
 mod language;
 mod names;
 mod plain;
 mod product;
+mod recommend;
+#[cfg(test)]
+mod recommend_tests;
 mod said;
 mod scene;
 mod source;
 mod template;
 #[cfg(test)]
 mod tests;
+mod urgency;
 
+pub use code::is_pool_name;
 pub use plain::{identifiers, occasion, traits};
 pub use said::{Payload, Rendered, payload};
-pub use scene::Fire;
+pub use scene::{Fire, Shelf};

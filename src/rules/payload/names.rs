@@ -22,6 +22,7 @@ const TOP: &[&str] = &[
     "products",
     "cart",
     "last_order",
+    "catalogue",
 ];
 /// Of `person`, beside the kinds of identifiers.
 const PERSON: &[&str] = &["first_name", "last_name", "name", "email", "phone", "user_id", "anonymous_id", "first_seen"];
@@ -80,6 +81,11 @@ impl Names {
             top: TOP.iter().chain(more).copied().collect(),
             events: leaves.iter().map(|(_, name)| name.into()).collect(),
         }
+    }
+
+    /// The same with some names more.
+    pub fn and(&self, more: &[&'static str]) -> Self {
+        Self { top: self.top.iter().chain(more).copied().collect(), events: self.events.clone() }
     }
 
     /// Reports the first name that is not known; true when there is none.

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use crate::model::{Catalogue, CatalogueItem};
 use crate::rules::amount::Amount;
 use crate::rules::path::key_text;
 
@@ -63,6 +64,25 @@ impl Product {
         self.quantity = newer.quantity;
     }
 
+    /// What events did not say of it, the catalogue does.
+    pub fn fill(&mut self, catalogue: &Catalogue) {
+        let id = self.fields.get("product_id").and_then(key_text);
+        let Some(item) = id.and_then(|id| catalogue.get(&id)) else { return };
+        let said =
+            [("name", &item.name), ("url", &item.url), ("image_url", &item.image_url), ("category", &item.category)];
+        for (name, value) in said {
+            if let Some(value) = value {
+                self.fields.entry(name).or_insert_with(|| (**value).into());
+            }
+        }
+        if self.price.is_none() {
+            self.price = item.price.as_deref().and_then(|price| Amount::of(&price.into()));
+            if let Some(currency) = &item.currency {
+                self.fields.insert("currency".to_owned(), (**currency).into());
+            }
+        }
+    }
+
     /// As templates see it.
     pub fn to_value(&self) -> Value {
         let mut said = self.fields.clone();
@@ -77,6 +97,26 @@ impl Product {
         }
         Value::Object(said)
     }
+}
+
+/// A product of the catalogue as templates see it.
+pub fn of_item(item: &CatalogueItem) -> Value {
+    let mut said = Map::new();
+    said.insert("product_id".to_owned(), (*item.id).into());
+    let texts = [
+        ("name", &item.name),
+        ("category", &item.category),
+        ("url", &item.url),
+        ("image_url", &item.image_url),
+        ("currency", &item.currency),
+    ];
+    for (name, value) in texts {
+        said.extend(value.as_deref().map(|value| (name.to_owned(), value.into())));
+    }
+    let price = item.price.as_deref().and_then(|price| Amount::of(&price.into()));
+    said.extend(price.map(|price| ("price".to_owned(), price.to_string().into())));
+    said.extend(item.stock.map(|stock| ("stock".to_owned(), stock.into())));
+    Value::Object(said)
 }
 
 /// What tells a product from others: its variant counts, where it is said.

@@ -4,11 +4,15 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
+use super::cart::cart;
+use super::code::Code;
 use super::language::Expression;
 use super::names::{LeafNames, Names};
 use super::plain::plain;
+use super::recommend::Recommend;
 use super::scene::{Fire, scene, seen};
 use super::template::Fields;
+use super::urgency::Urgency;
 use crate::model::RawJson;
 use crate::rules::condition::Condition;
 use crate::rules::written::{Reading, Table};
@@ -27,6 +31,9 @@ pub struct Payload {
     fields: Fields,
     content: Vec<Content>,
     takes: Takes,
+    urgency: Option<Urgency>,
+    code: Option<Code>,
+    recommend: Option<Recommend>,
     /// The top names that any template uses.
     tops: BTreeSet<Box<str>>,
 }
@@ -73,11 +80,26 @@ impl Payload {
                 Takes::First
             }
         });
-        if payload.is_none() && content.is_none() {
+        let (urgency, code, recommend) = (top.get("urgency"), top.get("code"), top.get("recommend"));
+        if [&payload, &content, &urgency, &code, &recommend].iter().all(|table| table.is_none()) {
             return None;
         }
         let leaves = LeafNames::of(condition?, reading.leaf_names());
-        let names = Names::new(&leaves, &[]);
+        let code = match code {
+            Some(value) => Some(value.table(reading).and_then(|table| Code::read(table, reading))?),
+            None => None,
+        };
+        let recommend = match recommend {
+            Some(value) => Some(value.table(reading).and_then(|table| Recommend::read(table, reading))?),
+            None => None,
+        };
+        let own = [("code", code.is_some()), ("recommended", recommend.is_some())];
+        let own: Vec<&'static str> = own.into_iter().filter(|(_, is_said)| *is_said).map(|(name, _)| name).collect();
+        let names = Names::new(&leaves, &own);
+        let urgency = match urgency {
+            Some(value) => Some(value.table(reading).and_then(|table| Urgency::read(table, &names, reading))?),
+            None => None,
+        };
         let fields = payload.and_then(|value| value.table(reading)).map(|table| read_fields(&table, &names, reading));
         let blocks = content.map(|value| (value.list(reading), value)).map(|(blocks, value)| {
             if blocks.len() > MOST_CONTENT {
@@ -93,10 +115,23 @@ impl Payload {
             fields: fields.unwrap_or_default(),
             content: blocks.into_iter().collect::<Option<_>>()?,
             takes: takes.unwrap_or(Takes::First),
+            urgency,
+            code,
+            recommend,
             tops: BTreeSet::new(),
         };
         read.tops = read.uses();
         Some(read)
+    }
+
+    /// The pool that its code is taken from, and the mark at which that is low.
+    pub fn pool(&self) -> Option<(&str, u64)> {
+        self.code.as_ref()?.pool()
+    }
+
+    /// True when it asks what was ordered.
+    pub fn asks_for_sales(&self) -> bool {
+        self.recommend.is_some()
     }
 
     fn uses(&self) -> BTreeSet<Box<str>> {
@@ -105,6 +140,9 @@ impl Payload {
         for block in &self.content {
             used.extend(block.when.names());
             block.set.uses(&mut used);
+        }
+        if let Some(urgency) = &self.urgency {
+            urgency.set.uses(&mut used);
         }
         used.iter().map(|name| name.split('.').next().unwrap_or_default().into()).collect()
     }
@@ -115,10 +153,32 @@ impl Payload {
     /// In words, the place that fails and why.
     fn render(&self, fire: &Fire<'_>, plain: &Map<String, Value>) -> Result<Map<String, Value>, Box<str>> {
         let tops = self.tops.iter().map(|name| &**name).collect();
-        let seen = seen(scene(fire, &self.leaves, plain, &tops));
+        let mut said = Map::new();
+        let mut scene = scene(fire, &self.leaves, plain, &tops);
+        if let Some(code) = &self.code {
+            let code_said = code.said(fire.shelf.code)?;
+            scene.insert("code".to_owned(), code_said.clone());
+            said.insert(code.field.to_string(), code_said);
+        }
+        let products = plain.get("products").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        if let Some(recommend) = &self.recommend {
+            let cart = cart(&fire.view(), fire.shelf.catalogue);
+            let cart = cart.as_ref().and_then(|cart| cart.get("products")?.as_array()).map_or(&[][..], Vec::as_slice);
+            let recommended = recommend.products(fire, products, cart);
+            scene.insert("recommended".to_owned(), recommended.clone());
+            said.insert(recommend.field.to_string(), recommended);
+        }
+        let see = |scene: &Map<String, Value>| seen(scene, fire.shelf.catalogue);
+        let seen = see(&scene);
         let broken =
             |(path, words): (Box<str>, String)| -> Box<str> { format!("`{path}` cannot be said: {words}").into() };
-        let mut said = self.fields.render(&seen).map_err(broken)?;
+        said.extend(self.fields.render(&seen).map_err(broken)?);
+        if let Some(urgency) = &self.urgency
+            && let Some(scarce) = urgency.scarce(products, fire.shelf.catalogue)
+        {
+            scene.extend(scarce);
+            said.extend(urgency.set.render(&see(&scene)).map_err(broken)?);
+        }
         for block in &self.content {
             if block.when.holds(&seen).map_err(|words| broken((block.path.clone(), words)))? {
                 said.extend(block.set.render(&seen).map_err(broken)?);
@@ -158,7 +218,7 @@ impl Content {
 }
 
 /// Fields of the payload itself: none may take the place of what tells one occasion from another.
-fn read_fields(table: &Table<'_, '_>, names: &Names, reading: &mut Reading<'_>) -> Fields {
+pub fn read_fields(table: &Table<'_, '_>, names: &Names, reading: &mut Reading<'_>) -> Fields {
     for (name, value) in table.entries().filter(|(name, _)| FIXED.contains(&name.as_str())) {
         let words = format!("`{name}` is said by every payload, and always as it is");
         reading.mistake(value.span(), value.path().to_owned(), words);
@@ -172,7 +232,13 @@ pub fn payload(fire: &Fire<'_>) -> Rendered {
     let added = fire.trigger.payload.as_ref().map(|payload| payload.render(fire, &said));
     let broken = match added {
         Some(Ok(added)) => {
-            said.extend(added);
+            // Before the event's own: a vendor that takes only so many fields takes the first.
+            let (mut first, rest): (Map<_, _>, Map<_, _>) =
+                said.into_iter().partition(|(name, _)| FIXED.contains(&name.as_str()));
+            let rest = rest.into_iter().filter(|(name, _)| !added.contains_key(name)).collect::<Vec<_>>();
+            first.extend(added);
+            first.extend(rest);
+            said = first;
             None
         }
         Some(Err(words)) => Some(words),

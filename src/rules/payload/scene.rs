@@ -2,6 +2,7 @@
 //! is put together.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use minijinja::Value as Seen;
 use minijinja::value::Serde;
@@ -9,7 +10,8 @@ use serde_json::{Map, Value, json};
 
 use super::cart;
 use super::names::LeafNames;
-use crate::model::{Entry, IdentifierKind, OccasionId, Person, Timestamp};
+use super::product::of_item;
+use crate::model::{Catalogue, Entry, IdentifierKind, OccasionId, Person, Sales, Timestamp};
 use crate::rules::program::Program;
 use crate::rules::trigger::Trigger;
 use crate::rules::view::View;
@@ -32,6 +34,19 @@ pub struct Fire<'a> {
     pub at: Timestamp,
     /// Its id.
     pub occasion: OccasionId,
+    /// What lies outside of the person.
+    pub shelf: Shelf<'a>,
+}
+
+/// What a payload is made with beside the person. No edge depends on it.
+#[derive(Clone, Copy)]
+pub struct Shelf<'a> {
+    /// What is for sale.
+    pub catalogue: &'a Arc<Catalogue>,
+    /// What was ordered.
+    pub sales: &'a Sales,
+    /// The code that the occasion has from the trigger's pool; `None` where that is empty.
+    pub code: Option<&'a str>,
 }
 
 impl<'a> Fire<'a> {
@@ -65,17 +80,30 @@ pub fn scene(
                 .collect(),
             "products" => plain.get("products").cloned().unwrap_or_else(|| json!([])),
             "events" => events(fire, leaves, &view),
-            "cart" => cart::cart(&view)?,
-            "last_order" => cart::last_order(&view)?,
+            "cart" => cart::cart(&view, fire.shelf.catalogue)?,
+            "last_order" => cart::last_order(&view, fire.shelf.catalogue)?,
             _ => return None,
         })
     };
     tops.iter().filter_map(|name| Some(((*name).to_owned(), one(name)?))).collect()
 }
 
-/// As the language sees it: what is null is not there.
-pub fn seen(scene: Map<String, Value>) -> Seen {
-    Seen::from(Serde(without_nulls(Value::Object(scene))))
+/// As the language sees it: what is null is not there. Of the catalogue only what is asked for is looked up.
+pub fn seen(scene: &Map<String, Value>, catalogue: &Arc<Catalogue>) -> Seen {
+    let own = scene.iter().map(|(name, value)| (name.clone(), Seen::from(Serde(without_nulls(value.clone())))));
+    let lookup = ("catalogue".to_owned(), Seen::from_object(Lookup(catalogue.clone())));
+    Seen::from_pairs(own.filter(|(_, value)| !value.is_none()).chain([lookup]))
+}
+
+/// `catalogue[id]`
+#[derive(Debug)]
+struct Lookup(Arc<Catalogue>);
+
+impl minijinja::value::Object for Lookup {
+    fn get_value(self: &Arc<Self>, key: &Seen) -> Option<Seen> {
+        let id = key.as_str().map(str::to_owned).or_else(|| key.is_number().then(|| key.to_string()))?;
+        Some(Seen::from(Serde(without_nulls(of_item(self.0.get(&id)?)))))
+    }
 }
 
 fn without_nulls(value: Value) -> Value {

@@ -50,6 +50,27 @@ pub const FILTERS: &[&str] = &[
     "unique",
     "upper",
 ];
+/// What `is` may ask.
+pub const TESTS: &[&str] = &[
+    "boolean",
+    "defined",
+    "divisibleby",
+    "endingwith",
+    "even",
+    "false",
+    "float",
+    "integer",
+    "iterable",
+    "mapping",
+    "none",
+    "number",
+    "odd",
+    "sequence",
+    "startingwith",
+    "string",
+    "true",
+    "undefined",
+];
 /// Fields that are exact decimals, and so texts.
 const AMOUNTS: &[&str] = &["price", "total", "subtotal"];
 
@@ -60,6 +81,7 @@ const AMOUNTS: &[&str] = &["price", "total", "subtotal"];
 pub fn check_code(code: &str) -> Result<(), String> {
     let code = without_strings(code);
     filters(&code)?;
+    tests(&code)?;
     comparisons(&code)
 }
 
@@ -97,6 +119,7 @@ pub fn check_text(text: &str) -> Result<(), String> {
             }
         }
         filters(code)?;
+        tests(code)?;
         comparisons(code)?;
     }
     Ok(())
@@ -144,6 +167,21 @@ fn filters(code: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// And so is a test.
+fn tests(code: &str) -> Result<(), String> {
+    let mut words = code.split(|c: char| !is_word(c) && c != '.').filter(|word| !word.is_empty());
+    while let Some(word) = words.next() {
+        if word != "is" {
+            continue;
+        }
+        let name = words.next().filter(|name| *name != "not").or_else(|| words.next()).unwrap_or_default();
+        if !TESTS.contains(&name) {
+            return Err(format!("uses the test `is {name}`, which is not known; known: {}", TESTS.join(", ")));
+        }
+    }
+    Ok(())
+}
+
 /// Amounts are texts: compared with a number as they are, a text is always the larger, whatever it says.
 fn comparisons(code: &str) -> Result<(), String> {
     let is_part = |c: char| is_word(c) || c == '.';
@@ -171,12 +209,16 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn every_filter_that_is_known_exists() {
+    fn every_filter_and_test_that_is_known_exists() {
         let seen = minijinja::Value::from(Serde(json!({})));
         for name in FILTERS {
             let text = Text::compile(&format!("{{{{ 1 | {name} }}}}!")).expect(name);
             let said = text.render(&seen);
             assert_ne!(said.err().as_deref(), Some("unknown filter"), "{name}");
+        }
+        for name in TESTS {
+            let text = Text::compile(&format!("{{{{ 1 is {name} }}}}!")).expect(name);
+            assert_ne!(text.render(&seen).err().as_deref(), Some("unknown test"), "{name}");
         }
     }
 
@@ -187,7 +229,7 @@ mod tests {
             "<b>{{ 'x | shout > cart.total }} {% include' }}</b> {",
             "{# {{ x | shout }} #}{% raw %}{{ x | shout }}{% endraw %}",
             "{{ \"\\\" | shout\" }} {{ 'ü' | upper }}",
-            "{% if cart.total | number > 3 %}<i>{% endif %}",
+            "{% if cart.total | number > 3 and this.is is not defined %}<i>{% endif %}",
         ] {
             assert_eq!(check_text(fine), Ok(()), "{fine}");
         }
@@ -196,6 +238,8 @@ mod tests {
             "{{ '}}' | shout }}",
             "ü{%- if 3 < cart.total -%}",
             "{% raw %}{% endraw %}{% import 'a' %}",
+            "{{ key is not nice }}",
+            "{% if key is nice(3) %}{% endif %}",
         ] {
             assert!(check_text(wrong).is_err(), "{wrong}");
         }

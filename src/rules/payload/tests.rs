@@ -3,8 +3,13 @@
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-use super::{Fire, Rendered, occasion, payload};
-use crate::model::{Entry, Identifier, Origin, Person, PersonId, Position, RawJson, Span, Timestamp, Trait};
+use super::{Fire, Rendered, Shelf, occasion, payload};
+use std::sync::Arc;
+
+use crate::model::{
+    Catalogue, CatalogueItem, Entry, Identifier, Origin, Person, PersonId, Position, RawJson, Sales, Span, Timestamp,
+    Trait,
+};
 use crate::rules::Program;
 use crate::rules::tests::{HEAD, compile};
 
@@ -28,7 +33,16 @@ pub fn ines(events: &[(&str, Value)]) -> Person {
 pub fn rendered(program: &Program, person: &Person, key: &str) -> Rendered {
     let trigger = &program.triggers()[0];
     let at = START + Span::from_hours(1);
-    payload(&Fire { program, trigger, person, key, at, occasion: occasion(trigger, person.canonical(), key, at) })
+    let shelf = Shelf { catalogue: &catalogue(), sales: &Sales::default(), code: Some("C-1") };
+    payload(&Fire {
+        program,
+        trigger,
+        person,
+        key,
+        at,
+        occasion: occasion(trigger, person.canonical(), key, at),
+        shelf,
+    })
 }
 
 const PER_CART: &str = "per = \"cart_id\"\nwhen = { last = \"Product Added\", over = \"30m\" }\n";
@@ -129,7 +143,7 @@ fn the_cart_is_the_keys_own_with_exact_amounts() {
     says(
         "{{ cart.products }}",
         json!([{"product_id": "p1", "name": "Lamp", "url": "https://shop.example/p1",
-            "image_url": "https://shop.example/p1.jpg", "currency": "EUR", "price": "39.95", "quantity": 3,
+            "image_url": "https://shop.example/p1.jpg", "currency": "EUR", "category": "Things", "price": "39.95", "quantity": 3,
             "total": "119.85"}]),
     );
     says("{{ cart.total }} {{ cart.currency }}, {{ cart.quantity }}", json!("119.85 EUR, 3"));
@@ -239,7 +253,7 @@ fn wrong(line: &str, mistake: &str) {
 #[test]
 fn a_wrong_template_has_one_precise_mistake() {
     let known = "known: trigger, title, occasion, occurred_at, key, person, traits, event, events, products, cart, \
-                 last_order";
+                 last_order, catalogue";
     wrong(
         "payload = { x = \"{{ cort.total }}\" }",
         "17: payload.x: uses `cort`, which is not known here (did you mean `cart`?)",
@@ -407,6 +421,29 @@ proptest! {
         }
     }
 
+    /// Any template is refused with words, or says something within bounds, or tells why not.
+    #[test]
+    fn any_template_comes_to_an_end(parts in prop::collection::vec(prop_oneof![
+        Just("{{"), Just("}}"), Just("{%"), Just("%}"), Just("for x in "), Just("endfor"), Just("if "), Just("endif"),
+        Just("set a = "), Just("range(999)"), Just("cart.products"), Just("events"), Just("person.email"), Just("key"),
+        Just(" ~ "), Just(" * "), Just(" | "), Just("join"), Just("length"), Just("money"), Just("default(1)"), Just("x"),
+        Just("'"), Just("\\"), Just("-"), Just("{#"), Just("#}"), Just("("), Just(")"), Just("9999999999"), Just("ü"),
+        Just("is defined"), Just("replace('', 'xxxxxxxx')"), Just("[0]"), Just("format(1)"), Just("\"%9999999d\""), Just(" "),
+    ], 0..24)) {
+        let text = parts.concat();
+        let line = toml::Value::from(format!("{text} {{{{ 1 }}}}")).to_string();
+        for line in [line, toml::Value::from(format!("{{{{ {text} }}}}")).to_string()] {
+            match compile(&format!("{HEAD}{PER_CART}[payload]\nx = {line}\n")) {
+                Ok(program) => {
+                    let said = rendered(&program, &carts(), "c1");
+                    prop_assert!(said.payload.get().len() < 200_000);
+                    prop_assert!(said.broken.is_none_or(|words| !words.contains("ines@")));
+                }
+                Err(mistakes) => prop_assert!(mistakes.len() == 1 && !mistakes[0].is_empty(), "{:?}", mistakes),
+            }
+        }
+    }
+
     /// A link leads to the cart that the key names, whatever else the person does.
     #[test]
     fn a_recovery_link_is_never_another_carts(events in prop::collection::vec((0_u8..4, 0_u8..4, any::<bool>()), 1..40)) {
@@ -437,4 +474,106 @@ proptest! {
             prop_assert!(link.is_empty() || link == format!("https://shop.example/{id}"), "{} for {}", link, id);
         }
     }
+}
+
+// === what is for sale ===
+
+fn catalogue() -> Arc<Catalogue> {
+    let item = |id: &str, stock: Option<i64>| CatalogueItem {
+        id: id.into(),
+        name: Some(format!("{id} in full").into()),
+        url: Some(format!("https://shop.example/{id}").into()),
+        image_url: Some(format!("https://shop.example/{id}.jpg").into()),
+        price: Some("9.50".into()),
+        currency: Some("EUR".into()),
+        category: Some("Things".into()),
+        stock,
+        updated: START,
+    };
+    let mut catalogue = Catalogue::default();
+    for (id, stock) in [("p1", Some(3)), ("p2", None), ("p3", Some(0)), ("p4", Some(2)), ("p5", Some(5))] {
+        catalogue.put(item(id, stock));
+    }
+    Arc::new(catalogue)
+}
+
+#[test]
+fn the_catalogue_is_looked_up_by_id() {
+    says("{{ catalogue[event.product_id].name }} {{ catalogue.p1.price | money }}", json!("p3 in full 9.50"));
+    says(
+        "{{ catalogue.p1 }}",
+        json!({"product_id": "p1", "name": "p1 in full", "category": "Things",
+        "url": "https://shop.example/p1", "image_url": "https://shop.example/p1.jpg", "currency": "EUR", "price": "9.5",
+        "stock": 3}),
+    );
+    fails("{{ catalogue[\"p0\"].name }}", "a value that it asks for is not there");
+    says("{{ catalogue.p0 is defined }}", json!(false));
+}
+
+#[test]
+fn the_catalogue_says_what_events_did_not() {
+    let text = format!("{HEAD}when = {{ did = \"Product Added\" }}\n[payload]\nx = '{{{{ cart }}}}'\n");
+    let person = ines(&[("Product Added", json!({"product_id": "p2", "name": "Own name", "quantity": 2}))]);
+    let said = rendered(&compile(&text).expect("a trigger"), &person, "").payload.to_value();
+    let product = json!({"product_id": "p2", "name": "Own name", "url": "https://shop.example/p2",
+        "image_url": "https://shop.example/p2.jpg", "category": "Things", "currency": "EUR", "price": "9.5", "quantity": 2,
+        "total": "19"});
+    assert_eq!(said["x"], json!({"products": [product], "quantity": 2, "total": "19", "currency": "EUR"}));
+}
+
+#[test]
+fn it_is_urgent_when_few_are_left_and_one_at_least() {
+    let urgent = "[urgency]\nunder = 4\nset = { x = '{{ stock }} of {{ product.name }}' }\n";
+    check(urgent, Ok(json!("3 of p1 in full")));
+    check(&urgent.replace('4', "3"), Ok(Value::Null));
+    let text = format!("{HEAD}when = {{ did = \"Order Completed\" }}\n{urgent}");
+    let program = compile(&text).expect("a trigger");
+    for (products, wanted) in [
+        (json!([{"product_id": "p1"}, {"product_id": "p4"}, {"product_id": "p3"}]), json!("2 of p4 in full")),
+        (json!([{"product_id": "p2"}, {"product_id": "p3"}, {"product_id": "p5"}, {"product_id": "zz"}]), Value::Null),
+    ] {
+        let person = ines(&[("Order Completed", json!({ "products": products }))]);
+        assert_eq!(rendered(&program, &person, "").payload.to_value()["x"], wanted);
+    }
+    wrong(
+        "urgency = { under = 3, set = { x = \"{{ stok }}\" } }",
+        "36: urgency.set.x: uses `stok`, which is not known here (did you mean `stock`?)",
+    );
+    wrong("urgency = { under = 0, set = { x = 1 } }", "21: urgency.under: must be a whole number from 1 to 1000000");
+    wrong("urgency = { set = { x = 1 } }", "11: urgency.under: is missing");
+}
+
+// === codes ===
+
+#[test]
+fn a_code_is_static_or_the_pools() {
+    let with = |code: &str| format!("[payload]\nx = 'Say {{{{ code }}}}'\n[code]\n{code}\n");
+    check(&with("value = 'TEN'"), Ok(json!("Say TEN")));
+    check(&with("pool = 'win-back'"), Ok(json!("Say C-1")));
+    check("[code]\npool = 'win-back'\nfield = 'x'\n", Ok(json!("C-1")));
+    wrong(
+        "code = {}",
+        "8: code: says either `value`, the same code for all, or `pool`, one for each occasion (pool = \"win-back\")",
+    );
+    wrong("code = { value = \"A\", low = 3 }", "29: code.low: is for a pool only");
+    wrong("code = { pool = \"Win back\" }", "17: code.pool: must be at most 64 lower-case letters, digits and dashes");
+    wrong(
+        "payload = { x = \"{{ code }}\" }",
+        "17: payload.x: uses `code`, which is not known here (known: trigger, title, \
+        occasion, occurred_at, key, person, traits, event, events, products, cart, last_order, catalogue)",
+    );
+}
+
+#[test]
+fn an_empty_pool_sends_nothing_unless_something_else_is_said() {
+    let without = |code: &str| {
+        let program = compile(&format!("{HEAD}{PER_CART}code = {code}\n")).expect("a trigger");
+        let (trigger, person, at) = (&program.triggers()[0], carts(), START + Span::from_hours(1));
+        let shelf = Shelf { catalogue: &catalogue(), sales: &Sales::default(), code: None };
+        let occasion = occasion(trigger, person.canonical(), "c1", at);
+        payload(&Fire { program: &program, trigger, person: &person, key: "c1", at, occasion, shelf })
+    };
+    assert_eq!(without("{ pool = \"few\" }").broken.as_deref(), Some("the pool of codes `few` is empty"));
+    let said = without("{ pool = \"few\", otherwise = \"FIVE\" }");
+    assert_eq!((said.broken, said.payload.to_value()["code"].clone()), (None, json!("FIVE")));
 }

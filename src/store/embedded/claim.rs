@@ -134,12 +134,14 @@ fn with_people(inner: &Inner, events: Vec<(Position, Event)>) -> Result<Claim, S
     // Whoever is loaded brings all their names: a merge moves them.
     let names: Vec<_> = loaded.people.values().flat_map(|p| p.identifiers.iter().map(|i| (i.clone(), p.id))).collect();
     loaded.owners.extend(names);
+    (loaded.catalogue, loaded.codes) = inner.shelf()?.lend();
     Ok(Claim { events, loaded })
 }
 
 pub fn due(inner: &Inner, until: Timestamp, max: usize) -> Result<Due, StoreError> {
     let mut due = Due::default();
     due.loaded.triggers = inner.state()?.triggers.clone();
+    (due.loaded.catalogue, due.loaded.codes) = inner.shelf()?.lend();
     let wakes = keys::wakes_until(until);
     for key in inner.disk()?.range(wakes.start, wakes.end).keys().take(max) {
         let Some((_, id)) = keys::read_wake(&key?) else { continue };
@@ -153,6 +155,7 @@ pub fn due(inner: &Inner, until: Timestamp, max: usize) -> Result<Due, StoreErro
 /// These people.
 pub fn people(inner: &Inner, ids: &[PersonId]) -> Result<Loaded, StoreError> {
     let mut loaded = Loaded { triggers: inner.state()?.triggers.clone(), ..Loaded::default() };
+    (loaded.catalogue, loaded.codes) = inner.shelf()?.lend();
     for id in ids {
         load(inner, &mut loaded, *id)?;
     }

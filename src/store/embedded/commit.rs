@@ -12,7 +12,9 @@ use crate::store::StoreError;
 use crate::store::record::encode;
 
 /// Writes the step. What it means for memory happens only after the batch is applied.
-pub fn commit(inner: &Inner, mut loaded: Loaded, mut changes: Changes) -> Result<(), StoreError> {
+///
+/// `noted` is the journal's record of the codes that this step gives.
+pub fn commit(inner: &Inner, mut loaded: Loaded, mut changes: Changes, noted: Option<u64>) -> Result<(), StoreError> {
     let mut guard = inner.state()?;
     let mut state = guard.clone();
     let mut batch = Batch::default();
@@ -77,6 +79,7 @@ pub fn commit(inner: &Inner, mut loaded: Loaded, mut changes: Changes) -> Result
     held::write(&mut batch, &changes.triggers);
     state.triggers.extend(std::mem::take(&mut changes.triggers));
     let written = queue::write(inner, &mut batch, &mut state, &mut changes, now)?;
+    super::shelf::commit(inner, &mut batch, &mut state, &changes.codes, noted)?;
     if let Some(position) = changes.position {
         state.decided = position;
     }
@@ -94,6 +97,12 @@ pub fn commit(inner: &Inner, mut loaded: Loaded, mut changes: Changes) -> Result
     inner.written()?.note(&changes.links, &changes.dedupe);
     inner.seen()?.note(changes.dedupe.iter().copied(), state.decided.0);
     inner.decided.store(state.decided.0, Ordering::Release);
+    if !changes.codes.is_empty() {
+        inner.shelf()?.committed(&changes.codes);
+    }
+    if noted.is_some() {
+        inner.applied();
+    }
     inner.publish(&mut guard, state);
     drop(guard);
     {

@@ -1,6 +1,7 @@
 //! A lane's steps: take, begin, settle, give back; dead letters.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 
 use super::outbox::{self, Lane, Queued};
 use super::overlay::Batch;
@@ -98,6 +99,10 @@ pub fn apply(inner: &Inner, ordinal: u64, settled: &SettledBatch) -> Result<(), 
         }
     }
     state.settled = state.settled.max(ordinal);
+    if inner.unapplied.load(Ordering::Acquire) == 0 {
+        // Whatever else the journal had before this is in the tree.
+        state.noted = state.noted.max(ordinal);
+    }
     put(&mut batch, keys::STATE.to_vec(), &encode(&state));
     inner.sinking.note(disk.apply(batch)?);
     inner.publish(&mut guard, state);

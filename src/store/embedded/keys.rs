@@ -37,6 +37,14 @@ pub const TRIGGER: u8 = b's';
 pub const KEPT: u8 = b'n';
 /// Messages set aside.
 pub const ASIDE: u8 = b'z';
+/// Products for sale.
+pub const ITEM: u8 = b'a';
+/// Pools of codes.
+pub const POOL: u8 = b'd';
+/// Codes, by pool and place.
+pub const CODES: u8 = b'e';
+/// Codes that the journal gave to occasions whose step is not in the tree.
+pub const GIVEN: u8 = b'r';
 /// Further parts of a value that is too long for one.
 pub const PART: u8 = b'q';
 /// The state: positions and counts.
@@ -161,6 +169,27 @@ pub fn join(person: PersonId, position: Position, n: u32) -> Vec<u8> {
 }
 pub fn joins(person: PersonId) -> Vec<u8> {
     key(JOIN, &[&person.0])
+}
+pub fn item(id: &str) -> Vec<u8> {
+    key(ITEM, &[id.as_bytes()])
+}
+pub fn pool(name: &str) -> Vec<u8> {
+    key(POOL, &[name.as_bytes()])
+}
+pub fn codes(pool: &str) -> Vec<u8> {
+    key(CODES, &[&short(pool)])
+}
+pub fn block(pool: &str, first: u64) -> Vec<u8> {
+    key(CODES, &[&short(pool), &first.to_be_bytes()])
+}
+/// Eight bytes that stand for a pool's name.
+fn short(pool: &str) -> [u8; 8] {
+    let mut short = [0; 8];
+    short.copy_from_slice(&blake3::hash(pool.as_bytes()).as_bytes()[..8]);
+    short
+}
+pub fn given(occasion: OccasionId) -> Vec<u8> {
+    key(GIVEN, &[&occasion.0])
 }
 pub fn named(prefix: u8, name: &str) -> Vec<u8> {
     key(prefix, &[name.as_bytes()])

@@ -21,6 +21,7 @@ mod rush;
 mod scan;
 mod seen;
 mod segments;
+mod shelf;
 mod sinking;
 mod snapshot;
 mod state;
@@ -33,7 +34,7 @@ mod tree;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 
 use arc_swap::ArcSwap;
@@ -42,18 +43,19 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::model::{
-    Activation, Changes, Event, Identifier, LaneName, Loaded, Person, PersonId, Position, StepId, Timestamp, TriggerId,
-    TriggerStates,
+    Activation, Catalogue, CatalogueItem, Changes, Codes, Event, Identifier, LaneName, Loaded, Person, PersonId,
+    Position, StepId, Timestamp, TriggerId, TriggerStates,
 };
 
 use super::settings::Settings;
 use super::{
-    AppendError, Claim, Counts, DeadLetter, Due, LaneCount, Progress, Raised, Recorded, SetAside, Settled, Step, Store,
-    StoreError, Story, Work, WorkId, record,
+    Added, AppendError, Claim, Counts, DeadLetter, Due, LaneCount, PoolCount, Progress, Raised, Recorded, SetAside,
+    Settled, Step, Stocked, Store, StoreError, Story, Work, WorkId, record,
 };
 use committer::{Append, Committer, Tail};
 use frame::Kind;
 use people::{Cache, Shape};
+use record::Noted;
 use state::State;
 use tree::Disk;
 
@@ -101,6 +103,12 @@ struct Inner {
     lanes: Mutex<HashMap<LaneName, outbox::Lane>>,
     /// Message keys of what is decided.
     seen: Mutex<seen::Seen>,
+    /// The catalogue and the pools of codes. Locked after all the others.
+    shelf: Mutex<shelf::Shelf>,
+    /// Held while a record of the shelf is written down and applied: they are in the tree in the journal's order.
+    noted: tokio::sync::Mutex<()>,
+    /// Records of the shelf that are, or may be, in the journal and not in the tree.
+    unapplied: AtomicUsize,
     /// How the people of the open claim lie in the tree.
     shapes: Mutex<HashMap<PersonId, Shape>>,
     cache: Mutex<Cache>,
@@ -152,6 +160,9 @@ impl Inner {
     }
     fn seen(&self) -> Result<MutexGuard<'_, seen::Seen>, StoreError> {
         self.seen.lock().map_err(|_| poisoned())
+    }
+    fn shelf(&self) -> Result<MutexGuard<'_, shelf::Shelf>, StoreError> {
+        self.shelf.lock().map_err(|_| poisoned())
     }
     fn shapes(&self) -> Result<MutexGuard<'_, HashMap<PersonId, Shape>>, StoreError> {
         self.shapes.lock().map_err(|_| poisoned())
@@ -226,6 +237,17 @@ impl Embedded {
             let position = snapshot::write(inner)?;
             snapshot::prune(inner, now)?;
             Ok(Position(position))
+        })
+        .await
+    }
+
+    /// Writes a record of the shelf down and brings it into the tree. Whoever calls holds the order of records.
+    async fn shelve(&self, noted: Noted) -> Result<(), StoreError> {
+        let ordinal = self.inner.note(&noted).await?;
+        self.step(move |inner| {
+            shelf::apply(inner, ordinal, &noted)?;
+            inner.applied();
+            inner.disk()?.sync()
         })
         .await
     }
@@ -335,7 +357,18 @@ impl Store for Embedded {
     }
 
     async fn commit(&self, loaded: Loaded, changes: Changes) -> Result<(), StoreError> {
-        self.step(move |inner| commit::commit(inner, loaded, changes)).await
+        if changes.codes.is_empty() {
+            return self.step(move |inner| commit::commit(inner, loaded, changes, None)).await;
+        }
+        let _order = self.inner.noted.lock().await;
+        let new = self.inner.shelf()?.new_among(&changes.codes);
+        let mut noted = None;
+        if !new.is_empty() {
+            // On disk before anything follows from it: whoever has a code keeps it, and nobody else gets it.
+            noted = Some(self.inner.note(&Noted::CodesGiven(new.clone())).await?);
+            self.inner.shelf()?.note_given(new);
+        }
+        self.step(move |inner| commit::commit(inner, loaded, changes, noted)).await
     }
 
     async fn work(&self, lane: &str, now: Timestamp, max: usize) -> Result<Vec<Work>, StoreError> {
@@ -357,7 +390,9 @@ impl Store for Embedded {
         if batch.items.is_empty() {
             return Ok(());
         }
+        let batch = Noted::Settled(batch);
         let payload = record::encode(&batch);
+        let Noted::Settled(batch) = batch else { return Ok(()) };
         let written = self.inner.journal_append(Kind::Settled, payload, Vec::new(), true).await;
         let ordinal = written.map_err(StoreError::Unavailable)?;
         // The journal has it: the tree follows without waiting for the disk, and is made to agree at the next opening.
@@ -381,6 +416,50 @@ impl Store for Embedded {
 
     async fn drop_dead(&self, id: WorkId) -> Result<bool, StoreError> {
         Ok(self.step(move |inner| delivery::raise(inner, id, None)).await? == Raised::Done)
+    }
+
+    async fn put_items(&self, items: Vec<CatalogueItem>) -> Result<Stocked, StoreError> {
+        let _order = self.inner.noted.lock().await;
+        let (items, stocked) = shelf::news(&*self.inner.shelf()?, items, self.inner.settings.catalogue);
+        if !items.is_empty() {
+            self.shelve(Noted::Catalogue(items)).await?;
+        }
+        Ok(stocked)
+    }
+
+    fn catalogue(&self) -> Arc<Catalogue> {
+        self.inner.shelf().map(|shelf| shelf.catalogue.clone()).unwrap_or_default()
+    }
+
+    async fn add_codes(&self, pool: &str, codes: Vec<Box<str>>) -> Result<Added, StoreError> {
+        let _order = self.inner.noted.lock().await;
+        let mut all = self.step(shelf::all_codes).await?;
+        let mut added = Added::default();
+        let mut new = Vec::new();
+        for code in codes {
+            if all.contains(&code) {
+                added.known += 1;
+            } else if all.len() as u64 >= self.inner.settings.codes {
+                added.too_many += 1;
+            } else {
+                all.insert(code.clone());
+                new.push(code);
+            }
+        }
+        for block in new.chunks(shelf::BLOCK) {
+            let first = self.inner.shelf()?.end(pool);
+            self.shelve(Noted::CodesAdded { pool: pool.into(), first, codes: block.to_vec() }).await?;
+            added.new += block.len() as u64;
+        }
+        Ok(added)
+    }
+
+    fn pools(&self) -> Vec<PoolCount> {
+        self.inner.shelf().map(|shelf| shelf.count()).unwrap_or_default()
+    }
+
+    fn codes(&self) -> Codes {
+        self.inner.shelf().map(|shelf| shelf.lend().1).unwrap_or_default()
     }
 
     async fn find(&self, identifier: &Identifier) -> Result<Option<PersonId>, StoreError> {

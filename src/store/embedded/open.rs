@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, RwLock};
 
 use arc_swap::ArcSwap;
@@ -13,13 +13,14 @@ use super::frame::Kind;
 use super::people::Cache;
 use super::seen::Seen;
 use super::segments::{self, Limit, Reader, unavailable};
+use super::shelf::{self, Shelf};
 use super::sinking::{Sinking, Slot, give_way};
 use super::state::State;
 use super::tree::Disk;
 use super::{Inner, Journal, delivery, keys, snapshot, sweep};
 use crate::model::{Event, Position, Timestamp};
 use crate::store::StoreError;
-use crate::store::record::{EventBatch, SettledBatch, StepRecord, decode, encode};
+use crate::store::record::{EventBatch, Noted, StepRecord, decode, encode};
 use crate::store::settings::Settings;
 
 /// Names in the store's folder.
@@ -75,6 +76,9 @@ pub fn open(settings: &Settings, now: Timestamp) -> Result<Inner, StoreError> {
         requests: AtomicU64::new(0),
         lanes: Mutex::default(),
         shapes: Mutex::default(),
+        shelf: Mutex::default(),
+        noted: tokio::sync::Mutex::default(),
+        unapplied: AtomicUsize::new(0),
         round: Mutex::<sweep::Round>::default(),
         changed,
         _lock: lock,
@@ -211,14 +215,23 @@ fn begin_again(settings: &Settings, now: Timestamp) -> Result<(Disk, State), Sto
     Ok((disk, state))
 }
 
-/// Brings outcomes that the journal has, and the tree has not, into the tree.
+/// Brings outcomes, products and codes that the journal has, and the tree has not, into the tree.
 pub fn apply_settled(inner: &Inner) -> Result<(), StoreError> {
-    let known = inner.state()?.settled;
-    let mut reader = Reader::from(&inner.journal_folder, (u64::MAX, known + 1, u64::MAX))?;
+    let (settled, noted) = {
+        let state = inner.state()?;
+        (state.settled, state.noted)
+    };
+    *inner.shelf()? = Shelf::load(&*inner.disk()?)?;
+    let mut reader = Reader::from(&inner.journal_folder, (u64::MAX, settled.min(noted) + 1, u64::MAX))?;
     while let Some((head, payload)) = reader.next(Limit::default())? {
-        if head.kind == Kind::Settled && head.first > known {
-            let batch: SettledBatch = decode(&payload)?;
-            delivery::apply(inner, head.first, &batch)?;
+        if head.kind != Kind::Settled || head.first <= settled.min(noted) {
+            continue;
+        }
+        match decode(&payload)? {
+            Noted::Settled(batch) if head.first > settled => delivery::apply(inner, head.first, &batch)?,
+            Noted::Settled(_) => {}
+            other if head.first > noted => shelf::apply(inner, head.first, &other)?,
+            _ => {}
         }
     }
     Ok(())
@@ -318,7 +331,7 @@ fn verify_journal(folder: &Path, found: &mut Verified) -> Result<u64, StoreError
                 found.steps += 1;
             }
             Ok(Some((head, payload))) => {
-                if let Err(error) = decode::<SettledBatch>(&payload) {
+                if let Err(error) = decode::<Noted>(&payload) {
                     found.damage.push(format!("the settled record {}: {error}", head.first));
                 }
                 found.settled += 1;

@@ -49,7 +49,8 @@ pub fn write(inner: &Inner) -> Result<u64, StoreError> {
     let folder = folder(&inner.settings);
     fs::create_dir_all(&folder).map_err(unavailable)?;
     let position = state.decided.0;
-    let (settled, step) = (state.settled, state.taken.step);
+    // Records of both sorts are brought in again from the lower of the two.
+    let (settled, step) = (state.settled.min(state.noted), state.taken.step);
     let path = folder.join(format!("{position:020}-{settled:020}-{step:020}.snap"));
     let unfinished = path.with_extension("unfinished");
     let mut out = Checked { to: BufWriter::new(File::create(&unfinished).map_err(unavailable)?), crc: 0 };

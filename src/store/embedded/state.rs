@@ -15,6 +15,8 @@ pub struct State {
     pub decided: Position,
     /// Settled records of the journal that are in the tree, up to this ordinal.
     pub settled: u64,
+    /// Records of the catalogue and of codes that are in the tree, up to this ordinal of the same count.
+    pub noted: u64,
     /// The last number given to a row, a dead letter or a message set aside.
     pub seq: u64,
     /// People there are.

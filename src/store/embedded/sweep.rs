@@ -8,7 +8,7 @@ use crate::store::StoreError;
 use crate::store::record::StoredDecision;
 
 /// What ages.
-const AGEING: [u8; 6] = [keys::ENDED, keys::DECISION, keys::ORPHAN, keys::JOIN, keys::DEAD, keys::ASIDE];
+const AGEING: [u8; 7] = [keys::ENDED, keys::DECISION, keys::ORPHAN, keys::JOIN, keys::DEAD, keys::ASIDE, keys::GIVEN];
 /// Entries looked at for each entry written: more than one, so that the round is made however fast we write.
 const PACE: usize = 2;
 

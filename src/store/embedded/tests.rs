@@ -299,3 +299,113 @@ async fn an_engine_that_is_behind_sees_what_comes_meanwhile() {
     }
     assert_eq!(decided, 40);
 }
+
+/// Codes through crashes, restarts, old states and rebuilds, whatever is decided again and in what order: an occasion has
+/// one code for all time, and a code has one occasion.
+#[tokio::test]
+async fn no_code_is_given_twice_whatever_is_lost() {
+    // When the events come: nothing ages.
+    let now = event(0).arrived;
+    for seed in 0..12 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let folder = tempfile::tempdir().expect("a folder");
+        let settings = Settings { segment: Size(2 << 10), ..settings(folder.path()) };
+        let kept = tempfile::tempdir().expect("a folder");
+        let mut store = Embedded::open(&settings, now).expect("a store");
+        let mut had: HashMap<u64, (String, String)> = HashMap::new();
+        // The occasions of each event: an event that is decided again has them again, in another order, and more.
+        let mut of_event: HashMap<u64, Vec<u64>> = HashMap::new();
+        let (mut code, mut made, mut has_old) = (0, 0, false);
+        for n in 0..80 {
+            // What is read ahead holds the folder.
+            finish(&mut *store.inner.ahead.lock().await).await;
+            match random.u32(0..10) {
+                0..2 => {
+                    let pool = if random.bool() { "a" } else { "b" };
+                    let codes = (0..random.usize(1..9)).map(|_| {
+                        code += 1;
+                        format!("C{}", if random.u8(0..5) == 0 { random.u32(1..=code) } else { code }).into()
+                    });
+                    store.add_codes(pool, codes.collect()).await.expect("an import");
+                }
+                2..7 => {
+                    store.append(vec![event(n)], None).await.expect("an append");
+                    let claim = store.claim(random.usize(1..4)).await.expect("a claim");
+                    let mut codes = claim.loaded.codes;
+                    let position = claim.events.last().map(|(position, _)| *position);
+                    let keys = claim.events.iter().flat_map(|(_, e)| e.dedupe.iter().map(|key| (*key, e.arrived)));
+                    let mut changes = Changes { position, dedupe: keys.collect(), ..Changes::default() };
+                    for (position, _) in claim.events {
+                        let occasions = of_event.entry(position.0).or_default();
+                        for _ in 0..random.u64(0..3) {
+                            made += 1;
+                            occasions.push(made);
+                        }
+                        random.shuffle(occasions);
+                        for n in occasions {
+                            let pool = if *n % 2 == 0 { "a" } else { "b" };
+                            let mut id = [0; 16];
+                            id[..8].copy_from_slice(&n.to_be_bytes());
+                            let Some(given) = codes.of(pool, crate::model::OccasionId(id)) else {
+                                assert!(!had.contains_key(n), "seed {seed}: {n} had a code");
+                                continue;
+                            };
+                            codes.give(&given);
+                            let got = (pool.to_owned(), given.code.to_string());
+                            if let Some(before) = had.insert(*n, got.clone()) {
+                                assert_eq!(before, got, "seed {seed}: {n} has another code than before");
+                            }
+                            changes.codes.push(given);
+                        }
+                    }
+                    store.commit(Loaded::default(), changes).await.expect("a commit");
+                }
+                7 => {
+                    // A clean end; the state as it is now may come back later.
+                    store.close().await.expect("a close");
+                    drop(store);
+                    if random.bool() {
+                        copy(&folder.path().join("state"), &kept.path().join("state"));
+                        has_old = true;
+                    }
+                    store = Embedded::open(&settings, now).expect("the store");
+                }
+                8 => {
+                    if random.bool() {
+                        store.snapshot(now).await.expect("a snapshot");
+                    }
+                    // The end of the process, with what sled has not yet been given.
+                    drop(store);
+                    store = Embedded::open(&settings, now).expect("the store");
+                }
+                _ => {
+                    drop(store);
+                    if has_old && random.bool() {
+                        copy(&kept.path().join("state"), &folder.path().join("state"));
+                    } else {
+                        rebuild(&settings, now).expect("a rebuild");
+                    }
+                    store = Embedded::open(&settings, now).expect("the store");
+                }
+            }
+            let codes: std::collections::HashSet<&String> = had.values().map(|(_, code)| code).collect();
+            assert_eq!(codes.len(), had.len(), "seed {seed}: a code was given twice");
+        }
+        assert!(had.len() > 10, "seed {seed} gave {} codes", had.len());
+    }
+}
+
+/// A folder as another is.
+fn copy(from: &Path, to: &Path) {
+    let _ = fs::remove_dir_all(to);
+    fs::create_dir_all(to).expect("a folder");
+    for entry in fs::read_dir(from).expect("a folder") {
+        let entry = entry.expect("a file");
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).expect("a copy");
+        }
+    }
+}

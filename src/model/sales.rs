@@ -1,0 +1,147 @@
+//! What was ordered, counted: how often two products went together, and how often each on a day. For recommendations;
+//! which edges fire never depends on it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex};
+
+use super::{Entry, History, Timestamp};
+
+/// Products of one order that are counted.
+const MOST_PER_ORDER: usize = 30;
+/// Products, pairs of them (each in both directions), and days of products that are counted. What comes beyond is not.
+const MOST: (usize, usize, usize) = (50_000, 2_000_000, 2_000_000);
+/// Milliseconds of a day.
+const DAY: i64 = 86_400_000;
+/// The name of what is counted.
+const ORDER: &str = "Order Completed";
+
+/// How often each product was ordered, the most often first.
+pub type Ranking = Vec<(Box<str>, u64)>;
+
+/// Counts over all orders that are remembered.
+#[derive(Debug, Default)]
+pub struct Sales {
+    ids: Vec<Arc<str>>,
+    places: HashMap<Arc<str>, u32>,
+    /// Orders with both.
+    pairs: BTreeMap<(u32, u32), u32>,
+    /// Orders of a day.
+    days: BTreeMap<(i64, u32), u32>,
+    /// The last question for a ranking: the same for all fires of a day.
+    ranked: Mutex<Option<Ranked>>,
+}
+
+/// The ranking of the days after `before` up to `last`.
+#[derive(Debug)]
+struct Ranked {
+    before: i64,
+    last: i64,
+    ranking: Arc<Ranking>,
+}
+
+impl Sales {
+    /// Counts all orders of one person.
+    pub fn count(&mut self, history: &History) {
+        for entry in history.entries() {
+            self.count_one(history, entry);
+        }
+    }
+
+    /// Counts an entry of a history, if it is an order that was not told before: a shop and a page may both tell of it.
+    pub fn count_one(&mut self, history: &History, entry: &Entry) {
+        if *entry.name != *ORDER {
+            return;
+        }
+        if let Some(id) = entry.fields().get("order_id").filter(|id| !id.is_null()) {
+            let before = history.entries().iter().take_while(|other| other.order() < entry.order());
+            if before.filter(|other| *other.name == *ORDER).any(|other| other.fields().get("order_id") == Some(id)) {
+                return;
+            }
+        }
+        let products = products_of(entry);
+        let places: Vec<u32> = products.iter().take(MOST_PER_ORDER).filter_map(|id| self.place(id)).collect();
+        let day = entry.at.as_millis().div_euclid(DAY);
+        for one in &places {
+            add(&mut self.days, (day, *one), MOST.2);
+            for other in places.iter().filter(|other| *other != one) {
+                add(&mut self.pairs, (*one, *other), MOST.1);
+            }
+        }
+        if let Ok(ranked) = self.ranked.get_mut() {
+            *ranked = None;
+        }
+    }
+
+    fn place(&mut self, id: &str) -> Option<u32> {
+        if let Some(place) = self.places.get(id) {
+            return Some(*place);
+        }
+        let place = u32::try_from(self.ids.len()).ok().filter(|_| self.ids.len() < MOST.0)?;
+        let id: Arc<str> = id.into();
+        self.ids.push(id.clone());
+        self.places.insert(id, place);
+        Some(place)
+    }
+
+    /// Products that were in one order with this one, each with how many orders.
+    pub fn with(&self, id: &str) -> impl Iterator<Item = (&str, u64)> {
+        let place = self.places.get(id).copied();
+        let pairs = place.map(|place| self.pairs.range((place, 0)..=(place, u32::MAX)));
+        pairs
+            .into_iter()
+            .flatten()
+            .filter_map(|((_, other), n)| Some((&**self.ids.get(*other as usize)?, u64::from(*n))))
+    }
+
+    /// Products by how many orders had them on the last `days` days (of UTC) up to that of `at`; at equal counts by id.
+    pub fn popular(&self, at: Timestamp, days: i64) -> Arc<Ranking> {
+        let last = at.as_millis().div_euclid(DAY);
+        let before = last.saturating_sub(days);
+        let mut ranked = match self.ranked.lock() {
+            Ok(ranked) => ranked,
+            // What a panic left there is only a copy.
+            Err(broken) => broken.into_inner(),
+        };
+        if let Some(known) = ranked.as_ref().filter(|known| (known.before, known.last) == (before, last)) {
+            return known.ranking.clone();
+        }
+        let mut counts: HashMap<u32, u64> = HashMap::new();
+        if before < last {
+            for ((_, place), n) in self.days.range((before + 1, 0)..=(last, u32::MAX)) {
+                *counts.entry(*place).or_insert(0) += u64::from(*n);
+            }
+        }
+        let named = counts.into_iter().filter_map(|(place, n)| Some((Box::from(&**self.ids.get(place as usize)?), n)));
+        let mut ranking: Ranking = named.collect();
+        ranking.sort_by(|a, b| (b.1, &a.0).cmp(&(a.1, &b.0)));
+        let ranking = Arc::new(ranking);
+        *ranked = Some(Ranked { before, last, ranking: ranking.clone() });
+        ranking
+    }
+}
+
+/// One more, unless there is no room for another key.
+fn add<K: Ord>(counts: &mut BTreeMap<K, u32>, key: K, most: usize) {
+    let has_room = counts.len() < most;
+    match counts.get_mut(&key) {
+        Some(n) => *n = n.saturating_add(1),
+        None if has_room => drop(counts.insert(key, 1)),
+        None => {}
+    }
+}
+
+/// The ids of an order's products, each once.
+pub fn products_of(entry: &Entry) -> BTreeSet<Box<str>> {
+    use serde_json::Value;
+    let id = |said: &Value| -> Option<Box<str>> {
+        match said.get("product_id").or_else(|| said.get("sku"))? {
+            Value::String(text) if !text.trim().is_empty() => Some(text.trim().into()),
+            Value::Number(n) => Some(n.to_string().into()),
+            _ => None,
+        }
+    };
+    match entry.fields().get("products") {
+        Some(Value::Array(listed)) => listed.iter().filter_map(id).collect(),
+        _ => id(entry.fields()).into_iter().collect(),
+    }
+}

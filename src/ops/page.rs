@@ -144,7 +144,7 @@ fn triggers(health: &Health) -> Markup {
                     tbody {
                         @for trigger in &health.triggers {
                             tr {
-                                th scope="row" { (trigger.name) br; span.muted { (trigger.title) } }
+                                th scope="row" { a href=(format!("/triggers/{}/backtest", trigger.name)) { (trigger.name) } br; span.muted { (trigger.title) } }
                                 td { @for line in &trigger.rule { div { (line) } } }
                                 td { @for line in &trigger.destinations { div { (line) } } }
                             }

@@ -18,7 +18,7 @@ use super::health::Watched;
 use super::metric::Metrics;
 use super::reload::Reloads;
 use super::settings::Settings;
-use super::{api, page};
+use super::{api, page, plot};
 use crate::identity;
 use crate::model::setting::Secret;
 
@@ -35,6 +35,8 @@ pub struct Inner {
     pub metrics: Option<Metrics>,
     pub names: identity::Settings,
     pub reloads: Reloads,
+    /// Held while a back-test runs: there is one at a time.
+    pub backtest: tokio::sync::Mutex<()>,
     token: Secret,
 }
 
@@ -59,7 +61,14 @@ impl Ops {
         let token = uuid::Uuid::new_v4().simple().to_string();
         write_private(&folder.join(TOKEN), &token)?;
         write_private(&folder.join(ADDRESS), &listener.local_addr()?.to_string())?;
-        let shared = Arc::new(Inner { watched, metrics, names, reloads, token: Secret::new(token) });
+        let shared = Arc::new(Inner {
+            watched,
+            metrics,
+            names,
+            reloads,
+            backtest: Default::default(),
+            token: Secret::new(token),
+        });
         Ok(Self { listener, shared, folder: folder.to_owned() })
     }
 
@@ -73,6 +82,7 @@ impl Ops {
         let admin = Router::new()
             .route("/api/status", get(api::status))
             .route("/api/explain", get(api::explain))
+            .route("/api/backtest", post(api::backtest))
             .route("/api/dead-letters", get(api::dead_letters))
             .route("/api/dead-letters/{id}", get(api::dead_letter))
             .route("/api/dead-letters/{id}/replay", post(api::replay))
@@ -86,6 +96,7 @@ impl Ops {
             .route("/metrics", get(metrics))
             .route("/", get(page::status))
             .route("/style.css", get(page::style))
+            .route("/triggers/{name}/backtest", get(plot::page))
             .merge(admin)
             .layer(axum::middleware::from_fn(harden))
             .layer(CatchPanicLayer::new())

@@ -1,15 +1,26 @@
 //! `simulate`: a file of messages through the live evaluator. Arrival is event time, and nothing is late.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::panic::resume_unwind;
 use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::alone::Alone;
+use super::parts::parted;
 use crate::decide;
 use crate::identity;
-use crate::model::{Changes, Event, Identifier, LaneName, Loaded, PersonId, Position, Priority, Timestamp, Verdict};
-use crate::rules::{Condition, Program, Trigger};
+use crate::model::{
+    Activation, Changes, Event, Identifier, LaneName, Loaded, OccasionId, Person, PersonId, Position, Priority,
+    RawJson, Timestamp, Verdict,
+};
+use crate::rules::Program;
+
+/// Fewer events are not worth a thread.
+const FEW: usize = 10_000;
+/// So many people are asked for their timers at once: what comes of it is in memory.
+const SOME: usize = 500;
 
 /// One fire, as it is printed.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -17,7 +28,7 @@ pub struct Fire {
     /// Which trigger.
     pub trigger: Arc<str>,
     /// Every name of the person: kind to value, or to a list where there are several.
-    pub person: Value,
+    pub person: RawJson,
     /// The key; empty without `per`.
     pub key: Box<str>,
     /// The edge.
@@ -28,8 +39,8 @@ pub struct Fire {
     pub destinations: Vec<LaneName>,
     /// The gate that would hold it back.
     pub gate: Option<String>,
-    /// What the marketer would get.
-    pub payload: Value,
+    /// What the marketer would get; `None` where a gate holds it back.
+    pub payload: Option<RawJson>,
     /// For the order of printing.
     #[serde(skip)]
     pub priority: Priority,
@@ -63,6 +74,8 @@ pub struct Simulation {
 }
 
 /// Decides `events`, in any order, and lets time run on to `until` (the last event unless told otherwise).
+///
+/// People who have nothing to do with each other are decided in parallel; what comes out is the same.
 pub fn simulate(
     mut events: Vec<Event>,
     program: &Program,
@@ -72,27 +85,22 @@ pub fn simulate(
     // A stable sort: at one instant they stay in the order they were given.
     events.sort_by_key(|event| event.at);
     let span = events.first().map(|e| e.at).zip(events.last().map(|e| e.at));
-    let mut loaded = Loaded::default();
-    let mut run = Run { fires: Vec::new(), program, events: 0 };
-    for (n, mut event) in events.into_iter().enumerate() {
-        event.arrived = event.at;
-        let position = Position(n as u64 + 1);
-        // Learned at its own instant: nothing has expired.
-        let changes = decide::events(&mut loaded, &[(position, event)], Timestamp::MIN, program, names);
-        run.take(&loaded, changes);
+    let end = until.or(span.map(|(_, last)| last));
+    let events: Vec<(Position, Event)> = (1..).map(Position).zip(events).collect();
+    let cores = if events.len() < FEW { 1 } else { std::thread::available_parallelism().map_or(1, usize::from) };
+    let parts = if cores == 1 { vec![events] } else { parted(events, cores) };
+    let runs: Vec<Run<'_>> = std::thread::scope(|scope| {
+        let run = |part| move || Run::through(part, program, names, end);
+        let threads: Vec<_> = parts.into_iter().map(|part| scope.spawn(run(part))).collect();
+        // A panic in one is one of the whole.
+        threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
+    });
+    let (mut fires, mut people, mut events) = (Vec::new(), 0, 0);
+    for run in runs {
+        fires.extend(run.fires);
+        people += run.people;
+        events += run.events;
     }
-    if let Some(end) = until.or(span.map(|(_, last)| last)) {
-        loop {
-            let due: Vec<PersonId> =
-                loaded.people.values().filter(|p| p.wake().is_some_and(|at| at <= end)).map(|p| p.id).collect();
-            if due.is_empty() {
-                break;
-            }
-            let changes = decide::timers(&mut loaded, &due, end, Timestamp::MIN, program);
-            run.take(&loaded, changes);
-        }
-    }
-    let mut fires = run.fires;
     fires.sort_by(|a, b| {
         (a.at, std::cmp::Reverse(a.priority), &a.trigger, &a.key, &a.occasion).cmp(&(
             b.at,
@@ -102,18 +110,53 @@ pub fn simulate(
             &b.occasion,
         ))
     });
-    Simulation { fires, people: loaded.people.len(), events: run.events, span }
+    Simulation { fires, people, events, span }
 }
 
 struct Run<'a> {
     fires: Vec<Fire>,
-    program: &'a Program,
+    priorities: HashMap<&'a str, Priority>,
     events: u64,
+    people: usize,
 }
 
-impl Run<'_> {
-    fn take(&mut self, loaded: &Loaded, changes: Changes) {
+impl<'a> Run<'a> {
+    fn through(
+        part: Vec<(Position, Event)>,
+        program: &'a Program,
+        names: &identity::Settings,
+        end: Option<Timestamp>,
+    ) -> Self {
+        let mut loaded = Loaded::default();
+        let priorities = program.triggers().iter().map(|trigger| (&*trigger.name, trigger.priority)).collect();
+        let mut run = Run { fires: Vec::new(), priorities, events: 0, people: 0 };
+        for (position, mut event) in part {
+            event.arrived = event.at;
+            // Learned at its own instant: nothing has expired.
+            let changes = decide::events(&mut loaded, &[(position, event)], Timestamp::MIN, program, names);
+            run.take(&mut loaded, &changes);
+        }
+        if let Some(end) = end {
+            let mut due: Vec<PersonId> =
+                loaded.people.values().filter(|p| p.wake().is_some_and(|at| at <= end)).map(|p| p.id).collect();
+            while !due.is_empty() {
+                for some in due.chunks(SOME) {
+                    let changes = decide::timers(&mut loaded, some, end, Timestamp::MIN, program);
+                    run.take(&mut loaded, &changes);
+                }
+                due.retain(|id| loaded.people.get(id).and_then(Person::wake).is_some_and(|at| at <= end));
+            }
+        }
+        run.people = loaded.people.len();
+        run
+    }
+
+    fn take(&mut self, loaded: &mut Loaded, changes: &Changes) {
         self.events += changes.did;
+        let mut activations: HashMap<OccasionId, &Activation> = HashMap::new();
+        for activation in &changes.activations {
+            activations.entry(activation.occasion).or_insert(activation);
+        }
         for decision in &changes.decisions {
             // An edge inside a cool-down, or a second one of a trigger that fires once, is no fire.
             let (lanes, gate) = match &decision.verdict {
@@ -121,26 +164,30 @@ impl Run<'_> {
                 Verdict::Gated(words) => (Vec::new(), Some(words.to_string())),
                 _ => continue,
             };
-            let activation = changes.activations.iter().find(|a| a.occasion == decision.occasion);
+            let activation = activations.get(&decision.occasion);
             let identifiers = match (activation, loaded.people.get(&decision.person)) {
                 (Some(activation), _) => &activation.identifiers,
                 (None, Some(person)) => &person.identifiers,
                 (None, None) => continue,
             };
-            let priority =
-                self.program.triggers().iter().find(|t| t.name == decision.trigger).map_or(0, |t| t.priority);
             self.fires.push(Fire {
                 trigger: decision.trigger.clone(),
-                person: named(identifiers),
+                person: RawJson::from_value(&named(identifiers)),
                 key: decision.key.clone(),
                 at: decision.at,
                 occasion: decision.occasion.to_string(),
                 destinations: lanes,
                 gate,
-                payload: activation.map(|a| a.payload.to_value()).unwrap_or_default(),
-                priority,
+                payload: activation.map(|a| a.payload.clone()),
+                priority: self.priorities.get(&*decision.trigger).copied().unwrap_or(0),
                 who: decision.person,
             });
+        }
+        // Nothing is called back here, so nobody need remember what may still wait.
+        for change in &changes.people {
+            if let Some(person) = loaded.people.get_mut(&change.id) {
+                person.pending.clear();
+            }
         }
     }
 }
@@ -165,31 +212,19 @@ pub fn leaves(
     names: &identity::Settings,
     until: Option<Timestamp>,
 ) -> Vec<LeafCount> {
-    let mut alone: Vec<Trigger> = Vec::new();
-    let mut counted = Vec::new();
-    for trigger in program.triggers() {
-        for leaf in trigger.condition.leaves() {
-            let name: Arc<str> = format!("{}#{}", trigger.name, counted.len()).into();
-            alone.push(Trigger {
-                name: name.clone(),
-                id: crate::model::TriggerId::of(&name),
-                condition: Condition::Leaf(Box::new(leaf.clone())),
-                held: None,
-                cooldown: None,
-                once: false,
-                ..trigger.clone()
-            });
-            counted.push((name, trigger.name.clone(), leaf.words()));
-        }
+    let alone = Alone::of(program, |_| true);
+    let simulation = simulate(events.to_vec(), &alone.program, names, until);
+    let mut who: HashMap<&str, BTreeSet<PersonId>> = HashMap::new();
+    for fire in &simulation.fires {
+        who.entry(&fire.trigger).or_default().insert(fire.who);
     }
-    let program = Program::of(alone, program.settings().clone());
-    let simulation = simulate(events.to_vec(), &program, names, until);
-    counted
+    alone
+        .conditions
         .into_iter()
-        .map(|(name, trigger, condition)| {
-            let who: BTreeSet<PersonId> =
-                simulation.fires.iter().filter(|f| f.trigger == name).map(|f| f.who).collect();
-            LeafCount { trigger, condition, people: who.len() }
+        .map(|one| LeafCount {
+            people: who.get(&*one.name).map_or(0, BTreeSet::len),
+            trigger: one.trigger,
+            condition: one.words,
         })
         .collect()
 }

@@ -93,6 +93,7 @@ pub struct Names<'f> {
 struct Declared<'f> {
     kind: Kind,
     name: String,
+    /// Empty where it was read before.
     file: &'f str,
     text: &'f str,
 }
@@ -128,6 +129,16 @@ impl<'f> Names<'f> {
         }
         let found = RefCell::new(vec![State::Unread; declared.len()]);
         Self { declared, found, ..Self::default() }
+    }
+
+    /// What was read before: cohorts in the order of declaration, then segments.
+    pub fn known(definitions: impl IntoIterator<Item = Arc<Definition>>) -> Self {
+        let definitions: Vec<Arc<Definition>> = definitions.into_iter().collect();
+        let declared =
+            definitions.iter().map(|d| Declared { kind: d.kind, name: d.name.to_string(), file: "", text: "" });
+        let declared = declared.collect();
+        let found = definitions.into_iter().map(|definition| State::Read(Some(definition))).collect();
+        Self { declared, found: RefCell::new(found), ..Self::default() }
     }
 
     /// The cohort called so, with its place in the order of declaration.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::model::{Entry, LaneName, Mistake, Origin, Person, Span, Timestamp, TriggerId};
 
 use super::answer::Answer;
-use super::names::{Definition, Names};
+use super::names::{Definition, Kind, Names};
 use super::session;
 use super::settings::Settings;
 use super::trigger::{Reach, Trigger, TriggerKind};
@@ -133,6 +133,27 @@ impl Program {
         let known: HashSet<_> = meanings.iter().collect();
         let triggers = self.triggers.iter().filter(|trigger| known.contains(&(trigger.id, trigger.meaning)));
         Self::of(triggers.cloned().collect(), self.settings.clone())
+    }
+
+    /// The same with this trigger in the place of the one with its id.
+    #[must_use]
+    pub fn with(&self, trigger: Trigger) -> Self {
+        let others = self.triggers.iter().filter(|other| other.id != trigger.id).cloned();
+        let triggers = others.chain([trigger.clone()]).collect();
+        Self { cohorts: self.cohorts.clone(), ..Self::of(triggers, self.settings.clone()) }
+    }
+
+    /// Reads one trigger, which may ask for this program's cohorts and segments. Every mistake at once.
+    pub fn read_trigger(&self, file: &str, text: &str) -> Result<Trigger, Vec<Mistake>> {
+        let segments = self.triggers.iter().filter_map(|trigger| {
+            let (name, condition) = (trigger.segment_name()?.into(), trigger.condition.clone());
+            Some(Arc::new(Definition { kind: Kind::Segment, name, condition, held: trigger.held }))
+        });
+        let names = Names::known(self.cohorts.iter().cloned().chain(segments));
+        let mut reading = Reading::new(file, text, &names);
+        let read = Trigger::read(&mut reading, None);
+        let mistakes = reading.into_mistakes();
+        read.filter(|_| mistakes.is_empty()).ok_or(mistakes)
     }
 
     /// In the order in which they fire at one instant.

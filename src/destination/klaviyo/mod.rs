@@ -108,6 +108,12 @@ impl Destination for Klaviyo {
         .to_vec()
     }
 
+    /// One in bulk, else one for each.
+    fn calls(&self, records: usize) -> usize {
+        let is_bulk = self.settings.bulk_from > 0 && records >= self.settings.bulk_from;
+        if is_bulk { 1 } else { records }
+    }
+
     fn exchange(&self, batch: Vec<Item>) -> Box<dyn Exchange> {
         Box::new(Sending::new(self.settings.clone(), batch))
     }

@@ -141,6 +141,11 @@ impl Destination for Marketo {
         })
     }
 
+    /// Leads, then activities.
+    fn calls(&self, records: usize) -> usize {
+        if records == 0 { 0 } else { 2 }
+    }
+
     fn exchange(&self, batch: Vec<Item>) -> Box<dyn Exchange> {
         Box::new(Sending::new(self.settings.clone(), batch))
     }

@@ -74,6 +74,15 @@ fn print(answer: &Value) {
         answer["events"],
         text(&answer["at"])
     );
+    let computed: Vec<String> = answer["computed"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(name, value)| format!("{name} {}", text(value)))
+        .collect();
+    if !computed.is_empty() {
+        println!("computed: {}", computed.join(", "));
+    }
     for trigger in list(answer, "triggers") {
         println!("\n{}  {}", text(&trigger["trigger"]), text(&trigger["title"]));
         for key in list(trigger, "keys") {

@@ -127,7 +127,7 @@ impl Step<'_> {
             && !lanes.is_empty()
         {
             let payload = rules::payload(self.program, trigger, person, key, at, occasion);
-            let traits = rules::traits(person);
+            let traits = rules::traits(self.program, person, at);
             let mut identifiers = person.identifiers.clone();
             identifiers.sort();
             identifiers.truncate(MOST_NAMES);

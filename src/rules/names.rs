@@ -9,6 +9,7 @@ use crate::model::{Mistake, Span};
 
 use super::answer::Answer;
 use super::condition::Condition;
+use super::engagement::Levels;
 use super::view::View;
 use super::written::{Reading, Table, Value};
 
@@ -27,6 +28,8 @@ pub enum Kind {
     Cohort,
     /// A file of its own, with members.
     Segment,
+    /// Made of `[engagement]`; no file asks for it by name.
+    Engagement,
 }
 
 /// A condition with a name. It is always asked of the person, whatever the key.
@@ -48,6 +51,7 @@ impl Kind {
         match self {
             Self::Cohort => "cohort",
             Self::Segment => "segment",
+            Self::Engagement => "engagement",
         }
     }
 }
@@ -88,6 +92,7 @@ pub struct Names<'f> {
     found: RefCell<Vec<State>>,
     under_way: RefCell<Vec<usize>>,
     mistakes: RefCell<Vec<Mistake>>,
+    levels: Arc<Levels>,
 }
 
 struct Declared<'f> {
@@ -129,6 +134,16 @@ impl<'f> Names<'f> {
         }
         let found = RefCell::new(vec![State::Unread; declared.len()]);
         Self { declared, found, ..Self::default() }
+    }
+
+    /// With these levels of engagement.
+    pub fn with_levels(self, levels: Arc<Levels>) -> Self {
+        Self { levels, ..self }
+    }
+
+    /// Where the levels of engagement lie.
+    pub fn levels(&self) -> Arc<Levels> {
+        self.levels.clone()
     }
 
     /// What was read before: cohorts in the order of declaration, then segments.
@@ -261,6 +276,7 @@ impl Declared<'_> {
                 let mine = cohorts.entries().find(|(name, value)| *name == self.name && value.is_table());
                 (mine.map(|(_, value)| value), None)
             }
+            Kind::Engagement => (None, None),
             Kind::Segment => (top.get("when"), top.get("for").and_then(|v| v.length(reading))),
         };
         // Where a segment says no `when`, that is told with the rest of its file.

@@ -104,14 +104,16 @@ fn product(fields: &Value) -> Option<Value> {
     (product.contains_key("product_id") || product.contains_key("sku")).then_some(Value::Object(product))
 }
 
-/// The person's names and plain traits, for the vendor's profile. Identifiers go by themselves.
-pub fn traits(person: &Person) -> RawJson {
+/// The person's names and plain traits, for the vendor's profile, with those that are computed at T. Identifiers go by
+/// themselves.
+pub fn traits(program: &Program, person: &Person, at: Timestamp) -> RawJson {
     let plain = person.traits.iter().filter(|(name, t)| {
         !matches!(&***name, "email" | "phone" | "id")
             && matches!(t.value, Value::String(_) | Value::Number(_) | Value::Bool(_))
     });
-    let plain: Map<String, Value> =
+    let mut plain: Map<String, Value> =
         plain.take(MOST_TRAITS).map(|(name, t)| (name.to_string(), t.value.clone())).collect();
+    plain.extend(program.computed_traits(person, at));
     RawJson::from_value(&Value::Object(plain))
 }
 

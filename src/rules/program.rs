@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::model::{Entry, LaneName, Mistake, Origin, Person, Span, Timestamp, TriggerId};
 
 use super::answer::Answer;
+use super::engagement::Levels;
 use super::names::{Definition, Kind, Names};
 use super::session;
 use super::settings::Settings;
@@ -28,6 +29,7 @@ pub struct Program {
     /// In the order of declaration.
     cohorts: Vec<Arc<Definition>>,
     settings: Settings,
+    levels: Arc<Levels>,
     keep: Span,
 }
 
@@ -69,7 +71,8 @@ impl Program {
         settings: &Settings,
         lanes: Option<&[LaneName]>,
     ) -> Result<Self, Vec<Mistake>> {
-        let names = Names::new(files.configuration, files.segments);
+        let levels = Arc::new(Levels::new(&settings.engagement));
+        let names = Names::new(files.configuration, files.segments).with_levels(levels);
         let mut mistakes = Vec::new();
         let mut triggers: Vec<Trigger> = Vec::new();
         let segments = files.segments.iter().map(|file| (file, TriggerKind::Segment));
@@ -101,7 +104,8 @@ impl Program {
     pub fn of(mut triggers: Vec<Trigger>, settings: Settings) -> Self {
         triggers.sort_by(|a, b| b.priority.cmp(&a.priority).then_with(|| a.name.cmp(&b.name)));
         let reach = triggers.iter().map(Trigger::reach).max().unwrap_or(Span::ZERO);
-        let mut program = Self { keep: reach.max(settings.keep), settings, ..Self::default() };
+        let levels = Arc::new(Levels::new(&settings.engagement));
+        let mut program = Self { keep: reach.max(settings.keep), levels, settings, ..Self::default() };
         for (n, trigger) in triggers.iter().enumerate() {
             program.by_id.insert(trigger.id, n);
             for (event, reach) in trigger.events() {
@@ -149,7 +153,7 @@ impl Program {
             let (name, condition) = (trigger.segment_name()?.into(), trigger.condition.clone());
             Some(Arc::new(Definition { kind: Kind::Segment, name, condition, held: trigger.held }))
         });
-        let names = Names::known(self.cohorts.iter().cloned().chain(segments));
+        let names = Names::known(self.cohorts.iter().cloned().chain(segments)).with_levels(self.levels.clone());
         let mut reading = Reading::new(file, text, &names);
         let read = Trigger::read(&mut reading, None);
         let mistakes = reading.into_mistakes();
@@ -181,6 +185,11 @@ impl Program {
     pub fn cohort_of(&self, person: &Person, now: Timestamp) -> Option<usize> {
         let view = View { person, key: None, now, session_gap: self.settings.session_gap };
         self.cohorts.iter().position(|cohort| cohort.answer(&view).is_true)
+    }
+
+    /// What follows from what the person did with e-mail: the traits that are computed, as far as there are any.
+    pub fn computed_traits(&self, person: &Person, now: Timestamp) -> serde_json::Map<String, serde_json::Value> {
+        self.levels.traits(&View { person, key: None, now, session_gap: self.settings.session_gap })
     }
 
     /// Events before this are folded into counts at `now`.

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::engagement::Engagement;
 use crate::model::Span;
 
 /// What triggers take for granted, and how much of a person is remembered.
@@ -19,10 +20,19 @@ pub struct Settings {
     /// The most (trigger, key) pairs remembered of one person, 10 to 100,000.
     #[schemars(range(min = 10, max = 100_000))]
     pub watches: usize,
+    /// `[engagement]`, which stands beside `[rules]`.
+    #[serde(skip)]
+    pub engagement: Engagement,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { session_gap: Span::from_minutes(30), history: 1_000, keep: Span::from_days(90), watches: 2_000 }
+        Self {
+            session_gap: Span::from_minutes(30),
+            history: 1_000,
+            keep: Span::from_days(90),
+            watches: 2_000,
+            engagement: Engagement::default(),
+        }
     }
 }

@@ -8,7 +8,7 @@ use super::session;
 use super::written::{Reading, Table};
 
 /// No window is longer.
-const LONGEST: Span = Span::from_days(3_653);
+pub const LONGEST: Span = Span::from_days(3_653);
 
 /// What a condition is a function of: (person, key, T).
 #[derive(Clone, Copy)]

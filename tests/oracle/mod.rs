@@ -1,11 +1,13 @@
 //! A second reading of docs/triggers.md, by brute force: no index, no timers kept, truth recomputed from the whole list
 //! of events at every instant at which it could be another. It shares nothing with `rules` and `decide`.
 
+mod engagement;
 mod file;
 mod reach;
 mod truth;
 mod world;
 
+pub use engagement::{Engagement, OfLevel, OfRate};
 pub use file::hundredths;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -68,6 +70,11 @@ pub enum Ask {
         within: Window,
     },
     Trait(Test),
+    Level(OfLevel),
+    Rate {
+        of_clicks: bool,
+        test: OfRate,
+    },
     Cohort(usize),
     Segment(usize),
 }
@@ -116,6 +123,7 @@ pub struct Law {
     /// In the order of declaration.
     pub cohorts: Vec<Named>,
     pub segments: Vec<Named>,
+    pub engagement: Engagement,
     /// Triggers, and what the segments come to.
     pub rules: Vec<Rule>,
 }

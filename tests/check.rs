@@ -118,14 +118,22 @@ fn gates_in_the_configuration_are_checked() {
 fn what_no_single_key_can_know_is_told_with_the_rest() {
     let source = |name: &str| format!("[source.{name}]\nkind = \"tracking\"\nwrite_key = \"${{env:TEST_KEY}}\"\n");
     let config = format!(
-        "[ops]\nlisten = \"0.0.0.0:8081\"\n{}{}[source.shop]\nkind = \"webhook\"\nconnector = \"shopifi\"\nsecrets = [\"${{env:TEST_KEY}}\"]\n\
+        "[ops]\nlisten = \"0.0.0.0:8081\"\n[engagement]\nwindow = \"4000d\"\nopens = -1.0\n{}{}[source.shop]\nkind = \"webhook\"\nconnector = \"shopifi\"\nsecrets = [\"${{env:TEST_KEY}}\"]\n\
          [source.bad]\nkind = \"trackin\"\n[store]\nbacklog = \"many\"\n{ACCOUNT}",
         source("a"),
         source("b"),
     );
     let (is_well, told) = check(&config, GOOD);
     assert!(!is_well);
-    let keys = ["ops.listen", "source.b.write_key", "source.shop.connector", "source.bad.kind", "store.backlog"];
+    let keys = [
+        "ops.listen",
+        "engagement.window",
+        "engagement.opens",
+        "source.b.write_key",
+        "source.shop.connector",
+        "source.bad.kind",
+        "store.backlog",
+    ];
     assert_eq!(told.len(), keys.len(), "{told:#?}");
     for (told, key) in told.iter().zip(keys) {
         assert!(told.contains(&format!(": {key}: ")), "{told} is not of {key}");

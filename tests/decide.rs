@@ -10,13 +10,14 @@ use espalier::decide;
 use espalier::identity;
 use espalier::model::{
     Changes, Decision, DedupeKey, Entry, Event, EventKind, History, Identifier, IdentifierKind, Loaded, Origin, Person,
-    PersonId, Position, RawJson, Timestamp, Verdict, Write,
+    PersonId, Position, RawJson, Span, Timestamp, Verdict, Write,
 };
+use espalier::replay::relive;
 use espalier::rules::Files;
 use espalier::rules::{self, Program};
 use oracle::{
-    AllGates, Ask, Bounds, Deed, Edge, Gates, Hours, Law, Leaf, Limit, MINUTE, Ms, Named, Policy, Price, Quiet, Rule,
-    Sync, Test, Tree, Window, World, listed_price,
+    AllGates, Ask, Bounds, Deed, Edge, Engagement, Gates, Hours, Law, Leaf, Limit, MINUTE, Ms, Named, OfLevel, OfRate,
+    Policy, Price, Quiet, Rule, Sync, Test, Tree, Window, World, listed_price,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -259,9 +260,19 @@ fn compile(law: &Law) -> Program {
     let (triggers, segments, cohorts) = law.to_files();
     let files = Files { triggers: &triggers, segments: &segments, configuration: Some(("espalier.toml", &cohorts)) };
     let gates = toml::from_str(&law.gates.to_toml()).expect("gates");
-    let settings = rules::Settings { gates, ..rules::Settings::default() };
+    let settings = rules::Settings { gates, engagement: engagement(law), ..rules::Settings::default() };
     let program = Program::compile_all(&files, &settings, None);
     program.unwrap_or_else(|mistakes| panic!("{mistakes:?}\n{}", law.to_text()))
+}
+
+fn engagement(law: &Law) -> rules::Engagement {
+    let Engagement { window, opens, clicks, inactive } = law.engagement;
+    rules::Engagement {
+        window: Span::from_millis(window),
+        opens: opens as f64 / 100.0,
+        clicks: clicks as f64 / 100.0,
+        inactive: Span::from_millis(inactive),
+    }
 }
 
 fn decided(law: &Law, turns: &[Turn]) -> Kept {
@@ -405,7 +416,32 @@ fn ask(known: Known) -> impl Strategy<Value = Ask> {
         2 => ratio,
         2 => seconds,
         1 => traits.prop_map(Ask::Trait),
+        1 => engaged(),
     ]
+}
+
+/// What follows from e-mail.
+fn engaged() -> impl Strategy<Value = Ask> {
+    const LEVELS: &[&str] = &["high", "moderate", "inactive"];
+    let level = prop_oneof![
+        3 => select(LEVELS).prop_map(OfLevel::Is),
+        1 => select(LEVELS).prop_map(OfLevel::IsNot),
+        1 => prop::bool::ANY.prop_map(OfLevel::Exists),
+    ];
+    let rate = prop_oneof![
+        2 => select(&[0, 33, 50, 100][..]).prop_map(OfRate::AtLeast),
+        2 => select(&[34, 50, 100][..]).prop_map(OfRate::Under),
+        1 => prop::bool::ANY.prop_map(OfRate::Exists),
+    ];
+    prop_oneof![
+        3 => level.prop_map(Ask::Level),
+        2 => (prop::bool::ANY, rate).prop_map(|(of_clicks, test)| Ask::Rate { of_clicks, test }),
+    ]
+}
+
+fn levels() -> impl Strategy<Value = Engagement> {
+    (select(LENGTHS), select(&[0, 33, 50][..]), select(&[0, 25, 100][..]), select(LENGTHS))
+        .prop_map(|(window, opens, clicks, inactive)| Engagement { window, opens, clicks, inactive })
 }
 
 fn leaf(known: Known) -> BoxedStrategy<Tree> {
@@ -413,7 +449,7 @@ fn leaf(known: Known) -> BoxedStrategy<Tree> {
     let of_events = (ask(known), 0..EVENTS.len(), colour, prop::bool::weighted(0.15), prop::bool::weighted(0.2))
         .prop_map(|(ask, n, colour, any_key, machine)| {
             let event = match ask {
-                Ask::Trait(_) => "",
+                Ask::Trait(_) | Ask::Level(_) | Ask::Rate { .. } => "",
                 // Nothing is since itself.
                 Ask::DidNotSince(anchor) if anchor == EVENTS[n] => EVENTS[(n + 1) % EVENTS.len()],
                 _ => EVENTS[n],
@@ -493,9 +529,9 @@ fn law() -> impl Strategy<Value = Law> {
         option::weighted(0.3, 0..SEGMENTS.len()),
     );
     let rules = (rule("b-one"), option::weighted(0.3, rule("a-two")));
-    let gates = (own_gates(), all_gates());
-    (cohorts, segments, rules, gates).prop_map(|((new, returning), (calm, keen, decided), (one, two), gates)| {
-        let (segment_gates, gates) = gates;
+    let more = (own_gates(), all_gates(), levels());
+    (cohorts, segments, rules, more).prop_map(|((new, returning), (calm, keen, decided), (one, two), more)| {
+        let (segment_gates, gates, engagement) = more;
         let named = |name, when, held| Named { name, when, held };
         let segments = vec![named(SEGMENTS[0], calm.0, calm.1), named(SEGMENTS[1], keen.0, keen.1)];
         let segment_rules = segments.iter().zip(["segment:calm", "segment:keen"]).map(|(segment, name)| Rule {
@@ -512,7 +548,7 @@ fn law() -> impl Strategy<Value = Law> {
         });
         let rules = [one].into_iter().chain(two).chain(segment_rules).collect();
         let cohorts = vec![named(COHORTS[0], new, None), named(COHORTS[1], returning, None)];
-        Law { cohorts, segments, gates, start: START, rules }
+        Law { cohorts, segments, gates, engagement, start: START, rules }
     })
 }
 
@@ -545,6 +581,7 @@ fn deed(cast: Cast) -> impl Strategy<Value = Deed> {
         1 => Just(Some("Page Viewed")),
         2 => select(&["Heartbeat", "Page Left"][..]).prop_map(Some),
         2 => select(CONSENT).prop_map(Some),
+        1 => select(&["Email Delivered", "Email Link Clicked"][..]).prop_map(Some),
         1 => Just(None),
     ];
     let products = prop_oneof![
@@ -730,6 +767,24 @@ fn of_pages(mut turns: Vec<Turn>) -> Vec<Turn> {
     turns
 }
 
+/// The same with every deed an e-mail that came, or was opened or clicked.
+fn of_mail(mut turns: Vec<Turn>) -> Vec<Turn> {
+    for turn in &mut turns {
+        let Turn::Batch(messages, _) = turn else { continue };
+        for Message { id, deed, .. } in messages {
+            deed.name =
+                Some(["Email Delivered", "Email Opened", "Email Delivered", "Email Link Clicked"][*id as usize % 4]);
+            deed.is_machine = *id % 7 == 1;
+        }
+    }
+    turns
+}
+
+fn about_mail() -> impl Strategy<Value = Tree> {
+    let leaf = |ask| Tree::Leaf(Leaf { ask, event: "", colour: None, any_key: false, machine: false });
+    vec(engaged().prop_map(leaf), 1..3).prop_map(Tree::All)
+}
+
 fn about_pages() -> impl Strategy<Value = Tree> {
     let known = Known { cohorts: COHORTS.len(), segments: 0 };
     (bounds(&[30_000, 60_000, 120_000], &[120_500, 300_000], known), window(), prop::bool::ANY).prop_map(
@@ -768,6 +823,38 @@ proptest! {
         let mut law = law;
         law.rules[0].when = when;
         compare(&law, &of_pages(turns))?;
+    }
+
+    #[test]
+    fn engagement_is_what_the_law_says(law in law(), when in about_mail(), turns in timeline(Cast::Several)) {
+        let mut law = law;
+        law.rules[0].when = when;
+        compare(&law, &of_mail(turns))?;
+    }
+
+    /// Where nothing is late, nobody is two and no trait becomes another, a history that is lived again comes to what was
+    /// decided at first.
+    #[test]
+    fn a_history_lived_again_comes_to_the_same(law in law(), journal in punctual(Cast::One)) {
+        let (mut law, mut journal) = (law, journal);
+        law.rules.iter_mut().for_each(|rule| rule.expires = HORIZON);
+        for message in journal.iter_mut().flat_map(|(messages, _)| messages) {
+            (message.deed.plan, message.deed.level) = (None, None);
+        }
+        let kept = decided(&law, &cut(&journal, false));
+        let program = compile(&law);
+        let told = |decisions: &[Decision]| {
+            let gone = decisions.iter().filter(|d| d.verdict != Verdict::Cancelled);
+            let mut told: Vec<_> =
+                gone.map(|d| (d.at, d.trigger.clone(), d.key.clone(), d.occasion, d.verdict.word())).collect();
+            told.sort_by_key(|one| (one.0, one.1.clone(), one.2.clone()));
+            told
+        };
+        for person in kept.people.values() {
+            let names = identity::Settings::default();
+            let lived = relive(person, &program, &names, Timestamp::MIN, instant(HORIZON));
+            prop_assert_eq!(told(&lived.decisions), told(&kept.decisions), "{}", law.to_text());
+        }
     }
 
     #[test]

@@ -20,7 +20,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("replay", &["model", "rules", "decide", "identity"]),
     ("delivery", &["model", "store", "destination", "wire", "quota", "clock"]),
     ("intake", &["model", "store", "source", "identity", "clock"]),
-    ("ops", &["model", "store", "rules", "identity", "engine", "delivery", "clock"]),
+    ("ops", &["model", "store", "rules", "replay", "identity", "engine", "delivery", "clock"]),
     // Of `model` only the instants and spans of the clock: a simulator shares no code with what it tests.
     ("sandbox", &["clock", "model"]),
 ];

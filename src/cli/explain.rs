@@ -87,6 +87,15 @@ fn print(answer: &Value) {
             text(&said["source"])
         );
     }
+    let computed: Vec<String> = answer["computed"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(name, value)| format!("{name} {}", text(value)))
+        .collect();
+    if !computed.is_empty() {
+        println!("computed: {}", computed.join(", "));
+    }
     for trigger in list(answer, "triggers") {
         println!("\n{}  {}", text(&trigger["trigger"]), text(&trigger["title"]));
         if let Some(words) = trigger["held_back"].as_str() {

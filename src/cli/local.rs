@@ -8,10 +8,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::Failed;
+use super::{Failed, check};
 use crate::clock::{Clock, SystemClock};
+use crate::model::Mistake;
 use crate::model::setting::Secret;
 use crate::ops::{self, Reloaded};
+use crate::replay::Report;
 use crate::settings::Configured;
 use crate::store::embedded::Embedded;
 
@@ -73,6 +75,26 @@ impl Client {
     pub async fn send<B: Serialize + ?Sized, T: DeserializeOwned>(&self, path: &str, body: &B) -> Result<T, Failed> {
         let answer = self.answer(self.posting(path).json(body)).await?;
         answer.ok_or_else(|| Failed("the daemon does not know this: is it of an earlier version?".into()))
+    }
+
+    /// Has stored history tested.
+    pub async fn backtest(&self, wanted: &ops::BacktestWanted) -> Result<Report, Failed> {
+        let broken = |e| self.broken(e);
+        let answer = self.posting("/api/backtest").json(wanted).send().await.map_err(broken)?;
+        match answer.status().as_u16() {
+            200 => answer.json().await.map_err(broken),
+            422 => {
+                let mistakes: Vec<Mistake> = answer.json().await.map_err(broken)?;
+                check::print(&mistakes);
+                Err(Failed(check::counted(mistakes.len())))
+            }
+            409 => Err(Failed("another back-test runs; try again in a moment".into())),
+            status => {
+                let words: Value = answer.json().await.unwrap_or_default();
+                let words = words["message"].as_str().map_or_else(String::new, |words| format!(": {words}"));
+                Err(Failed(format!("the daemon answers {status}{words}")))
+            }
+        }
     }
 
     /// Has the trigger files read again.

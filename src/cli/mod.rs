@@ -1,5 +1,6 @@
 //! One file per command; this enum is where a new one is added.
 
+mod backtest;
 mod baseline;
 mod catalogue;
 mod check;
@@ -11,6 +12,7 @@ mod explain;
 mod import;
 mod local;
 mod log;
+mod messages;
 mod payload;
 mod reload;
 mod run;
@@ -48,6 +50,8 @@ enum Command {
     Schema,
     /// What triggers would have done, over a file of messages.
     Simulate(simulate::Args),
+    /// What triggers would have done, over the stored history.
+    Backtest(backtest::Args),
     /// How what people did is distributed, by cohort: what to choose a threshold by.
     Baseline(baseline::Args),
     /// Brings a CSV or JSON lines file into the journal; goes on where it stopped.
@@ -122,6 +126,7 @@ fn runtime(command: Command) -> Ended {
         match command {
             Command::Demo(args) => demo::run(args).await,
             Command::Run(args) => run::run(&args).await,
+            Command::Backtest(args) => backtest::run(&args).await,
             Command::Baseline(args) => baseline::run(&args).await,
             Command::Import(args) => import::run(&args).await,
             Command::Catalogue(args) => catalogue::run(&args).await,

@@ -1,25 +1,17 @@
 //! `espalier simulate`: what triggers would have done. The same engine in virtual time.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use comfy_table::Table;
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-use serde::Deserialize;
 
-use super::{Ended, Failed, check, load};
-use crate::model::{Event, Timestamp};
+use super::{Ended, Failed, check, load, messages};
+use crate::model::Timestamp;
 use crate::replay::{Simulation, leaves, simulate};
 use crate::rules::{self, Files, Program};
-use crate::source::tracking::{self, Call};
-use crate::source::{Arrival, Limits};
 use crate::{identity, settings};
-
-/// Messages that could not be read are told one by one up to here.
-const TOLD: usize = 20;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -68,7 +60,7 @@ pub fn run(args: &Args) -> Ended {
         None => None,
         Some(text) => Some(Timestamp::parse(text).ok_or_else(|| Failed(format!("`{text}` is not RFC 3339")))?),
     };
-    let events = events(&args.events, &names)?;
+    let events = messages::read(&args.events, &names)?;
     let counts = match args.format {
         Format::Table => leaves(&events, &program, &names, until),
         Format::Jsonl => Vec::new(),
@@ -113,66 +105,6 @@ fn program(args: &Args) -> Result<(Program, identity::Settings), Failed> {
             Err(Failed(format!("{} in the triggers", check::counted(mistakes.len()))))
         }
     }
-}
-
-/// The times of a message, to tell when it arrived.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Times {
-    timestamp: Option<serde_json::Value>,
-    received_at: Option<serde_json::Value>,
-    sent_at: Option<serde_json::Value>,
-    original_timestamp: Option<serde_json::Value>,
-}
-
-impl Times {
-    /// Arrival is event time: the instant by which the message's own rule gives its event time.
-    fn arrival(&self) -> Option<Timestamp> {
-        let read = |value: &Option<serde_json::Value>| Timestamp::parse(value.as_ref()?.as_str()?);
-        read(&self.timestamp)
-            .or_else(|| read(&self.received_at))
-            .or_else(|| read(&self.sent_at))
-            .or_else(|| read(&self.original_timestamp))
-    }
-}
-
-/// Reads the whole file; what cannot be read is told and left out.
-fn events(path: &Path, names: &identity::Settings) -> Result<Vec<Event>, Failed> {
-    let unreadable = |e: std::io::Error| Failed(format!("{}: {e}", path.display()));
-    let file = std::fs::File::open(path).map_err(unreadable)?;
-    let text: Box<dyn Read> = match path.extension().is_some_and(|e| e == "gz") {
-        true => Box::new(flate2::read::MultiGzDecoder::new(file)),
-        false => Box::new(file),
-    };
-    let source: Arc<str> = "file".into();
-    let limits = Limits { message: 1 << 20, messages: 1 };
-    let (mut events, mut wrong) = (Vec::new(), 0);
-    for (n, line) in BufReader::new(text).lines().enumerate() {
-        let line = line.map_err(unreadable)?;
-        if line.trim().is_empty() {
-            continue;
-        }
-        let arrived = serde_json::from_str::<Times>(&line).ok().and_then(|times| times.arrival());
-        let arrival = Arrival { source: &source, at: arrived.unwrap_or_default(), names, limits: &limits };
-        let body = format!("{{\"batch\":[{line}]}}");
-        let reason = match tracking::read(body.as_bytes(), Call::Batch, &arrival) {
-            Err(refused) => refused.to_string(),
-            Ok(read) if !read.rejected.is_empty() => read.rejected.into_iter().map(|r| r.reason).collect(),
-            Ok(_) if arrived.is_none() => "has no time".into(),
-            Ok(read) => {
-                events.extend(read.events);
-                continue;
-            }
-        };
-        wrong += 1;
-        if wrong <= TOLD {
-            eprintln!("{}:{}: {reason}", path.display(), n + 1);
-        }
-    }
-    if wrong > 0 {
-        eprintln!("{wrong} messages could not be read");
-    }
-    Ok(events)
 }
 
 fn table(program: &Program, simulation: &Simulation, leaves: &[crate::replay::LeafCount]) {

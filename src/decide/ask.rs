@@ -161,7 +161,7 @@ impl Step<'_> {
                 self.loaded.codes.give(&given);
                 self.changes.codes.push(given);
             }
-            let traits = rules::traits(person);
+            let traits = rules::traits(self.program, person, at);
             let identifiers = rules::identifiers(person);
             let expires_at = at + trigger.expires;
             person.pending.retain(|p| p.expires_at >= self.now);

@@ -65,7 +65,7 @@ impl Step<'_> {
     /// Whether a fire that has passed all other gates leaves.
     pub(super) fn stand(&mut self, trigger: &Trigger, sends: bool, at: Timestamp) -> guard::Stand {
         // What only notes who is a member is told to nobody.
-        if !sends {
+        if !sends || self.loaded.is_simulated {
             return guard::Stand::Leaves;
         }
         let gates = &self.program.settings().gates;

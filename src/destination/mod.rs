@@ -199,6 +199,8 @@ pub trait Destination: Send + Sync + 'static {
     fn limits(&self) -> Limits;
     /// The account's budget, with its double windows.
     fn windows(&self) -> Vec<Window>;
+    /// Calls that a batch of so many takes where the vendor takes all of it at once: for forecasts.
+    fn calls(&self, records: usize) -> usize;
     /// True when the vendor has no dedupe key, so that a try must be noted durably before it leaves.
     fn needs_begin(&self) -> bool {
         false

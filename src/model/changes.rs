@@ -23,6 +23,9 @@ pub struct Loaded {
     pub seen: HashSet<DedupeKey>,
     /// Every trigger's state; one that is missing is live and never fired.
     pub triggers: TriggerStates,
+    /// People are asked one after another, and not in the order of time: how often a trigger fires cannot be told, and
+    /// no guard pauses it.
+    pub is_simulated: bool,
     /// What is for sale: for payloads only.
     pub catalogue: Arc<Catalogue>,
     /// Discount codes that may be given.

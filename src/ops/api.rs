@@ -1,5 +1,7 @@
 //! The local API that commands use when a daemon is running.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
@@ -7,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::json;
 
+use super::backtest::{Failed, Wanted, bounded};
 use super::explain::explain as explained;
 use super::letters::{BROKEN, MOST, REPLAY, Shown};
 use super::payload::{NoPreview, preview};
@@ -42,6 +45,19 @@ pub async fn explain(State(shared): State<Shared>, Query(asked): Query<Asked>) -
         Ok(Some(answer)) => Json(answer).into_response(),
         Ok(None) => missing("nobody goes by that name"),
         Err(error) => refused(&error),
+    }
+}
+
+/// A back-test asked for by a command takes at most so long.
+const BACKTEST: Duration = Duration::from_secs(20);
+
+pub async fn backtest(State(shared): State<Shared>, Json(wanted): Json<Wanted>) -> Response {
+    match bounded(&shared, wanted, BACKTEST).await {
+        Some(Ok(report)) => Json(report).into_response(),
+        Some(Err(Failed::Mistakes(mistakes))) => (StatusCode::UNPROCESSABLE_ENTITY, Json(mistakes)).into_response(),
+        Some(Err(Failed::Store(error))) => refused(&error),
+        Some(Err(failed)) => missing(&failed.to_string()),
+        None => (StatusCode::CONFLICT, Json(json!({ "message": "another back-test runs" }))).into_response(),
     }
 }
 

@@ -24,6 +24,8 @@ pub struct Explained {
     pub first_seen: Timestamp,
     /// Events remembered.
     pub events: usize,
+    /// Traits that are computed: the level of engagement and its rates.
+    pub computed: serde_json::Map<String, serde_json::Value>,
     /// What each trigger makes of them now.
     pub triggers: Vec<TriggerFinding>,
     /// Edges and what became of them, oldest first.
@@ -142,6 +144,7 @@ pub async fn explain(
         identifiers: story.person.identifiers.iter().map(Identifier::to_text).collect(),
         first_seen: story.person.first_seen,
         events: story.person.history.entries().len(),
+        computed: program.computed_traits(&story.person, now),
         triggers,
         edges,
         channels: Channel::ALL.into_iter().filter_map(|channel| stands(&story.person, channel)).collect(),

@@ -2,6 +2,7 @@
 //! store's own steps; hands on the wish to read the trigger files again.
 
 mod api;
+mod backtest;
 mod explain;
 mod health;
 pub mod letters;
@@ -9,11 +10,13 @@ mod metric;
 mod page;
 mod page_trigger;
 mod payload;
+mod plot;
 mod reload;
 mod server;
 pub mod settings;
 pub mod triggers;
 
+pub use backtest::{Failed as BacktestFailed, Wanted as BacktestWanted, backtest};
 pub use explain::attempt as attempt_words;
 pub use explain::{Explained, explain};
 pub use health::{Health, Watched};

@@ -65,7 +65,7 @@ pub async fn preview(
         trigger: trigger.name.clone(),
         person: id,
         identifiers: rules::identifiers(&person),
-        traits: rules::traits(&person),
+        traits: rules::traits(program, &person, now),
         key: key.clone(),
         at: now,
         event: event.clone(),

@@ -18,7 +18,7 @@ use super::health::Watched;
 use super::metric::Metrics;
 use super::reload::Reloads;
 use super::settings::Settings;
-use super::{api, page, page_trigger, triggers};
+use super::{api, page, page_trigger, plot, triggers};
 use crate::engine::Orders;
 use crate::identity;
 use crate::model::setting::Secret;
@@ -39,6 +39,8 @@ pub struct Inner {
     pub names: identity::Settings,
     pub reloads: Reloads,
     pub orders: Orders,
+    /// Held while a back-test runs: there is one at a time.
+    pub backtest: tokio::sync::Mutex<()>,
     token: Secret,
 }
 
@@ -71,7 +73,15 @@ impl Ops {
         let token = uuid::Uuid::new_v4().simple().to_string();
         write_private(&folder.join(TOKEN), &token)?;
         write_private(&folder.join(ADDRESS), &listener.local_addr()?.to_string())?;
-        let shared = Arc::new(Inner { watched, metrics, names, reloads, orders, token: Secret::new(token) });
+        let shared = Arc::new(Inner {
+            watched,
+            metrics,
+            names,
+            reloads,
+            orders,
+            backtest: Default::default(),
+            token: Secret::new(token),
+        });
         Ok(Self { listener, shared, folder: folder.to_owned() })
     }
 
@@ -86,6 +96,7 @@ impl Ops {
             .route("/api/status", get(api::status))
             .route("/api/explain", get(api::explain))
             .route("/api/payload", get(api::payload))
+            .route("/api/backtest", post(api::backtest))
             .route("/api/dead-letters", get(api::dead_letters))
             .route("/api/dead-letters/{id}", get(api::dead_letter))
             .route("/api/dead-letters/{id}/replay", post(api::replay))
@@ -108,6 +119,7 @@ impl Ops {
             .route("/", get(page::status))
             .route("/style.css", get(page::style))
             .route("/triggers/{name}", get(page_trigger::show).post(page_trigger::change))
+            .route("/triggers/{name}/backtest", get(plot::page))
             .merge(admin)
             .layer(axum::middleware::from_fn(harden))
             .layer(CatchPanicLayer::new())

@@ -3,6 +3,10 @@
 //!
 //! Windows are checked from the shortest to the longest: a governor spends at once and cannot give back.
 
+mod forecast;
+
+pub use forecast::{Calls, Need, need};
+
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::sync::Mutex;

@@ -1,18 +1,26 @@
 //! `simulate`: a file of messages through the live evaluator. Arrival is event time, and nothing is late.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::panic::resume_unwind;
 use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::alone::Alone;
+use super::parts::parted;
 use crate::decide;
 use crate::identity;
 use crate::model::{
-    Catalogue, Changes, Codes, Event, Gate, Identifier, LaneName, Loaded, OccasionId, PersonId, Position, Priority,
-    Timestamp, Verdict,
+    Activation, Catalogue, Changes, Codes, Event, Gate, Identifier, LaneName, Loaded, OccasionId, Person, PersonId,
+    Position, Priority, RawJson, Timestamp, Verdict,
 };
-use crate::rules::{Condition, Program, Trigger};
+use crate::rules::Program;
+
+/// Fewer events are not worth a thread.
+const FEW: usize = 10_000;
+/// So many people are asked for their timers at once: what comes of it is in memory.
+const SOME: usize = 500;
 
 /// One fire, as it is printed.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -20,7 +28,7 @@ pub struct Fire {
     /// Which trigger.
     pub trigger: Arc<str>,
     /// Every name of the person: kind to value, or to a list where there are several.
-    pub person: Value,
+    pub person: RawJson,
     /// The key; empty without `per`.
     pub key: Box<str>,
     /// The edge.
@@ -34,8 +42,8 @@ pub struct Fire {
     /// When it would leave, if that is later than the edge.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Timestamp>,
-    /// What the marketer would get.
-    pub payload: Value,
+    /// What the marketer would get; `None` where a gate holds it back.
+    pub payload: Option<RawJson>,
     /// Why it would be a dead letter and not be sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub broken: Option<String>,
@@ -80,7 +88,8 @@ pub struct Simulation {
 
 /// Decides `events`, in any order, and lets time run on to `until` (the last event unless told otherwise).
 ///
-/// Nothing is for sale, and pools of codes have made-up codes without end.
+/// People who have nothing to do with each other are decided in parallel; what comes out is the same. Nothing is for
+/// sale, and pools of codes have made-up codes without end.
 pub fn simulate(
     events: Vec<Event>,
     program: &Program,
@@ -101,31 +110,30 @@ pub fn simulate_with(
     // A stable sort: at one instant they stay in the order they were given.
     events.sort_by_key(|event| event.at);
     let span = events.first().map(|e| e.at).zip(events.last().map(|e| e.at));
-    let mut loaded = Loaded { catalogue, codes: Codes::made_up(), ..Loaded::default() };
-    let asks_for_sales = program.asks_for_sales();
-    let mut run = Run { fires: Vec::new(), program, events: 0 };
-    for (n, mut event) in events.into_iter().enumerate() {
-        event.arrived = event.at;
-        let position = Position(n as u64 + 1);
-        let at = event.at;
-        let names_of_order = if asks_for_sales { event.identifiers.clone() } else { Vec::new() };
-        // Learned at its own instant: nothing has expired.
-        let changes = decide::events(&mut loaded, &[(position, event)], Timestamp::MIN, program, names);
-        run.take(&loaded, changes, at);
-        count(&mut loaded, &names_of_order, position);
+    let end = until.or(span.map(|(_, last)| last));
+    let events: Vec<(Position, Event)> = (1..).map(Position).zip(events).collect();
+    // What is sold, and codes, are everybody's.
+    let cores = if events.len() < FEW || program.speaks_of_others() {
+        1
+    } else {
+        std::thread::available_parallelism().map_or(1, usize::from)
+    };
+    let parts = if cores == 1 { vec![events] } else { parted(events, cores) };
+    let runs: Vec<Run<'_>> = std::thread::scope(|scope| {
+        let run = |part| {
+            let catalogue = catalogue.clone();
+            move || Run::through(part, program, names, end, catalogue)
+        };
+        let threads: Vec<_> = parts.into_iter().map(|part| scope.spawn(run(part))).collect();
+        // A panic in one is one of the whole.
+        threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
+    });
+    let (mut fires, mut people, mut events) = (Vec::new(), 0, 0);
+    for run in runs {
+        fires.extend(run.fires);
+        people += run.people;
+        events += run.events;
     }
-    if let Some(end) = until.or(span.map(|(_, last)| last)) {
-        loop {
-            let due: Vec<PersonId> =
-                loaded.people.values().filter(|p| p.wake().is_some_and(|at| at <= end)).map(|p| p.id).collect();
-            if due.is_empty() {
-                break;
-            }
-            let changes = decide::timers(&mut loaded, &due, end, Timestamp::MIN, program);
-            run.take(&loaded, changes, Timestamp::MIN);
-        }
-    }
-    let mut fires = run.fires;
     fires.sort_by(|a, b| {
         (a.at, std::cmp::Reverse(a.priority), &a.trigger, &a.key, &a.occasion).cmp(&(
             b.at,
@@ -135,19 +143,59 @@ pub fn simulate_with(
             &b.occasion,
         ))
     });
-    Simulation { fires, people: loaded.people.len(), events: run.events, span }
+    Simulation { fires, people, events, span }
 }
 
 struct Run<'a> {
     fires: Vec<Fire>,
-    program: &'a Program,
+    priorities: HashMap<&'a str, Priority>,
     events: u64,
+    people: usize,
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
+    fn through(
+        part: Vec<(Position, Event)>,
+        program: &'a Program,
+        names: &identity::Settings,
+        end: Option<Timestamp>,
+        catalogue: Arc<Catalogue>,
+    ) -> Self {
+        let mut loaded = Loaded { catalogue, codes: Codes::made_up(), is_simulated: true, ..Loaded::default() };
+        let asks_for_sales = program.asks_for_sales();
+        let priorities = program.triggers().iter().map(|trigger| (&*trigger.name, trigger.priority)).collect();
+        let mut run = Run { fires: Vec::new(), priorities, events: 0, people: 0 };
+        for (position, mut event) in part {
+            event.arrived = event.at;
+            let at = event.at;
+            let names_of_order = if asks_for_sales { event.identifiers.clone() } else { Vec::new() };
+            // Learned at its own instant: nothing has expired.
+            let changes = decide::events(&mut loaded, &[(position, event)], Timestamp::MIN, program, names);
+            run.take(&mut loaded, &changes, at);
+            count(&mut loaded, &names_of_order, position);
+        }
+        if let Some(end) = end {
+            let mut due: Vec<PersonId> =
+                loaded.people.values().filter(|p| p.wake().is_some_and(|at| at <= end)).map(|p| p.id).collect();
+            while !due.is_empty() {
+                for some in due.chunks(SOME) {
+                    let changes = decide::timers(&mut loaded, some, end, Timestamp::MIN, program);
+                    run.take(&mut loaded, &changes, Timestamp::MIN);
+                }
+                due.retain(|id| loaded.people.get(id).and_then(Person::wake).is_some_and(|at| at <= end));
+            }
+        }
+        run.people = loaded.people.len();
+        run
+    }
+
     /// What followed from an event at this instant, or from time.
-    fn take(&mut self, loaded: &Loaded, changes: Changes, at: Timestamp) {
+    fn take(&mut self, loaded: &mut Loaded, changes: &Changes, at: Timestamp) {
         self.events += changes.did;
+        let mut activations: HashMap<OccasionId, &Activation> = HashMap::new();
+        for activation in &changes.activations {
+            activations.entry(activation.occasion).or_insert(activation);
+        }
         for decision in &changes.decisions {
             // An edge inside a cool-down, or a second one of a trigger that fires once, is no fire.
             let (gate, not_before) = match &decision.verdict {
@@ -169,28 +217,32 @@ impl Run<'_> {
                 }
                 _ => continue,
             };
-            let activation = changes.activations.iter().find(|a| a.occasion == decision.occasion);
+            let activation = activations.get(&decision.occasion);
             let identifiers = match (activation, loaded.people.get(&decision.person)) {
                 (Some(activation), _) => &activation.identifiers,
                 (None, Some(person)) => &person.identifiers,
                 (None, None) => continue,
             };
-            let priority =
-                self.program.triggers().iter().find(|t| t.name == decision.trigger).map_or(0, |t| t.priority);
             self.fires.push(Fire {
                 trigger: decision.trigger.clone(),
-                person: named(identifiers),
+                person: RawJson::from_value(&named(identifiers)),
                 key: decision.key.clone(),
                 at: decision.at,
                 occasion: decision.occasion.to_string(),
                 destinations: decision.verdict.lanes().to_vec(),
                 gate,
                 not_before,
-                payload: activation.map(|a| a.payload.to_value()).unwrap_or_default(),
+                payload: activation.map(|a| a.payload.clone()),
                 broken: activation.and_then(|a| a.broken.as_deref()).map(str::to_owned),
-                priority,
+                priority: self.priorities.get(&*decision.trigger).copied().unwrap_or(0),
                 who: decision.person,
             });
+        }
+        // Only what waits for quiet hours to end can still be called back: nobody need remember more.
+        for change in &changes.people {
+            if let Some(person) = loaded.people.get_mut(&change.id) {
+                person.pending.retain(|pending| pending.not_before.is_some_and(|until| until > at));
+            }
         }
     }
 }
@@ -239,32 +291,19 @@ pub fn leaves(
     names: &identity::Settings,
     until: Option<Timestamp>,
 ) -> Vec<LeafCount> {
-    let mut alone: Vec<Trigger> = Vec::new();
-    let mut counted = Vec::new();
-    for trigger in program.triggers() {
-        for leaf in trigger.condition.leaves() {
-            let name: Arc<str> = format!("{}#{}", trigger.name, counted.len()).into();
-            alone.push(Trigger {
-                name: name.clone(),
-                id: crate::model::TriggerId::of(&name),
-                condition: Condition::Leaf(Box::new(leaf.clone())),
-                held: None,
-                cooldown: None,
-                once: false,
-                payload: None,
-                ..trigger.clone()
-            });
-            counted.push((name, trigger.name.clone(), leaf.words()));
-        }
+    let alone = Alone::of(program, |_| true);
+    let simulation = simulate(events.to_vec(), &alone.program, names, until);
+    let mut who: HashMap<&str, BTreeSet<PersonId>> = HashMap::new();
+    for fire in &simulation.fires {
+        who.entry(&fire.trigger).or_default().insert(fire.who);
     }
-    let program = Program::of(alone, program.settings().clone());
-    let simulation = simulate(events.to_vec(), &program, names, until);
-    counted
+    alone
+        .conditions
         .into_iter()
-        .map(|(name, trigger, condition)| {
-            let who: BTreeSet<PersonId> =
-                simulation.fires.iter().filter(|f| f.trigger == name).map(|f| f.who).collect();
-            LeafCount { trigger, condition, people: who.len() }
+        .map(|one| LeafCount {
+            people: who.get(&*one.name).map_or(0, BTreeSet::len),
+            trigger: one.trigger,
+            condition: one.words,
         })
         .collect()
 }

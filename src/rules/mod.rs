@@ -5,6 +5,7 @@
 mod amount;
 mod answer;
 mod condition;
+mod engagement;
 mod explain;
 pub mod gate;
 mod leaf;
@@ -24,6 +25,7 @@ mod written;
 
 pub use answer::Answer;
 pub use condition::Condition;
+pub use engagement::{Engagement, Level};
 pub use explain::{ConditionFinding, KeyFinding, TriggerFinding, explain};
 pub use leaf::KINDS;
 pub use path::Path;
@@ -32,6 +34,7 @@ pub use program::{Asked, Files, Program};
 pub use settings::Settings;
 pub use timeline::{Expected, Timeline, since_start};
 pub use trigger::{Passage, Trigger, TriggerKind};
+pub use view::LONGEST;
 pub use visit::{Visit, visits};
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use crate::model::{Mistake, Span};
 
 use super::answer::Answer;
 use super::condition::Condition;
+use super::engagement::Levels;
 use super::view::View;
 use super::written::{Reading, Table, Value};
 
@@ -27,6 +28,8 @@ pub enum Kind {
     Cohort,
     /// A file of its own, with members.
     Segment,
+    /// Made of `[engagement]`; no file asks for it by name.
+    Engagement,
 }
 
 /// A condition with a name. It is always asked of the person, whatever the key.
@@ -48,6 +51,7 @@ impl Kind {
         match self {
             Self::Cohort => "cohort",
             Self::Segment => "segment",
+            Self::Engagement => "engagement",
         }
     }
 }
@@ -88,11 +92,13 @@ pub struct Names<'f> {
     found: RefCell<Vec<State>>,
     under_way: RefCell<Vec<usize>>,
     mistakes: RefCell<Vec<Mistake>>,
+    levels: Arc<Levels>,
 }
 
 struct Declared<'f> {
     kind: Kind,
     name: String,
+    /// Empty where it was read before.
     file: &'f str,
     text: &'f str,
 }
@@ -128,6 +134,26 @@ impl<'f> Names<'f> {
         }
         let found = RefCell::new(vec![State::Unread; declared.len()]);
         Self { declared, found, ..Self::default() }
+    }
+
+    /// With these levels of engagement.
+    pub fn with_levels(self, levels: Arc<Levels>) -> Self {
+        Self { levels, ..self }
+    }
+
+    /// Where the levels of engagement lie.
+    pub fn levels(&self) -> Arc<Levels> {
+        self.levels.clone()
+    }
+
+    /// What was read before: cohorts in the order of declaration, then segments.
+    pub fn known(definitions: impl IntoIterator<Item = Arc<Definition>>) -> Self {
+        let definitions: Vec<Arc<Definition>> = definitions.into_iter().collect();
+        let declared =
+            definitions.iter().map(|d| Declared { kind: d.kind, name: d.name.to_string(), file: "", text: "" });
+        let declared = declared.collect();
+        let found = definitions.into_iter().map(|definition| State::Read(Some(definition))).collect();
+        Self { declared, found: RefCell::new(found), ..Self::default() }
     }
 
     /// The cohort called so, with its place in the order of declaration.
@@ -250,6 +276,7 @@ impl Declared<'_> {
                 let mine = cohorts.entries().find(|(name, value)| *name == self.name && value.is_table());
                 (mine.map(|(_, value)| value), None)
             }
+            Kind::Engagement => (None, None),
             Kind::Segment => (top.get("when"), top.get("for").and_then(|v| v.length(reading))),
         };
         // Where a segment says no `when`, that is told with the rest of its file.

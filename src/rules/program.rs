@@ -6,7 +6,9 @@ use std::sync::Arc;
 use crate::model::{Entry, LaneName, Mistake, Origin, Person, Span, Timestamp, TriggerId};
 
 use super::answer::Answer;
-use super::names::{Definition, Names};
+use super::engagement::Levels;
+use super::names::{Definition, Kind, Names};
+use super::payload::Payload;
 use super::session;
 use super::settings::Settings;
 use super::trigger::{Reach, Trigger, TriggerKind};
@@ -28,6 +30,7 @@ pub struct Program {
     /// In the order of declaration.
     cohorts: Vec<Arc<Definition>>,
     settings: Settings,
+    levels: Arc<Levels>,
     keep: Span,
 }
 
@@ -69,7 +72,8 @@ impl Program {
         settings: &Settings,
         lanes: Option<&[LaneName]>,
     ) -> Result<Self, Vec<Mistake>> {
-        let names = Names::new(files.configuration, files.segments);
+        let levels = Arc::new(Levels::new(&settings.engagement));
+        let names = Names::new(files.configuration, files.segments).with_levels(levels);
         let mut mistakes = Vec::new();
         let mut triggers: Vec<Trigger> = Vec::new();
         let segments = files.segments.iter().map(|file| (file, TriggerKind::Segment));
@@ -101,7 +105,8 @@ impl Program {
     pub fn of(mut triggers: Vec<Trigger>, settings: Settings) -> Self {
         triggers.sort_by(|a, b| b.priority.cmp(&a.priority).then_with(|| a.name.cmp(&b.name)));
         let reach = triggers.iter().map(Trigger::reach).max().unwrap_or(Span::ZERO);
-        let mut program = Self { keep: reach.max(settings.keep), settings, ..Self::default() };
+        let levels = Arc::new(Levels::new(&settings.engagement));
+        let mut program = Self { keep: reach.max(settings.keep), levels, settings, ..Self::default() };
         for (n, trigger) in triggers.iter().enumerate() {
             program.by_id.insert(trigger.id, n);
             for (event, reach) in trigger.events() {
@@ -135,6 +140,27 @@ impl Program {
         Self::of(triggers.cloned().collect(), self.settings.clone())
     }
 
+    /// The same with this trigger in the place of the one with its id.
+    #[must_use]
+    pub fn with(&self, trigger: Trigger) -> Self {
+        let others = self.triggers.iter().filter(|other| other.id != trigger.id).cloned();
+        let triggers = others.chain([trigger.clone()]).collect();
+        Self { cohorts: self.cohorts.clone(), ..Self::of(triggers, self.settings.clone()) }
+    }
+
+    /// Reads one trigger, which may ask for this program's cohorts and segments. Every mistake at once.
+    pub fn read_trigger(&self, file: &str, text: &str) -> Result<Trigger, Vec<Mistake>> {
+        let segments = self.triggers.iter().filter_map(|trigger| {
+            let (name, condition) = (trigger.segment_name()?.into(), trigger.condition.clone());
+            Some(Arc::new(Definition { kind: Kind::Segment, name, condition, held: trigger.held }))
+        });
+        let names = Names::known(self.cohorts.iter().cloned().chain(segments)).with_levels(self.levels.clone());
+        let mut reading = Reading::new(file, text, &names);
+        let read = Trigger::read(&mut reading, None);
+        let mistakes = reading.into_mistakes();
+        read.filter(|_| mistakes.is_empty()).ok_or(mistakes)
+    }
+
     /// In the order in which they fire at one instant.
     pub fn triggers(&self) -> &[Trigger] {
         &self.triggers
@@ -156,6 +182,12 @@ impl Program {
         self.triggers.iter().any(|trigger| trigger.payload.as_ref().is_some_and(|payload| payload.asks_for_sales()))
     }
 
+    /// True when a payload depends on more than its own person: on what others bought, or on which codes are left.
+    pub fn speaks_of_others(&self) -> bool {
+        let of_others = |payload: &Payload| payload.asks_for_sales() || payload.pool().is_some();
+        self.triggers.iter().any(|trigger| trigger.payload.as_ref().is_some_and(|payload| of_others(payload)))
+    }
+
     /// The names of the cohorts, in the order of declaration.
     pub fn cohorts(&self) -> impl Iterator<Item = &str> {
         self.cohorts.iter().map(|cohort| &*cohort.name)
@@ -165,6 +197,11 @@ impl Program {
     pub fn cohort_of(&self, person: &Person, now: Timestamp) -> Option<usize> {
         let view = View { person, key: None, now, session_gap: self.settings.session_gap };
         self.cohorts.iter().position(|cohort| cohort.answer(&view).is_true)
+    }
+
+    /// What follows from what the person did with e-mail: the traits that are computed, as far as there are any.
+    pub fn computed_traits(&self, person: &Person, now: Timestamp) -> serde_json::Map<String, serde_json::Value> {
+        self.levels.traits(&View { person, key: None, now, session_gap: self.settings.session_gap })
     }
 
     /// Events before this are folded into counts at `now`.

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::engagement::Engagement;
 use crate::model::Span;
 
 use super::gate;
@@ -25,6 +26,9 @@ pub struct Settings {
     #[serde(skip)]
     #[schemars(skip)]
     pub gates: gate::Settings,
+    /// `[engagement]`, which stands beside `[rules]`.
+    #[serde(skip)]
+    pub engagement: Engagement,
 }
 
 impl Default for Settings {
@@ -35,6 +39,7 @@ impl Default for Settings {
             keep: Span::from_days(90),
             watches: 2_000,
             gates: gate::Settings::default(),
+            engagement: Engagement::default(),
         }
     }
 }

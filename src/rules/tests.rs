@@ -237,6 +237,24 @@ fn words_say_what_a_leaf_asks() {
     check("seconds_on = \"A\", over = \"2m\", within = \"session\"", "\"A\" looked at in the session for at least 2m");
     check("trait = \"plan\", is = { in = [\"gold\", \"silver\"] }", "trait plan is one of \"gold\", \"silver\"");
     check("cohort = \"new\"", "cohort new");
+    check("trait = \"engagement.level\", is = \"high\"", "trait engagement.level is \"high\"");
+    check("trait = \"engagement.open_rate\", under = 0.2", "trait engagement.open_rate is under 0.2");
+}
+
+#[test]
+fn what_is_not_computed_of_engagement_is_told() {
+    let known = "computed are: engagement.level, engagement.open_rate, engagement.click_rate";
+    for name in ["engagement", "engagement.levl"] {
+        check(
+            &format!("when = {{ trait = \"{name}\", is = \"high\" }}"),
+            &[&format!("18: when.trait: `{name}` is not computed ({known})")],
+        );
+    }
+    check(
+        "when = { trait = \"engagement.level\", is = \"hihg\" }",
+        &["8: when: no level is so: is \"hihg\" (levels are: high, moderate, inactive)"],
+    );
+    check("when = { trait = \"engagement.level\", exists = false }", &[]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! One person's events as a leaf sees them: up to an instant, for one key.
 
-use crate::model::{Entry, Lifetime, Person, Span, Timestamp, machine};
+use crate::model::{Entry, Lifetime, Person, Position, Span, Timestamp, machine};
 
 use super::path::{Path, may_carry};
 use super::predicate::Filter;
@@ -8,7 +8,7 @@ use super::session;
 use super::written::{Reading, Table};
 
 /// No window is longer.
-const LONGEST: Span = Span::from_days(3_653);
+pub const LONGEST: Span = Span::from_days(3_653);
 
 /// What a condition is a function of: (person, key, T).
 #[derive(Clone, Copy)]
@@ -81,6 +81,13 @@ impl<'a> View<'a> {
     ) -> impl DoubleEndedIterator<Item = &'a Entry> + use<'a, 'r> {
         let key = self.key;
         self.entries().iter().filter(move |entry| reads.matches(entry, key, keyless))
+    }
+
+    /// True when there is one of them at this place or after it: what came before is not looked at.
+    pub fn has_from(&self, reads: &Reads, keyless: Keyless, from: (Timestamp, Position)) -> bool {
+        let entries = self.entries();
+        let late = &entries[entries.partition_point(|e| e.order() < from)..];
+        late.iter().any(|entry| reads.matches(entry, self.key, keyless))
     }
 
     /// Those of them in the window.

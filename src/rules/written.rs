@@ -114,6 +114,14 @@ impl<'a, 't> Table<'a, 't> {
         Some(Value { value: value.get_ref(), path, span: value.span() })
     }
 
+    /// The text of `key`, if it is one; no mistake when it is not.
+    pub fn text_of(&self, key: &str) -> Option<&str> {
+        match self.table.get(key)?.get_ref() {
+            DeValue::String(text) => Some(text.trim()),
+            _ => None,
+        }
+    }
+
     pub fn has(&self, key: &str) -> bool {
         self.table.contains_key(key)
     }

@@ -15,7 +15,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::intake::settings::SourceSettings;
-use crate::model::{LaneName, Mistake};
+use crate::model::{LaneName, Mistake, Span};
 use crate::rules::{Files, Program};
 use crate::{delivery, destination, engine, identity, intake, ops, rules, store};
 
@@ -51,6 +51,8 @@ pub struct Settings {
     pub rules: rules::Settings,
     /// What may hold an activation back.
     pub gates: rules::gate::Settings,
+    /// Where the levels of engagement with e-mail lie.
+    pub engagement: rules::Engagement,
     /// How lanes send.
     pub delivery: delivery::settings::Settings,
     /// Where events come from, by a name of yours.
@@ -100,6 +102,7 @@ impl Default for Settings {
             identity: Default::default(),
             rules: Default::default(),
             gates: Default::default(),
+            engagement: Default::default(),
             delivery: Default::default(),
             source: BTreeMap::new(),
             destination: BTreeMap::new(),
@@ -142,6 +145,7 @@ impl Settings {
         let folder = folder_of(file);
         let layers = Layers::read(file)?;
         let (mut settings, mut mistakes) = layers.settings();
+        settings.rules.engagement = settings.engagement.clone();
         let mut lanes: Vec<LaneName> = layers.names("destination").iter().map(|name| name.as_str().into()).collect();
         lanes.retain(|lane| running.is_none_or(|running| running.contains(lane)));
         let places = vec![file.to_owned(), folder.join(&settings.triggers), folder.join(&settings.segments)];
@@ -182,6 +186,12 @@ impl Settings {
         if !self.ops.listen.ip().is_loopback() {
             let words = "must be a loopback address: the page asks for no password";
             mistakes.push(layers.at(&["ops", "listen"], words).suggest("127.0.0.1:8081, and a proxy in front of it"));
+        }
+        for (key, length) in [("window", self.engagement.window), ("inactive", self.engagement.inactive)] {
+            if length == Span::ZERO || length > rules::LONGEST {
+                let words = "must be longer than nothing, and at most ten years";
+                mistakes.push(layers.at(&["engagement", key], words).suggest("14d, 90d"));
+            }
         }
         if let Some(variable) = secret::begins_with(&layers.variable(&["cohorts", ""])) {
             let words = "cohorts are declared in the file: their order counts";

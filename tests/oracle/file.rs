@@ -144,6 +144,11 @@ impl Leaf {
             Ask::Trait(Test::PlanIs(plan)) => return format!("{{ trait = \"plan\", is = \"{plan}\" }}"),
             Ask::Trait(Test::HasPlan) => return "{ trait = \"plan\", exists = true }".to_owned(),
             Ask::Trait(Test::LevelAtLeast(n)) => return format!("{{ trait = \"profile.level\", at_least = {n} }}"),
+            Ask::Level(test) => return format!("{{ trait = \"engagement.level\", {} }}", test.to_toml()),
+            Ask::Rate { of_clicks, test } => {
+                let name = if *of_clicks { "click_rate" } else { "open_rate" };
+                return format!("{{ trait = \"engagement.{name}\", {} }}", test.to_toml());
+            }
             Ask::Cohort(n) => return format!("{{ cohort = \"{}\" }}", law.cohorts[*n].name),
             Ask::Segment(n) => return format!("{{ segment = \"{}\" }}", law.segments[*n].name),
         };

@@ -1,12 +1,14 @@
 //! A second reading of docs/triggers.md, by brute force: no index, no timers kept, truth recomputed from the whole list
 //! of events at every instant at which it could be another. It shares nothing with `rules` and `decide`.
 
+mod engagement;
 mod file;
 mod gates;
 mod reach;
 mod truth;
 mod world;
 
+pub use engagement::{Engagement, OfLevel, OfRate};
 pub use file::hundredths;
 pub use gates::{AllGates, Gates, Hours, Policy, Quiet, Sync};
 
@@ -70,6 +72,11 @@ pub enum Ask {
         within: Window,
     },
     Trait(Test),
+    Level(OfLevel),
+    Rate {
+        of_clicks: bool,
+        test: OfRate,
+    },
     Cohort(usize),
     Segment(usize),
 }
@@ -121,6 +128,7 @@ pub struct Law {
     pub gates: AllGates,
     /// What the instants are counted from.
     pub start: Ms,
+    pub engagement: Engagement,
     /// Triggers, and what the segments come to.
     pub rules: Vec<Rule>,
 }

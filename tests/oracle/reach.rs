@@ -48,10 +48,13 @@ impl Tree {
     }
 
     /// Its leaves and those of everything it names; each with whether it is asked of the key.
-    pub(super) fn every_leaf<'t>(&'t self, law: &'t Law, is_of_key: bool) -> Vec<(&'t Leaf, bool)> {
+    pub(super) fn every_leaf(&self, law: &Law, is_of_key: bool) -> Vec<(Leaf, bool)> {
         let mut every = Vec::new();
         for leaf in self.leaves() {
-            every.push((leaf, is_of_key));
+            every.push((leaf.clone(), is_of_key));
+            if let Ask::Level(_) = leaf.ask {
+                every.extend(law.engagement.conditions().iter().flat_map(|tree| tree.every_leaf(law, false)));
+            }
             let mut named: Vec<&Named> = leaf.cohorts().into_iter().map(|n| &law.cohorts[n]).collect();
             match leaf.ask {
                 Ask::Cohort(n) => named.push(&law.cohorts[n]),
@@ -80,6 +83,13 @@ impl Tree {
                     }
                 }
             }
+            match leaf.ask {
+                Ask::Level(_) => {
+                    offsets.extend(law.engagement.conditions().iter().flat_map(|tree| tree.offsets(law)));
+                }
+                Ask::Rate { .. } => drop(offsets.insert(law.engagement.window)),
+                _ => {}
+            }
             for n in leaf.cohorts() {
                 offsets.extend(law.cohorts[n].when.offsets(law));
             }
@@ -107,7 +117,8 @@ impl Rule {
     /// True when some leaf reads the event for this key, or a trait that it changed. What no leaf reads changes nothing:
     /// an edge that time makes at its instant is seen by the timer, after all events of the instant.
     pub(super) fn reads(&self, law: &Law, deed: &Deed, key: Option<&str>, changed: &[&str]) -> bool {
-        self.when.every_leaf(law, true).into_iter().any(|(leaf, has_key)| {
+        self.when.every_leaf(law, true).iter().any(|(leaf, has_key)| {
+            let has_key = *has_key;
             let key = key.filter(|_| has_key);
             let is = |name: &str| deed.name == Some(name);
             let is_read = is(leaf.event) && is_of_key(deed, key, leaf.any_key, leaf.is_did_not());
@@ -115,6 +126,7 @@ impl Rule {
                 || match leaf.ask {
                     Ask::DidNotSince(anchor) => is(anchor) && is_of_key(deed, key, leaf.any_key, false),
                     Ask::Ratio { to, .. } => is(to) && is_of_key(deed, key, leaf.any_key, false),
+                    Ask::Rate { .. } => Engagement::reads(deed.name),
                     Ask::SecondsOn { .. } => is("Heartbeat") || is("Page Left"),
                     Ask::Trait(Test::PlanIs(_) | Test::HasPlan) => changed.contains(&"plan"),
                     Ask::Trait(Test::LevelAtLeast(_)) => changed.contains(&"level"),

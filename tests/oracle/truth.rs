@@ -145,6 +145,8 @@ impl Somebody {
                 Test::HasPlan => self.plan.is_some(),
                 Test::LevelAtLeast(least) => self.level.is_some_and(|(_, known)| known >= *least),
             },
+            Ask::Level(test) => self.is_level(law, *test, now),
+            Ask::Rate { of_clicks, test } => self.is_rate(law, *of_clicks, *test, now),
             Ask::Cohort(n) => self.named(law, &law.cohorts[*n], now),
             Ask::Segment(n) => self.named(law, &law.segments[*n], now),
         }

@@ -146,6 +146,11 @@ impl Destination for HubSpot {
         }
     }
 
+    /// Contacts, then events.
+    fn calls(&self, records: usize) -> usize {
+        if records == 0 { 0 } else { 2 }
+    }
+
     fn exchange(&self, batch: Vec<Item>) -> Box<dyn Exchange> {
         Box::new(Sending::new(self.settings.clone(), batch))
     }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Number, Value, json};
 
 use crate::model::{Activation, IdentifierKind, RawJson, Timestamp};
 
@@ -199,6 +199,20 @@ struct Profile<'a> {
     first_name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     last_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    properties: Option<Computed>,
+}
+
+/// Traits that we compute: they have no names of the profile's own.
+#[derive(Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(default)]
+struct Computed {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    engagement_level: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    engagement_open_rate: Option<Number>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    engagement_click_rate: Option<Number>,
 }
 
 /// The traits that a profile takes, in either spelling.
@@ -217,6 +231,7 @@ impl<'a> Profile<'a> {
     fn of(activation: &'a Activation) -> Self {
         let first = |kind: IdentifierKind| activation.identifiers.iter().find(|i| i.kind == kind).map(|i| &*i.value);
         let names: Names = serde_json::from_str(activation.traits.get()).unwrap_or_default();
+        let computed: Computed = serde_json::from_str(activation.traits.get()).unwrap_or_default();
         let said = |spellings: [&Value; 2]| {
             spellings.into_iter().find_map(Value::as_str).filter(|t| !t.is_empty()).map(str::to_owned)
         };
@@ -227,6 +242,7 @@ impl<'a> Profile<'a> {
             anonymous_id: first(IdentifierKind::AnonymousId),
             first_name: said([&names.first_name, &names.given]),
             last_name: said([&names.last_name, &names.family]),
+            properties: (computed != Computed::default()).then_some(computed),
         }
     }
 }

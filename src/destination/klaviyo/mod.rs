@@ -112,6 +112,12 @@ impl Destination for Klaviyo {
         Response { status: 202, ..Response::default() }
     }
 
+    /// One in bulk, else one for each.
+    fn calls(&self, records: usize) -> usize {
+        let is_bulk = self.settings.bulk_from > 0 && records >= self.settings.bulk_from;
+        if is_bulk { 1 } else { records }
+    }
+
     fn exchange(&self, batch: Vec<Item>) -> Box<dyn Exchange> {
         Box::new(Sending::new(self.settings.clone(), batch))
     }

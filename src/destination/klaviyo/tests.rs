@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use super::answer::{Verdict, verdict};
 use super::*;
 use crate::destination::testing::{NOW, Talk, came, item, of, with};
-use crate::model::{Identifier, IdentifierKind};
+use crate::model::{Identifier, IdentifierKind, RawJson};
 
 fn talk(batch: Vec<Item>, vendor: impl FnMut(usize, &Request) -> Answer) -> Talk {
     let settings = serde_json::from_value(json!({ "api_key": "pk_1" })).expect("settings");
@@ -142,6 +142,16 @@ fn a_body_names_the_person_each_way_and_carries_the_payload_as_it_is() {
         json!({ "email": "ines@example.com", "external_id": "u-1", "anonymous_id": "anon-1",
                 "first_name": "Ines", "last_name": "Mota" })
     );
+}
+
+#[test]
+fn what_is_computed_of_a_person_goes_into_the_profiles_properties() {
+    let mut item = of(1, vec![Identifier::new(IdentifierKind::Email, "ines@example.com")]);
+    let traits = json!({ "plan": "gold", "engagement_level": "high", "engagement_open_rate": 0.25 });
+    item.activation.traits = RawJson::from_value(&traits);
+    let talk = talk(vec![item], |_, _| came(202, Value::Null));
+    let profile = &talk.body(0)["data"]["attributes"]["profile"]["data"]["attributes"];
+    assert_eq!(profile["properties"], json!({ "engagement_level": "high", "engagement_open_rate": 0.25 }));
 }
 
 #[test]

@@ -152,6 +152,11 @@ impl Destination for Marketo {
         Response::of(&json!({ "success": true, "result": done }))
     }
 
+    /// Leads, then activities.
+    fn calls(&self, records: usize) -> usize {
+        if records == 0 { 0 } else { 2 }
+    }
+
     fn exchange(&self, batch: Vec<Item>) -> Box<dyn Exchange> {
         Box::new(Sending::new(self.settings.clone(), batch))
     }

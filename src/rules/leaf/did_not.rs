@@ -68,8 +68,8 @@ impl Asks for DidNot {
                     let latest = view.latest(&self.reads, Keyless::Counts);
                     return Answer::settled(since.is_some() && latest.is_none_or(|at| Some(at) < since));
                 };
-                let after = view.matching(&self.reads, Keyless::Counts).any(|e| e.order() > since.order());
-                Answer::settled(!after)
+                // What is asked is another event than the anchor, so the anchor itself is none.
+                Answer::settled(!view.has_from(&self.reads, Keyless::Counts, since.order()))
             }
             Against::Within(Within::Last(window)) => {
                 let latest = view.latest(&self.reads, Keyless::Counts);
@@ -80,9 +80,8 @@ impl Asks for DidNot {
             }
             // Without a session there is none in which it was left undone.
             Against::Within(Within::Session) => {
-                Answer::settled(view.session_start().is_some_and(|start| {
-                    !view.matching(&self.reads, Keyless::Counts).any(|e| e.order() >= start.order())
-                }))
+                let is_quiet = |start: &Entry| !view.has_from(&self.reads, Keyless::Counts, start.order());
+                Answer::settled(view.session_start().is_some_and(is_quiet))
             }
             Against::Within(Within::Lifetime) => Answer::settled(view.latest(&self.reads, Keyless::Counts).is_none()),
         }

@@ -3,6 +3,7 @@
 mod current_trait;
 mod did;
 mod did_not;
+mod engaged;
 mod last;
 mod named;
 mod ratio;
@@ -21,7 +22,8 @@ use super::written::{Reading, Table};
 
 pub use current_trait::CurrentTrait;
 pub use did::Did;
-pub use did_not::DidNot;
+pub use did_not::{Against, DidNot};
+pub use engaged::Engaged;
 pub use last::Last;
 pub use named::Named;
 pub use ratio::Ratio;
@@ -45,6 +47,8 @@ pub enum Leaf {
     SecondsOn(SecondsOn),
     /// `trait = path`: what is known of the person.
     Trait(CurrentTrait),
+    /// `trait = "engagement..."`: what follows from what they did with e-mail.
+    Engaged(Engaged),
     /// `cohort = name`, `segment = name`: what another place says.
     Named(Named),
 }
@@ -98,6 +102,9 @@ impl Leaf {
             "sum" => Sum::read(table, reading).map(Self::Sum),
             "ratio" => Ratio::read(table, reading).map(Self::Ratio),
             "seconds_on" => SecondsOn::read(table, reading).map(Self::SecondsOn),
+            "trait" if table.text_of("trait").is_some_and(Engaged::is_meant) => {
+                Engaged::read(table, reading).map(Self::Engaged)
+            }
             "trait" => CurrentTrait::read(table, reading).map(Self::Trait),
             "cohort" => Named::read("cohort", Kind::Cohort, table, reading).map(Self::Named),
             _ => Named::read("segment", Kind::Segment, table, reading).map(Self::Named),
@@ -114,6 +121,7 @@ impl Leaf {
             Self::Ratio(leaf) => leaf,
             Self::SecondsOn(leaf) => leaf,
             Self::Trait(leaf) => leaf,
+            Self::Engaged(leaf) => leaf,
             Self::Named(leaf) => leaf,
         }
     }

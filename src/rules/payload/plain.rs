@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::model::{Entry, Identifier, OccasionId, Person, RawJson, Timestamp};
 use crate::rules::leaf::Leaf;
+use crate::rules::program::Program;
 use crate::rules::trigger::Trigger;
 use crate::rules::view::{Keyless, View};
 
@@ -105,14 +106,16 @@ pub fn identifiers(person: &Person) -> Vec<Identifier> {
     identifiers
 }
 
-/// The person's names and plain traits, for the vendor's profile. Identifiers go by themselves.
-pub fn traits(person: &Person) -> RawJson {
+/// The person's names and plain traits, for the vendor's profile, with those that are computed at T. Identifiers go by
+/// themselves.
+pub fn traits(program: &Program, person: &Person, at: Timestamp) -> RawJson {
     let plain = person.traits.iter().filter(|(name, t)| {
         !matches!(&***name, "email" | "phone" | "id")
             && matches!(t.value, Value::String(_) | Value::Number(_) | Value::Bool(_))
     });
-    let plain: Map<String, Value> =
+    let mut plain: Map<String, Value> =
         plain.take(MOST_TRAITS).map(|(name, t)| (name.to_string(), t.value.clone())).collect();
+    plain.extend(program.computed_traits(person, at));
     RawJson::from_value(&Value::Object(plain))
 }
 

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::{Ended, Failed, check, load};
 use crate::model::{Event, Timestamp};
 use crate::replay::{Simulation, leaves, simulate};
-use crate::rules::{self, Files, Program};
+use crate::rules::{self, Files, Program, gate};
 use crate::source::tracking::{self, Call};
 use crate::source::{Arrival, Limits};
 use crate::{identity, settings};
@@ -104,7 +104,8 @@ fn program(args: &Args) -> Result<(Program, identity::Settings), Failed> {
     let compiled = files(&args.triggers, "triggers").and_then(|triggers| {
         let segments = files(&args.segments, "segments")?;
         let files = Files { triggers: &triggers, segments: &segments, configuration: None };
-        Program::compile_all(&files, &rules::Settings::default(), None)
+        let gates = gate::Settings::unconfigured();
+        Program::compile_all(&files, &rules::Settings { gates, ..rules::Settings::default() }, None)
     });
     match compiled {
         Ok(program) => Ok((program, identity::Settings::default())),

@@ -9,9 +9,10 @@ use serde_json::{Map, Value};
 use crate::decide;
 use crate::identity;
 use crate::model::{
-    Changes, Event, Gate, Identifier, LaneName, Loaded, OccasionId, PersonId, Position, Priority, Timestamp, Verdict,
+    Changes, Decision, Event, Gate, Identifier, LaneName, Loaded, OccasionId, PersonId, Position, Priority, Timestamp,
+    Verdict, Write,
 };
-use crate::rules::{Condition, Program, Trigger};
+use crate::rules::{self, Condition, Program, Trigger};
 
 /// One fire, as it is printed.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -26,14 +27,14 @@ pub struct Fire {
     pub at: Timestamp,
     /// The vendor's dedupe key.
     pub occasion: String,
-    /// Where it would go.
+    /// Where it would go, gates aside.
     pub destinations: Vec<LaneName>,
-    /// The gate that would hold it back: for good where there are no destinations, else until `not_before`.
+    /// The gate that would hold it back: until `not_before`, or for good where that is missing.
     pub gate: Option<&'static str>,
     /// When it would leave, if that is later than the edge.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Timestamp>,
-    /// What the marketer would get.
+    /// What the marketer would get, gates aside.
     pub payload: Value,
     /// For the order of printing.
     #[serde(skip)]
@@ -46,7 +47,7 @@ pub struct Fire {
 impl Fire {
     /// A gate drops it: nothing leaves.
     pub fn is_dropped(&self) -> bool {
-        self.gate.is_some() && self.destinations.is_empty()
+        self.gate.is_some() && self.not_before.is_none()
     }
 }
 
@@ -150,28 +151,40 @@ impl Run<'_> {
                 _ => continue,
             };
             let activation = changes.activations.iter().find(|a| a.occasion == decision.occasion);
-            let identifiers = match (activation, loaded.people.get(&decision.person)) {
-                (Some(activation), _) => &activation.identifiers,
-                (None, Some(person)) => &person.identifiers,
+            let Some(trigger) = self.program.triggers().iter().find(|t| t.name == decision.trigger) else { continue };
+            let (identifiers, payload) = match (activation, loaded.people.get(&survivor(&changes, decision.person))) {
+                (Some(activation), _) => (&activation.identifiers, activation.payload.clone()),
+                (None, Some(person)) => {
+                    let Decision { key, at, occasion, .. } = decision;
+                    (&person.identifiers, rules::payload(self.program, trigger, person, key, *at, *occasion))
+                }
                 (None, None) => continue,
             };
-            let priority =
-                self.program.triggers().iter().find(|t| t.name == decision.trigger).map_or(0, |t| t.priority);
+            let activate = if trigger.is_exit(&decision.key) { &trigger.activate_on_exit } else { &trigger.activate };
             self.fires.push(Fire {
                 trigger: decision.trigger.clone(),
                 person: named(identifiers),
                 key: decision.key.clone(),
                 at: decision.at,
                 occasion: decision.occasion.to_string(),
-                destinations: decision.verdict.lanes().to_vec(),
+                destinations: activate.iter().map(|(lane, _)| lane.clone()).collect(),
                 gate,
                 not_before,
-                payload: activation.map(|a| a.payload.to_value()).unwrap_or_default(),
-                priority,
+                payload: payload.to_value(),
+                priority: trigger.priority,
                 who: decision.person,
             });
         }
     }
+}
+
+/// Who has what was somebody's before they were merged by this step.
+fn survivor(changes: &Changes, id: PersonId) -> PersonId {
+    let merged = changes.people.iter().find_map(|change| match change.write {
+        Write::MergedInto(survivor) if change.id == id => Some(survivor),
+        _ => None,
+    });
+    merged.unwrap_or(id)
 }
 
 impl Run<'_> {
@@ -182,7 +195,6 @@ impl Run<'_> {
         if let Some(fire) = self.fires.iter_mut().rev().find(waits) {
             fire.gate = Some(gate);
             fire.not_before = None;
-            fire.destinations.clear();
         }
     }
 }

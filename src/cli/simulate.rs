@@ -10,7 +10,7 @@ use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use super::{Ended, Failed, check, load, messages};
 use crate::model::Timestamp;
 use crate::replay::{Simulation, leaves, simulate};
-use crate::rules::{self, Files, Program};
+use crate::rules::{self, Files, Program, gate};
 use crate::{identity, settings};
 
 #[derive(Debug, clap::Args)]
@@ -96,7 +96,8 @@ fn program(args: &Args) -> Result<(Program, identity::Settings), Failed> {
     let compiled = files(&args.triggers, "triggers").and_then(|triggers| {
         let segments = files(&args.segments, "segments")?;
         let files = Files { triggers: &triggers, segments: &segments, configuration: None };
-        Program::compile_all(&files, &rules::Settings::default(), None)
+        let gates = gate::Settings::unconfigured();
+        Program::compile_all(&files, &rules::Settings { gates, ..rules::Settings::default() }, None)
     });
     match compiled {
         Ok(program) => Ok((program, identity::Settings::default())),

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::identity;
-use crate::model::{Mistake, RawJson};
+use crate::model::Mistake;
 use crate::rules::{Expected, Program, Settings, Timeline, gate, since_start};
 
 use super::simulate::{Fire, simulate_with};
@@ -53,7 +53,7 @@ fn wrong(expected: &Expected, fire: &Fire) -> Option<String> {
     if let Some(words) = &fire.broken {
         return Some(format!("what fires at {} is a dead letter: {words}", told(fire)));
     }
-    let payload = fire.payload.as_ref().map(RawJson::to_value).unwrap_or_default();
+    let payload = fire.payload.to_value();
     let (name, wanted) = expected.fields.iter().find(|(name, value)| payload.get(*name) != Some(value))?;
     let is = payload.get(name).map_or("missing".to_owned(), Value::to_string);
     Some(format!("`{name}` should be {wanted} in the payload, and is {is}"))

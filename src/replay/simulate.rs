@@ -12,10 +12,10 @@ use super::parts::parted;
 use crate::decide;
 use crate::identity;
 use crate::model::{
-    Activation, Catalogue, Changes, Codes, Event, Gate, Identifier, LaneName, Loaded, OccasionId, Person, PersonId,
-    Position, Priority, RawJson, Timestamp, Verdict,
+    Activation, Catalogue, Changes, Codes, Decision, Event, Gate, Identifier, LaneName, Loaded, OccasionId, Person,
+    PersonId, Position, Priority, RawJson, Timestamp, Verdict, Write,
 };
-use crate::rules::Program;
+use crate::rules::{self, Program, Trigger};
 
 /// Fewer events are not worth a thread.
 const FEW: usize = 10_000;
@@ -35,15 +35,15 @@ pub struct Fire {
     pub at: Timestamp,
     /// The vendor's dedupe key.
     pub occasion: String,
-    /// Where it would go.
+    /// Where it would go, gates aside.
     pub destinations: Vec<LaneName>,
-    /// The gate that would hold it back: for good where there are no destinations, else until `not_before`.
+    /// The gate that would hold it back: until `not_before`, or for good where that is missing.
     pub gate: Option<&'static str>,
     /// When it would leave, if that is later than the edge.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Timestamp>,
-    /// What the marketer would get; `None` where a gate holds it back.
-    pub payload: Option<RawJson>,
+    /// What the marketer would get, gates aside.
+    pub payload: RawJson,
     /// Why it would be a dead letter and not be sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub broken: Option<String>,
@@ -58,7 +58,7 @@ pub struct Fire {
 impl Fire {
     /// A gate drops it: nothing leaves.
     pub fn is_dropped(&self) -> bool {
-        self.gate.is_some() && self.destinations.is_empty()
+        self.gate.is_some() && self.not_before.is_none()
     }
 }
 
@@ -148,7 +148,8 @@ pub fn simulate_with(
 
 struct Run<'a> {
     fires: Vec<Fire>,
-    priorities: HashMap<&'a str, Priority>,
+    program: &'a Program,
+    triggers: HashMap<&'a str, &'a Trigger>,
     events: u64,
     people: usize,
 }
@@ -163,8 +164,8 @@ impl<'a> Run<'a> {
     ) -> Self {
         let mut loaded = Loaded { catalogue, codes: Codes::made_up(), is_simulated: true, ..Loaded::default() };
         let asks_for_sales = program.asks_for_sales();
-        let priorities = program.triggers().iter().map(|trigger| (&*trigger.name, trigger.priority)).collect();
-        let mut run = Run { fires: Vec::new(), priorities, events: 0, people: 0 };
+        let triggers = program.triggers().iter().map(|trigger| (&*trigger.name, trigger)).collect();
+        let mut run = Run { fires: Vec::new(), program, triggers, events: 0, people: 0 };
         for (position, mut event) in part {
             event.arrived = event.at;
             let at = event.at;
@@ -218,23 +219,29 @@ impl<'a> Run<'a> {
                 _ => continue,
             };
             let activation = activations.get(&decision.occasion);
-            let identifiers = match (activation, loaded.people.get(&decision.person)) {
-                (Some(activation), _) => &activation.identifiers,
-                (None, Some(person)) => &person.identifiers,
-                (None, None) => continue,
+            let Some(trigger) = self.triggers.get(&*decision.trigger) else { continue };
+            let person = || loaded.people.get(&survivor(changes, decision.person));
+            let (identifiers, payload, broken) = match activation {
+                Some(activation) => (&activation.identifiers, activation.payload.clone(), activation.broken.clone()),
+                None => {
+                    let Some(person) = person() else { continue };
+                    let said = self.said(loaded, trigger, person, decision);
+                    (&person.identifiers, said.payload, said.broken)
+                }
             };
+            let activate = if trigger.is_exit(&decision.key) { &trigger.activate_on_exit } else { &trigger.activate };
             self.fires.push(Fire {
                 trigger: decision.trigger.clone(),
                 person: RawJson::from_value(&named(identifiers)),
                 key: decision.key.clone(),
                 at: decision.at,
                 occasion: decision.occasion.to_string(),
-                destinations: decision.verdict.lanes().to_vec(),
+                destinations: activate.iter().map(|(lane, _)| lane.clone()).collect(),
                 gate,
                 not_before,
-                payload: activation.map(|a| a.payload.clone()),
-                broken: activation.and_then(|a| a.broken.as_deref()).map(str::to_owned),
-                priority: self.priorities.get(&*decision.trigger).copied().unwrap_or(0),
+                payload,
+                broken: broken.map(String::from),
+                priority: trigger.priority,
                 who: decision.person,
             });
         }
@@ -247,7 +254,27 @@ impl<'a> Run<'a> {
     }
 }
 
+/// Who has what was somebody's before they were merged by this step.
+fn survivor(changes: &Changes, id: PersonId) -> PersonId {
+    let merged = changes.people.iter().find_map(|change| match change.write {
+        Write::MergedInto(survivor) if change.id == id => Some(survivor),
+        _ => None,
+    });
+    merged.unwrap_or(id)
+}
+
 impl Run<'_> {
+    /// What a fire that a gate holds back would have said.
+    fn said(&self, loaded: &Loaded, trigger: &Trigger, person: &Person, decision: &Decision) -> rules::Rendered {
+        let Decision { key, at, occasion, .. } = decision;
+        let pool = trigger.payload.as_ref().and_then(|payload| payload.pool());
+        let given = pool.and_then(|(pool, _)| loaded.codes.of(pool, *occasion));
+        let code = given.as_ref().map(|given| &*given.code);
+        let shelf = rules::Shelf { catalogue: &loaded.catalogue, sales: &loaded.sales, code };
+        let (at, occasion) = (*at, *occasion);
+        rules::payload(&rules::Fire { program: self.program, trigger, person, key, at, occasion, shelf })
+    }
+
     /// What still waited at this instant does not leave. All else left at its edge.
     fn call_back(&mut self, occasion: OccasionId, gate: &'static str, at: Timestamp) {
         let occasion = occasion.to_string();
@@ -255,7 +282,6 @@ impl Run<'_> {
         if let Some(fire) = self.fires.iter_mut().rev().find(waits) {
             fire.gate = Some(gate);
             fire.not_before = None;
-            fire.destinations.clear();
         }
     }
 }

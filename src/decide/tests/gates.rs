@@ -182,3 +182,14 @@ fn what_waits_for_the_morning_is_called_back() {
     check_quiet(&cart, "19h30m add c1 | 23h unsubscribe", &[delayed, "20h c1 recalled"]);
     check_quiet(&cart, "19h30m add c1 | 1d7h view", &[delayed]);
 }
+
+#[test]
+fn without_a_configuration_only_the_files_ask() {
+    let settings = rules::Settings { gates: rules::gate::Settings::unconfigured(), ..Default::default() };
+    let fires = |rule: &str, timeline: &str| tell(&compile(&[rule], &settings), timeline, "2d").fires;
+    assert_eq!(fires(CART, "0m unsubscribe | 1m spam | 2m add c1"), ["32m c1"]);
+    let asks = format!("consent = \"opt_out\"\n{CART}");
+    assert_eq!(fires(&asks, "0m unsubscribe | 2m add c1"), ["32m c1 consent"]);
+    let must_go = format!("consent = \"none\"\n{CART}");
+    assert_eq!(fires(&must_go, "0m unsubscribe | 1m spam | 2m add c1"), ["32m c1 suppression"]);
+}

@@ -112,5 +112,8 @@ pub fn now(program: &Program, trigger: &Trigger, person: &Person, now: Timestamp
 /// Why nothing of the trigger may go to the person, whenever that would be: asked at the edge, and of what still waits
 /// when something about consent becomes known.
 pub fn forbidden(program: &Program, trigger: &Trigger, person: &Person) -> Option<Dropped> {
+    if program.settings().gates.is_unconfigured && trigger.gating.consent.is_none() {
+        return None;
+    }
     consent::dropped(program, trigger, person).or_else(|| suppression::dropped(trigger, person))
 }

@@ -22,6 +22,17 @@ pub struct Settings {
     pub guard: Option<Guard>,
     /// How many activations one person gets at most, of all triggers together.
     pub cap: Caps,
+    /// There is no configuration: consent and suppression are asked only for triggers that say `consent`.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub is_unconfigured: bool,
+}
+
+impl Settings {
+    /// Without a configuration: what the triggers' files say, and nothing else.
+    pub fn unconfigured() -> Self {
+        Self { is_unconfigured: true, ..Self::default() }
+    }
 }
 
 /// Who may be written to, as far as consent goes.

@@ -7,4 +7,4 @@ mod simulate;
 
 pub use baseline::{AtLeast, Baseline, Distribution, Hit, Metric, QUANTILES};
 pub use rehearse::rehearse;
-pub use simulate::{Fire, LeafCount, Simulation, leaves, simulate};
+pub use simulate::{Fire, LeafCount, Simulation, leaves, simulate, simulate_with};

@@ -5,13 +5,14 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
 use support::load::{COOL, LEFT, PING, Told, configuration, vendors};
-use support::{Daemon, client, pause};
+use support::{Daemon, WRITE_KEY, client, pause};
 
 /// The next calls are taken in and then cut: the vendor has them, and we do not know.
 async fn cut_after_acceptance(vendors: std::net::SocketAddr, vendor: &str) {
@@ -42,6 +43,18 @@ fn harm(store: &Path, round: u64) {
     }
 }
 
+/// Puts a thousand codes more into the pool of the load, by the running daemon.
+fn more_codes(folder: &Path, round: u64) {
+    let codes: String = (0..1_000).map(|n| format!("R{round}-{n}\n")).collect();
+    let file = folder.join("codes.csv");
+    fs::write(&file, codes).expect("a file");
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_espalier"));
+    command.args(["codes", "import", "cool"]).arg(file).arg("--config").arg(folder.join("espalier.toml"));
+    command.env("TEST_WRITE_KEY", WRITE_KEY).env("TEST_SANDBOX_KEY", "sandbox");
+    let out = command.output().expect("the program");
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_and_nothing_is_sent_twice() {
     let kills: u64 = std::env::var("ESPALIER_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(30);
@@ -51,6 +64,7 @@ async fn nothing_acknowledged_is_lost_and_nothing_is_sent_twice() {
     let triggers = [("ping", PING), ("left", LEFT), ("cool", COOL)];
     let mut daemon = Daemon::new(folder.path(), &store, &configuration(address), &triggers);
     daemon.start_ready().await;
+    more_codes(folder.path(), kills);
     let told = Arc::new(Told::default());
     let loads = told.begin(daemon.intake);
     let mut random = fastrand::Rng::with_seed(kills);
@@ -63,10 +77,26 @@ async fn nothing_acknowledged_is_lost_and_nothing_is_sent_twice() {
         daemon.kill();
         harm(&store, round);
         daemon.start_ready().await;
+        if round % 10 == 9 {
+            more_codes(folder.path(), round);
+        }
     }
     pause(500).await;
     told.all_is_taken_once(loads, &sandbox, &daemon).await;
-    let cooled = sandbox.effects_from("klaviyo", 0).into_iter().filter(|effect| effect.event == "Cooled").count();
-    assert!(cooled > 50, "cool-downs are tested too: {cooled} fires");
+    let cooled: Vec<_> =
+        sandbox.effects_from("klaviyo", 0).into_iter().filter(|effect| effect.event == "Cooled").collect();
+    assert!(cooled.len() > 50, "cool-downs are tested too: {} fires", cooled.len());
+    // Each has a code, and nobody else has it.
+    let mut codes = BTreeMap::new();
+    for effect in cooled.iter().filter(|effect| !effect.body.is_null()) {
+        let text = effect.body.to_string();
+        let code =
+            text.split("\"code\":\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or("none").to_owned();
+        assert!(code.starts_with('R'), "a code of the pool, and not {code}");
+        if let Some(other) = codes.insert(code.clone(), effect.id.clone()) {
+            panic!("{code} was given to {other} and to {}", effect.id);
+        }
+    }
+    assert!(codes.len() > 50, "codes are tested too: {}", codes.len());
     assert!(daemon.terminate().success(), "a daemon that is told to stop ends well");
 }

@@ -3,15 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use comfy_table::Table;
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 
 use super::{Ended, Failed, check, load, messages};
-use crate::model::Timestamp;
-use crate::replay::{Simulation, leaves, simulate};
+use crate::clock::{Clock, SystemClock};
+use crate::model::{Catalogue, Timestamp};
+use crate::replay::{Simulation, leaves, simulate_with};
 use crate::rules::{self, Files, Program, gate};
-use crate::{identity, settings};
+use crate::{identity, intake, settings};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -27,6 +29,9 @@ pub struct Args {
     /// Segment-spec messages, one JSON object a line, in any order; `.gz` is unpacked.
     #[arg(long)]
     events: PathBuf,
+    /// What is for sale, as `catalogue import` takes it: for payloads.
+    #[arg(long)]
+    catalogue: Option<PathBuf>,
     /// Only this trigger.
     #[arg(long)]
     trigger: Option<String>,
@@ -65,7 +70,7 @@ pub fn run(args: &Args) -> Ended {
         Format::Table => leaves(&events, &program, &names, until),
         Format::Jsonl => Vec::new(),
     };
-    let simulation = simulate(events, &program, &names, until);
+    let simulation = simulate_with(events, &program, &names, until, for_sale(args)?);
     match args.format {
         Format::Jsonl => {
             use std::io::Write;
@@ -82,6 +87,18 @@ pub fn run(args: &Args) -> Ended {
         Format::Table => table(&program, &simulation, &counts),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn for_sale(args: &Args) -> Result<Arc<Catalogue>, Failed> {
+    let mut catalogue = Catalogue::default();
+    if let Some(file) = &args.catalogue {
+        let now = SystemClock.now();
+        let read = intake::catalogue::products(file, now, &mut |item| _ = catalogue.put(item), &mut |line, words| {
+            eprintln!("{}:{line}: {words}", file.display());
+        });
+        read.map_err(|e| Failed(format!("{}: {e}", file.display())))?;
+    }
+    Ok(Arc::new(catalogue))
 }
 
 fn program(args: &Args) -> Result<(Program, identity::Settings), Failed> {

@@ -1,7 +1,7 @@
 //! What was ordered, counted: how often two products went together, and how often each on a day. For recommendations;
 //! which edges fire never depends on it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use super::{Entry, History, Timestamp};
@@ -42,22 +42,26 @@ struct Ranked {
 impl Sales {
     /// Counts all orders of one person.
     pub fn count(&mut self, history: &History) {
-        for entry in history.entries() {
-            self.count_one(history, entry);
+        let mut told = HashSet::new();
+        for entry in history.entries().iter().filter(|entry| *entry.name == *ORDER) {
+            let is_new = order_id(entry).is_none_or(|id| told.insert(id.to_string()));
+            if is_new {
+                self.add(entry);
+            }
         }
     }
 
     /// Counts an entry of a history, if it is an order that was not told before: a shop and a page may both tell of it.
     pub fn count_one(&mut self, history: &History, entry: &Entry) {
-        if *entry.name != *ORDER {
-            return;
+        let before = history.entries().iter().take_while(|other| other.order() < entry.order());
+        let mut orders = before.filter(|other| *other.name == *ORDER);
+        let is_told = order_id(entry).is_some_and(|id| orders.any(|other| order_id(other) == Some(id)));
+        if *entry.name == *ORDER && !is_told {
+            self.add(entry);
         }
-        if let Some(id) = entry.fields().get("order_id").filter(|id| !id.is_null()) {
-            let before = history.entries().iter().take_while(|other| other.order() < entry.order());
-            if before.filter(|other| *other.name == *ORDER).any(|other| other.fields().get("order_id") == Some(id)) {
-                return;
-            }
-        }
+    }
+
+    fn add(&mut self, entry: &Entry) {
         let products = products_of(entry);
         let places: Vec<u32> = products.iter().take(MOST_PER_ORDER).filter_map(|id| self.place(id)).collect();
         let day = entry.at.as_millis().div_euclid(DAY);
@@ -128,6 +132,10 @@ fn add<K: Ord>(counts: &mut BTreeMap<K, u32>, key: K, most: usize) {
         None if has_room => drop(counts.insert(key, 1)),
         None => {}
     }
+}
+
+fn order_id(entry: &Entry) -> Option<&serde_json::Value> {
+    entry.fields().get("order_id").filter(|id| !id.is_null())
 }
 
 /// The ids of an order's products, each once.

@@ -16,4 +16,4 @@ pub use baseline::{AtLeast, Baseline, Distribution, Hit, Metric, QUANTILES};
 pub use days::OfDay;
 pub use rehearse::rehearse;
 pub use relive::{Lived, relive};
-pub use simulate::{Fire, LeafCount, Simulation, leaves, simulate};
+pub use simulate::{Fire, LeafCount, Simulation, leaves, simulate, simulate_with};

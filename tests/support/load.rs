@@ -52,13 +52,17 @@ event = "Left"
 "#;
 
 /// Fires for each product, but not twice within two seconds for one person, and never late: what was fired in time must
-/// not be expired in a replay, for then it would cool nothing down.
+/// not be expired in a replay, for then it would cool nothing down. Each takes a code of a pool.
 pub const COOL: &str = r#"
 name = "cool"
 title = "Something added, now and then"
 per = "product_id"
 cooldown = "2s"
 expires = "1s"
+
+[code]
+pool = "cool"
+otherwise = "NONE"
 
 [[when.all]]
 did = "Product Added"

@@ -14,8 +14,9 @@ const CART: &str = "cart_id";
 const WHOLE: &[&str] = &["Cart Viewed", "Cart Updated", "Checkout Started"];
 /// Where an event leads back to its cart, the first before all.
 const RECOVERY: &[&str] = &["recovery_url", "abandoned_checkout_url", "checkout_url", "cart_url"];
-/// The most products of one.
+/// The most products that are told of one, and that are kept while it is put together.
 const MOST: usize = 100;
+const LARGEST: usize = 500;
 
 /// The cart that a template speaks of: the key's own where the trigger is asked for each cart, else the latest the person
 /// did something with. Nothing where there is none.
@@ -29,29 +30,26 @@ pub fn cart(view: &View<'_>, catalogue: &Catalogue) -> Option<Value> {
     // An event that names another cart, or none, is not of this one.
     let mut of_it = events.filter(|entry| id_of(entry) == id).peekable();
     of_it.peek()?;
-    let mut products: Vec<Product> = Vec::new();
-    let mut recovery = None;
+    let (mut contents, mut recovery) = (Contents::default(), None);
     for entry in of_it {
         let said = entry.fields();
         match &*entry.name {
-            "Order Completed" => (products, recovery) = (Vec::new(), None),
-            name if WHOLE.contains(&name) && listed(said).is_some() => {
-                products.clear();
-                listed(said).into_iter().flatten().filter_map(Product::of).for_each(|p| put(&mut products, p));
+            "Order Completed" => {
+                (contents, recovery) = (Contents::default(), None);
+                continue;
             }
-            "Product Removed" => remove(&mut products, said),
-            "Product Added" => match listed(said) {
-                Some(several) => several.iter().filter_map(Product::of).for_each(|p| put(&mut products, p)),
-                None => Product::of(said).into_iter().for_each(|p| put(&mut products, p)),
-            },
+            name if WHOLE.contains(&name) && listed(said).is_some() => {
+                contents = Contents::default();
+                contents.put_all(said);
+            }
+            "Product Added" => contents.put_all(said),
+            "Product Removed" => contents.remove(said),
             _ => {}
         }
         let url = RECOVERY.iter().find_map(|name| said.get(*name)).and_then(Value::as_str);
         recovery = url.map(str::to_owned).or(recovery);
     }
-    products.truncate(MOST);
-    products.iter_mut().for_each(|product| product.fill(catalogue));
-    let mut said = summed(&products, None);
+    let mut said = contents.said(catalogue, None);
     said.extend(id.map(|id| ("id".to_owned(), (*id).into())));
     said.extend(recovery.map(|url| ("recovery_url".to_owned(), url.into())));
     Some(Value::Object(said))
@@ -61,14 +59,9 @@ pub fn cart(view: &View<'_>, catalogue: &Catalogue) -> Option<Value> {
 pub fn last_order(view: &View<'_>, catalogue: &Catalogue) -> Option<Value> {
     let entry = view.entries().iter().rfind(|entry| &*entry.name == "Order Completed")?;
     let order = entry.fields();
-    let mut products: Vec<Product> = Vec::new();
-    match listed(order) {
-        Some(several) => several.iter().filter_map(Product::of).for_each(|p| put(&mut products, p)),
-        None => products.extend(Product::of(order)),
-    }
-    products.truncate(MOST);
-    products.iter_mut().for_each(|product| product.fill(catalogue));
-    let mut said = summed(&products, order.get("currency").and_then(Value::as_str));
+    let mut contents = Contents::default();
+    contents.put_all(order);
+    let mut said = contents.said(catalogue, order.get("currency").and_then(Value::as_str));
     // What the shop says is what was paid: shipping, taxes and discounts are in it.
     let paid = ["total", "revenue", "value"].iter().find_map(|name| order.get(*name)).and_then(Amount::of);
     said.extend(paid.map(|paid| ("total".to_owned(), paid.to_string().into())));
@@ -89,43 +82,66 @@ fn listed(said: &Value) -> Option<&Vec<Value>> {
     said.get("products").and_then(Value::as_array)
 }
 
-/// One product more: the same one again adds to how many there are.
-fn put(products: &mut Vec<Product>, mut product: Product) {
-    match products.iter_mut().find(|known| known.id == product.id) {
-        Some(known) => {
-            product.quantity = product.quantity + known.quantity;
-            known.renew(product);
-        }
-        None => products.push(product),
-    }
+/// What is in it.
+#[derive(Default)]
+struct Contents {
+    products: Vec<Product>,
+    /// There were more than fit.
+    is_cut: bool,
 }
 
-/// So many less of it; without a number, all.
-fn remove(products: &mut Vec<Product>, said: &Value) {
-    let gone: Vec<&Value> = listed(said).map_or_else(|| vec![said], |several| several.iter().collect());
-    for one in gone {
-        let Some(id) = identity(one) else { continue };
-        let quantity = one.get("quantity").and_then(Amount::of);
-        for known in products.iter_mut().filter(|known| known.id == id) {
-            known.quantity = quantity.map_or(Amount::ZERO, |n| known.quantity - n);
+impl Contents {
+    /// What an event speaks of, once more: each product that it lists, or the one that it is about.
+    fn put_all(&mut self, said: &Value) {
+        match listed(said) {
+            Some(several) => several.iter().filter_map(Product::of).for_each(|product| self.put(product)),
+            None => Product::of(said).into_iter().for_each(|product| self.put(product)),
         }
     }
-    products.retain(|known| known.quantity > Amount::ZERO);
-}
 
-/// The products, how many there are, and what they cost: not said where a price is missing or currencies differ.
-fn summed(products: &[Product], currency: Option<&str>) -> Map<String, Value> {
-    let mut said = Map::new();
-    said.insert("products".to_owned(), products.iter().map(Product::to_value).collect());
-    let quantity: Amount = products.iter().map(|p| p.quantity).sum();
-    said.insert("quantity".to_owned(), quantity.to_number());
-    let mut currencies: Vec<&str> = products.iter().filter_map(Product::currency).chain(currency).collect();
-    currencies.sort_unstable();
-    currencies.dedup();
-    let total = products.iter().map(Product::total).sum::<Option<Amount>>();
-    if let (Some(total), true) = (total, currencies.len() < 2) {
-        said.insert("total".to_owned(), total.to_string().into());
-        said.extend(currencies.first().map(|currency| ("currency".to_owned(), (*currency).into())));
+    /// One product more: the same one again adds to how many there are.
+    fn put(&mut self, mut product: Product) {
+        let has_room = self.products.len() < LARGEST;
+        match self.products.iter_mut().find(|known| known.id == product.id) {
+            Some(known) => {
+                product.quantity = product.quantity + known.quantity;
+                known.renew(product);
+            }
+            None if has_room => self.products.push(product),
+            None => self.is_cut = true,
+        }
     }
-    said
+
+    /// So many less of it; without a number, all. Without a variant, all variants are meant.
+    fn remove(&mut self, said: &Value) {
+        let gone: Vec<&Value> = listed(said).map_or_else(|| vec![said], |several| several.iter().collect());
+        for one in gone {
+            let Some(id) = identity(one) else { continue };
+            let quantity = one.get("quantity").and_then(Amount::of);
+            for known in self.products.iter_mut().filter(|known| known.is_one_of(&id)) {
+                known.quantity = quantity.map_or(Amount::ZERO, |n| known.quantity - n);
+            }
+        }
+        self.products.retain(|known| known.quantity > Amount::ZERO);
+    }
+
+    /// The products, how many there are, and what they cost: not said where a price is missing, currencies differ, or
+    /// there are too many to know.
+    fn said(mut self, catalogue: &Catalogue, currency: Option<&str>) -> Map<String, Value> {
+        self.products.iter_mut().for_each(|product| product.fill(catalogue));
+        let products = &self.products;
+        let mut said = Map::new();
+        said.insert("products".to_owned(), products.iter().take(MOST).map(Product::to_value).collect());
+        let quantity: Amount = products.iter().map(|p| p.quantity).sum();
+        said.insert("quantity".to_owned(), quantity.to_number());
+        let mut currencies: Vec<&str> = products.iter().filter_map(Product::currency).chain(currency).collect();
+        currencies.sort_unstable();
+        currencies.dedup();
+        let total = products.iter().map(Product::total).sum::<Option<Amount>>();
+        if let Some(total) = total.filter(|_| currencies.len() < 2 && !self.is_cut) {
+            said.insert("total".to_owned(), total.to_string().into());
+            said.extend(currencies.first().map(|currency| ("currency".to_owned(), (*currency).into())));
+        }
+        said
+    }
 }

@@ -20,6 +20,9 @@ const FIELDS: &[(&str, &[&str])] = &[
     ("currency", &["currency"]),
 ];
 
+/// Between a product's id and its variant's: a character that no id has.
+const VARIANT: char = '\u{1f}';
+
 /// One product of a cart or an order.
 #[derive(Clone, Debug)]
 pub struct Product {
@@ -32,24 +35,28 @@ pub struct Product {
 }
 
 impl Product {
-    /// From an event's properties, or an element of its `products`; `None` for what names no product.
+    /// From an event's properties, or an element of its `products`; `None` for what names no product, or none of it.
     pub fn of(said: &Value) -> Option<Self> {
         let id = identity(said)?;
+        let quantity = said.get("quantity").and_then(Amount::of).unwrap_or(Amount::ONE);
+        if quantity <= Amount::ZERO {
+            return None;
+        }
         let known = FIELDS.iter().filter_map(|(name, from)| {
             let value = from.iter().find_map(|name| said.get(*name)).filter(|value| !value.is_null())?;
             matches!(value, Value::String(_) | Value::Number(_)).then(|| ((*name).to_owned(), value.clone()))
         });
-        Some(Self {
-            id,
-            fields: known.collect(),
-            price: said.get("price").and_then(Amount::of),
-            quantity: said.get("quantity").and_then(Amount::of).filter(|n| *n > Amount::ZERO).unwrap_or(Amount::ONE),
-        })
+        Some(Self { id, fields: known.collect(), price: said.get("price").and_then(Amount::of), quantity })
     }
 
     /// What it costs in all; `None` without a price.
     pub fn total(&self) -> Option<Amount> {
         self.price?.times(self.quantity)
+    }
+
+    /// True when this is what `id` names: itself, or any variant where it names none.
+    pub fn is_one_of(&self, id: &str) -> bool {
+        *self.id == *id || self.id.strip_prefix(id).is_some_and(|rest| rest.starts_with(VARIANT))
     }
 
     /// The currency said for it.
@@ -124,7 +131,7 @@ pub fn identity(said: &Value) -> Option<Box<str>> {
     let text = |name: &str| said.get(name).and_then(key_text);
     let id = text("product_id").or_else(|| text("sku"))?;
     Some(match text("variant_id").or_else(|| text("variant")) {
-        Some(variant) => format!("{id}\u{1f}{variant}").into(),
+        Some(variant) => format!("{id}{VARIANT}{variant}").into(),
         None => id,
     })
 }

@@ -181,6 +181,35 @@ fn an_event_that_tells_the_whole_cart_is_believed() {
 }
 
 #[test]
+fn variants_are_told_apart_and_what_there_is_none_of_is_not_there() {
+    let text = format!(
+        "{HEAD}when = {{ did = \"Product Added\" }}\n[payload]\nx = '{{{{ cart.products | map(attribute=\"quantity\") | list }}}}'\n\
+         [[content]]\nwhen = 'cart.total is defined'\nset = {{ total = '{{{{ cart.total }}}}' }}\n"
+    );
+    let program = compile(&text).expect("a trigger");
+    let add = |variant: u8| {
+        ("Product Added", json!({"product_id": "a", "variant_id": variant, "price": 2, "quantity": variant}))
+    };
+    let remove = |said: Value| ("Product Removed", said);
+    let check = |last: (&str, Value), wanted: Value| {
+        let person = ines(&[add(1), add(2), ("Product Added", json!({"product_id": "ab", "price": 1})), last]);
+        assert_eq!(rendered(&program, &person, "").payload.to_value()["x"], wanted);
+    };
+    check(remove(json!({"product_id": "a", "variant_id": 2})), json!([1, 1]));
+    check(remove(json!({"product_id": "a"})), json!([1]));
+    check(remove(json!({"product_id": "a", "variant_id": 2, "quantity": "1"})), json!([1, 1, 1]));
+    check(("Product Added", json!({"product_id": "c", "quantity": 0})), json!([1, 2, 1]));
+    // More than can be told has no total, and no end.
+    for (many, total) in [(500, json!("500")), (501, Value::Null)] {
+        let products: Vec<Value> = (0..many).map(|n| json!({"product_id": n, "price": 1})).collect();
+        let person =
+            ines(&[("Product Added", json!({"product_id": 0})), ("Cart Viewed", json!({ "products": products }))]);
+        let said = rendered(&program, &person, "").payload.to_value();
+        assert_eq!((said["x"].as_array().map(Vec::len), &said["total"]), (Some(100), &total));
+    }
+}
+
+#[test]
 fn a_total_is_not_said_where_it_would_be_wrong() {
     let text = format!("{HEAD}when = {{ did = \"Product Added\" }}\n[payload]\nx = '{{{{ cart.total }}}}'\n");
     let program = compile(&text).expect("a trigger");

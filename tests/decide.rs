@@ -2,15 +2,15 @@
 //! instants.
 
 mod oracle;
+mod random;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::BTreeSet;
 use std::fmt;
 
 use espalier::decide;
 use espalier::identity;
 use espalier::model::{
-    Changes, Decision, DedupeKey, Entry, Event, EventKind, History, Identifier, IdentifierKind, Loaded, Origin, Person,
-    PersonId, Position, RawJson, Span, Timestamp, Verdict, Write,
+    Decision, Event, EventKind, Identifier, IdentifierKind, Loaded, Origin, Position, RawJson, Span, Timestamp, Verdict,
 };
 use espalier::replay::relive;
 use espalier::rules::Files;
@@ -23,108 +23,13 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
+use proptest::test_runner::RngAlgorithm;
+use random::kept::Kept;
 
 /// 2028-02-28T21:00:00Z: timelines reach into a leap day.
 const START: Ms = 1_835_384_400_000;
 /// Long after the last event, so that every timer has had its turn.
 const HORIZON: Ms = 30 * 24 * 60 * MINUTE;
-
-// === a store in memory ===
-
-/// Everything that is kept, written only as `Changes` says.
-#[derive(Default)]
-struct Kept {
-    people: HashMap<PersonId, Person>,
-    owners: HashMap<Identifier, PersonId>,
-    seen: HashSet<DedupeKey>,
-    merged: HashMap<PersonId, PersonId>,
-    decisions: Vec<Decision>,
-}
-
-impl Kept {
-    /// The people that a batch speaks of.
-    fn load(&self, batch: &[(Position, Event)]) -> Loaded {
-        let mut loaded = Loaded::default();
-        for (_, event) in batch {
-            for name in &event.identifiers {
-                if let Some(id) = self.owners.get(name) {
-                    loaded.owners.insert(name.clone(), *id);
-                    loaded.people.insert(*id, self.people[id].clone());
-                }
-            }
-            loaded.seen.extend(event.dedupe.iter().filter(|key| self.seen.contains(*key)));
-        }
-        loaded
-    }
-
-    fn commit(&mut self, loaded: &Loaded, changes: Changes) {
-        for change in changes.people {
-            match change.write {
-                Write::Whole => {
-                    self.people.insert(change.id, loaded.people[&change.id].clone());
-                }
-                Write::Appended(positions) => {
-                    let new = &loaded.people[&change.id];
-                    let entries = new.history.entries().iter().filter(|e| positions.contains(&e.position)).cloned();
-                    let old = self.people.get(&change.id).expect("somebody new is written whole");
-                    let entries: Vec<Entry> = old.history.entries().iter().cloned().chain(entries).collect();
-                    let history = History::from_parts(entries, old.history.folded().clone());
-                    self.people.insert(change.id, Person { history, ..new.clone() });
-                }
-                Write::MergedInto(survivor) => {
-                    self.people.remove(&change.id);
-                    self.merged.insert(change.id, survivor);
-                }
-                Write::Erased => {
-                    self.people.remove(&change.id);
-                }
-            }
-        }
-        for (name, owner) in changes.links {
-            match owner {
-                Some(id) => self.owners.insert(name, id),
-                None => self.owners.remove(&name),
-            };
-        }
-        self.seen.extend(changes.dedupe.into_iter().map(|(key, _)| key));
-        self.decisions.extend(changes.decisions);
-        for (id, person) in &loaded.people {
-            assert_eq!(self.people.get(id), Some(person), "what was decided is not what was written");
-        }
-    }
-
-    fn wake(&self, until: Timestamp) -> Vec<PersonId> {
-        let mut due: Vec<(Timestamp, PersonId)> =
-            self.people.values().filter_map(|p| Some((p.wake()?, p.id))).filter(|(at, _)| *at <= until).collect();
-        due.sort();
-        due.into_iter().map(|(_, id)| id).collect()
-    }
-
-    /// The edges, as the oracle tells them.
-    fn edges(&self) -> Vec<Edge> {
-        let mut edges: Vec<Edge> = self.decisions.iter().map(|d| self.edge(d)).collect();
-        edges.sort();
-        edges
-    }
-
-    fn edge(&self, decision: &Decision) -> Edge {
-        let mut id = decision.person;
-        while let Some(survivor) = self.merged.get(&id) {
-            id = *survivor;
-        }
-        Edge {
-            at: decision.at.as_millis() - START,
-            rule: decision.trigger.to_string(),
-            key: decision.key.to_string(),
-            verdict: decision.verdict.word(),
-            until: match decision.verdict {
-                Verdict::Delayed(_, until) => Some(until.as_millis() - START),
-                _ => None,
-            },
-            person: self.people[&id].identifiers.iter().map(|i| i.value.to_string()).collect(),
-        }
-    }
-}
 
 // === driving it as the engine does ===
 
@@ -275,8 +180,7 @@ fn engagement(law: &Law) -> rules::Engagement {
     }
 }
 
-fn decided(law: &Law, turns: &[Turn]) -> Kept {
-    let program = compile(law);
+fn decided(program: &Program, turns: &[Turn]) -> Kept {
     let mut kept = Kept::default();
     let mut position = 0;
     for turn in turns {
@@ -291,7 +195,7 @@ fn decided(law: &Law, turns: &[Turn]) -> Kept {
                     .collect();
                 let mut loaded = kept.load(&batch);
                 let now = instant(*now);
-                let changes = decide::events(&mut loaded, &batch, now, &program, &identity::Settings::default());
+                let changes = decide::events(&mut loaded, &batch, now, program, &identity::Settings::default());
                 kept.commit(&loaded, changes);
                 let last = &batch.last().expect("no batch is empty").1;
                 (last.arrived.min(last.at).min(now), now)
@@ -301,7 +205,7 @@ fn decided(law: &Law, turns: &[Turn]) -> Kept {
         let due = kept.wake(until);
         let people = due.iter().map(|id| (*id, kept.people[id].clone())).collect();
         let mut loaded = Loaded { people, ..Loaded::default() };
-        let changes = decide::timers(&mut loaded, &due, until, now, &program);
+        let changes = decide::timers(&mut loaded, &due, until, now, program);
         kept.commit(&loaded, changes);
     }
     kept
@@ -796,11 +700,20 @@ fn about_pages() -> impl Strategy<Value = Tree> {
 }
 
 fn config() -> ProptestConfig {
-    ProptestConfig { failure_persistence: None, max_shrink_iters: 20_000, ..ProptestConfig::default() }
+    ProptestConfig {
+        failure_persistence: None,
+        max_shrink_iters: 20_000,
+        rng_algorithm: RngAlgorithm::XorShift,
+        ..ProptestConfig::default()
+    }
 }
 
 fn compare(law: &Law, turns: &[Turn]) -> Result<(), TestCaseError> {
-    let (decided, foretold) = (decided(law, turns).edges(), foretold(law, turns));
+    compare_with(law, &compile(law), turns)
+}
+
+fn compare_with(law: &Law, program: &Program, turns: &[Turn]) -> Result<(), TestCaseError> {
+    let (decided, foretold) = (decided(program, turns).edges(), foretold(law, turns));
     prop_assert!(decided == foretold, "decided  {decided:?}\nforetold {foretold:?}\n{}\n{turns:#?}", law.to_text());
     Ok(())
 }
@@ -841,8 +754,8 @@ proptest! {
         for message in journal.iter_mut().flat_map(|(messages, _)| messages) {
             (message.deed.plan, message.deed.level) = (None, None);
         }
-        let kept = decided(&law, &cut(&journal, false));
         let program = compile(&law);
+        let kept = decided(&program, &cut(&journal, false));
         let told = |decisions: &[Decision]| {
             let gone = decisions.iter().filter(|d| d.verdict != Verdict::Cancelled);
             let mut told: Vec<_> =
@@ -882,8 +795,9 @@ proptest! {
         let mut law = law;
         law.rules.iter_mut().for_each(|rule| (rule.expires, rule.gates.quiet) = (HORIZON, Quiet::Never));
         law.gates.caps.clear();
+        let program = compile(&law);
         let told = |is_whole| {
-            let kept = decided(&law, &cut(&journal, is_whole));
+            let kept = decided(&program, &cut(&journal, is_whole));
             let tell = |d: &Decision| {
                 (d.at, d.trigger.clone(), d.key.clone(), d.person, d.occasion, d.verdict.word())
             };
@@ -893,4 +807,35 @@ proptest! {
         };
         prop_assert_eq!(told(true), told(false), "{}", law.to_text());
     }
+}
+
+/// Timelines for each rule: what compiles and is drawn once serves for several.
+const EACH: u32 = 10;
+
+/// So many pairs of rules and timelines are compared: 2,000 unless told otherwise. `scripts/test` takes 100,000.
+#[expect(clippy::disallowed_methods, reason = "a test's own switch, not configuration")]
+fn pairs() -> u32 {
+    std::env::var("ESPALIER_PAIRS").ok().and_then(|pairs| pairs.parse().ok()).unwrap_or(2_000)
+}
+
+/// Half of all pairs, each rule with several timelines.
+fn compare_pairs(cast: Cast) {
+    let cases = (pairs() / 2).div_ceil(EACH);
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig { cases, ..config() });
+    let strategy = (law(), vec(timeline(cast), EACH as usize));
+    let ended = runner.run(&strategy, |(law, timelines)| {
+        let program = compile(&law);
+        timelines.iter().try_for_each(|turns| compare_with(&law, &program, turns))
+    });
+    ended.unwrap_or_else(|failed| panic!("{failed}"));
+}
+
+#[test]
+fn pairs_of_rules_and_timelines_of_one_person() {
+    compare_pairs(Cast::One);
+}
+
+#[test]
+fn pairs_of_rules_and_timelines_of_several_people() {
+    compare_pairs(Cast::Several);
 }

@@ -5,10 +5,12 @@
 
 mod accept;
 mod daemon;
+mod history;
 mod load;
 mod opening;
 mod path;
 mod reference;
+mod rules;
 mod triggers;
 
 /// As in the program.
@@ -36,6 +38,22 @@ async fn main() {
     }
     if is_wanted("triggers") {
         triggers::decided().await;
+    }
+    let counts: Vec<usize> = [100, 1_000, 10_000].into_iter().filter(|n| is_wanted(&format!("triggers-{n}"))).collect();
+    if !counts.is_empty() {
+        rules::many_triggers(&counts);
+    }
+    if is_wanted("rules-200") {
+        rules::parse_and_ask();
+    }
+    if is_wanted("long-person") {
+        rules::much_of_one();
+    }
+    if is_wanted("simulate") {
+        history::simulate();
+    }
+    if is_wanted("backtest") {
+        history::backtest().await;
     }
     if is_wanted("opening") {
         opening::after_kill().await;

@@ -9,7 +9,7 @@ const PEOPLE: u64 = 100_000;
 const BATCHES: u64 = 2_000;
 
 /// Six that ship, and fourteen of the same kinds with other names and numbers.
-fn triggers() -> Vec<(String, String)> {
+pub fn triggers() -> Vec<(String, String)> {
     let shipped = [
         include_str!("../../config/triggers/cart-abandoned.toml"),
         include_str!("../../config/triggers/form-submitted.toml"),
@@ -49,8 +49,7 @@ fn triggers() -> Vec<(String, String)> {
 }
 
 /// One message: 55 % product views, 20 % pages, 12 % adds, 4 % orders, 3 % forms, 3 % landing pages, 3 % identifies.
-fn message(n: u64) -> String {
-    let now = jiff::Timestamp::now();
+pub fn message(n: u64, now: jiff::Timestamp) -> String {
     // A few people do much: the square of an even share.
     let share = ((n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 11) as f64) / ((1_u64 << 53) as f64);
     let person = (share * share * PEOPLE as f64) as u64;
@@ -85,7 +84,8 @@ fn message(n: u64) -> String {
 }
 
 fn batch(n: u64) -> Vec<u8> {
-    let messages: Vec<String> = (0..100).map(|one| message(n * 100 + one)).collect();
+    let now = jiff::Timestamp::now();
+    let messages: Vec<String> = (0..100).map(|one| message(n * 100 + one, now)).collect();
     format!("{{\"batch\":[{}]}}", messages.join(",")).into_bytes()
 }
 

@@ -8,6 +8,7 @@ use crate::model::{Entry, LaneName, Mistake, Origin, Person, Span, Timestamp, Tr
 use super::answer::Answer;
 use super::engagement::Levels;
 use super::names::{Definition, Kind, Names};
+use super::path::Path;
 use super::payload::Payload;
 use super::session;
 use super::settings::Settings;
@@ -25,6 +26,9 @@ pub struct Program {
     by_trait: HashMap<Arc<str>, Vec<usize>>,
     /// Those that can become true of a key that no event they read speaks of.
     on_nothing: Vec<usize>,
+    /// Those that cannot, but have a condition that time alone turns: they are asked of a new key as well, since the
+    /// instant of that is one that was asked.
+    on_time: Vec<usize>,
     /// Those whose truth a new session can change.
     by_session: Vec<usize>,
     /// In the order of declaration.
@@ -117,6 +121,8 @@ impl Program {
             }
             if trigger.condition.on_nothing().0 {
                 program.on_nothing.push(n);
+            } else if trigger.per.is_some() && trigger.turns_on_nothing() {
+                program.on_time.push(n);
             }
             if trigger.reads_sessions() {
                 program.by_session.push(n);
@@ -248,6 +254,7 @@ impl Program {
     /// What has to be asked after `entry` was put into the person's history, in the order of firing.
     pub fn concerned_by(&self, person: &Person, entry: &Entry) -> BTreeSet<Asked> {
         let mut asked = BTreeSet::new();
+        let mut carried_ever = Carried::default();
         for &(n, reach) in self.by_event.get(&entry.name).into_iter().flatten() {
             let Some(trigger) = self.triggers.get(n) else { continue };
             let Some(per) = &trigger.per else {
@@ -256,11 +263,11 @@ impl Program {
             };
             let carried = per.keys(entry.fields());
             if if carried.is_empty() { reach.keyless } else { reach.keyed } {
-                asked.extend(self.all_keys(n, trigger, person));
+                asked.extend(Self::all_keys(n, trigger, person, &mut carried_ever));
             }
             asked.extend(carried.into_iter().map(|key| Asked { trigger: n, key }));
         }
-        for &n in &self.on_nothing {
+        for &n in self.on_nothing.iter().chain(&self.on_time) {
             let Some(trigger) = self.triggers.get(n) else { continue };
             let carried = match &trigger.per {
                 None => vec!["".into()],
@@ -273,7 +280,7 @@ impl Program {
         if !self.by_session.is_empty() && self.moves_session(person, entry) {
             for &n in &self.by_session {
                 if let Some(trigger) = self.triggers.get(n) {
-                    asked.extend(self.all_keys(n, trigger, person));
+                    asked.extend(Self::all_keys(n, trigger, person, &mut carried_ever));
                 }
             }
         }
@@ -282,27 +289,28 @@ impl Program {
 
     /// What has to be asked after the person's traits of these names changed.
     pub fn concerned_by_traits(&self, person: &Person, names: &[Box<str>]) -> BTreeSet<Asked> {
+        let mut carried = Carried::default();
         let read = names.iter().filter_map(|name| self.by_trait.get(&**name)).flatten();
         read.filter_map(|n| Some((*n, self.triggers.get(*n)?)))
-            .flat_map(|(n, trigger)| self.all_keys(n, trigger, person))
+            .flat_map(|(n, trigger)| Self::all_keys(n, trigger, person, &mut carried))
             .collect()
     }
 
     /// Everything there is to ask of a person: after a merge, and for triggers that are new.
     pub fn all(&self, person: &Person) -> BTreeSet<Asked> {
-        self.triggers.iter().enumerate().flat_map(|(n, trigger)| self.all_keys(n, trigger, person)).collect()
+        let mut carried = Carried::default();
+        let keys = |(n, trigger)| Self::all_keys(n, trigger, person, &mut carried);
+        self.triggers.iter().enumerate().flat_map(keys).collect()
     }
 
     /// Every key of the trigger that exists for the person: the watched ones and those in the history.
-    fn all_keys(&self, n: usize, trigger: &Trigger, person: &Person) -> Vec<Asked> {
+    fn all_keys<'p>(n: usize, trigger: &'p Trigger, person: &Person, carried: &mut Carried<'p>) -> Vec<Asked> {
         let Some(per) = &trigger.per else { return vec![Asked { trigger: n, key: "".into() }] };
         let range = (trigger.id, Box::from(""))..;
         let watched = person.watches.range(range).map(|(key, _)| key).take_while(|(id, _)| *id == trigger.id);
-        let mut keys: BTreeSet<Box<str>> = watched.map(|(_, key)| key.clone()).collect();
-        for entry in person.history.entries() {
-            keys.extend(per.keys(entry.fields()));
-        }
-        keys.into_iter().map(|key| Asked { trigger: n, key }).collect()
+        let mut keys: BTreeSet<&str> = watched.map(|(_, key)| &**key).collect();
+        keys.extend(carried.by(per, person).iter().map(|key| &**key));
+        keys.into_iter().map(Box::from).map(|key| Asked { trigger: n, key }).collect()
     }
 
     /// True when the event may have begun another session, or changed where one begins.
@@ -315,6 +323,21 @@ impl Program {
         // A late event may join two runs into one.
         !is_last
             || session::latest_start(entries, self.settings.session_gap).is_some_and(|s| s.order() == entry.order())
+    }
+}
+
+/// The keys that the events of a history carry: each path is looked for once, however many triggers split by it.
+#[derive(Default)]
+struct Carried<'p>(Vec<(&'p Path, BTreeSet<Box<str>>)>);
+
+impl<'p> Carried<'p> {
+    fn by(&mut self, per: &'p Path, person: &Person) -> &BTreeSet<Box<str>> {
+        let place = self.0.iter().position(|(known, _)| *known == per).unwrap_or_else(|| {
+            let keys = person.history.entries().iter().flat_map(|entry| per.keys(entry.fields())).collect();
+            self.0.push((per, keys));
+            self.0.len() - 1
+        });
+        &self.0[place].1
     }
 }
 

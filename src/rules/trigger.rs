@@ -330,6 +330,11 @@ impl Trigger {
         traits
     }
 
+    /// True when time alone can turn a condition of it though no event it reads has come.
+    pub fn turns_on_nothing(&self) -> bool {
+        self.condition.leaves().into_iter().any(|leaf| leaf.asks().turns_on_nothing())
+    }
+
     /// True when a session's start can change its truth.
     pub fn reads_sessions(&self) -> bool {
         let mut reads = false;

@@ -109,6 +109,11 @@ impl Asks for DidNot {
         }
     }
 
+    /// At the end of the window since the person was first seen.
+    fn turns_on_nothing(&self) -> bool {
+        matches!(self.against, Against::Within(Within::Last(_)))
+    }
+
     fn reads_sessions(&self) -> bool {
         self.against == Against::Within(Within::Session)
     }

@@ -78,6 +78,10 @@ pub trait Asks {
     fn evidence<'a>(&self, _: &View<'a>) -> Option<&'a Entry> {
         None
     }
+    /// True when time alone can turn it though no event it reads has come: then a key is asked from its first event on.
+    fn turns_on_nothing(&self) -> bool {
+        !self.definitions().is_empty()
+    }
     /// True when a session's start can change its truth.
     fn reads_sessions(&self) -> bool {
         false

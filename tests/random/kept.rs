@@ -1,0 +1,106 @@
+//! A store in memory: written only as `Changes` says, so that what is not said is not kept.
+
+use std::collections::{HashMap, HashSet};
+
+use espalier::model::{
+    Changes, Decision, DedupeKey, Entry, Event, History, Identifier, Loaded, Person, PersonId, Position, Timestamp,
+    Verdict, Write,
+};
+
+use crate::START;
+use crate::oracle::Edge;
+
+/// Everything that is kept, written only as `Changes` says.
+#[derive(Default)]
+pub struct Kept {
+    pub people: HashMap<PersonId, Person>,
+    owners: HashMap<Identifier, PersonId>,
+    seen: HashSet<DedupeKey>,
+    merged: HashMap<PersonId, PersonId>,
+    pub decisions: Vec<Decision>,
+}
+
+impl Kept {
+    /// The people that a batch speaks of.
+    pub fn load(&self, batch: &[(Position, Event)]) -> Loaded {
+        let mut loaded = Loaded::default();
+        for (_, event) in batch {
+            for name in &event.identifiers {
+                if let Some(id) = self.owners.get(name) {
+                    loaded.owners.insert(name.clone(), *id);
+                    loaded.people.insert(*id, self.people[id].clone());
+                }
+            }
+            loaded.seen.extend(event.dedupe.iter().filter(|key| self.seen.contains(*key)));
+        }
+        loaded
+    }
+
+    pub fn commit(&mut self, loaded: &Loaded, changes: Changes) {
+        for change in changes.people {
+            match change.write {
+                Write::Whole => {
+                    self.people.insert(change.id, loaded.people[&change.id].clone());
+                }
+                Write::Appended(positions) => {
+                    let new = &loaded.people[&change.id];
+                    let entries = new.history.entries().iter().filter(|e| positions.contains(&e.position)).cloned();
+                    let old = self.people.get(&change.id).expect("somebody new is written whole");
+                    let entries: Vec<Entry> = old.history.entries().iter().cloned().chain(entries).collect();
+                    let history = History::from_parts(entries, old.history.folded().clone());
+                    self.people.insert(change.id, Person { history, ..new.clone() });
+                }
+                Write::MergedInto(survivor) => {
+                    self.people.remove(&change.id);
+                    self.merged.insert(change.id, survivor);
+                }
+                Write::Erased => {
+                    self.people.remove(&change.id);
+                }
+            }
+        }
+        for (name, owner) in changes.links {
+            match owner {
+                Some(id) => self.owners.insert(name, id),
+                None => self.owners.remove(&name),
+            };
+        }
+        self.seen.extend(changes.dedupe.into_iter().map(|(key, _)| key));
+        self.decisions.extend(changes.decisions);
+        for (id, person) in &loaded.people {
+            assert_eq!(self.people.get(id), Some(person), "what was decided is not what was written");
+        }
+    }
+
+    pub fn wake(&self, until: Timestamp) -> Vec<PersonId> {
+        let mut due: Vec<(Timestamp, PersonId)> =
+            self.people.values().filter_map(|p| Some((p.wake()?, p.id))).filter(|(at, _)| *at <= until).collect();
+        due.sort();
+        due.into_iter().map(|(_, id)| id).collect()
+    }
+
+    /// The edges, as the oracle tells them.
+    pub fn edges(&self) -> Vec<Edge> {
+        let mut edges: Vec<Edge> = self.decisions.iter().map(|d| self.edge(d)).collect();
+        edges.sort();
+        edges
+    }
+
+    fn edge(&self, decision: &Decision) -> Edge {
+        let mut id = decision.person;
+        while let Some(survivor) = self.merged.get(&id) {
+            id = *survivor;
+        }
+        Edge {
+            at: decision.at.as_millis() - START,
+            rule: decision.trigger.to_string(),
+            key: decision.key.to_string(),
+            verdict: decision.verdict.word(),
+            until: match decision.verdict {
+                Verdict::Delayed(_, until) => Some(until.as_millis() - START),
+                _ => None,
+            },
+            person: self.people[&id].identifiers.iter().map(|i| i.value.to_string()).collect(),
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! What random tests of decisions share.
+
+pub mod kept;

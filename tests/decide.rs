@@ -10,7 +10,7 @@ use std::fmt;
 use espalier::decide;
 use espalier::identity;
 use espalier::model::{
-    Decision, Event, EventKind, Identifier, IdentifierKind, Loaded, Origin, Position, RawJson, Span, Timestamp, Verdict,
+    Decision, Event, EventKind, Identifier, IdentifierKind, Loaded, Origin, Position, RawJson, Span, Timestamp,
 };
 use espalier::replay::relive;
 use espalier::rules::Files;
@@ -757,7 +757,7 @@ proptest! {
         let program = compile(&law);
         let kept = decided(&program, &cut(&journal, false));
         let told = |decisions: &[Decision]| {
-            let gone = decisions.iter().filter(|d| d.verdict != Verdict::Cancelled);
+            let gone = decisions.iter().filter(|d| !d.verdict.is_afterwards());
             let mut told: Vec<_> =
                 gone.map(|d| (d.at, d.trigger.clone(), d.key.clone(), d.occasion, d.verdict.word())).collect();
             told.sort_by_key(|one| (one.0, one.1.clone(), one.2.clone()));

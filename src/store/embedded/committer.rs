@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 
+use super::durable::{probe, synced};
 use super::frame::{self, Head, Kind};
 use super::segments::{self, End, Limit, START, Segment};
 use crate::model::{Event, Position};
@@ -151,15 +152,6 @@ impl Committer {
     }
 }
 
-/// On disk. A filesystem that turns read-only in that moment may say so of what it then drops: it is asked afterwards.
-fn synced(file: &File) -> std::io::Result<()> {
-    file.sync_data()?;
-    if rustix::fs::fstatvfs(file)?.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY) {
-        return Err(std::io::ErrorKind::ReadOnlyFilesystem.into());
-    }
-    Ok(())
-}
-
 /// Takes what waits, up to the size of a write.
 fn take_waiting(from: &Receiver<Append>, group: &mut Vec<Append>, size: &mut usize) {
     while *size < GROUP {
@@ -270,7 +262,7 @@ impl Writer {
         if let Err(error) = written {
             // What reached the file was not acknowledged: it is cut, now or when the disk lets us.
             let segment = segment.clone();
-            self.open = self.cut(segment).ok();
+            self.open = self.cut(segment).and_then(|open| probe(&self.folder).map(|()| open)).ok();
             return Err(error);
         }
         if syncs {
@@ -307,6 +299,7 @@ impl Writer {
         if self.open.is_none() {
             let last = segments::list(&self.folder).map_err(std::io::Error::other)?.pop();
             let Some(segment) = last else { return Err(std::io::Error::other("the journal's last segment is gone")) };
+            probe(&self.folder)?;
             self.open = Some(self.cut(segment)?);
         }
         if full {

@@ -8,6 +8,7 @@ mod claim;
 mod commit;
 mod committer;
 mod delivery;
+mod durable;
 mod frame;
 mod held;
 mod keys;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use sled::{IVec, Tree};
 
 use super::overlay::{Batch, Overlay};
-use super::{keys, poisoned};
+use super::{durable, keys, poisoned};
 use crate::store::StoreError;
 
 /// sled never frees blob files that hold larger values: this is far below their size.
@@ -93,7 +93,8 @@ impl Disk {
             }
             let written = self.tree.apply_batch(batch).and_then(|()| self.db.flush()).map_err(refused);
             let synced = written.and_then(|_| {
-                let synced = File::open(&self.file).and_then(|file| file.sync_data());
+                let file = File::options().write(true).open(&self.file);
+                let synced = file.and_then(|file| durable::synced(&file));
                 synced.map_err(|e| StoreError::Unavailable(e.to_string()))
             });
             if synced.is_err() {

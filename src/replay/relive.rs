@@ -4,8 +4,11 @@
 //! What the store does not have cannot be seen: when an event arrived (nothing is late), former values of traits
 //! (today's hold throughout), and who somebody was before a merge (they are one from the beginning).
 
+use std::collections::VecDeque;
+
 use crate::decide;
 use crate::identity;
+use crate::model::consent::Mark;
 use crate::model::{
     Changes, Decision, Entry, Event, EventKind, History, Identifier, IdentifierKind, Loaded, Origin, Person, PersonId,
     Position, RawJson, Span, Timestamp, TriggerId,
@@ -46,12 +49,14 @@ pub fn relive(
         if let Some(begin) = since.take_if(|since| *since <= entry.at) {
             life.begin(begin);
         }
+        life.hear(entry.at);
         life.timers(|at| at < entry.at);
         life.event(entry.position, life.did(entry));
     }
     if let Some(begin) = since.filter(|since| *since <= end) {
         life.begin(begin);
     }
+    life.hear(end + Span::from_millis(1));
     life.timers(|at| at <= end);
     life.lived
 }
@@ -63,6 +68,8 @@ struct Life<'p> {
     loaded: Loaded,
     program: &'p Program,
     names: &'p identity::Settings,
+    /// What was said of consent and is still to come, oldest first.
+    marks: VecDeque<Mark>,
     lived: Lived,
 }
 
@@ -79,7 +86,8 @@ impl<'p> Life<'p> {
             ..Person::new(person.id, person.created, Timestamp::MAX)
         };
         loaded.people.insert(person.id, begun);
-        Self { id: person.id, name, loaded, program, names, lived: Lived::default() }
+        let marks = person.consent.marks().iter().cloned().collect();
+        Self { id: person.id, name, loaded, program, names, marks, lived: Lived::default() }
     }
 
     /// The first time they were seen.
@@ -126,6 +134,16 @@ impl<'p> Life<'p> {
         self.take(changes);
     }
 
+    /// What was said of consent before `until`, each at its own time: not all of it was said by an event of the history.
+    fn hear(&mut self, until: Timestamp) {
+        while let Some(mark) = self.marks.pop_front_if(|mark| mark.at < until) {
+            self.timers(|at| at < mark.at);
+            if let Some(person) = self.loaded.people.get_mut(&self.id) {
+                person.consent.push(mark);
+            }
+        }
+    }
+
     /// Every timer as far as `is_due`, each learned of at its instant: nothing has expired.
     fn timers(&mut self, is_due: impl Fn(Timestamp) -> bool) {
         while let Some(at) = self.person().and_then(Person::wake).filter(|at| is_due(*at)) {
@@ -146,9 +164,10 @@ impl<'p> Life<'p> {
 
     fn take(&mut self, changes: Changes) {
         self.lived.decisions.extend(changes.decisions);
-        // What fires leaves at once: there is nothing to call back.
+        // What fires leaves at once, unless it waits for quiet hours to end: only that can be called back.
         if let Some(person) = self.loaded.people.get_mut(&self.id) {
-            person.pending.clear();
+            let asked = person.asked;
+            person.pending.retain(|pending| pending.not_before.is_some_and(|until| until > asked));
         }
     }
 

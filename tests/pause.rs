@@ -65,6 +65,7 @@ async fn what_is_held_leaves_when_somebody_resumes_the_trigger() {
     assert_eq!((sent("Form"), held("form").len()), (0, 2));
     let (_, text) = run(&["explain", "user_id:u1", "--trigger", "form"]);
     assert!(text.contains("held: the trigger is paused"), "{text}");
+    assert!(text.contains("held back now: paused since"), "{text}");
     // A killed daemon forgets none of it.
     daemon.kill();
     daemon.start_ready().await;

@@ -9,6 +9,7 @@ mod history;
 mod load;
 mod opening;
 mod path;
+mod people;
 mod reference;
 mod rules;
 mod triggers;
@@ -48,6 +49,9 @@ async fn main() {
     }
     if is_wanted("long-person") {
         rules::much_of_one();
+    }
+    if is_wanted("people") {
+        people::many().await;
     }
     if is_wanted("simulate") {
         history::simulate();

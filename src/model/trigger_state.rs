@@ -187,7 +187,7 @@ mod tests {
         }
         assert!(fires.hours.len() <= 169);
         // After a silence the hours without a fire count too.
-        assert_eq!(fires.rate(at(400 + 100)), Some(((400 - 68..400).map(|h| h % 2 + 1).sum::<i64>() as u64 + 0, 168)));
+        assert_eq!(fires.rate(at(400 + 100)), Some(((400 - 68..400).map(|h| h % 2 + 1).sum::<i64>() as u64, 168)));
     }
 
     #[test]

@@ -132,6 +132,13 @@ pub async fn explain(
     let wanted = |name: &str| trigger.is_none_or(|wanted| wanted == name);
     let mut triggers = rules::explain(program, &story.person, now);
     triggers.retain(|finding| wanted(&finding.trigger));
+    let states = super::triggers::list(store, program, now);
+    for finding in &mut triggers {
+        if let Some(paused) = states.iter().find(|one| one.name == finding.trigger && one.since.is_some()) {
+            let gates = finding.held_back.take().map(|words| format!("; {words}")).unwrap_or_default();
+            finding.held_back = Some(format!("{}{gates}", paused.words()));
+        }
+    }
     let edges = story
         .decisions
         .iter()

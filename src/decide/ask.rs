@@ -1,17 +1,13 @@
-//! Asking: truth, edge, gates, activation, and the timer for the next time.
+//! Asking: truth, edge, and the timer for the next time.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
-use crate::model::{Activation, Counted, Decision, Gate, LaneName, Pending, PersonId, Timestamp, Verdict, Watch};
-use crate::rules::gate::guard::Stand;
-use crate::rules::{self, Asked, Passage, Program, Trigger, TriggerKind, gate};
+use crate::model::{PersonId, Timestamp, Watch};
+use crate::rules::{Asked, Passage, Program, Trigger, TriggerKind};
 
 use super::Until;
+use super::fire::Fire;
 use super::step::Step;
-
-/// The most activations of one person that are remembered as not yet gone.
-const MOST_PENDING: usize = 200;
 
 /// How truth changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,15 +56,14 @@ impl Step<'_> {
         let program = self.program;
         let Some(trigger) = program.triggers().get(asked.trigger) else { return };
         let Some(edge) = self.note(id, program, trigger, &asked.key, at) else { return };
-        match (trigger.kind, edge) {
-            (TriggerKind::Plain, Some(Edge::Rising)) => self.fire(id, trigger, &asked.key, &trigger.activate, at),
-            (TriggerKind::Segment, Some(Edge::Rising)) => {
-                self.fire(id, trigger, Passage::Enter.word(), &trigger.activate, at);
-            }
-            (TriggerKind::Segment, Some(Edge::Falling)) => {
-                self.fire(id, trigger, Passage::Exit.word(), &trigger.activate_on_exit, at);
-            }
-            _ => {}
+        let started = match (trigger.kind, edge) {
+            (TriggerKind::Plain, Some(Edge::Rising)) => Some((&*asked.key, &trigger.activate)),
+            (TriggerKind::Segment, Some(Edge::Rising)) => Some((Passage::Enter.word(), &trigger.activate)),
+            (TriggerKind::Segment, Some(Edge::Falling)) => Some((Passage::Exit.word(), &trigger.activate_on_exit)),
+            _ => None,
+        };
+        if let Some((key, activate)) = started {
+            self.fire(id, &Fire { trigger, key, at, activate });
         }
         self.put_to_rest(id, trigger, asked);
     }
@@ -113,104 +108,6 @@ impl Step<'_> {
         watch.next = answer.next;
         person.watches.insert(known, watch);
         Some(edge)
-    }
-
-    /// One edge: gates, activations, and what is remembered of it. `key` is a segment's `enter` or `exit`.
-    fn fire(&mut self, id: PersonId, trigger: &Trigger, key: &str, activate: &[(LaneName, Arc<str>)], at: Timestamp) {
-        let Some(person) = self.loaded.people.get_mut(&id) else { return };
-        let occasion = rules::occasion(trigger, person.canonical(), key, at);
-        let passed = gate::pass(&gate::Edge {
-            program: self.program,
-            trigger,
-            person,
-            key,
-            at,
-            now: self.now,
-            sends: !activate.is_empty(),
-        });
-        let lanes: Vec<LaneName> = activate.iter().map(|(lane, _)| lane.clone()).collect();
-        let (verdict, passed) = match passed {
-            Err(verdict) => (verdict, gate::Passed::default()),
-            Ok(passed) => match (self.stand(trigger, !lanes.is_empty(), at), passed.not_before) {
-                (Stand::Leaves, Some(until)) => (Verdict::Delayed(lanes, until), passed),
-                (Stand::Leaves, None) => (Verdict::Activated(lanes), passed),
-                (Stand::Dropped((gate, words)), _) => (Verdict::Gated(gate, words), gate::Passed::default()),
-                // It takes nobody's place while it is held.
-                (Stand::Held(gate), _) => (Verdict::Held(lanes, gate), gate::Passed::held()),
-            },
-        };
-        let not_before = passed.not_before;
-        let Some(person) = self.loaded.people.get_mut(&id) else { return };
-        // Who is held out is compared with who fired, and so has the same cool-downs.
-        let counts_as_fire = !verdict.lanes().is_empty() || matches!(verdict, Verdict::Gated(Gate::Holdout, _));
-        if counts_as_fire {
-            person.last_fires.insert(trigger.id, at);
-            if let Some(watch) = person.watches.get_mut(&(trigger.id, key.into())) {
-                watch.fired = Some(at);
-            }
-        }
-        if !verdict.lanes().is_empty() {
-            // Of the pool of the trigger's file, where it has one; it is given only if all can be said.
-            let pool = trigger.payload.as_ref().and_then(|payload| payload.pool());
-            let given = pool.and_then(|(pool, _)| self.loaded.codes.of(pool, occasion));
-            let code = given.as_ref().map(|given| &*given.code);
-            let shelf = rules::Shelf { catalogue: &self.loaded.catalogue, sales: &self.loaded.sales, code };
-            let said =
-                rules::payload(&rules::Fire { program: self.program, trigger, person, key, at, occasion, shelf });
-            if let Some(given) = given.filter(|_| said.broken.is_none()) {
-                self.loaded.codes.give(&given);
-                self.changes.codes.push(given);
-            }
-            let traits = rules::traits(self.program, person, at);
-            let identifiers = rules::identifiers(person);
-            let expires_at = at + trigger.expires;
-            person.pending.retain(|p| p.expires_at >= self.now);
-            let surplus = (person.pending.len() + 1).saturating_sub(MOST_PENDING);
-            person.pending.drain(..surplus);
-            person.pending.push(Pending {
-                occasion,
-                trigger: trigger.id,
-                key: key.into(),
-                lanes: verdict.lanes().to_vec(),
-                at,
-                expires_at,
-                not_before,
-            });
-            let gates = &self.program.settings().gates;
-            if let Some(reach) = gates.cap.reach().filter(|_| !trigger.gating.is_exempt_from_caps) {
-                let leaves = self.now.max(at);
-                let counted = Counted { leaves: not_before.unwrap_or(leaves), occasion };
-                person.count([counted], leaves - reach);
-            }
-            for (lane, event) in activate {
-                self.changes.activations.push(Activation {
-                    occasion,
-                    lane: lane.clone(),
-                    trigger: trigger.name.clone(),
-                    person: id,
-                    identifiers: identifiers.clone(),
-                    traits: traits.clone(),
-                    key: key.into(),
-                    at,
-                    event: event.clone(),
-                    priority: trigger.priority,
-                    expires_at,
-                    not_before,
-                    payload: said.payload.clone(),
-                    broken: said.broken.clone(),
-                });
-            }
-        }
-        self.changes.decisions.push(Decision {
-            occasion,
-            trigger: trigger.name.clone(),
-            person: id,
-            key: key.into(),
-            at,
-            decided: self.now,
-            verdict,
-        });
-        self.displace(id, &passed.displaced, trigger, at);
     }
 
     /// A watch that is false, waits for nothing and remembers nothing is the same as none.

@@ -8,6 +8,7 @@ mod adopt;
 mod ask;
 mod cancel;
 mod consent;
+mod fire;
 mod link;
 mod step;
 mod trigger_state;

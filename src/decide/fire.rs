@@ -63,14 +63,12 @@ impl Step<'_> {
         self.displace(id, &passed.displaced, trigger, at);
     }
 
-    /// Makes an activation for each lane, and remembers that they may still wait.
+    /// Remembers what may still wait, and makes an activation for each lane.
     fn start(&mut self, id: PersonId, fire: &Fire<'_>, occasion: OccasionId, not_before: Option<Timestamp>) {
         let Fire { trigger, key, at, activate } = *fire;
-        let Some(said) = self.say(id, fire, occasion) else { return };
-        let Some(person) = self.loaded.people.get_mut(&id) else { return };
-        let traits = rules::traits(self.program, person, at);
-        let identifiers = rules::identifiers(person);
         let expires_at = at + trigger.expires;
+        let said = if self.loaded.is_mute { None } else { self.say(id, fire, occasion) };
+        let Some(person) = self.loaded.people.get_mut(&id) else { return };
         person.pending.retain(|p| p.expires_at >= self.now);
         let surplus = (person.pending.len() + 1).saturating_sub(MOST_PENDING);
         person.pending.drain(..surplus);
@@ -82,6 +80,9 @@ impl Step<'_> {
             let leaves = self.now.max(at);
             person.count([Counted { leaves: not_before.unwrap_or(leaves), occasion }], leaves - reach);
         }
+        let Some(said) = said else { return };
+        let traits = rules::traits(self.program, person, at);
+        let identifiers = rules::identifiers(person);
         for (lane, event) in activate {
             self.changes.activations.push(Activation {
                 occasion,

@@ -26,6 +26,8 @@ pub struct Loaded {
     /// People are asked one after another, and not in the order of time: how often a trigger fires cannot be told, and
     /// no guard pauses it.
     pub is_simulated: bool,
+    /// Only what is decided is asked for: no activation is made, and nothing said.
+    pub is_mute: bool,
     /// What is for sale: for payloads only.
     pub catalogue: Arc<Catalogue>,
     /// Discount codes that may be given.

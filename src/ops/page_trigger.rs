@@ -67,7 +67,7 @@ fn page(shared: &Shared, name: &str, trouble: Option<&str>) -> Response {
                 link rel="stylesheet" href="/style.css";
             }
             body {
-                header { h1 { (name) } p.muted { (trigger.title) } p { a href="/" { "All of it" } } }
+                header { h1 { (name) } p.muted { (trigger.title) } p { a href="/" { "All of it" } ", " a href=(format!("/triggers/{name}/backtest")) { "the last 30 days lived again" } } }
                 main {
                     @if let Some(words) = trouble { section.trouble role="alert" { p { (words) } } }
                     section { h2 { "When" } ul { @for line in &rule { li { (line) } } } }

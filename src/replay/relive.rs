@@ -76,7 +76,7 @@ struct Life<'p> {
 impl<'p> Life<'p> {
     fn new(person: &Person, program: &'p Program, names: &'p identity::Settings) -> Self {
         let name = Identifier::new(IdentifierKind::UserId, person.id.to_string());
-        let mut loaded = Loaded { is_simulated: true, ..Loaded::default() };
+        let mut loaded = Loaded { is_simulated: true, is_mute: true, ..Loaded::default() };
         loaded.owners.insert(name.clone(), person.id);
         let begun = Person {
             identifiers: person.identifiers.clone(),

@@ -37,11 +37,11 @@ pub fn relive(
 ) -> Lived {
     let entries = person.history.entries();
     let mut life = Life::new(person, program, names);
-    let first = entries.first().map_or(end, |entry| entry.at);
+    let first = entries.first().map_or((end, Position(u64::MAX)), Entry::order);
     if !person.history.folded().is_empty() {
-        life.take_up(person.first_seen, first - Span::from_millis(1));
-    } else if person.first_seen < first {
-        // They were known before they did anything that is remembered.
+        life.take_up(person.first_seen, first.0 - Span::from_millis(1));
+    } else if (person.first_seen, person.created) < first {
+        // They were known before they did anything that is remembered, if only by a message of the same instant.
         life.event(person.created, life.met(person.first_seen));
     }
     let mut since = Some(since);

@@ -120,6 +120,12 @@ fn somebody_known_before_they_did_anything_is_asked_from_then_on() {
     let report = test(calm, None, &[person(1, 0, &[(200, "Page Viewed")]), person(2, 0, &[])], i64::MIN, 300);
     assert_eq!(report.triggers[0].fires, 2);
     assert_eq!(report.triggers[0].days[0].fires, 2);
+    // If only by a message of the instant at which they did something, and not by what they did.
+    let never = "name = \"never\"\nwhen = { did = \"Page Viewed\", at_most = 0 }\n";
+    let known = person(1, 5, &[(5, "Page Viewed")]);
+    let new = Person { created: Position(100), ..known.clone() };
+    let fires = |person| test(never, None, &[person], i64::MIN, 300).triggers[0].fires;
+    assert_eq!((fires(known), fires(new)), (1, 0));
 }
 
 #[test]

@@ -52,7 +52,7 @@ fn every_mistake_is_told_at_once() {
         "espalier.toml:18:1: delivery.tries: must lie between 1 and 1000",
         "triggers/a.toml:1:8: name: must be at most 64 lower-case letters",
         "triggers/a.toml:2:21: when.withn: is not a key that is known here (did you mean `within`?)",
-        "triggers/a.toml:4:15: activate[0].destination: `kk` is not a destination (configured: k)",
+        "triggers/a.toml:4:15: activate[0].destination: `kk` is not a destination (did you mean `k`?)",
     ];
     assert_eq!(told.len(), wanted.len(), "{told:#?}");
     for (told, wanted) in told.iter().zip(wanted) {

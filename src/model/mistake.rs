@@ -90,6 +90,14 @@ pub fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> O
         .map(|(_, name)| name)
 }
 
+/// The way out of a wrong name: the one that was probably meant, or, after these words, all there are.
+pub fn instead(written: &str, known: &[&str], words: &str) -> String {
+    match nearest(written, known.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("{words}: {}", known.join(", ")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,5 +114,7 @@ mod tests {
     fn the_nearest_name_is_offered_only_when_near() {
         assert_eq!(nearest("withn", ["within", "where", "did"]), Some("within"));
         assert_eq!(nearest("zebra", ["within", "where", "did"]), None);
+        assert_eq!(instead("withn", &["within", "did"], "one of"), "did you mean `within`?");
+        assert_eq!(instead("zebra", &["within", "did"], "one of"), "one of: within, did");
     }
 }

@@ -69,22 +69,14 @@ pub enum Rate {
 /// The settings as conditions.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Levels {
-    window: Span,
+    opens: Ratio,
+    clicks: Ratio,
     /// Something was delivered, opened or clicked in the window.
     known: Arc<Definition>,
     /// Nothing was opened or clicked for long.
     silent: Arc<Definition>,
     /// Both rates are reached.
     high: Arc<Definition>,
-}
-
-/// Events above and below the line.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Opens or clicks.
-    pub above: u64,
-    /// Delivered.
-    pub below: u64,
 }
 
 impl Level {
@@ -98,28 +90,6 @@ impl Level {
             Self::Moderate => "moderate",
             Self::Inactive => "inactive",
         }
-    }
-}
-
-impl Rate {
-    fn event(self) -> &'static str {
-        match self {
-            Self::Open => OPENED,
-            Self::Click => CLICKED,
-        }
-    }
-}
-
-impl Counts {
-    /// The rate; `None` where nothing was delivered.
-    pub fn rate(self) -> Option<f64> {
-        (self.below > 0).then(|| self.above as f64 / self.below as f64)
-    }
-
-    /// One less.
-    pub fn take(&mut self, is_above: bool) {
-        let count = if is_above { &mut self.above } else { &mut self.below };
-        *count = count.saturating_sub(1);
     }
 }
 
@@ -144,21 +114,28 @@ impl Levels {
         let reached = |event, share: f64| {
             let over = Amount::new(share).unwrap_or(Amount::ZERO);
             let bounds = Bounds { over: Some(Threshold::Same(over)), under: None };
-            let at_least = Threshold::Same(1);
-            Leaf::Ratio(Ratio { reads: reads(event), to: reads(DELIVERED), within, bounds, at_least })
+            Ratio { reads: reads(event), to: reads(DELIVERED), within, bounds, at_least: Threshold::Same(1) }
         };
+        let (opens, clicks) = (reached(OPENED, settings.opens), reached(CLICKED, settings.clicks));
         let leaf = |leaf| Condition::Leaf(Box::new(leaf));
         let named = |name: &str, condition| {
-            Arc::new(Definition { kind: Kind::Engagement, name: name.into(), condition, held: None })
+            Arc::new(Definition {
+                kind: Kind::Engagement,
+                name: name.into(),
+                condition,
+                held: None,
+                leaf_names: Vec::new(),
+            })
         };
         let known = Condition::Any([DELIVERED, OPENED, CLICKED].map(did).map(leaf).into());
         let silent = Condition::All([OPENED, CLICKED].map(quiet).map(leaf).into());
-        let high = [reached(OPENED, settings.opens), reached(CLICKED, settings.clicks)];
+        let high = [&opens, &clicks].map(|ratio| leaf(Leaf::Ratio(ratio.clone())));
         Self {
-            window: settings.window,
+            opens,
+            clicks,
             known: named("known", known),
             silent: named("silent", silent),
-            high: named("high", Condition::All(high.map(leaf).into())),
+            high: named("high", Condition::All(high.into())),
         }
     }
 
@@ -184,26 +161,19 @@ impl Levels {
         (level, [silent, high].into_iter().fold(known.next, |next, answer| earlier(next, answer.next)))
     }
 
-    /// The events in the window, oldest first, each with whether it is above the line; and how many there are.
-    pub fn counted(&self, rate: Rate, view: &View<'_>) -> (Vec<(Timestamp, bool)>, Counts) {
-        let (view, within) = (view.of_person(), Within::Last(self.window));
-        let (above, below) = (reads(rate.event()), reads(DELIVERED));
-        let mut times: Vec<(Timestamp, bool)> = view.counted(&above, within).map(|e| (e.at, true)).collect();
-        let counts = Counts { above: times.len() as u64, below: 0 };
-        times.extend(view.counted(&below, within).map(|e| (e.at, false)));
-        times.sort_by_key(|(at, _)| *at);
-        let counts = Counts { below: times.len() as u64 - counts.above, ..counts };
-        (times, counts)
-    }
-
-    /// How long the window is.
-    pub fn window(&self) -> Span {
-        self.window
+    /// The events that a rate is made of: those in the window, of the person at large.
+    pub fn of(&self, rate: Rate) -> &Ratio {
+        match rate {
+            Rate::Open => &self.opens,
+            Rate::Click => &self.clicks,
+        }
     }
 
     /// The person's traits at T, as far as there are any: what goes to the vendors.
     pub fn traits(&self, view: &View<'_>) -> Map<String, Value> {
-        let rate = |rate| self.counted(rate, view).1.rate().map(|rate| ((rate * 1_000.0).round() / 1_000.0).into());
+        let rate = |rate| {
+            self.of(rate).counts(&view.of_person()).1.rate().map(|rate| ((rate * 1_000.0).round() / 1_000.0).into())
+        };
         let traits = [
             ("engagement_level", self.level(view).0.map(|level| level.word().into())),
             ("engagement_open_rate", rate(Rate::Open)),

@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use crate::model::mistake::nearest;
+use crate::model::mistake::instead;
 use crate::model::{Mistake, Span};
 
 use super::answer::Answer;
@@ -43,6 +43,8 @@ pub struct Definition {
     pub condition: Condition,
     /// A segment's `for`.
     pub held: Option<Span>,
+    /// What `as` says of each leaf, for templates.
+    pub leaf_names: Vec<Option<String>>,
 }
 
 impl Kind {
@@ -176,10 +178,9 @@ impl<'f> Names<'f> {
     ) -> Option<(usize, Arc<Definition>)> {
         let Some(place) = self.declared.iter().position(|d| d.kind == kind && d.name == name) else {
             let known: Vec<&str> = self.declared.iter().filter(|d| d.kind == kind).map(|d| &*d.name).collect();
-            let way = match nearest(name, known.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None if known.is_empty() => format!("there is no {} yet", kind.word()),
-                None => format!("there are: {}", known.join(", ")),
+            let way = match known.as_slice() {
+                [] => format!("there is no {} yet", kind.word()),
+                known => instead(name, known, "there are"),
             };
             let words = format!("`{name}` is not a {}", kind.word());
             reading.mistake(value.span(), value.path().to_owned(), words).suggestion = Some(way);
@@ -287,6 +288,7 @@ impl Declared<'_> {
             name: self.name.as_str().into(),
             condition,
             held,
+            leaf_names: reading.leaf_names().to_vec(),
         })
     }
 }

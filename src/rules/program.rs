@@ -1,6 +1,6 @@
 //! Triggers made ready: which of them an event concerns, and for which keys.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::model::{Entry, LaneName, Mistake, Origin, Person, Span, Timestamp, TriggerId};
@@ -158,7 +158,13 @@ impl Program {
     pub fn read_trigger(&self, file: &str, text: &str) -> Result<Trigger, Vec<Mistake>> {
         let segments = self.triggers.iter().filter_map(|trigger| {
             let (name, condition) = (trigger.segment_name()?.into(), trigger.condition.clone());
-            Some(Arc::new(Definition { kind: Kind::Segment, name, condition, held: trigger.held }))
+            Some(Arc::new(Definition {
+                kind: Kind::Segment,
+                name,
+                condition,
+                held: trigger.held,
+                leaf_names: Vec::new(),
+            }))
         });
         let names = Names::known(self.cohorts.iter().cloned().chain(segments)).with_levels(self.levels.clone());
         let mut reading = Reading::new(file, text, &names);
@@ -181,6 +187,21 @@ impl Program {
     /// What triggers take for granted.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// The one called so.
+    pub fn named(&self, name: &str) -> Option<&Trigger> {
+        self.triggers.iter().find(|trigger| *trigger.name == *name)
+    }
+
+    /// The pools of codes that payloads take from, each with its highest mark at which it is low.
+    pub fn pools(&self) -> BTreeMap<&str, u64> {
+        let mut pools = BTreeMap::new();
+        for (name, low) in self.triggers.iter().filter_map(|trigger| trigger.payload.as_ref()?.pool()) {
+            let mark = pools.entry(name).or_insert(low);
+            *mark = low.max(*mark);
+        }
+        pools
     }
 
     /// True when a payload asks what was ordered.

@@ -218,6 +218,20 @@ fn a_segment_says_on_which_edge_something_starts() {
     );
 }
 
+/// Its conditions' names are known to its templates, though they are read apart.
+#[test]
+fn a_segment_says_what_the_flow_gets() {
+    let segment = |name: &str| {
+        let when = "when = { did = \"A\", as = \"seen\" }";
+        let text = format!("name = \"a\"\n{when}\npayload = {{ n = \"{{{{ events.{name} | length }}}}\" }}\n");
+        let segments = [("a.toml".to_owned(), text)];
+        let told = Program::compile_all(&Files { segments: &segments, ..Files::default() }, &Settings::default(), None);
+        told.err().unwrap_or_default().iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(segment("seen"), Vec::<String>::new());
+    assert_eq!(segment("a"), ["a.toml:3:17: payload.n: uses `events.a`, which is not known (known: seen)"]);
+}
+
 #[test]
 fn words_say_what_a_leaf_asks() {
     #[track_caller]
@@ -276,7 +290,7 @@ fn a_trigger_says_its_name_when_it_fires_and_what_it_starts() {
     );
     check_file(
         "name = \"t\"\nwhen = { did = \"A\" }\nactivate = [{ destination = \"espp\", event = \"Go\" }]",
-        &["t.toml:3:29: activate[0].destination: `espp` is not a destination (configured: esp, crm)"],
+        &["t.toml:3:29: activate[0].destination: `espp` is not a destination (did you mean `esp`?)"],
     );
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::model::mistake::instead;
 use crate::model::{Entry, LaneName, Priority, Span, Timestamp, TriggerId};
 
 use super::condition::Condition;
@@ -91,6 +92,45 @@ impl Passage {
     }
 }
 
+/// What every file begins with.
+struct Head {
+    name: Option<String>,
+    title: String,
+    description: String,
+    expires: Option<Span>,
+    priority: Option<u64>,
+    gating: Gating,
+}
+
+impl Head {
+    fn read(top: &mut Table<'_, '_>, example: &str, reading: &mut Reading<'_>) -> Self {
+        let name = match top.get("name") {
+            Some(value) => value.text(reading).filter(|name| Self::name_is_good(name, &value, reading)),
+            None => {
+                reading.mistake(0..0, "name".into(), "is missing").suggestion = Some(format!("name = \"{example}\""));
+                None
+            }
+        };
+        Self {
+            name,
+            title: top.get("title").and_then(|v| v.text(reading)).unwrap_or_default(),
+            description: top.get("description").and_then(|v| v.text(reading)).unwrap_or_default(),
+            expires: top.get("expires").and_then(|v| v.length(reading)),
+            priority: top.get("priority").map_or(Some(USUAL_PRIORITY), |v| v.whole_number(reading, 0, 100)),
+            gating: Gating::read(top, reading),
+        }
+    }
+
+    fn name_is_good(name: &str, value: &Value<'_, '_>, reading: &mut Reading<'_>) -> bool {
+        let good = name.len() <= 64 && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+        if !good {
+            let words = "must be at most 64 lower-case letters, digits and dashes";
+            reading.mistake(value.span(), value.path().to_owned(), words);
+        }
+        good
+    }
+}
+
 /// Before a segment's name: no trigger can be called so.
 const SEGMENT: &str = "segment:";
 
@@ -99,17 +139,12 @@ impl Trigger {
     pub fn read(reading: &mut Reading<'_>, lanes: Option<&[LaneName]>) -> Option<Self> {
         let document = reading.document()?;
         let mut top = Table::top(&document);
-        let name = Self::read_name(&mut top, "cart-abandoned", reading);
-        let title = top.get("title").and_then(|v| v.text(reading)).unwrap_or_default();
-        let description = top.get("description").and_then(|v| v.text(reading)).unwrap_or_default();
+        let head = Head::read(&mut top, "cart-abandoned", reading);
         let per = top.get("per").and_then(|v| v.text(reading)).map(|text| Path::new(&text));
         let held = top.get("for").and_then(|v| v.length(reading));
         let cooldown = top.get("cooldown").and_then(|v| v.length(reading));
         let once = top.get("once").and_then(|v| v.yes_or_no(reading)).unwrap_or(false);
-        let expires = top.get("expires").and_then(|v| v.length(reading));
         let from = top.get("from").and_then(|v| Self::read_from(&v, reading));
-        let priority = top.get("priority").map_or(Some(USUAL_PRIORITY), |v| v.whole_number(reading, 0, 100));
-        let gating = Gating::read(&mut top, reading);
         let when = top.get("when");
         if when.is_none() {
             reading.mistake(0..0, "when".into(), "is missing: a trigger says when it fires").suggestion =
@@ -124,34 +159,22 @@ impl Trigger {
                 Vec::new()
             }
         };
-        let payload = Payload::read(&mut top, condition.as_ref(), reading).map(Arc::new);
-        let tests = top.get("test").map(|value| Timeline::read_all(&value, reading)).unwrap_or_default();
-        top.finish(reading);
+        let names = reading.leaf_names().to_vec();
+        let (payload, tests) = Self::read_rest(top, condition.as_ref(), &names, reading);
         if reading.has_mistakes() {
             return None;
         }
-        let (name, condition) = (name?, condition?);
-        let meaning = meaning(&per, &condition, held);
+        let condition = condition?;
         Some(Self {
-            id: TriggerId::of(&name),
-            name: name.into(),
-            kind: TriggerKind::Plain,
-            meaning,
-            title,
-            description,
-            expires: expires.unwrap_or_else(|| usual_expiry(&condition, held)),
+            meaning: meaning(&per, &condition, held),
             from,
             per,
-            condition,
-            held,
             cooldown,
             once,
-            priority: u8::try_from(priority?).unwrap_or(u8::MAX),
-            gating,
             activate: activate.into_iter().map(|(_, lane, event)| (lane, event)).collect(),
-            activate_on_exit: Vec::new(),
             payload,
             tests,
+            ..Self::begun(head, "", &condition, held)?
         })
     }
 
@@ -163,12 +186,7 @@ impl Trigger {
     ) -> Option<Self> {
         let document = reading.document()?;
         let mut top = Table::top(&document);
-        let name = Self::read_name(&mut top, "repeat-customers", reading);
-        let title = top.get("title").and_then(|v| v.text(reading)).unwrap_or_default();
-        let description = top.get("description").and_then(|v| v.text(reading)).unwrap_or_default();
-        let expires = top.get("expires").and_then(|v| v.length(reading));
-        let priority = top.get("priority").map_or(Some(USUAL_PRIORITY), |v| v.whole_number(reading, 0, 100));
-        let gating = Gating::read(&mut top, reading);
+        let head = Head::read(&mut top, "repeat-customers", reading);
         top.get("for");
         if top.get("when").is_none() {
             reading.mistake(0..0, "when".into(), "is missing: a segment says who is in it").suggestion =
@@ -178,47 +196,64 @@ impl Trigger {
             Some(value) => Self::read_activate(&value, reading, lanes, &["on", "destination", "event"]),
             None => Vec::new(),
         };
-        let tests = top.get("test").map(|value| Timeline::read_all(&value, reading)).unwrap_or_default();
-        top.finish(reading);
+        let names = definition.map(|definition| &*definition.leaf_names).unwrap_or_default();
+        let condition = definition.map(|definition| &definition.condition);
+        let (payload, tests) = Self::read_rest(top, condition, names, reading);
         if reading.has_mistakes() {
             return None;
         }
-        let (name, definition) = (format!("{SEGMENT}{}", name?), definition?);
+        let definition = definition?;
         let (exit, enter): (Vec<_>, Vec<_>) = edges.into_iter().partition(|(on, ..)| *on == Some(Passage::Exit));
         let plain = |edges: Vec<(Option<Passage>, LaneName, Arc<str>)>| {
             edges.into_iter().map(|(_, lane, event)| (lane, event)).collect()
         };
         Some(Self {
-            id: TriggerId::of(&name),
-            name: name.into(),
             kind: TriggerKind::Segment,
-            meaning: meaning(&None, &definition.condition, definition.held),
-            title,
-            description,
-            per: None,
-            expires: expires.unwrap_or_else(|| usual_expiry(&definition.condition, definition.held)),
-            from: None,
-            condition: definition.condition.clone(),
-            held: definition.held,
-            cooldown: None,
-            once: false,
-            priority: u8::try_from(priority?).unwrap_or(u8::MAX),
-            gating,
             activate: plain(enter),
             activate_on_exit: plain(exit),
-            payload: None,
+            payload,
             tests,
+            ..Self::begun(head, SEGMENT, &definition.condition, definition.held)?
         })
     }
 
-    fn read_name(top: &mut Table<'_, '_>, example: &str, reading: &mut Reading<'_>) -> Option<String> {
-        match top.get("name") {
-            Some(value) => value.text(reading).filter(|name| Self::name_is_good(name, &value, reading)),
-            None => {
-                reading.mistake(0..0, "name".into(), "is missing").suggestion = Some(format!("name = \"{example}\""));
-                None
-            }
-        }
+    /// The payload and the tests, which stand last in both sorts of file.
+    fn read_rest(
+        mut top: Table<'_, '_>,
+        condition: Option<&Condition>,
+        names: &[Option<String>],
+        reading: &mut Reading<'_>,
+    ) -> (Option<Arc<Payload>>, Vec<Timeline>) {
+        let payload = Payload::read(&mut top, condition, names, reading).map(Arc::new);
+        let tests = top.get("test").map(|value| Timeline::read_all(&value, reading)).unwrap_or_default();
+        top.finish(reading);
+        (payload, tests)
+    }
+
+    /// One that starts nothing yet.
+    fn begun(head: Head, prefix: &str, condition: &Condition, held: Option<Span>) -> Option<Self> {
+        let name = format!("{prefix}{}", head.name?);
+        Some(Self {
+            id: TriggerId::of(&name),
+            name: name.into(),
+            kind: TriggerKind::Plain,
+            meaning: meaning(&None, condition, held),
+            title: head.title,
+            description: head.description,
+            per: None,
+            expires: head.expires.unwrap_or_else(|| usual_expiry(condition, held)),
+            from: None,
+            condition: condition.clone(),
+            held,
+            cooldown: None,
+            once: false,
+            priority: u8::try_from(head.priority?).unwrap_or(u8::MAX),
+            gating: head.gating,
+            activate: Vec::new(),
+            activate_on_exit: Vec::new(),
+            payload: None,
+            tests: Vec::new(),
+        })
     }
 
     /// An instant, or a day in UTC.
@@ -231,15 +266,6 @@ impl Trigger {
                 .suggestion = Some("\"2026-11-01\", \"2026-11-01T09:00:00Z\"".into());
         }
         at
-    }
-
-    fn name_is_good(name: &str, value: &Value<'_, '_>, reading: &mut Reading<'_>) -> bool {
-        let good = name.len() <= 64 && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
-        if !good {
-            let words = "must be at most 64 lower-case letters, digits and dashes";
-            reading.mistake(value.span(), value.path().to_owned(), words);
-        }
-        good
     }
 
     /// Reads the list: each with these keys, which it must have.
@@ -272,7 +298,7 @@ impl Trigger {
                         destination.path().to_owned(),
                         format!("`{lane}` is not a destination"),
                     )
-                    .suggestion = Some(format!("configured: {}", known.join(", ")));
+                    .suggestion = Some(instead(&lane, &known, "configured"));
             }
             if name.len() > 127 {
                 reading.mistake(event.span(), event.path().to_owned(), "must be shorter than 128 bytes");
@@ -297,6 +323,11 @@ impl Trigger {
                 None
             }
         }
+    }
+
+    /// When it is true, in plain words: a line for each condition.
+    pub fn words(&self) -> Vec<String> {
+        self.condition.leaves().iter().map(|leaf| leaf.words()).collect()
     }
 
     /// The segment's own name, without what tells it from triggers.

@@ -8,7 +8,7 @@ use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
 use crate::model::Span;
-use crate::model::mistake::{Mistake, nearest};
+use crate::model::mistake::{Mistake, instead};
 
 use super::amount::Amount;
 use super::names::Names;
@@ -144,12 +144,8 @@ impl<'a, 't> Table<'a, 't> {
                 continue;
             }
             let path = if self.path.is_empty() { name.to_string() } else { format!("{}.{name}", self.path) };
-            let near = nearest(name, self.known.iter().copied());
             let mistake = reading.mistake(key.span(), path, "is not a key that is known here");
-            mistake.suggestion = Some(match near {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("known here: {}", self.known.join(", ")),
-            });
+            mistake.suggestion = Some(instead(name, &self.known, "known here"));
         }
     }
 }

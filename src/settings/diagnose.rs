@@ -5,8 +5,9 @@ use serde_json::{Map, Value};
 
 use super::layer::Layers;
 use super::secret;
-use crate::model::Mistake;
-use crate::model::mistake::nearest;
+use crate::model::mistake::instead;
+use crate::model::{Mistake, TimeOfDay, Zone};
+use crate::rules::gate;
 
 /// Everything that does not fit.
 pub fn mistakes(schema: &Value, value: &Value, layers: &Layers) -> Vec<Mistake> {
@@ -124,11 +125,7 @@ impl<'a> Check<'a> {
                 }
                 None => {
                     let known: Vec<&str> = properties.keys().map(String::as_str).collect();
-                    let way = match nearest(name, known.iter().copied()) {
-                        Some(near) => format!("did you mean `{near}`?"),
-                        None => format!("known here: {}", known.join(", ")),
-                    };
-                    self.wrong(path, "is not a key that is known here", Some(way));
+                    self.wrong(path, "is not a key that is known here", Some(instead(name, &known, "known here")));
                 }
             }
             path.pop();
@@ -190,10 +187,7 @@ impl<'a> Check<'a> {
             return;
         };
         if !names.contains(&text) {
-            let way = match nearest(text, names.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("one of: {}", names.join(", ")),
-            };
+            let way = instead(text, names, "one of");
             self.wrong(path, format!("`{text}` is not one of its values"), Some(way));
         }
     }
@@ -220,22 +214,22 @@ impl<'a> Check<'a> {
                 && text.parse::<std::net::SocketAddr>().is_err()
             {
                 self.wrong(path, "is not an address and port", Some("127.0.0.1:8080".into()));
-            } else if schema.get("format").and_then(Value::as_str) == Some("share")
-                && let Err(words) = text.parse::<crate::rules::gate::Share>()
-            {
-                self.wrong(path, words, None);
-            } else if schema.get("format").and_then(Value::as_str) == Some("time-of-day")
-                && let Err(words) = text.parse::<crate::model::TimeOfDay>()
-            {
-                self.wrong(path, words, None);
-            } else if schema.get("format").and_then(Value::as_str) == Some("time-zone")
-                && let Err(words) = text.parse::<crate::model::Zone>()
-            {
+            } else if let Some(words) = format_mistake(schema, text) {
                 self.wrong(path, words, None);
             } else if is_size(schema) && crate::model::setting::Size::parse(text).is_none() {
                 self.wrong(path, "is not a size", description);
             }
         }
+    }
+}
+
+/// What is wrong with a text whose format says more than that it is a text.
+fn format_mistake(schema: &Value, text: &str) -> Option<String> {
+    match schema.get("format")?.as_str()? {
+        "share" => text.parse::<gate::Share>().err(),
+        "time-of-day" => text.parse::<TimeOfDay>().err(),
+        "time-zone" => text.parse::<Zone>().err(),
+        _ => None,
     }
 }
 

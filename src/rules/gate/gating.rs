@@ -1,7 +1,7 @@
 //! What a trigger's own file says of its gates.
 
 use crate::model::Channel;
-use crate::model::mistake::nearest;
+use crate::model::mistake::instead;
 use crate::rules::written::{Reading, Table};
 
 use super::guard;
@@ -52,11 +52,8 @@ fn one_of<T: Copy>(
     let text = value.text(reading)?;
     let found = words.iter().find(|(word, _)| *word == text).map(|(_, meant)| *meant);
     if found.is_none() {
-        let known = words.iter().map(|(word, _)| *word);
-        let way = match nearest(&text, known.clone()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("one of: {}", known.collect::<Vec<_>>().join(", ")),
-        };
+        let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        let way = instead(&text, &known, "one of");
         reading
             .mistake(value.span(), value.path().to_owned(), format!("`{text}` is not one of its values"))
             .suggestion = Some(way);

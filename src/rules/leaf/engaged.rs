@@ -6,14 +6,14 @@ use serde_json::Value;
 
 use crate::model::Span;
 use crate::rules::answer::Answer;
-use crate::rules::engagement::{Counts, Level, Levels, Rate};
+use crate::rules::engagement::{Level, Levels, Rate};
 use crate::rules::names::Definition;
 use crate::rules::predicate::Predicate;
 use crate::rules::view::{Keyless, Reads, View};
 use crate::rules::written::{Reading, Table};
 
 use super::Asks;
-use super::window::turning;
+use super::ratio::Counts;
 
 /// The traits that are computed, by their names.
 const TRAITS: [(&str, Computed); 3] = [
@@ -81,17 +81,16 @@ fn holds(predicate: &Predicate, value: Option<Value>) -> bool {
 
 impl Asks for Engaged {
     fn answer(&self, view: &View<'_>) -> Answer {
-        let rate = match self.computed {
+        match self.computed {
             Computed::Level => {
                 let (level, next) = self.levels.level(view);
-                return Answer { is_true: holds(&self.predicate, of_level(level)), next };
+                Answer { is_true: holds(&self.predicate, of_level(level)), next }
             }
-            Computed::Rate(rate) => rate,
-        };
-        let (times, counts) = self.levels.counted(rate, view);
-        let lies = |counts: &Counts| holds(&self.predicate, counts.rate().map(Value::from));
-        let is_true = lies(&counts);
-        Answer { is_true, next: turning(self.levels.window(), is_true, times, counts, Counts::take, lies) }
+            Computed::Rate(rate) => {
+                let is_so = |counts: &Counts| holds(&self.predicate, counts.rate().map(Value::from));
+                self.levels.of(rate).is_so(&view.of_person(), is_so)
+            }
+        }
     }
 
     fn sources(&self) -> Vec<(&Reads, Keyless)> {
@@ -122,7 +121,7 @@ impl Asks for Engaged {
         match self.computed {
             Computed::Level => self.levels.level(view).0.map_or("no e-mail known", Level::word).into(),
             Computed::Rate(rate) => {
-                let counts = self.levels.counted(rate, view).1;
+                let counts = self.levels.of(rate).counts(&view.of_person()).1;
                 match counts.rate() {
                     Some(rate) => format!("{rate:.3}: {} of {}", counts.above, counts.below),
                     None => "nothing delivered".into(),

@@ -29,10 +29,12 @@ pub struct Ratio {
 }
 
 /// How many there are above and below the line.
-#[derive(Clone, Copy)]
-struct Counts {
-    above: u64,
-    below: u64,
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Of the part.
+    pub above: u64,
+    /// Of the whole.
+    pub below: u64,
 }
 
 impl Ratio {
@@ -55,8 +57,8 @@ impl Ratio {
         Some(Self { reads, to, within: within?, bounds: bounds?, at_least: at_least? })
     }
 
-    /// Those in the window, oldest first, each with whether it is above the line; and how many more were before.
-    fn counted(&self, view: &View<'_>) -> (Vec<(Timestamp, bool)>, Counts) {
+    /// Those in the window, oldest first, each with whether it is above the line; and how many there are in all.
+    pub fn counts(&self, view: &View<'_>) -> (Vec<(Timestamp, bool)>, Counts) {
         let above = view.counted(&self.reads, self.within).map(|e| (e.at, true));
         let mut times: Vec<(Timestamp, bool)> =
             above.chain(view.counted(&self.to, self.within).map(|e| (e.at, false))).collect();
@@ -65,24 +67,30 @@ impl Ratio {
             Within::Lifetime => view.folded(reads).map_or(0, |cut| cut.count),
             _ => 0,
         };
-        (times, Counts { above: cut(&self.reads), below: cut(&self.to) })
+        let above = times.iter().filter(|(_, is_above)| *is_above).count() as u64;
+        let below = times.len() as u64 - above;
+        (times, Counts { above: above + cut(&self.reads), below: below + cut(&self.to) })
     }
 
-    fn counts(&self, view: &View<'_>) -> (Vec<(Timestamp, bool)>, Counts) {
-        let (times, mut counts) = self.counted(view);
-        for (_, is_above) in &times {
-            counts.add(*is_above, 1);
-        }
-        (times, counts)
+    /// Whether the counts are so, and until when time alone leaves it at that.
+    pub fn is_so(&self, view: &View<'_>, is_so: impl Fn(&Counts) -> bool) -> Answer {
+        let (times, counts) = self.counts(view);
+        let is_true = is_so(&counts);
+        let next = match self.within {
+            Within::Last(window) => turning(window, is_true, times, counts, Counts::take, is_so),
+            _ => None,
+        };
+        Answer { is_true, next }
     }
 }
 
 impl Counts {
-    fn add(&mut self, is_above: bool, n: u64) {
-        let count = if is_above { &mut self.above } else { &mut self.below };
-        *count = count.saturating_add(n);
+    /// The one for each of the other; `None` where there is no other.
+    pub fn rate(self) -> Option<f64> {
+        (self.below > 0).then(|| self.above as f64 / self.below as f64)
     }
 
+    /// One less.
     fn take(&mut self, is_above: bool) {
         let count = if is_above { &mut self.above } else { &mut self.below };
         *count = count.saturating_sub(1);
@@ -101,15 +109,8 @@ impl Asks for Ratio {
         let Some((bounds, at_least)) = self.bounds.of(view).zip(self.at_least.of(view)) else {
             return Answer { is_true: false, next: others };
         };
-        let (times, counts) = self.counts(view);
-        let is_true = counts.lies_between(bounds, at_least);
-        let turns = match self.within {
-            Within::Last(window) => {
-                turning(window, is_true, times, counts, Counts::take, |counts| counts.lies_between(bounds, at_least))
-            }
-            _ => None,
-        };
-        Answer { is_true, next: earlier(turns, others) }
+        let answer = self.is_so(view, |counts| counts.lies_between(bounds, at_least));
+        Answer { next: earlier(answer.next, others), ..answer }
     }
 
     fn sources(&self) -> Vec<(&Reads, Keyless)> {

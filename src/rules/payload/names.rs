@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::model::IdentifierKind;
-use crate::model::mistake::nearest;
+use crate::model::mistake::instead;
 use crate::rules::condition::Condition;
 use crate::rules::leaf::Leaf;
 use crate::rules::written::{Reading, Value};
@@ -103,7 +103,7 @@ impl Names {
         let mut parts = name.split('.');
         let (top, field) = (parts.next().unwrap_or_default(), parts.next());
         if !self.top.contains(&top) {
-            return Some((format!("uses `{top}`, which is not known here"), way(top, &self.top)));
+            return Some((format!("uses `{top}`, which is not known here"), instead(top, &self.top, "known")));
         }
         let field = field?;
         let known: Vec<&str> = match top {
@@ -115,13 +115,6 @@ impl Names {
             _ => return None,
         };
         let is_known = known.contains(&field);
-        (!is_known).then(|| (format!("uses `{top}.{field}`, which is not known"), way(field, &known)))
-    }
-}
-
-fn way(written: &str, known: &[&str]) -> String {
-    match nearest(written, known.iter().copied()) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!("known: {}", known.join(", ")),
+        (!is_known).then(|| (format!("uses `{top}.{field}`, which is not known"), instead(field, &known, "known")))
     }
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::product::of_item;
 use super::scene::Fire;
+use crate::model::mistake::instead;
 use crate::model::sales::products_of;
 use crate::model::{Catalogue, Span};
 use crate::rules::path::key_text;
@@ -72,7 +73,7 @@ impl Recommend {
                             let known: Vec<&str> = WORDS.iter().map(|(word, _)| *word).collect();
                             let words = format!("`{text}` is no way to recommend");
                             reading.mistake(item.span(), item.path().to_owned(), words).suggestion =
-                                Some(format!("known: {}", known.join(", ")));
+                                Some(instead(&text, &known, "known"));
                         }
                     }
                 }

@@ -173,9 +173,7 @@ fn a_wrong_table_has_one_precise_mistake() {
     };
     assert_eq!(
         told("{ by = [\"popularity\"] }"),
-        [
-            "t.toml:4:21: recommend.by[0]: `popularity` is no way to recommend (known: bought-together, same-category, popular, fixed)"
-        ]
+        ["t.toml:4:21: recommend.by[0]: `popularity` is no way to recommend (did you mean `popular`?)"]
     );
     assert_eq!(
         told("{ by = [\"fixed\"] }"),

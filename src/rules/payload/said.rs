@@ -66,7 +66,14 @@ pub struct Rendered {
 
 impl Payload {
     /// Reads what the file says beside `when`; `None` where it says nothing, or with a mistake.
-    pub fn read(top: &mut Table<'_, '_>, condition: Option<&Condition>, reading: &mut Reading<'_>) -> Option<Self> {
+    ///
+    /// `names` are what the conditions call their events, where they say so.
+    pub fn read(
+        top: &mut Table<'_, '_>,
+        condition: Option<&Condition>,
+        names: &[Option<String>],
+        reading: &mut Reading<'_>,
+    ) -> Option<Self> {
         let payload = top.get("payload");
         let content = top.get("content");
         let takes = top.get("content_match");
@@ -84,7 +91,7 @@ impl Payload {
         if [&payload, &content, &urgency, &code, &recommend].iter().all(|table| table.is_none()) {
             return None;
         }
-        let leaves = LeafNames::of(condition?, reading.leaf_names());
+        let leaves = LeafNames::of(condition?, names);
         let code = match code {
             Some(value) => Some(value.table(reading).and_then(|table| Code::read(table, reading))?),
             None => None,

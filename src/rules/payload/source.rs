@@ -1,7 +1,7 @@
 //! What is wrong with a template that its compiler would find only when it is rendered, or never: blocks that reach for
 //! other templates, filters that do not exist, amounts compared as texts.
 
-use crate::model::mistake::nearest;
+use crate::model::mistake::instead;
 
 /// Words that may begin a block. The others reach for other templates, or define some.
 const BLOCKS: &[&str] = &["if", "elif", "else", "endif", "for", "endfor", "set", "endset", "raw", "endraw"];
@@ -157,10 +157,7 @@ fn filters(code: &str) -> Result<(), String> {
     for after in code.split('|').skip(1) {
         let name: String = after.trim_start().chars().take_while(|c| is_word(*c)).collect();
         if !name.is_empty() && !FILTERS.contains(&name.as_str()) {
-            let way = match nearest(&name, FILTERS.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("known: {}", FILTERS.join(", ")),
-            };
+            let way = instead(&name, FILTERS, "known");
             return Err(format!("uses the filter `{name}`, which is not known; {way}"));
         }
     }

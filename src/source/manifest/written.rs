@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::model::mistake::{Mistake, nearest};
+use crate::model::mistake::{Mistake, instead};
 
 /// One file being read; collects every mistake.
 pub(super) struct Reading<'t> {
@@ -112,10 +112,7 @@ impl<'a, 't> Table<'a, 't> {
             if self.known.contains(&name) {
                 continue;
             }
-            let way = match nearest(name, self.known.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("known here: {}", self.known.join(", ")),
-            };
+            let way = instead(name, &self.known, "known here");
             reading.add_with(key.span(), &join(&self.path, name), "is not a key that is known here", way);
         }
     }
@@ -129,10 +126,7 @@ impl<'a, 't> Value<'a, 't> {
 
     /// A mistake about this value, which should have been one of `known`.
     pub(super) fn unknown(&self, reading: &mut Reading<'_>, written: &str, known: &[&str]) {
-        let way = match nearest(written, known.iter().copied()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("known here: {}", known.join(", ")),
-        };
+        let way = instead(written, known, "known here");
         reading.add_with(self.span.clone(), &self.path, format!("`{written}` is not known"), way);
     }
 

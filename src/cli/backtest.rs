@@ -4,12 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use comfy_table::Table;
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use serde::Serialize;
 
 use super::local::Local;
-use super::{Configured, Ended, Failed, check, load};
+use super::{Configured, Ended, Failed, check, load, show};
 use crate::destination::Destination;
 use crate::model::Span;
 use crate::ops::{self, BacktestFailed, BacktestWanted};
@@ -56,23 +54,24 @@ pub async fn run(args: &Args) -> Ended {
     let configured = load(&args.configured.config)?;
     let against = args.against.as_deref().map(text_of).transpose()?;
     let wanted = BacktestWanted { trigger: args.trigger.clone(), since: args.since, against };
-    let report = match Local::of(&configured).await? {
-        Local::Daemon(client) => client.backtest(&wanted).await?,
+    let ended = match Local::of(&configured).await? {
+        Local::Daemon(client) => client.backtest(&wanted).await?.map_err(BacktestFailed::Mistakes),
         Local::Store(store) => {
             let shared: Arc<dyn Store> = Arc::new(store.clone());
             let threads = std::thread::available_parallelism().map_or(1, usize::from);
             let (program, names) = (Arc::new(configured.program), configured.settings.identity);
             let ended = ops::backtest(shared, program, names, wanted, None, threads, Arc::default()).await;
             store.close().await.map_err(Failed::new)?;
-            ended.map_err(|failed| match failed {
-                BacktestFailed::Mistakes(mistakes) => {
-                    check::print(&mistakes);
-                    Failed(check::counted(mistakes.len()))
-                }
-                other => Failed::new(other),
-            })?
+            ended
         }
     };
+    let report = ended.map_err(|failed| match failed {
+        BacktestFailed::Mistakes(mistakes) => {
+            check::print(&mistakes);
+            Failed(check::counted(mistakes.len()))
+        }
+        other => Failed::new(other),
+    })?;
     let destinations: Vec<(String, Box<dyn Destination>)> =
         configured.settings.destination.into_iter().map(|(name, one)| (name.clone(), one.build(&name))).collect();
     let quota: Vec<Quota> = report.triggers.iter().flat_map(|tested| needs(tested, &destinations)).collect();
@@ -80,7 +79,7 @@ pub async fn run(args: &Args) -> Ended {
         Format::Json => {
             let mut shown = serde_json::to_value(&report).map_err(Failed::new)?;
             shown["quota"] = serde_json::to_value(&quota).map_err(Failed::new)?;
-            println!("{}", serde_json::to_string_pretty(&shown).map_err(Failed::new)?);
+            show::json(&shown)?;
         }
         Format::Table => print(&report, &quota),
     }
@@ -125,7 +124,8 @@ fn print(report: &Report, quota: &[Quota]) {
         return;
     }
     println!();
-    let mut shown = table(["quota", "records", "calls in batches", "calls one by one", "busiest day", "allowed a day"]);
+    let mut shown =
+        show::table(["quota", "records", "calls in batches", "calls one by one", "busiest day", "allowed a day"]);
     let between = |calls: Calls| format!("{} to {}", calls.batched, calls.single);
     for Quota { trigger, destination, need } in quota {
         let allowed: Vec<String> = need.allowed_a_day.iter().map(|(family, n)| format!("{family} {n}")).collect();
@@ -142,8 +142,8 @@ fn print(report: &Report, quota: &[Quota]) {
 }
 
 fn counts(tested: &Tested) {
-    let share = |share: f64| format!("{:.1} %", 100.0 * share);
-    let mut shown = table(["", "edges", "people", "share"]);
+    let share = show::percent;
+    let mut shown = show::table(["", "edges", "people", "share"]);
     shown.add_row(["fires", &tested.fires.to_string(), &tested.people.to_string(), &share(tested.share_of_people)]);
     let after = tested.purchases.within_an_hour_after.to_string();
     shown.add_row(["  within an hour before a purchase", &after, "", ""]);
@@ -168,7 +168,7 @@ fn counts(tested: &Tested) {
 }
 
 fn days(tested: &Tested) {
-    let mut shown = table(["day (UTC)", "fires", "former version", ""]);
+    let mut shown = show::table(["day (UTC)", "fires", "former version", ""]);
     let most = tested.days.iter().map(|day| day.fires).max().unwrap_or(0).max(1);
     for (n, day) in tested.days.iter().enumerate() {
         let old = tested.against.as_ref().and_then(|old| old.days.get(n));
@@ -180,11 +180,4 @@ fn days(tested: &Tested) {
         shown.add_row([day.day.clone(), day.fires.to_string(), old, bar]);
     }
     println!("{shown}");
-}
-
-fn table<const N: usize>(heads: [&str; N]) -> Table {
-    let mut shown = Table::new();
-    shown.load_style(UTF8_HORIZONTAL_ONLY);
-    shown.set_header(heads);
-    shown
 }

@@ -2,18 +2,11 @@
 
 use std::process::ExitCode;
 
-use comfy_table::Table;
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-
 use super::local::Local;
-use super::{Configured, Ended, Failed, load};
+use super::{Configured, Ended, Failed, load, show};
 use crate::model::{Person, Span, Timestamp};
 use crate::replay::{AtLeast, Baseline, Metric, QUANTILES};
-use crate::store::Store;
-use crate::store::embedded::Embedded;
-
-/// So many people are read at once.
-const PAGE: usize = 500;
+use crate::store::{Store, each_person};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -48,10 +41,12 @@ pub async fn run(args: &Args) -> Ended {
         return Err(Failed("a daemon runs on this store: stop it, or measure a copy of the store".into()));
     };
     let mut end = Timestamp::MIN;
-    everybody(&store, |person| end = person.history.entries().last().map_or(end, |last| end.max(last.at))).await?;
+    let newest = |person: &Person| end = person.history.entries().last().map_or(end, |last| end.max(last.at));
+    each_person(&store, newest).await.map_err(Failed::new)?;
     let since = args.since.map_or(Timestamp::MIN, |since| end - since);
     let mut baseline = Baseline::new(&configured.program, args.threshold.clone());
-    everybody(&store, |person| baseline.add(&configured.program, person, since, end)).await?;
+    let add = |person: &Person| baseline.add(&configured.program, person, since, end);
+    each_person(&store, add).await.map_err(Failed::new)?;
     store.close().await.map_err(Failed::new)?;
     if args.json {
         let shown = serde_json::json!({
@@ -60,34 +55,21 @@ pub async fn run(args: &Args) -> Ended {
             "distributions": baseline.distributions(),
             "thresholds": baseline.hits(),
         });
-        println!("{}", serde_json::to_string_pretty(&shown).map_err(Failed::new)?);
+        show::json(&shown)?;
     } else {
         print(&baseline);
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Shows every person of the store, a page at a time.
-async fn everybody(store: &Embedded, mut see: impl FnMut(&Person)) -> Result<(), Failed> {
-    let mut after = None;
-    loop {
-        let page = store.people(after, PAGE).await.map_err(Failed::new)?;
-        let Some(last) = page.last() else { return Ok(()) };
-        after = Some(last.id);
-        page.iter().for_each(&mut see);
-    }
-}
-
 fn print(baseline: &Baseline) {
-    let mut shown = Table::new();
-    shown.load_style(UTF8_HORIZONTAL_ONLY);
     let heads = QUANTILES.map(|percent| match percent {
         0 => "min".to_owned(),
         100 => "max".to_owned(),
         percent => format!("{percent} %"),
     });
     let first = ["metric", "cohort", "people", "cases"].map(str::to_owned);
-    shown.set_header(first.into_iter().chain(heads));
+    let mut shown = show::table(first.into_iter().chain(heads).collect::<Vec<_>>());
     for found in baseline.distributions() {
         let first = [found.metric.name().to_owned(), found.cohort, found.people.to_string(), found.cases.to_string()];
         shown.add_row(first.into_iter().chain(found.quantiles.into_iter().map(number)));
@@ -97,17 +79,15 @@ fn print(baseline: &Baseline) {
     if hits.is_empty() {
         return;
     }
-    let mut shown = Table::new();
-    shown.load_style(UTF8_HORIZONTAL_ONLY);
-    shown.set_header(["at least", "cohort", "people", "share", "cases", "share"]);
+    let mut shown = show::table(["at least", "cohort", "people", "share", "cases", "share"]);
     for hit in hits {
         shown.add_row([
             format!("{} = {}", hit.threshold.metric.name(), number(hit.threshold.least)),
             hit.cohort,
             hit.people.to_string(),
-            format!("{:.1} %", 100.0 * hit.share_of_people),
+            show::percent(hit.share_of_people),
             hit.cases.to_string(),
-            format!("{:.1} %", 100.0 * hit.share_of_cases),
+            show::percent(hit.share_of_cases),
         ]);
     }
     println!("{shown}");

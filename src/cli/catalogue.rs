@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::local::Local;
+use super::show::Unread;
 use super::{Configured, Ended, Failed, load};
 use crate::clock::{Clock, SystemClock};
 use crate::intake::catalogue;
@@ -12,8 +13,6 @@ use crate::store::{Stocked, Store};
 
 /// Products given to the store at once.
 const BATCH: usize = 500;
-/// Rows that could not be read are told one by one up to here.
-pub const TOLD: u64 = 20;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -36,12 +35,9 @@ pub async fn run(args: &Args) -> Ended {
     let What::Import { file } = &args.what;
     let configured = load(&args.configured.config)?;
     let local = Local::of(&configured).await?;
-    let (mut items, mut rejected) = (Vec::new(), 0);
+    let (mut items, mut unread) = (Vec::new(), Unread::of(file));
     let read = catalogue::products(file, SystemClock.now(), &mut |item| items.push(item), &mut |line, words| {
-        rejected += 1;
-        if rejected <= TOLD {
-            eprintln!("{}:{line}: {words}", file.display());
-        }
+        unread.tell(line, words);
     });
     read.map_err(|e| Failed(format!("{}: {e}", file.display())))?;
     let mut done = Stocked::default();
@@ -52,12 +48,10 @@ pub async fn run(args: &Args) -> Ended {
         done.known += stocked.known;
         done.too_many += stocked.too_many;
     }
-    if let Local::Store(store) = &local {
-        store.close().await.map_err(Failed::new)?;
-    }
+    local.close().await?;
     println!(
-        "{} products are new, {} changed, {} known; {rejected} could not be read",
-        done.new, done.changed, done.known
+        "{} products are new, {} changed, {} known; {} could not be read",
+        done.new, done.changed, done.known, unread.count
     );
     if done.too_many > 0 {
         return Err(Failed(format!("{} found no room: see `store.catalogue` in the configuration", done.too_many)));

@@ -3,11 +3,8 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use comfy_table::Table;
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-
-use super::catalogue::TOLD;
 use super::local::Local;
+use super::show::{self, Unread};
 use super::{Configured, Ended, Failed, load};
 use crate::intake::catalogue;
 use crate::rules::is_pool_name;
@@ -51,9 +48,7 @@ pub async fn run(args: &Args) -> Ended {
         What::Import { pool, file, column } => import(&local, pool, file, column.as_deref()).await,
         What::List { json } => list(&local, *json).await,
     };
-    if let Local::Store(store) = &local {
-        store.close().await.map_err(Failed::new)?;
-    }
+    local.close().await?;
     done
 }
 
@@ -61,13 +56,9 @@ async fn import(local: &Local, pool: &str, file: &std::path::Path, column: Optio
     if !is_pool_name(pool) {
         return Err(Failed(format!("`{pool}` is no name of a pool: at most 64 lower-case letters, digits and dashes")));
     }
-    let (mut codes, mut rejected) = (Vec::new(), 0);
-    let read = catalogue::codes(file, column, &mut |code| codes.push(code), &mut |line, words| {
-        rejected += 1;
-        if rejected <= TOLD {
-            eprintln!("{}:{line}: {words}", file.display());
-        }
-    });
+    let (mut codes, mut unread) = (Vec::new(), Unread::of(file));
+    let read =
+        catalogue::codes(file, column, &mut |code| codes.push(code), &mut |line, words| unread.tell(line, words));
     read.map_err(|e| Failed(format!("{}: {e}", file.display())))?;
     let mut done = Added::default();
     for batch in codes.chunks(BATCH) {
@@ -79,7 +70,7 @@ async fn import(local: &Local, pool: &str, file: &std::path::Path, column: Optio
         done.known += added.known;
         done.too_many += added.too_many;
     }
-    println!("{} codes are new in `{pool}`, {} known; {rejected} could not be read", done.new, done.known);
+    println!("{} codes are new in `{pool}`, {} known; {} could not be read", done.new, done.known, unread.count);
     if done.too_many > 0 {
         return Err(Failed(format!("{} found no room: see `store.codes` in the configuration", done.too_many)));
     }
@@ -92,13 +83,11 @@ async fn list(local: &Local, json: bool) -> Ended {
         Local::Store(store) => store.pools(),
     };
     if json {
-        println!("{}", serde_json::to_string_pretty(&pools).map_err(Failed::new)?);
+        show::json(&pools)?;
     } else if pools.is_empty() {
         println!("There are no codes.");
     } else {
-        let mut table = Table::new();
-        table.load_style(UTF8_HORIZONTAL_ONLY);
-        table.set_header(["pool", "left", "imported"]);
+        let mut table = show::table(["pool", "left", "imported"]);
         for pool in &pools {
             table.add_row([&*pool.name, &pool.left.to_string(), &pool.added.to_string()]);
         }

@@ -2,11 +2,8 @@
 
 use std::process::ExitCode;
 
-use comfy_table::Table;
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-
 use super::local::Local;
-use super::{Configured, Ended, Failed, load};
+use super::{Configured, Ended, Failed, load, show};
 use crate::clock::{Clock, SystemClock};
 use crate::ops::letters::{BROKEN, MOST, REPLAY, Shown};
 use crate::store::{Raised, Store, WorkId};
@@ -58,9 +55,7 @@ pub async fn run(args: &Args) -> Ended {
     let configured = load(&args.configured.config)?;
     let local = Local::of(&configured).await?;
     let done = act(&local, &args.what).await;
-    if let Local::Store(store) = &local {
-        store.close().await.map_err(Failed::new)?;
-    }
+    local.close().await?;
     done
 }
 
@@ -69,7 +64,7 @@ async fn act(local: &Local, what: &What) -> Ended {
         What::List { lane, json } => {
             let letters = letters(local, lane.as_deref()).await?;
             if *json {
-                println!("{}", serde_json::to_string_pretty(&letters).map_err(Failed::new)?);
+                show::json(&letters)?;
             } else {
                 list(&letters);
             }
@@ -78,7 +73,7 @@ async fn act(local: &Local, what: &What) -> Ended {
             let letters = letters(local, None).await?;
             let found = letters.iter().find(|letter| letter.id == *id);
             let letter = found.ok_or_else(|| Failed(format!("there is no dead letter {id}")))?;
-            println!("{}", serde_json::to_string_pretty(letter).map_err(Failed::new)?);
+            show::json(letter)?;
         }
         What::Replay(which) => return each(local, which, true).await,
         What::Drop(which) => return each(local, which, false).await,
@@ -103,9 +98,7 @@ fn list(letters: &[Shown]) {
         println!("There are no dead letters.");
         return;
     }
-    let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY);
-    table.set_header(["id", "lane", "trigger", "edge", "given up", "why"]);
+    let mut table = show::table(["id", "lane", "trigger", "edge", "given up", "why"]);
     for letter in letters {
         table.add_row([&letter.id.to_string(), &letter.lane, &letter.trigger, &letter.at, &letter.dead, &letter.why]);
     }

@@ -7,12 +7,10 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-use comfy_table::{CellAlignment, Table};
 use owo_colors::{OwoColorize, Stream};
 
 use super::run::told_to_stop;
-use super::{Daemon, Ended, Failed, Running, check};
+use super::{Daemon, Ended, Failed, Running, check, show};
 use crate::clock::{FastClock, SharedClock, SystemClock};
 use crate::model::{Span, Timestamp};
 use crate::sandbox::shoppers::{Expected, Shop, Visits};
@@ -244,9 +242,7 @@ fn reckon(running: &Running, sandbox: &Sandbox, expected: &Expected, closed: Tim
             *took.entry((vendor.to_owned(), effect.event, effect.person)).or_default() += 1;
         }
     }
-    let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY);
-    table.set_header(["vendor", "event", "shoppers did", "vendor took", "missing", "too many"]);
+    let mut table = show::table(["vendor", "event", "shoppers did", "vendor took", "missing", "too many"]);
     let mut totals: BTreeMap<(String, String), [i64; 4]> = BTreeMap::new();
     for (key, n) in &due {
         let of = totals.entry((key.0.clone(), key.1.clone())).or_default();
@@ -263,11 +259,7 @@ fn reckon(running: &Running, sandbox: &Sandbox, expected: &Expected, closed: Tim
         row.extend(numbers.iter().map(ToString::to_string));
         table.add_row(row);
     }
-    for column in 2..6 {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
+    show::to_the_right(&mut table, 2..6);
     println!("{table}");
     println!("(A vendor may have taken some that became due after the shop closed.)");
     let mut agrees = totals.values().all(|[_, _, missing, surplus]| *missing == 0 && *surplus == 0);

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use serde_json::Value;
 
 use super::local::Local;
-use super::{Configured, Ended, Failed, load};
+use super::{Configured, Ended, Failed, load, show};
 use crate::clock::{Clock, SystemClock};
 use crate::ops;
 use crate::store::Store;
@@ -27,7 +27,7 @@ pub struct Args {
 pub async fn run(args: &Args) -> Ended {
     let configured = load(&args.configured.config)?;
     if let Some(trigger) = &args.trigger
-        && !configured.program.triggers().iter().any(|t| *t.name == **trigger)
+        && configured.program.named(trigger).is_none()
     {
         let known: Vec<&str> = configured.program.triggers().iter().map(|t| &*t.name).collect();
         return Err(Failed(format!("there is no trigger `{trigger}`; there are: {}", known.join(", "))));
@@ -50,7 +50,7 @@ pub async fn run(args: &Args) -> Ended {
     };
     let Some(answer) = answer else { return Err(Failed("nobody goes by that name".into())) };
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&answer).map_err(Failed::new)?);
+        show::json(&answer)?;
     } else {
         print(&answer);
     }

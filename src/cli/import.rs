@@ -7,6 +7,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::show::Unread;
 use super::{Configured, Ended, Failed, load, local};
 use crate::clock::{Clock, SystemClock};
 use crate::engine::Engine;
@@ -14,9 +15,6 @@ use crate::intake::SourceSettings;
 use crate::intake::import::Import;
 use crate::store::Store;
 use crate::store::embedded::Embedded;
-
-/// Rows that could not be read are told one by one up to here.
-const TOLD: u64 = 20;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -60,14 +58,8 @@ pub async fn run(args: &Args) -> Ended {
     if let Ok(style) = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {msg}") {
         bar.set_style(style);
     }
-    let mut told = 0;
-    let shown = bar.clone();
-    let mut rejected = |line: u64, words: &str| {
-        told += 1;
-        if told <= TOLD {
-            shown.suspend(|| eprintln!("{}:{line}: {words}", args.file.display()));
-        }
-    };
+    let (shown, mut unread) = (bar.clone(), Unread::of(&args.file));
+    let mut rejected = |line: u64, words: &str| shown.suspend(|| unread.tell(line, words));
     let mut import =
         Import { source: args.mapping.as_str().into(), mapping, names: &settings.identity, rejected: &mut rejected };
     let done = import

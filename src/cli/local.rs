@@ -8,13 +8,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{Failed, check};
+use super::Failed;
 use crate::clock::{Clock, SystemClock};
 use crate::model::Mistake;
 use crate::model::setting::Secret;
 use crate::ops::{self, Reloaded};
 use crate::replay::Report;
 use crate::settings::Configured;
+use crate::store::Store;
 use crate::store::embedded::Embedded;
 
 /// The way to what is asked for.
@@ -56,6 +57,14 @@ impl Local {
             .map_err(Failed::new)?;
         opened.map(Self::Store).map_err(Failed::new)
     }
+
+    /// The store, where it was opened.
+    pub async fn close(self) -> Result<(), Failed> {
+        match self {
+            Self::Daemon(_) => Ok(()),
+            Self::Store(store) => store.close().await.map_err(Failed::new),
+        }
+    }
 }
 
 impl Client {
@@ -77,35 +86,14 @@ impl Client {
         answer.ok_or_else(|| Failed("the daemon does not know this: is it of an earlier version?".into()))
     }
 
-    /// Has stored history tested.
-    pub async fn backtest(&self, wanted: &ops::BacktestWanted) -> Result<Report, Failed> {
-        let broken = |e| self.broken(e);
-        let answer = self.posting("/api/backtest").json(wanted).send().await.map_err(broken)?;
-        match answer.status().as_u16() {
-            200 => answer.json().await.map_err(broken),
-            422 => {
-                let mistakes: Vec<Mistake> = answer.json().await.map_err(broken)?;
-                check::print(&mistakes);
-                Err(Failed(check::counted(mistakes.len())))
-            }
-            409 => Err(Failed("another back-test runs; try again in a moment".into())),
-            status => {
-                let words: Value = answer.json().await.unwrap_or_default();
-                let words = words["message"].as_str().map_or_else(String::new, |words| format!(": {words}"));
-                Err(Failed(format!("the daemon answers {status}{words}")))
-            }
-        }
+    /// Has stored history tested; or what is wrong in the former version.
+    pub async fn backtest(&self, wanted: &ops::BacktestWanted) -> Result<Result<Report, Vec<Mistake>>, Failed> {
+        self.judged(self.posting("/api/backtest").json(wanted)).await
     }
 
     /// Has the trigger files read again.
     pub async fn reload(&self) -> Result<Reloaded, Failed> {
-        let broken = |e| self.broken(e);
-        let answer = self.posting("/api/triggers/reload").send().await.map_err(broken)?;
-        match answer.status().as_u16() {
-            200 => answer.json().await.map(Ok).map_err(broken),
-            422 => answer.json().await.map(Err).map_err(broken),
-            status => Err(Failed(format!("the daemon answers {status}"))),
-        }
+        self.judged(self.posting("/api/triggers/reload")).await
     }
 
     fn posting(&self, path: &str) -> reqwest::RequestBuilder {
@@ -113,20 +101,43 @@ impl Client {
     }
 
     async fn answer<T: DeserializeOwned>(&self, call: reqwest::RequestBuilder) -> Result<Option<T>, Failed> {
-        let broken = |e| self.broken(e);
-        let answer = call.send().await.map_err(broken)?;
+        let answer = self.sent(call).await?;
         match answer.status().as_u16() {
             404 => Ok(None),
-            200..=299 => answer.json().await.map(Some).map_err(broken),
-            409 | 413 | 422 => {
-                let said: Value = answer.json().await.unwrap_or_default();
-                Err(Failed(said["message"].as_str().unwrap_or("the daemon refuses").to_owned()))
-            }
-            status => Err(Failed(format!("the daemon answers {status}"))),
+            200..=299 => self.read(answer).await.map(Some),
+            _ => Err(refused(answer).await),
         }
+    }
+
+    /// Where files are read, mistakes in them are an answer.
+    async fn judged<T: DeserializeOwned>(
+        &self,
+        call: reqwest::RequestBuilder,
+    ) -> Result<Result<T, Vec<Mistake>>, Failed> {
+        let answer = self.sent(call).await?;
+        match answer.status().as_u16() {
+            200..=299 => self.read(answer).await.map(Ok),
+            422 => self.read(answer).await.map(Err),
+            _ => Err(refused(answer).await),
+        }
+    }
+
+    async fn sent(&self, call: reqwest::RequestBuilder) -> Result<reqwest::Response, Failed> {
+        call.send().await.map_err(|e| self.broken(e))
+    }
+
+    async fn read<T: DeserializeOwned>(&self, answer: reqwest::Response) -> Result<T, Failed> {
+        answer.json().await.map_err(|e| self.broken(e))
     }
 
     fn broken(&self, error: reqwest::Error) -> Failed {
         Failed(format!("the daemon at {} does not answer: {}", self.address, error.without_url()))
     }
+}
+
+/// Why the daemon does not, in its words where it has any.
+async fn refused(answer: reqwest::Response) -> Failed {
+    let status = answer.status().as_u16();
+    let said: Value = answer.json().await.unwrap_or_default();
+    Failed(said["message"].as_str().map_or_else(|| format!("the daemon answers {status}"), str::to_owned))
 }

@@ -7,13 +7,12 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::Failed;
+use super::show::Unread;
 use crate::identity;
 use crate::model::{Event, Timestamp};
 use crate::source::tracking::{self, Call};
 use crate::source::{Arrival, Limits};
 
-/// Messages that could not be read are told one by one up to here.
-const TOLD: usize = 20;
 /// So many lines are in memory at once.
 const BLOCK: usize = 16_384;
 /// Fewer lines are not worth a thread.
@@ -49,7 +48,7 @@ pub fn read(path: &Path, names: &identity::Settings) -> Result<Vec<Event>, Faile
         false => Box::new(file),
     };
     let mut lines = BufReader::with_capacity(1 << 20, text).lines().enumerate();
-    let (mut events, mut wrong) = (Vec::new(), 0);
+    let (mut events, mut unread) = (Vec::new(), Unread::of(path));
     loop {
         let block: Vec<(usize, String)> = lines
             .by_ref()
@@ -62,17 +61,12 @@ pub fn read(path: &Path, names: &identity::Settings) -> Result<Vec<Event>, Faile
         for (n, read) in in_order(&block, names) {
             match read {
                 Ok(more) => events.extend(more),
-                Err(reason) => {
-                    wrong += 1;
-                    if wrong <= TOLD {
-                        eprintln!("{}:{}: {reason}", path.display(), n + 1);
-                    }
-                }
+                Err(reason) => unread.tell(n as u64 + 1, &reason),
             }
         }
     }
-    if wrong > 0 {
-        eprintln!("{wrong} messages could not be read");
+    if unread.count > 0 {
+        eprintln!("{} messages could not be read", unread.count);
     }
     Ok(events)
 }

@@ -18,6 +18,7 @@ mod reload;
 mod run;
 mod sandbox;
 mod schema;
+mod show;
 mod simulate;
 mod status;
 mod store;

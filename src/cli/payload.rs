@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use super::local::Local;
-use super::{Configured, Ended, Failed, load};
+use super::{Configured, Ended, Failed, load, show};
 use crate::clock::{Clock, SystemClock};
 use crate::destination::{Method, Request, preview};
 use crate::engine::count_sales;
@@ -55,7 +55,7 @@ pub async fn run(args: &Args) -> Ended {
     let shown: Vec<Value> = activations.into_iter().map(|one| shown(&configured.settings, one)).collect();
     let is_broken = shown.iter().any(|one| !one["broken"].is_null());
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&shown).map_err(Failed::new)?);
+        show::json(&shown)?;
     } else {
         shown.iter().for_each(print);
     }

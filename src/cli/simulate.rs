@@ -5,9 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use comfy_table::Table;
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-
+use super::show::{self, Unread};
 use super::{Ended, Failed, check, load, messages};
 use crate::clock::{Clock, SystemClock};
 use crate::model::{Catalogue, Timestamp};
@@ -92,9 +90,9 @@ pub fn run(args: &Args) -> Ended {
 fn for_sale(args: &Args) -> Result<Arc<Catalogue>, Failed> {
     let mut catalogue = Catalogue::default();
     if let Some(file) = &args.catalogue {
-        let now = SystemClock.now();
+        let (now, mut unread) = (SystemClock.now(), Unread::of(file));
         let read = intake::catalogue::products(file, now, &mut |item| _ = catalogue.put(item), &mut |line, words| {
-            eprintln!("{}:{line}: {words}", file.display());
+            unread.tell(line, words);
         });
         read.map_err(|e| Failed(format!("{}: {e}", file.display())))?;
     }
@@ -129,7 +127,7 @@ fn table(program: &Program, simulation: &Simulation, leaves: &[crate::replay::Le
     let days =
         simulation.span.map_or(1.0, |(first, last)| (last.since(first).as_millis() as f64 / 86_400_000.0).max(1.0));
     println!("{} people, {} events, {days:.1} days", simulation.people, simulation.events);
-    let share = |people: usize| 100.0 * people as f64 / simulation.people.max(1) as f64;
+    let share = |people: usize| show::percent(people as f64 / simulation.people.max(1) as f64);
     let mut by_trigger: BTreeMap<&str, (usize, BTreeSet<_>)> = BTreeMap::new();
     let mut held_back: BTreeMap<&str, usize> = BTreeMap::new();
     for fire in &simulation.fires {
@@ -141,9 +139,8 @@ fn table(program: &Program, simulation: &Simulation, leaves: &[crate::replay::Le
         entry.0 += 1;
         entry.1.insert(fire.who);
     }
-    let mut shown = Table::new();
-    shown.load_style(UTF8_HORIZONTAL_ONLY);
-    shown.set_header(["trigger, and each condition alone", "fires", "a day", "people", "share", "held back"]);
+    let mut shown =
+        show::table(["trigger, and each condition alone", "fires", "a day", "people", "share", "held back"]);
     for trigger in program.triggers() {
         let (fires, people) = by_trigger.get(&*trigger.name).map_or((0, 0), |(fires, people)| (*fires, people.len()));
         let row = [
@@ -151,7 +148,7 @@ fn table(program: &Program, simulation: &Simulation, leaves: &[crate::replay::Le
             fires.to_string(),
             format!("{:.1}", fires as f64 / days),
             people.to_string(),
-            format!("{:.1} %", share(people)),
+            share(people),
             held_back.get(&*trigger.name).unwrap_or(&0).to_string(),
         ];
         shown.add_row(row);
@@ -161,7 +158,7 @@ fn table(program: &Program, simulation: &Simulation, leaves: &[crate::replay::Le
                 String::new(),
                 String::new(),
                 leaf.people.to_string(),
-                format!("{:.1} %", share(leaf.people)),
+                share(leaf.people),
                 String::new(),
             ];
             shown.add_row(row);

@@ -2,11 +2,9 @@
 
 use std::process::ExitCode;
 
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-use comfy_table::{CellAlignment, Table};
 use serde_json::Value;
 
-use super::{Configured, Ended, Failed, load, local};
+use super::{Configured, Ended, Failed, load, local, show};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -26,7 +24,7 @@ pub async fn run(args: &Args) -> Ended {
     let status: Value =
         client.get("/api/status", &[]).await?.ok_or_else(|| Failed("the daemon does not know its status".into()))?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&status).map_err(Failed::new)?);
+        show::json(&status)?;
     } else {
         print(&status);
     }
@@ -53,9 +51,7 @@ pub fn print(status: &Value) {
         text(&journal["next_timer"])
     );
     println!("engine: {}", text(&status["engine"]["doing"]));
-    let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY);
-    table.set_header(["lane", "state", "waiting", "later", "accepted", "dead letters", "last accepted"]);
+    let mut table = show::table(["lane", "state", "waiting", "later", "accepted", "dead letters", "last accepted"]);
     for lane in status["lanes"].as_array().into_iter().flatten() {
         table.add_row([
             text(&lane["name"]),
@@ -67,11 +63,7 @@ pub fn print(status: &Value) {
             text(&lane["last_success"]),
         ]);
     }
-    for column in 2..6 {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
+    show::to_the_right(&mut table, 2..6);
     println!("{table}");
     for trouble in status["troubles"].as_array().into_iter().flatten() {
         println!("! {}", text(trouble));

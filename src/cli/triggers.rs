@@ -4,17 +4,14 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use comfy_table::Table;
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 
 use super::local::Local;
-use super::{Configured, Ended, Failed, check, load, local};
+use super::{Configured, Ended, Failed, check, load, local, show};
 use crate::clock::{Clock, SystemClock};
 use crate::engine::Engine;
 use crate::model::{Order, PausePolicy, Release, TriggerId};
 use crate::ops::triggers::{self, Held, Liveness};
 use crate::settings::{self, Settings};
-use crate::store::Store;
 use crate::store::embedded::Embedded;
 
 #[derive(Debug, clap::Args)]
@@ -77,9 +74,7 @@ pub async fn run(args: &Args) -> Ended {
     let configured = load(&args.configured.config)?;
     let local = Local::of(&configured).await?;
     let done = act(&local, &args.what, &configured).await;
-    if let Local::Store(store) = &local {
-        store.close().await.map_err(Failed::new)?;
-    }
+    local.close().await?;
     done
 }
 
@@ -90,11 +85,11 @@ async fn act(local: &Local, what: &What, configured: &settings::Configured) -> E
                 Local::Daemon(client) => client.get("/api/triggers", &[]).await?.unwrap_or_default(),
                 Local::Store(store) => triggers::list(store, &configured.program, SystemClock.now()),
             };
-            if *json { print_json(&list)? } else { println!("{}", table(&list)) }
+            if *json { show::json(&list)? } else { println!("{}", table(&list)) }
         }
         What::Held { name, json } => {
             let held = held(local, name, configured).await?;
-            if *json { print_json(&held)? } else { print_held(name, &held) }
+            if *json { show::json(&held)? } else { print_held(name, &held) }
         }
         What::Pause { name, policy } => {
             let policy = meant(&PausePolicy::WORDS, policy).unwrap_or_default();
@@ -116,8 +111,7 @@ async fn act(local: &Local, what: &What, configured: &settings::Configured) -> E
 
 /// The trigger of that name, of those that are configured.
 fn known(name: &str, configured: &settings::Configured) -> Result<TriggerId, Failed> {
-    let found = configured.program.triggers().iter().find(|trigger| &*trigger.name == name);
-    found.map(|trigger| trigger.id).ok_or_else(|| unknown(name))
+    configured.program.named(name).map(|trigger| trigger.id).ok_or_else(|| unknown(name))
 }
 
 fn unknown(name: &str) -> Failed {
@@ -154,8 +148,7 @@ async fn obey(
     let (settings, names) = (configured.settings.engine.clone(), configured.settings.identity.clone());
     let engine = Engine::new(Arc::new(store.clone()), Arc::new(SystemClock), program, settings, names);
     engine.obey(trigger, order).await.map_err(Failed::new)?;
-    let list = triggers::list(store, &configured.program, SystemClock.now());
-    list.into_iter().find(|one| one.name == name).ok_or_else(|| unknown(name))
+    triggers::one(store, &configured.program, name, SystemClock.now()).ok_or_else(|| unknown(name))
 }
 
 async fn held(local: &Local, name: &str, configured: &settings::Configured) -> Result<Vec<Held>, Failed> {
@@ -167,10 +160,8 @@ async fn held(local: &Local, name: &str, configured: &settings::Configured) -> R
     }
 }
 
-fn table(list: &[Liveness]) -> Table {
-    let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY);
-    table.set_header(["trigger", "state", "fires this hour", "usual", "pauses itself at"]);
+fn table(list: &[Liveness]) -> comfy_table::Table {
+    let mut table = show::table(["trigger", "state", "fires this hour", "usual", "pauses itself at"]);
     for one in list {
         let number = |n: Option<u64>| n.map_or("-".to_owned(), |n| n.to_string());
         table.add_row([one.name.clone(), one.words(), one.this_hour.to_string(), number(one.usual), number(one.limit)]);
@@ -182,19 +173,12 @@ fn print_held(name: &str, held: &[Held]) {
     if held.is_empty() {
         return println!("Nothing is held of {name}.");
     }
-    let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY);
-    table.set_header(["edge", "lane", "person", "key", "expires"]);
+    let mut table = show::table(["edge", "lane", "person", "key", "expires"]);
     for one in held {
         table.add_row([&one.at.to_string(), &one.lane, &one.person, &one.key, &one.expires_at.to_string()]);
     }
     println!("{table}");
     println!("`espalier triggers resume {name}` lets them go; with `--held drop` they go nowhere.");
-}
-
-fn print_json<T: serde::Serialize>(value: &T) -> Result<(), Failed> {
-    println!("{}", serde_json::to_string_pretty(value).map_err(Failed::new)?);
-    Ok(())
 }
 
 async fn reload(args: &Args) -> Ended {

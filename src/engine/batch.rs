@@ -1,6 +1,6 @@
 //! One batch of events: claim, write the step down, decide, commit.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::decide;
@@ -44,8 +44,7 @@ impl Engine {
             return;
         }
         let counts = self.store.pools();
-        let pools = program.triggers().iter().filter_map(|trigger| trigger.payload.as_ref()?.pool());
-        for (name, low) in pools.collect::<BTreeSet<_>>() {
+        for (name, low) in program.pools() {
             let given = tally.codes.get(name).copied().unwrap_or(0);
             let left = counts.iter().find(|pool| *pool.name == *name).map_or(0, |pool| pool.left);
             if left <= low && left + given > low {

@@ -4,12 +4,9 @@ use std::sync::Arc;
 
 use crate::model::Sales;
 use crate::rules::Program;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, each_person};
 
 use super::Engine;
-
-/// People read at once.
-const PAGE: usize = 500;
 
 /// Counts the orders of everybody.
 ///
@@ -17,15 +14,8 @@ const PAGE: usize = 500;
 /// When the store cannot be read.
 pub async fn count_sales(store: &dyn Store) -> Result<Sales, StoreError> {
     let mut sales = Sales::default();
-    let mut after = None;
-    loop {
-        let page = store.people(after, PAGE).await?;
-        let Some(last) = page.last() else { return Ok(sales) };
-        after = Some(last.id);
-        for person in &page {
-            sales.count(&person.history);
-        }
-    }
+    each_person(store, |person| sales.count(&person.history)).await?;
+    Ok(sales)
 }
 
 impl Engine {

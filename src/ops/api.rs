@@ -57,7 +57,8 @@ pub async fn backtest(State(shared): State<Shared>, Json(wanted): Json<Wanted>) 
         Some(Err(Failed::Mistakes(mistakes))) => (StatusCode::UNPROCESSABLE_ENTITY, Json(mistakes)).into_response(),
         Some(Err(Failed::Store(error))) => refused(&error),
         Some(Err(failed)) => missing(&failed.to_string()),
-        None => (StatusCode::CONFLICT, Json(json!({ "message": "another back-test runs" }))).into_response(),
+        None => (StatusCode::CONFLICT, Json(json!({ "message": "another back-test runs; try again in a moment" })))
+            .into_response(),
     }
 }
 

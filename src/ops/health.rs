@@ -160,7 +160,7 @@ impl TriggerHealth {
         Self {
             name: trigger.name.to_string(),
             title: trigger.title.clone(),
-            rule: trigger.condition.leaves().iter().map(|leaf| leaf.words()).collect(),
+            rule: trigger.words(),
             destinations: started.map(|(lane, event)| format!("{lane}: {event}")).collect(),
             liveness,
         }
@@ -235,16 +235,11 @@ impl Watched {
 
     fn pools(&self) -> Vec<PoolHealth> {
         let program = self.program.load();
-        let mut pools: std::collections::BTreeMap<String, PoolHealth> = std::collections::BTreeMap::new();
-        let marks = program.triggers().iter().filter_map(|trigger| trigger.payload.as_ref()?.pool());
-        for (name, low) in marks {
-            let none = PoolHealth { name: name.to_owned(), left: 0, low: None };
-            let pool = pools.entry(name.to_owned()).or_insert(none);
-            pool.low = pool.low.max(Some(low));
-        }
+        let of = |name: &str, low| PoolHealth { name: name.to_owned(), left: 0, low };
+        let asked = program.pools().into_iter().map(|(name, low)| (name.to_owned(), of(name, Some(low))));
+        let mut pools: std::collections::BTreeMap<String, PoolHealth> = asked.collect();
         for count in self.store.pools() {
-            let none = PoolHealth { name: count.name.to_string(), left: 0, low: None };
-            pools.entry(count.name.to_string()).or_insert(none).left = count.left;
+            pools.entry(count.name.to_string()).or_insert_with(|| of(&count.name, None)).left = count.left;
         }
         pools.into_values().collect()
     }

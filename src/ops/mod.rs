@@ -4,6 +4,7 @@
 mod api;
 mod backtest;
 mod explain;
+mod frame;
 mod health;
 pub mod letters;
 mod metric;

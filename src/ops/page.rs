@@ -3,8 +3,9 @@
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use maud::{DOCTYPE, Markup, html};
+use maud::{Markup, html};
 
+use super::frame::frame;
 use super::health::{Health, LaneHealth};
 use super::server::Shared;
 use crate::model::{Span, Timestamp};
@@ -28,32 +29,23 @@ fn icon(is_well: bool) -> String {
 }
 
 fn page(health: &Health) -> Markup {
-    html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta http-equiv="refresh" content="5";
-                title { "Espalier: " (if health.troubles.is_empty() { "well" } else { "look here" }) }
-                link rel="icon" href=(icon(health.troubles.is_empty()));
-                link rel="stylesheet" href="/style.css";
-            }
-            body {
-                header {
-                    h1 { "Espalier" }
-                    p.muted { "version " (health.version) ", running since " (short(health.began)) ", looked at " (short(health.at)) " UTC" }
-                }
-                main {
-                    (troubles(health))
-                    (journal(health))
-                    (lanes(health))
-                    (triggers(health))
-                    (sources(health))
-                }
-            }
-        }
-    }
+    let is_well = health.troubles.is_empty();
+    let head = html! {
+        meta http-equiv="refresh" content="5";
+        link rel="icon" href=(icon(is_well));
+    };
+    let header = html! {
+        h1 { "Espalier" }
+        p.muted { "version " (health.version) ", running since " (short(health.began)) ", looked at " (short(health.at)) " UTC" }
+    };
+    let main = html! {
+        (troubles(health))
+        (journal(health))
+        (lanes(health))
+        (triggers(health))
+        (sources(health))
+    };
+    frame(if is_well { "well" } else { "look here" }, &head, &header, &main)
 }
 
 fn troubles(health: &Health) -> Markup {

@@ -3,11 +3,12 @@
 use axum::extract::{Form, Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
-use maud::{DOCTYPE, Markup, html};
+use maud::{Markup, html};
 use serde::Deserialize;
 
+use super::frame::frame;
 use super::server::Shared;
-use super::triggers::{Liveness, known, list};
+use super::triggers::{Liveness, known};
 use crate::model::{Order, PausePolicy, Release};
 
 /// What the form sends.
@@ -51,32 +52,21 @@ pub async fn change(State(shared): State<Shared>, Path(name): Path<String>, Form
 fn page(shared: &Shared, name: &str, trouble: Option<&str>) -> Response {
     let watched = &shared.watched;
     let program = watched.program.load();
-    let found = list(&*watched.store, &program, watched.clock.now()).into_iter().find(|one| one.name == name);
-    let trigger = program.triggers().iter().find(|trigger| &*trigger.name == name);
-    let (Some(liveness), Some(trigger)) = (found, trigger) else {
+    let Some(trigger) = program.named(name) else {
         return (StatusCode::NOT_FOUND, "there is no such trigger\n").into_response();
     };
-    let rule: Vec<String> = trigger.condition.leaves().iter().map(|leaf| leaf.words()).collect();
-    html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                title { "Espalier: " (name) }
-                link rel="stylesheet" href="/style.css";
-            }
-            body {
-                header { h1 { (name) } p.muted { (trigger.title) } p { a href="/" { "All of it" } ", " a href=(format!("/triggers/{name}/backtest")) { "the last 30 days lived again" } } }
-                main {
-                    @if let Some(words) = trouble { section.trouble role="alert" { p { (words) } } }
-                    section { h2 { "When" } ul { @for line in &rule { li { (line) } } } }
-                    section { h2 { "State" } p { strong { (liveness.words()) } } (form(name, &liveness)) }
-                }
-            }
-        }
-    }
-    .into_response()
+    let liveness = Liveness::of(trigger, &program, &watched.store.triggers(), watched.clock.now());
+    let header = html! {
+        h1 { (name) }
+        p.muted { (trigger.title) }
+        p { a href="/" { "All of it" } ", " a href=(format!("/triggers/{name}/backtest")) { "the last 30 days lived again" } }
+    };
+    let main = html! {
+        @if let Some(words) = trouble { section.trouble role="alert" { p { (words) } } }
+        section { h2 { "When" } ul { @for line in trigger.words() { li { (line) } } } }
+        section { h2 { "State" } p { strong { (liveness.words()) } } (form(name, &liveness)) }
+    };
+    frame(name, &html! {}, &header, &main).into_response()
 }
 
 fn form(name: &str, liveness: &Liveness) -> Markup {

@@ -40,8 +40,7 @@ pub async fn preview(
     sales: &Sales,
     now: Timestamp,
 ) -> Result<Vec<Activation>, NoPreview> {
-    let found = program.triggers().iter().find(|t| *t.name == *trigger);
-    let trigger = found.ok_or_else(|| NoPreview::NoTrigger(trigger.to_owned()))?;
+    let trigger = program.named(trigger).ok_or_else(|| NoPreview::NoTrigger(trigger.to_owned()))?;
     let id = find(store, person, names).await?.ok_or(NoPreview::Nobody)?;
     let person = store.story(id).await?.ok_or(NoPreview::Nobody)?.person;
     let key = match key {

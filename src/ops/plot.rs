@@ -5,9 +5,10 @@ use std::time::Duration;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use maud::{DOCTYPE, Markup, html};
+use maud::{Markup, html};
 
 use super::backtest::{Wanted, bounded};
+use super::frame::frame;
 use super::server::Shared;
 use crate::model::Span;
 use crate::replay::{OfDay, Report, Tested};
@@ -30,27 +31,15 @@ pub async fn page(State(shared): State<Shared>, Path(name): Path<String>) -> Res
 }
 
 fn shown(report: &Report) -> Markup {
-    html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                title { "Espalier: back-test" }
-                link rel="stylesheet" href="/style.css";
-            }
-            body {
-                header {
-                    h1 { a href="/" { "Espalier" } }
-                    p.muted { "The last 30 days of " (report.people) " people, lived again under the triggers in force." }
-                    @if !report.is_whole {
-                        p.muted role="status" { "There are more people: this is a sample, taken for five seconds." }
-                    }
-                }
-                main { @for tested in &report.triggers { (one(tested)) } }
-            }
+    let header = html! {
+        h1 { a href="/" { "Espalier" } }
+        p.muted { "The last 30 days of " (report.people) " people, lived again under the triggers in force." }
+        @if !report.is_whole {
+            p.muted role="status" { "There are more people: this is a sample, taken for five seconds." }
         }
-    }
+    };
+    let main = html! { @for tested in &report.triggers { (one(tested)) } };
+    frame("back-test", &html! {}, &header, &main)
 }
 
 fn one(tested: &Tested) -> Markup {

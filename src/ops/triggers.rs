@@ -77,6 +77,11 @@ pub fn list(store: &dyn Store, program: &Program, now: Timestamp) -> Vec<Livenes
     program.triggers().iter().map(|trigger| Liveness::of(trigger, program, &states, now)).collect()
 }
 
+/// Of the one that is called so.
+pub fn one(store: &dyn Store, program: &Program, name: &str, now: Timestamp) -> Option<Liveness> {
+    program.named(name).map(|trigger| Liveness::of(trigger, program, &store.triggers(), now))
+}
+
 /// A held activation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Held {
@@ -145,7 +150,7 @@ pub async fn resume(State(shared): State<Shared>, Path(name): Path<String>, Quer
 const NONE: &str = "there is no such trigger";
 
 pub fn known(shared: &Shared, name: &str) -> Option<TriggerId> {
-    shared.watched.program.load().triggers().iter().find(|trigger| &*trigger.name == name).map(|trigger| trigger.id)
+    shared.watched.program.load().named(name).map(|trigger| trigger.id)
 }
 
 async fn order(shared: &Shared, name: &str, order: Order) -> Response {
@@ -155,7 +160,5 @@ async fn order(shared: &Shared, name: &str, order: Order) -> Response {
         return (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "message": words }))).into_response();
     }
     let watched = &shared.watched;
-    let (program, now) = (watched.program.load(), watched.clock.now());
-    let found = list(&*watched.store, &program, now).into_iter().find(|one| one.name == name);
-    Json(found).into_response()
+    Json(one(&*watched.store, &watched.program.load(), name, watched.clock.now())).into_response()
 }

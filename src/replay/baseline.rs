@@ -72,8 +72,8 @@ struct Sample {
     cases: u64,
     least: f64,
     most: f64,
-    /// State of the reservoir's numbers; the same at the start of every sample.
-    seed: u64,
+    /// The reservoir's numbers: the same in every sample.
+    random: fastrand::Rng,
 }
 
 /// One metric of one cohort, ready to be shown.
@@ -210,7 +210,8 @@ fn share(part: u64, whole: u64) -> f64 {
 
 impl Default for Sample {
     fn default() -> Self {
-        Self { kept: Vec::new(), people: 0, cases: 0, least: f64::INFINITY, most: f64::NEG_INFINITY, seed: 1 }
+        let (least, most) = (f64::INFINITY, f64::NEG_INFINITY);
+        Self { kept: Vec::new(), people: 0, cases: 0, least, most, random: fastrand::Rng::with_seed(1) }
     }
 }
 
@@ -223,18 +224,10 @@ impl Sample {
             self.kept.push(number);
             return;
         }
-        let place = usize::try_from(self.random() % self.cases).unwrap_or(usize::MAX);
+        let place = usize::try_from(self.random.u64(..self.cases)).unwrap_or(usize::MAX);
         if let Some(kept) = self.kept.get_mut(place) {
             *kept = number;
         }
-    }
-
-    /// SplitMix64.
-    fn random(&mut self) -> u64 {
-        self.seed = self.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.seed ^ (self.seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
     }
 
     fn quantiles(&self) -> Vec<f64> {

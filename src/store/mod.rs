@@ -5,10 +5,12 @@
 #[cfg(test)]
 mod contract;
 pub mod embedded;
+mod everybody;
 pub mod record;
 pub mod settings;
 
 pub use embedded::give_way;
+pub use everybody::each_person;
 
 use std::sync::Arc;
 

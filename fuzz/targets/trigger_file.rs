@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use espalier::model::{Entry, Origin, Person, PersonId, Position, RawJson, Sales, Timestamp};
+use espalier::model::{Codes, Entry, Origin, Person, PersonId, Position, RawJson, Sales, Timestamp};
 use espalier::rules::{self, Fire, Program, Settings, Shelf};
 use libfuzzer_sys::fuzz_target;
 
@@ -21,7 +21,7 @@ fuzz_target!(|data: &[u8]| {
             for trigger in program.triggers() {
                 let answer = program.answer(trigger, &person, "", now);
                 assert!(answer.next.is_none_or(|next| next > now), "the next change lies ahead");
-                let shelf = Shelf { catalogue: &Arc::default(), sales: &Sales::default(), code: Some("CODE") };
+                let shelf = Shelf { catalogue: &Arc::default(), sales: &Sales::default(), codes: &Codes::made_up() };
                 let occasion = rules::occasion(trigger, None, "", now);
                 let fire = Fire { program: &program, trigger, person: &person, key: "", at: now, occasion, shelf };
                 let said = rules::payload(&fire);

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::model::{Activation, Counted, Decision, Gate, LaneName, OccasionId, Pending, PersonId, Timestamp, Verdict};
+use crate::model::{Counted, Decision, Gate, LaneName, OccasionId, Pending, PersonId, Timestamp, Verdict};
 use crate::rules::gate::guard::Stand;
-use crate::rules::{self, Rendered, Trigger, gate};
+use crate::rules::{self, Trigger, gate};
 
 use super::step::Step;
 
@@ -66,13 +66,24 @@ impl Step<'_> {
     /// Remembers what may still wait, and makes an activation for each lane.
     fn start(&mut self, id: PersonId, fire: &Fire<'_>, occasion: OccasionId, not_before: Option<Timestamp>) {
         let Fire { trigger, key, at, activate } = *fire;
-        let expires_at = at + trigger.expires;
-        let said = if self.loaded.is_mute { None } else { self.say(id, fire, occasion) };
+        if !self.loaded.is_mute
+            && let Some(person) = self.loaded.people.get(&id)
+        {
+            let shelf = rules::Shelf::of(self.loaded);
+            let fire = rules::Fire { program: self.program, trigger, person, key, at, occasion, shelf };
+            let (activations, given) = rules::activations(&fire, activate, not_before);
+            self.changes.activations.extend(activations);
+            if let Some(given) = given {
+                self.loaded.codes.give(&given);
+                self.changes.codes.push(given);
+            }
+        }
         let Some(person) = self.loaded.people.get_mut(&id) else { return };
         person.pending.retain(|p| p.expires_at >= self.now);
         let surplus = (person.pending.len() + 1).saturating_sub(MOST_PENDING);
         person.pending.drain(..surplus);
         let lanes = activate.iter().map(|(lane, _)| lane.clone()).collect();
+        let expires_at = at + trigger.expires;
         let pending = Pending { occasion, trigger: trigger.id, key: key.into(), lanes, at, expires_at, not_before };
         person.pending.push(pending);
         let gates = &self.program.settings().gates;
@@ -80,42 +91,5 @@ impl Step<'_> {
             let leaves = self.now.max(at);
             person.count([Counted { leaves: not_before.unwrap_or(leaves), occasion }], leaves - reach);
         }
-        let Some(said) = said else { return };
-        let traits = rules::traits(self.program, person, at);
-        let identifiers = rules::identifiers(person);
-        for (lane, event) in activate {
-            self.changes.activations.push(Activation {
-                occasion,
-                lane: lane.clone(),
-                trigger: trigger.name.clone(),
-                person: id,
-                identifiers: identifiers.clone(),
-                traits: traits.clone(),
-                key: key.into(),
-                at,
-                event: event.clone(),
-                priority: trigger.priority,
-                expires_at,
-                not_before,
-                payload: said.payload.clone(),
-                broken: said.broken.clone(),
-            });
-        }
-    }
-
-    /// The payload; with a code of the pool of the trigger's file, where it has one. It is given only if all can be said.
-    fn say(&mut self, id: PersonId, fire: &Fire<'_>, occasion: OccasionId) -> Option<Rendered> {
-        let Fire { trigger, key, at, .. } = *fire;
-        let person = self.loaded.people.get(&id)?;
-        let pool = trigger.payload.as_ref().and_then(|payload| payload.pool());
-        let given = pool.and_then(|(pool, _)| self.loaded.codes.of(pool, occasion));
-        let code = given.as_ref().map(|given| &*given.code);
-        let shelf = rules::Shelf { catalogue: &self.loaded.catalogue, sales: &self.loaded.sales, code };
-        let said = rules::payload(&rules::Fire { program: self.program, trigger, person, key, at, occasion, shelf });
-        if let Some(given) = given.filter(|_| said.broken.is_none()) {
-            self.loaded.codes.give(&given);
-            self.changes.codes.push(given);
-        }
-        Some(said)
     }
 }

@@ -54,27 +54,9 @@ pub async fn preview(
     let occasion = rules::occasion(trigger, person.canonical(), &key, now);
     // The next code is shown, and stays where it is.
     let (catalogue, codes) = (store.catalogue(), store.codes());
-    let pool = trigger.payload.as_ref().and_then(|payload| payload.pool());
-    let given = pool.and_then(|(pool, _)| codes.of(pool, occasion));
-    let shelf = rules::Shelf { catalogue: &catalogue, sales, code: given.as_ref().map(|given| &*given.code) };
-    let said = rules::payload(&rules::Fire { program, trigger, person: &person, key: &key, at: now, occasion, shelf });
-    let activation = |(lane, event): &(crate::model::LaneName, std::sync::Arc<str>)| Activation {
-        occasion,
-        lane: lane.clone(),
-        trigger: trigger.name.clone(),
-        person: id,
-        identifiers: rules::identifiers(&person),
-        traits: rules::traits(program, &person, now),
-        key: key.clone(),
-        at: now,
-        event: event.clone(),
-        priority: trigger.priority,
-        expires_at: now + trigger.expires,
-        not_before: None,
-        payload: said.payload.clone(),
-        broken: said.broken.clone(),
-    };
-    Ok(started.iter().map(activation).collect())
+    let shelf = rules::Shelf { catalogue: &catalogue, sales, codes: &codes };
+    let fire = rules::Fire { program, trigger, person: &person, key: &key, at: now, occasion, shelf };
+    Ok(rules::activations(&fire, started, None).0)
 }
 
 fn newest_key(trigger: &Trigger, person: &Person) -> Result<Box<str>, NoPreview> {

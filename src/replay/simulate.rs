@@ -266,13 +266,9 @@ fn survivor(changes: &Changes, id: PersonId) -> PersonId {
 impl Run<'_> {
     /// What a fire that a gate holds back would have said.
     fn said(&self, loaded: &Loaded, trigger: &Trigger, person: &Person, decision: &Decision) -> rules::Rendered {
-        let Decision { key, at, occasion, .. } = decision;
-        let pool = trigger.payload.as_ref().and_then(|payload| payload.pool());
-        let given = pool.and_then(|(pool, _)| loaded.codes.of(pool, *occasion));
-        let code = given.as_ref().map(|given| &*given.code);
-        let shelf = rules::Shelf { catalogue: &loaded.catalogue, sales: &loaded.sales, code };
-        let (at, occasion) = (*at, *occasion);
-        rules::payload(&rules::Fire { program: self.program, trigger, person, key, at, occasion, shelf })
+        let Decision { ref key, at, occasion, .. } = *decision;
+        let (program, shelf) = (self.program, rules::Shelf::of(loaded));
+        rules::payload(&rules::Fire { program, trigger, person, key, at, occasion, shelf })
     }
 
     /// What still waited at this instant does not leave. All else left at its edge.

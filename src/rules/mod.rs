@@ -29,7 +29,7 @@ pub use engagement::{Engagement, Level};
 pub use explain::{ConditionFinding, KeyFinding, TriggerFinding, explain};
 pub use leaf::KINDS;
 pub use path::Path;
-pub use payload::{Fire, Payload, Rendered, Shelf, identifiers, is_pool_name, occasion, payload, traits};
+pub use payload::{Fire, Payload, Rendered, Shelf, activations, is_pool_name, occasion, payload};
 pub use program::{Asked, Files, Program};
 pub use settings::Settings;
 pub use timeline::{Expected, Timeline, since_start};

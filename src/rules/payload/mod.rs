@@ -3,6 +3,7 @@
 //! docs/payload.md has the names and the language. Everything here is a function of the person, the trigger and what
 //! it is handed; no template can wait, look elsewhere, or work without end.
 
+mod activation;
 mod cart;
 mod code;
 mod language;
@@ -20,7 +21,8 @@ mod template;
 mod tests;
 mod urgency;
 
+pub use activation::activations;
 pub use code::is_pool_name;
-pub use plain::{identifiers, occasion, traits};
+pub use plain::occasion;
 pub use said::{Payload, Rendered, payload};
 pub use scene::{Fire, Shelf};

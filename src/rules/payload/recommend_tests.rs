@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::tests::{START, ines};
 use super::{Fire, Shelf, occasion, payload};
 use crate::model::{
-    Catalogue, CatalogueItem, Entry, History, Origin, Person, Position, RawJson, Sales, Span, Timestamp,
+    Catalogue, CatalogueItem, Codes, Entry, History, Origin, Person, Position, RawJson, Sales, Span, Timestamp,
 };
 use crate::rules::tests::{HEAD, compile};
 
@@ -73,7 +73,7 @@ fn recommended(table: &str, people: &[Person], at: i64, catalogue: &Arc<Catalogu
     let text = format!("{HEAD}when = {{ last = \"Order Completed\", over = \"1s\" }}\nrecommend = {table}\n");
     let program = compile(&text).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
     let (trigger, at) = (&program.triggers()[0], day(at) + Span::from_hours(2));
-    let shelf = Shelf { catalogue, sales: &counted(people), code: None };
+    let shelf = Shelf { catalogue, sales: &counted(people), codes: &Codes::default() };
     let occasion = occasion(trigger, people[0].canonical(), "", at);
     let said = payload(&Fire { program: &program, trigger, person: &people[0], key: "", at, occasion, shelf });
     assert_eq!(said.broken, None);
@@ -159,7 +159,7 @@ fn a_cart_is_not_recommended_what_is_in_it() {
     );
     let program = compile(&text).expect("a trigger");
     let trigger = &program.triggers()[0];
-    let shelf = Shelf { catalogue: &Arc::default(), sales: &counted(&others), code: None };
+    let shelf = Shelf { catalogue: &Arc::default(), sales: &counted(&others), codes: &Codes::default() };
     let occasion = occasion(trigger, None, "", day(1));
     let said = payload(&Fire { program: &program, trigger, person: &person, key: "", at: day(1), occasion, shelf });
     let said = (said.broken, said.payload.to_value());

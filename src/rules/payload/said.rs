@@ -13,7 +13,7 @@ use super::recommend::Recommend;
 use super::scene::{Fire, scene, seen};
 use super::template::Fields;
 use super::urgency::Urgency;
-use crate::model::RawJson;
+use crate::model::{GivenCode, RawJson};
 use crate::rules::condition::Condition;
 use crate::rules::written::{Reading, Table};
 
@@ -62,6 +62,8 @@ pub struct Rendered {
     pub payload: RawJson,
     /// Why a template could not say its part; no word of it is the person's.
     pub broken: Option<Box<str>>,
+    /// The code of a pool that it speaks of. Where something could not be said, none is taken.
+    pub code: Option<GivenCode>,
 }
 
 impl Payload {
@@ -158,12 +160,17 @@ impl Payload {
     ///
     /// # Errors
     /// In words, the place that fails and why.
-    fn render(&self, fire: &Fire<'_>, plain: &Map<String, Value>) -> Result<Map<String, Value>, Box<str>> {
+    fn render(
+        &self,
+        fire: &Fire<'_>,
+        plain: &Map<String, Value>,
+        given: Option<&str>,
+    ) -> Result<Map<String, Value>, Box<str>> {
         let tops = self.tops.iter().map(|name| &**name).collect();
         let mut said = Map::new();
         let mut scene = scene(fire, &self.leaves, plain, &tops);
         if let Some(code) = &self.code {
-            let code_said = code.said(fire.shelf.code)?;
+            let code_said = code.said(given)?;
             scene.insert("code".to_owned(), code_said.clone());
             said.insert(code.field.to_string(), code_said);
         }
@@ -236,7 +243,10 @@ pub fn read_fields(table: &Table<'_, '_>, names: &Names, reading: &mut Reading<'
 /// The payload of one fire. Where a template fails, it is what every payload says, for the dead letter.
 pub fn payload(fire: &Fire<'_>) -> Rendered {
     let mut said = plain(fire.trigger, &fire.view(), fire.key, fire.occasion);
-    let added = fire.trigger.payload.as_ref().map(|payload| payload.render(fire, &said));
+    let pool = fire.trigger.payload.as_ref().and_then(|payload| payload.pool());
+    let given = pool.and_then(|(pool, _)| fire.shelf.codes.of(pool, fire.occasion));
+    let code = given.as_ref().map(|given| &*given.code);
+    let added = fire.trigger.payload.as_ref().map(|payload| payload.render(fire, &said, code));
     let broken = match added {
         Some(Ok(added)) => {
             // Before the event's own: a vendor that takes only so many fields takes the first.
@@ -251,5 +261,6 @@ pub fn payload(fire: &Fire<'_>) -> Rendered {
         Some(Err(words)) => Some(words),
         None => None,
     };
-    Rendered { payload: RawJson::from_value(&Value::Object(said)), broken }
+    let code = given.filter(|_| broken.is_none());
+    Rendered { payload: RawJson::from_value(&Value::Object(said)), broken, code }
 }

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::cart;
 use super::names::LeafNames;
 use super::product::of_item;
-use crate::model::{Catalogue, Entry, IdentifierKind, OccasionId, Person, Sales, Timestamp};
+use crate::model::{Catalogue, Codes, Entry, IdentifierKind, Loaded, OccasionId, Person, Sales, Timestamp};
 use crate::rules::program::Program;
 use crate::rules::trigger::Trigger;
 use crate::rules::view::View;
@@ -45,8 +45,15 @@ pub struct Shelf<'a> {
     pub catalogue: &'a Arc<Catalogue>,
     /// What was ordered.
     pub sales: &'a Sales,
-    /// The code that the occasion has from the trigger's pool; `None` where that is empty.
-    pub code: Option<&'a str>,
+    /// Discount codes that may be given.
+    pub codes: &'a Codes,
+}
+
+impl<'a> Shelf<'a> {
+    /// What a step was lent.
+    pub fn of(loaded: &'a Loaded) -> Self {
+        Self { catalogue: &loaded.catalogue, sales: &loaded.sales, codes: &loaded.codes }
+    }
 }
 
 impl<'a> Fire<'a> {

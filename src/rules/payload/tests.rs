@@ -7,8 +7,8 @@ use super::{Fire, Rendered, Shelf, occasion, payload};
 use std::sync::Arc;
 
 use crate::model::{
-    Catalogue, CatalogueItem, Entry, Identifier, Origin, Person, PersonId, Position, RawJson, Sales, Span, Timestamp,
-    Trait,
+    Catalogue, CatalogueItem, Codes, Entry, Identifier, Origin, Person, PersonId, Position, RawJson, Sales, Span,
+    Timestamp, Trait,
 };
 use crate::rules::Program;
 use crate::rules::tests::{HEAD, compile};
@@ -33,7 +33,7 @@ pub fn ines(events: &[(&str, Value)]) -> Person {
 pub fn rendered(program: &Program, person: &Person, key: &str) -> Rendered {
     let trigger = &program.triggers()[0];
     let at = START + Span::from_hours(1);
-    let shelf = Shelf { catalogue: &catalogue(), sales: &Sales::default(), code: Some("C-1") };
+    let shelf = Shelf { catalogue: &catalogue(), sales: &Sales::default(), codes: &Codes::made_up() };
     payload(&Fire {
         program,
         trigger,
@@ -76,7 +76,7 @@ fn carts() -> Person {
 #[track_caller]
 fn check(lines: &str, wanted: Result<Value, &str>) {
     let program = compile(&format!("{HEAD}{PER_CART}{lines}")).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
-    let Rendered { payload, broken } = rendered(&program, &carts(), "c1");
+    let Rendered { payload, broken, .. } = rendered(&program, &carts(), "c1");
     let said = broken.as_deref().map_or_else(|| Ok(payload.to_value()["x"].clone()), Err);
     assert_eq!(said, wanted, "{lines}");
     // Whatever fails, what every payload says is there.
@@ -578,8 +578,8 @@ fn it_is_urgent_when_few_are_left_and_one_at_least() {
 fn a_code_is_static_or_the_pools() {
     let with = |code: &str| format!("[payload]\nx = 'Say {{{{ code }}}}'\n[code]\n{code}\n");
     check(&with("value = 'TEN'"), Ok(json!("Say TEN")));
-    check(&with("pool = 'win-back'"), Ok(json!("Say C-1")));
-    check("[code]\npool = 'win-back'\nfield = 'x'\n", Ok(json!("C-1")));
+    check(&with("pool = 'win-back'"), Ok(json!("Say WIN-BACK-1")));
+    check("[code]\npool = 'win-back'\nfield = 'x'\n", Ok(json!("WIN-BACK-1")));
     wrong(
         "code = {}",
         "8: code: says either `value`, the same code for all, or `pool`, one for each occasion (pool = \"win-back\")",
@@ -598,7 +598,7 @@ fn an_empty_pool_sends_nothing_unless_something_else_is_said() {
     let without = |code: &str| {
         let program = compile(&format!("{HEAD}{PER_CART}code = {code}\n")).expect("a trigger");
         let (trigger, person, at) = (&program.triggers()[0], carts(), START + Span::from_hours(1));
-        let shelf = Shelf { catalogue: &catalogue(), sales: &Sales::default(), code: None };
+        let shelf = Shelf { catalogue: &catalogue(), sales: &Sales::default(), codes: &Codes::default() };
         let occasion = occasion(trigger, person.canonical(), "c1", at);
         payload(&Fire { program: &program, trigger, person: &person, key: "c1", at, occasion, shelf })
     };

@@ -1,0 +1,36 @@
+//! What an edge starts: one activation for each destination, as it will be sent.
+
+use std::sync::Arc;
+
+use super::plain::{identifiers, traits};
+use super::said::payload;
+use super::scene::Fire;
+use crate::model::{Activation, GivenCode, LaneName, Timestamp};
+
+/// The activations, and the code that the occasion has with them: it is to be given.
+pub fn activations(
+    fire: &Fire<'_>,
+    activate: &[(LaneName, Arc<str>)],
+    not_before: Option<Timestamp>,
+) -> (Vec<Activation>, Option<GivenCode>) {
+    let Fire { program, trigger, person, key, at, occasion, .. } = *fire;
+    let said = payload(fire);
+    let (identifiers, traits) = (identifiers(person), traits(program, person, at));
+    let one = |(lane, event): &(LaneName, Arc<str>)| Activation {
+        occasion,
+        lane: lane.clone(),
+        trigger: trigger.name.clone(),
+        person: person.id,
+        identifiers: identifiers.clone(),
+        traits: traits.clone(),
+        key: key.into(),
+        at,
+        event: event.clone(),
+        priority: trigger.priority,
+        expires_at: at + trigger.expires,
+        not_before,
+        payload: said.payload.clone(),
+        broken: said.broken.clone(),
+    };
+    (activate.iter().map(one).collect(), said.code)
+}

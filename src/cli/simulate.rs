@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::show::{self, Unread};
 use super::{Ended, Failed, check, load, messages};
 use crate::clock::{Clock, SystemClock};
-use crate::model::{Catalogue, Timestamp};
+use crate::model::{Catalogue, Span, Timestamp};
 use crate::replay::{Simulation, leaves, simulate_with};
 use crate::rules::{self, Files, Program, gate};
 use crate::{identity, intake, settings};
@@ -124,8 +124,9 @@ fn program(args: &Args) -> Result<(Program, identity::Settings), Failed> {
 }
 
 fn table(program: &Program, simulation: &Simulation, leaves: &[crate::replay::LeafCount]) {
-    let days =
-        simulation.span.map_or(1.0, |(first, last)| (last.since(first).as_millis() as f64 / 86_400_000.0).max(1.0));
+    let days = simulation
+        .span
+        .map_or(1.0, |(first, last)| (last.since(first).as_millis() as f64 / Span::DAY.as_millis() as f64).max(1.0));
     println!("{} people, {} events, {days:.1} days", simulation.people, simulation.events);
     let share = |people: usize| show::percent(people as f64 / simulation.people.max(1) as f64);
     let mut by_trigger: BTreeMap<&str, (usize, BTreeSet<_>)> = BTreeMap::new();

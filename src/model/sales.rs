@@ -4,14 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
-use super::{Entry, History, Timestamp};
+use super::{Entry, History, Span, Timestamp};
 
 /// Products of one order that are counted.
 const MOST_PER_ORDER: usize = 30;
 /// Products, pairs of them (each in both directions), and days of products that are counted. What comes beyond is not.
 const MOST: (usize, usize, usize) = (50_000, 2_000_000, 2_000_000);
-/// Milliseconds of a day.
-const DAY: i64 = 86_400_000;
 /// The name of what is counted.
 const ORDER: &str = "Order Completed";
 
@@ -64,7 +62,7 @@ impl Sales {
     fn add(&mut self, entry: &Entry) {
         let products = products_of(entry);
         let places: Vec<u32> = products.iter().take(MOST_PER_ORDER).filter_map(|id| self.place(id)).collect();
-        let day = entry.at.as_millis().div_euclid(DAY);
+        let day = entry.at.whole(Span::DAY);
         for one in &places {
             add(&mut self.days, (day, *one), MOST.2);
             for other in places.iter().filter(|other| *other != one) {
@@ -99,7 +97,7 @@ impl Sales {
 
     /// Products by how many orders had them on the last `days` days (of UTC) up to that of `at`; at equal counts by id.
     pub fn popular(&self, at: Timestamp, days: i64) -> Arc<Ranking> {
-        let last = at.as_millis().div_euclid(DAY);
+        let last = at.whole(Span::DAY);
         let before = last.saturating_sub(days);
         let mut ranked = match self.ranked.lock() {
             Ok(ranked) => ranked,

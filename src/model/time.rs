@@ -44,6 +44,11 @@ impl Timestamp {
         self.0
     }
 
+    /// How many whole spans of this length lie between 1970 and this instant: with a day, the day of UTC.
+    pub const fn whole(self, span: Span) -> i64 {
+        self.0.div_euclid(if span.0 < 1 { 1 } else { span.0 })
+    }
+
     /// The time from `earlier` to `self`; zero when `earlier` is later.
     pub fn since(self, earlier: Self) -> Span {
         Span::from_millis(self.0.saturating_sub(earlier.0))
@@ -60,6 +65,10 @@ impl Timestamp {
 impl Span {
     /// No time at all.
     pub const ZERO: Self = Self(0);
+    /// An hour.
+    pub const HOUR: Self = Self::from_hours(1);
+    /// 24 hours.
+    pub const DAY: Self = Self::from_days(1);
     /// The longest span there is.
     pub const MAX: Self = Self(i64::MAX);
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{LaneName, OccasionId, PersonId, Timestamp, TriggerId};
+use super::{LaneName, OccasionId, PersonId, Span, Timestamp, TriggerId};
 
 /// Those of all triggers that ever fired or were paused.
 pub type TriggerStates = BTreeMap<TriggerId, Arc<TriggerState>>;
@@ -98,8 +98,6 @@ pub struct Released {
     pub now: Timestamp,
 }
 
-/// Milliseconds of an hour.
-const HOUR: i64 = 3_600_000;
 /// Hours that are remembered before the newest.
 const WEEK: i64 = 7 * 24;
 /// A rate is known only after so many.
@@ -131,7 +129,7 @@ impl Release {
 
 impl Fires {
     fn hour(at: Timestamp) -> i64 {
-        at.as_millis().div_euclid(HOUR)
+        at.whole(Span::HOUR)
     }
 
     /// Fires in the hour of `at`.
@@ -166,7 +164,6 @@ impl Fires {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Span;
 
     fn at(hours: i64) -> Timestamp {
         Timestamp::from_millis(0) + Span::from_hours(hours)

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 use serde::{Deserialize, Deserializer};
 
-use super::Timestamp;
+use super::{Span, Timestamp};
 
 /// A zone of the IANA database, such as `Europe/Lisbon`.
 #[derive(Clone, PartialEq)]
@@ -19,7 +19,7 @@ pub struct Zone(TimeZone);
 pub struct TimeOfDay(u16);
 
 /// Milliseconds of a day whose clock nobody turns.
-pub const DAY: i64 = 86_400_000;
+pub const DAY: i64 = Span::DAY.as_millis();
 
 impl Zone {
     /// Coordinated universal time.

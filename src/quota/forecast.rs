@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::destination::{Destination, Window};
-
-const DAY: i64 = 86_400_000;
+use crate::model::Span;
 
 /// Calls, as the least and the most that they can be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -44,7 +43,7 @@ pub fn need(destination: &dyn Destination, by_day: &[u64]) -> Need {
     let each: Vec<Calls> = by_day.iter().map(|records| calls(*records)).collect();
     let mut allowed: BTreeMap<&'static str, u64> = BTreeMap::new();
     for Window { family, calls, span } in destination.windows() {
-        let windows = (DAY / span.as_millis().max(1)).max(1);
+        let windows = (Span::DAY.as_millis() / span.as_millis().max(1)).max(1);
         let a_day = u64::from(calls).saturating_mul(windows.unsigned_abs());
         let least = allowed.entry(family).or_insert(a_day);
         *least = a_day.min(*least);

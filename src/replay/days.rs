@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::Timestamp;
+use crate::model::{Span, Timestamp};
 
-const HOUR: i64 = 3_600_000;
-const DAY: i64 = 24 * HOUR;
-
+/// Hours of a day.
+const HOURS: i64 = 24;
 /// The most days that are listed one by one: ten years.
 pub const MOST_DAYS: i64 = 3_653;
 
@@ -32,19 +31,19 @@ pub struct OfDay {
 impl Day {
     /// The day of an instant.
     pub fn of(at: Timestamp) -> Self {
-        Self(at.as_millis().div_euclid(DAY))
+        Self(at.whole(Span::DAY))
     }
 
     /// `2026-11-02`
     pub fn to_text(self) -> String {
-        Timestamp::from_millis(self.0.saturating_mul(DAY)).to_string().chars().take(10).collect()
+        Timestamp::from_millis(self.0.saturating_mul(Span::DAY.as_millis())).to_string().chars().take(10).collect()
     }
 }
 
 impl Hours {
     /// One more.
     pub fn count(&mut self, at: Timestamp) {
-        *self.0.entry(at.as_millis().div_euclid(HOUR)).or_default() += 1;
+        *self.0.entry(at.whole(Span::HOUR)).or_default() += 1;
     }
 
     /// Both together.
@@ -68,7 +67,7 @@ impl Hours {
     pub fn by_day(&self) -> BTreeMap<Day, u64> {
         let mut days = BTreeMap::new();
         for (hour, n) in &self.0 {
-            *days.entry(Day(hour.div_euclid(DAY / HOUR))).or_default() += n;
+            *days.entry(Day(hour.div_euclid(HOURS))).or_default() += n;
         }
         days
     }
@@ -86,7 +85,6 @@ impl Hours {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Span;
 
     #[test]
     fn days_without_any_are_in_the_series() {

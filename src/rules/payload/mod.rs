@@ -10,8 +10,6 @@ mod names;
 mod plain;
 mod product;
 mod recommend;
-#[cfg(test)]
-mod recommend_tests;
 mod said;
 mod scene;
 mod source;

@@ -1,13 +1,15 @@
 //! `backtest` over a store: against a computation done apart from it, and through a daemon that runs.
 
 mod cdnow;
+mod example;
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 use std::time::Duration;
 
-use cdnow::{day, espalier, sample};
+use cdnow::{day, sample};
+use example::espalier;
 use serde_json::{Value, json};
 use support::{Daemon, client, eventually};
 
@@ -37,12 +39,7 @@ fn lapsed_customers_are_those_that_a_plain_computation_finds() {
     let hit = fires.iter().filter(|fires| !fires.is_empty()).count();
 
     let folder = tempfile::tempdir().expect("a folder");
-    let config = folder.path().join("espalier.toml");
-    let example =
-        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/config/espalier.toml")).expect("the example");
-    let triggers = concat!("triggers = \"", env!("CARGO_MANIFEST_DIR"), "/config/triggers\"");
-    let example = example.replace("path         = \"../data\"", "path = \"store\"");
-    std::fs::write(&config, example.replace("triggers = \"triggers\"", triggers)).expect("a copy");
+    let config = example::copy(folder.path());
     let former = folder.path().join("former.toml");
     std::fs::write(&former, FORMER).expect("the former version");
     espalier(&config, &["import", file.to_str().expect("a path"), "--mapping", "cdnow"]);

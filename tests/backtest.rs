@@ -1,15 +1,16 @@
 //! `backtest` over a store: against a computation done apart from it, and through a daemon that runs.
 
 mod cdnow;
+mod example;
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::Command;
 use std::time::Duration;
 
-use cdnow::{day, espalier, sample};
+use cdnow::{day, sample};
+use example::espalier;
 use serde_json::{Value, json};
-use support::{Daemon, client, eventually};
+use support::{client, eventually, shop};
 
 /// The same with an hour more, which is the same day.
 const FORMER: &str = "name = \"any\"\nwhen = { last = \"Order Completed\", over = \"2161h\" }\n\
@@ -37,12 +38,7 @@ fn lapsed_customers_are_those_that_a_plain_computation_finds() {
     let hit = fires.iter().filter(|fires| !fires.is_empty()).count();
 
     let folder = tempfile::tempdir().expect("a folder");
-    let config = folder.path().join("espalier.toml");
-    let example =
-        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/config/espalier.toml")).expect("the example");
-    let triggers = concat!("triggers = \"", env!("CARGO_MANIFEST_DIR"), "/config/triggers\"");
-    let example = example.replace("path         = \"../data\"", "path = \"store\"");
-    std::fs::write(&config, example.replace("triggers = \"triggers\"", triggers)).expect("a copy");
+    let config = example::copy(folder.path());
     let former = folder.path().join("former.toml");
     std::fs::write(&former, FORMER).expect("the former version");
     espalier(&config, &["import", file.to_str().expect("a path"), "--mapping", "cdnow"]);
@@ -86,23 +82,10 @@ fn lapsed_customers_are_those_that_a_plain_computation_finds() {
     );
 }
 
-const ADDED: &str = r#"
-name = "added"
-title = "Something was added"
-[[when.all]]
-did = "Product Added"
-[[activate]]
-destination = "klaviyo"
-event = "Added"
-"#;
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_running_daemon_is_asked() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let klaviyo = "[destination.klaviyo]\nkind = \"klaviyo\"\napi_key = \"${env:TEST_SECRET}\"\n\
-                   base_url = \"http://127.0.0.1:9\"\n";
-    let mut daemon = Daemon::new(folder.path(), &folder.path().join("store"), klaviyo, &[("added", ADDED)]);
-    daemon.start_ready().await;
+    let added = shop::trigger("added", "title = \"Something was added\"\n", "Product Added", "Added");
+    let (folder, _sandbox, daemon) = shop::open(&[("added", &added)]).await;
     let message = |n: u32| {
         let event = if n.is_multiple_of(4) { "Product Viewed" } else { "Product Added" };
         json!({ "type": "track", "event": event, "messageId": n.to_string(), "userId": format!("u{n}") })
@@ -112,24 +95,20 @@ async fn a_running_daemon_is_asked() {
     eventually("all are decided", Duration::from_secs(30), async || daemon.metric("espalier_people").await == Some(40))
         .await;
 
-    let run = |args: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_espalier"));
-        command.arg("backtest").args(args).arg("--config").arg(folder.path().join("espalier.toml"));
-        command.env("TEST_WRITE_KEY", "wk").env("TEST_SECRET", "secret");
-        tokio::task::spawn_blocking(move || command.output().expect("the program"))
-    };
-    let ended = run(&["added", "--format", "json"]).await.expect("an end");
+    let run =
+        |args: &[&str]| support::command(folder.path(), &[&["backtest"], args].concat()).output().expect("the program");
+    let ended = run(&["added", "--format", "json"]);
     let found: Value = serde_json::from_slice(&ended.stdout).unwrap_or_else(|_| panic!("{ended:?}"));
     assert_eq!((&found["people"], &found["triggers"][0]["fires"]), (&json!(40), &json!(30)));
     assert_eq!(found["triggers"][0]["share_of_people"], 0.75);
 
     // A former version's mistakes are told by the daemon with the file's name.
     let former = folder.path().join("former.toml");
-    std::fs::write(&former, ADDED.replace("did =", "dit =")).expect("a former version");
-    let ended = run(&["added", "--against", former.to_str().expect("a path")]).await.expect("an end");
+    std::fs::write(&former, added.replace("did =", "dit =")).expect("a former version");
+    let ended = run(&["added", "--against", former.to_str().expect("a path")]);
     let told = String::from_utf8_lossy(&ended.stderr).into_owned();
     assert!(!ended.status.success() && told.contains("former.toml:5:7: when.all[0].dit: is not a condition"), "{told}");
-    let ended = run(&["nothing"]).await.expect("an end");
+    let ended = run(&["nothing"]);
     assert!(String::from_utf8_lossy(&ended.stderr).contains("there is no trigger `nothing`"), "{ended:?}");
 
     let url = format!("http://{}/triggers/added/backtest", daemon.ops);

@@ -1,10 +1,12 @@
 //! Real purchases through import and `baseline`, against a computation done apart from it.
 
 mod cdnow;
+mod example;
 
 use std::collections::BTreeMap;
 
-use cdnow::{day, espalier, sample};
+use cdnow::{day, sample};
+use example::espalier;
 
 #[test]
 fn days_between_orders_are_those_that_a_plain_computation_finds() {
@@ -30,12 +32,7 @@ fn days_between_orders_are_those_that_a_plain_computation_finds() {
     let wanted: Vec<f64> = [0, 10, 25, 50, 75, 90, 95, 99, 100].map(quantile).to_vec();
 
     let folder = tempfile::tempdir().expect("a folder");
-    let config = folder.path().join("espalier.toml");
-    let example =
-        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/config/espalier.toml")).expect("the example");
-    let triggers = concat!("triggers = \"", env!("CARGO_MANIFEST_DIR"), "/config/triggers\"");
-    let example = example.replace("path         = \"../data\"", "path = \"store\"");
-    std::fs::write(&config, example.replace("triggers = \"triggers\"", triggers)).expect("a copy");
+    let config = example::copy(folder.path());
     espalier(&config, &["import", file.to_str().expect("a path"), "--mapping", "cdnow"]);
 
     let json = espalier(&config, &["baseline", "--json", "--threshold", "days-between-orders=90"]);

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use support::load::{COOL, LEFT, PING, Told, configuration, vendors};
-use support::{Daemon, WRITE_KEY, client, pause};
+use support::{Daemon, client, espalier, pause};
 
 /// The next calls are taken in and then cut: the vendor has them, and we do not know.
 async fn cut_after_acceptance(vendors: std::net::SocketAddr, vendor: &str) {
@@ -46,13 +46,9 @@ fn harm(store: &Path, round: u64) {
 /// Puts a thousand codes more into the pool of the load, by the running daemon.
 fn more_codes(folder: &Path, round: u64) {
     let codes: String = (0..1_000).map(|n| format!("R{round}-{n}\n")).collect();
-    let file = folder.join("codes.csv");
-    fs::write(&file, codes).expect("a file");
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_espalier"));
-    command.args(["codes", "import", "cool"]).arg(file).arg("--config").arg(folder.join("espalier.toml"));
-    command.env("TEST_WRITE_KEY", WRITE_KEY).env("TEST_SANDBOX_KEY", "sandbox");
-    let out = command.output().expect("the program");
-    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    fs::write(folder.join("codes.csv"), codes).expect("a file");
+    let (is_well, text) = espalier(folder, &["codes", "import", "cool", "codes.csv"]);
+    assert!(is_well, "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use support::load::{LEFT, PING, Told, configuration, vendors};
-use support::{Daemon, WRITE_KEY, client, eventually, pause};
+use support::{Daemon, WRITE_KEY, client, espalier, eventually, pause};
 
 /// A small filesystem, unmounted at the end.
 struct Mounted(PathBuf);
@@ -66,19 +66,8 @@ async fn refuses(daemon: &Daemon) {
 }
 
 fn verify(folder: &Path) {
-    let ended = Command::new(env!("CARGO_BIN_EXE_espalier"))
-        .args(["store", "verify", "--config"])
-        .arg(folder.join("espalier.toml"))
-        .env("TEST_WRITE_KEY", WRITE_KEY)
-        .env("TEST_SANDBOX_KEY", "sandbox")
-        .output()
-        .expect("the program");
-    assert!(
-        ended.status.success(),
-        "{}{}",
-        String::from_utf8_lossy(&ended.stdout),
-        String::from_utf8_lossy(&ended.stderr)
-    );
+    let (is_well, text) = espalier(folder, &["store", "verify"]);
+    assert!(is_well, "{text}");
 }
 
 /// Takes all the room there is.

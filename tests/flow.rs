@@ -4,15 +4,14 @@
 mod support;
 
 use std::io::Write;
-use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
-use espalier::clock::SystemClock;
 use espalier::sandbox::{Options, Sandbox};
 use hmac::{KeyInit, Mac};
 use serde_json::{Value, json};
-use support::{Daemon, WRITE_KEY, client, eventually};
+use support::shop::track;
+use support::{Daemon, WRITE_KEY, client, espalier, eventually};
 
 const FORM: &str = r#"
 name = "form"
@@ -63,11 +62,7 @@ message_id = "id"
 "#;
 
 async fn vendors() -> (Sandbox, String) {
-    let sandbox = Sandbox::new(Arc::new(SystemClock), Options::default());
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let at = listener.local_addr().expect("an address");
-    let router = sandbox.router();
-    tokio::spawn(async move { axum::serve(listener, router).await.expect("the vendors") });
+    let (sandbox, at) = support::vendors(Options::default()).await;
     let text = format!(
         r#"[destination.klaviyo]
 kind = "klaviyo"
@@ -99,11 +94,6 @@ fn signature(body: &str) -> String {
     let mut mac = hmac::Hmac::<sha2::Sha256>::new_from_slice(b"secret").expect("a key");
     mac.update(body.as_bytes());
     base64::engine::general_purpose::STANDARD.encode(mac.finalize().into_bytes())
-}
-
-fn track(id: &str, event: &str, properties: Value) -> Value {
-    json!({ "type": "track", "event": event, "messageId": id, "userId": "u1", "properties": properties,
-        "context": { "traits": { "email": "ines@example.com" } } })
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -231,16 +221,7 @@ async fn one_persons_way_to_three_vendors() {
     assert_eq!(left.person, "ines@example.com");
 
     // Explain, status and the page know it.
-    let run = |args: &[&str]| {
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_espalier"));
-        command.args(args).arg("--config").arg(folder.path().join("espalier.toml"));
-        command.env("TEST_WRITE_KEY", WRITE_KEY).env("TEST_SECRET", "secret").env("TEST_SANDBOX_KEY", "sandbox");
-        let out = command.output().expect("the program");
-        (
-            out.status.success(),
-            String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr),
-        )
-    };
+    let run = |args: &[&str]| espalier(folder.path(), args);
     let (is_well, text) = run(&["explain", "ines@example.com", "--trigger", "left"]);
     assert!(is_well && text.contains("accepted by the vendor") && text.contains("true now for left"), "{text}");
     // What each vendor gets is previewed without deciding anything: by the daemon, and from the store at rest.
@@ -305,10 +286,8 @@ async fn a_refused_activation_is_a_dead_letter_that_can_be_replayed() {
     let body = track("m1", "Form Submitted", json!({ "form": "f" })).to_string();
     assert_eq!(daemon.post(&http, "/v1/track", body).await, Some(200));
     let run = |args: &[&str]| {
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_espalier"));
-        command.args(args).arg("--config").arg(folder.path().join("espalier.toml"));
-        command.env("TEST_WRITE_KEY", WRITE_KEY).env("TEST_SANDBOX_KEY", "sandbox");
-        String::from_utf8_lossy(&command.output().expect("the program").stdout).into_owned()
+        let out = support::command(folder.path(), args).output().expect("the program");
+        String::from_utf8_lossy(&out.stdout).into_owned()
     };
     let listed = || async {
         serde_json::from_str::<Value>(&run(&["dead-letters", "list", "--json"])).is_ok_and(|l| l[0]["id"].is_u64())
@@ -355,13 +334,7 @@ async fn products_and_codes_are_taken_in_while_the_daemon_runs_and_while_not() {
     let mut daemon = Daemon::new(folder.path(), &folder.path().join("store"), &destinations, &[("coded", CODED)]);
     daemon.start_ready().await;
     let http = client();
-    let run = |args: &[&str]| {
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_espalier"));
-        command.args(args).arg("--config").arg(folder.path().join("espalier.toml")).current_dir(folder.path());
-        command.env("TEST_WRITE_KEY", WRITE_KEY).env("TEST_SANDBOX_KEY", "sandbox");
-        let out = command.output().expect("the program");
-        String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr)
-    };
+    let run = |args: &[&str]| espalier(folder.path(), args).1;
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("a file");
     write("items.csv", "id,title,price,stock\np1,Lamp,39.95 EUR,3\np2,Oar,,\n,,,\n");
     write("codes.csv", "code\nA1\nA2\nA1\n\"A 3\"\n");

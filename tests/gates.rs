@@ -1,15 +1,18 @@
 //! What a gate delays, from the event to the vendor: the engine, the store and a lane in virtual time.
 
+mod did;
+
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use did::did;
 use espalier::clock::{Clock, VirtualClock};
 use espalier::delivery;
 use espalier::delivery::Lane;
 use espalier::destination;
 use espalier::engine::{self, Engine};
 use espalier::identity;
-use espalier::model::{Event, EventKind, Identifier, IdentifierKind, Mistake, Origin, RawJson, Span, Timestamp};
+use espalier::model::{Event, Identifier, IdentifierKind, Mistake, RawJson, Span, Timestamp};
 use espalier::ops;
 use espalier::replay;
 use espalier::rules::{self, Program};
@@ -44,20 +47,8 @@ fn at(text: &str) -> Timestamp {
 
 /// Something that ines does.
 fn event(id: &str, name: &str, at: Timestamp, properties: Value) -> Event {
-    Event {
-        kind: EventKind::Did,
-        name: name.into(),
-        at,
-        claimed_at: None,
-        arrived: at,
-        source: "web".into(),
-        origin: Origin::Tracking,
-        dedupe: vec![Event::dedupe_key(&[id])],
-        identifiers: vec![Identifier::new(IdentifierKind::Email, "ines@example.com")],
-        session: None,
-        properties: RawJson::from_value(&properties),
-        traits: RawJson::empty(),
-    }
+    let ines = Identifier::new(IdentifierKind::Email, "ines@example.com");
+    Event { properties: RawJson::from_value(&properties), ..did(id, name, at, vec![ines]) }
 }
 
 /// A daemon's inside on a clock that is turned by hand, and the vendor.

@@ -1,11 +1,13 @@
 //! Real purchases through import and the lapsed-customer trigger, against a computation done apart from the engine.
 
 mod cdnow;
+mod example;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
-use cdnow::{day, espalier, sample};
+use cdnow::{day, sample};
+use example::espalier;
 
 #[test]
 fn lapsed_customers_are_those_that_a_plain_computation_finds() {
@@ -72,12 +74,7 @@ fn lapsed_customers_are_those_that_a_plain_computation_finds() {
     assert_eq!(found, wanted);
 
     // The example mapping reads every row of the file itself, and a second run takes nothing.
-    let config = folder.path().join("espalier.toml");
-    let text =
-        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/config/espalier.toml")).expect("the example");
-    let text = text.replace("path         = \"../data\"", "path = \"store\"");
-    std::fs::write(&config, text.replace("triggers = \"triggers\"", &format!("triggers = \"{triggers}\"")))
-        .expect("a copy");
+    let config = example::copy(folder.path());
     let file = file.display().to_string();
     let import = || espalier(&config, &["import", &file, "--mapping", "cdnow"]);
     let first = import();

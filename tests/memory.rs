@@ -3,15 +3,18 @@
 
 #![expect(clippy::disallowed_methods, reason = "a test's own switch")]
 
+mod did;
+
 use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use did::did;
 use espalier::clock::VirtualClock;
 use espalier::engine::{self, Engine};
 use espalier::identity;
 use espalier::model::setting::Size;
-use espalier::model::{Event, EventKind, Identifier, IdentifierKind, Origin, RawJson, Span, Timestamp};
+use espalier::model::{Event, Identifier, IdentifierKind, RawJson, Span, Timestamp};
 use espalier::rules::{self, Program};
 use espalier::store::Store;
 use espalier::store::embedded::Embedded;
@@ -53,18 +56,9 @@ fn event(n: u64) -> Event {
         n % 500
     );
     Event {
-        kind: EventKind::Did,
-        name: "Product Viewed".into(),
-        at,
-        claimed_at: None,
-        arrived: at,
-        source: "web".into(),
-        origin: Origin::Tracking,
-        dedupe: vec![Event::dedupe_key(&["web", &n.to_string()])],
-        identifiers,
-        session: None,
         properties: RawJson::trusted(properties),
         traits: RawJson::trusted("{\"plan\":\"gold\",\"city\":\"Ghent\"}"),
+        ..did(&n.to_string(), "Product Viewed", at, identifiers)
     }
 }
 

@@ -5,32 +5,10 @@ mod support;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use support::shop::{espalier, klaviyo, track};
-use support::{Daemon, client, eventually};
+use support::shop::{self, track, trigger};
+use support::{Daemon, client, espalier, eventually};
 
 const LIMIT: Duration = Duration::from_secs(30);
-
-const FORM: &str = r#"
-name = "form"
-per = "form"
-[[when.all]]
-did = "Form Submitted"
-[[activate]]
-destination = "klaviyo"
-event = "Form"
-"#;
-
-const GUARDED: &str = r#"
-name = "guarded"
-title = "At most two an hour"
-per = "product_id"
-guard = { most = 2 }
-[[when.all]]
-did = "Product Viewed"
-[[activate]]
-destination = "klaviyo"
-event = "Viewed"
-"#;
 
 async fn decided(daemon: &Daemon, n: u64) {
     let counted = || async { daemon.metric("espalier_events_decided_total").await == Some(n) };
@@ -39,11 +17,10 @@ async fn decided(daemon: &Daemon, n: u64) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_held_leaves_when_somebody_resumes_the_trigger() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let (sandbox, destination) = klaviyo().await;
-    let triggers = [("form", FORM), ("guarded", GUARDED)];
-    let mut daemon = Daemon::new(folder.path(), &folder.path().join("store"), &destination, &triggers);
-    daemon.start_ready().await;
+    let form = trigger("form", "per = \"form\"\n", "Form Submitted", "Form");
+    let at_most_two = "title = \"At most two an hour\"\nper = \"product_id\"\nguard = { most = 2 }\n";
+    let guarded = trigger("guarded", at_most_two, "Product Viewed", "Viewed");
+    let (folder, sandbox, mut daemon) = shop::open(&[("form", &form), ("guarded", &guarded)]).await;
     let http = client();
     let sent = |event: &str| sandbox.effects("klaviyo").iter().filter(|e| e.event == event).count();
     let run = |args: &[&str]| espalier(folder.path(), args);
@@ -58,7 +35,7 @@ async fn what_is_held_leaves_when_somebody_resumes_the_trigger() {
     let (is_well, text) = run(&["triggers", "pause", "nothing"]);
     assert!(!is_well && text.contains("there is no trigger `nothing`"), "{text}");
     for n in ["1", "2"] {
-        let body = track(n, "Form Submitted", json!({ "form": n }));
+        let body = track(n, "Form Submitted", json!({ "form": n })).to_string();
         assert_eq!(daemon.post(&http, "/v1/track", body).await, Some(200));
     }
     decided(&daemon, 2).await;
@@ -77,7 +54,7 @@ async fn what_is_held_leaves_when_somebody_resumes_the_trigger() {
 
     // By its guard. It says so, and the page too.
     for n in ["3", "4", "5", "6"] {
-        let body = track(n, "Product Viewed", json!({ "product_id": n }));
+        let body = track(n, "Product Viewed", json!({ "product_id": n })).to_string();
         assert_eq!(daemon.post(&http, "/v1/track", body).await, Some(200));
     }
     eventually("the guard holds two", LIMIT, || async { sent("Viewed") == 2 && held("guarded").len() == 2 }).await;
@@ -111,7 +88,7 @@ async fn what_is_held_leaves_when_somebody_resumes_the_trigger() {
     let (_, text) = run(&["triggers", "list"]);
     assert!(text.contains("paused since") && text.contains("guarded"), "{text}");
     daemon.start_ready().await;
-    let body = track("7", "Form Submitted", json!({ "form": "7" }));
+    let body = track("7", "Form Submitted", json!({ "form": "7" })).to_string();
     assert_eq!(daemon.post(&http, "/v1/track", body).await, Some(200));
     decided(&daemon, 1).await;
     assert_eq!((sent("Form"), held("form").len()), (2, 0));

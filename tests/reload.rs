@@ -6,31 +6,10 @@ mod support;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use support::shop::{espalier, klaviyo, track};
-use support::{Daemon, client, eventually};
+use support::shop::{self, track};
+use support::{client, espalier, eventually};
 
 const LIMIT: Duration = Duration::from_secs(30);
-
-const FORM: &str = r#"
-name = "form"
-[[when.all]]
-did = "Form Submitted"
-[[activate]]
-destination = "klaviyo"
-event = "Form"
-"#;
-
-/// True of whoever added something, before or after it comes.
-const ADDED: &str = r#"
-name = "added"
-title = "Something was added"
-per = "cart_id"
-[[when.all]]
-did = "Product Added"
-[[activate]]
-destination = "klaviyo"
-event = "Added"
-"#;
 
 /// Waits for time alone, so that only people who are adopted have a timer for it.
 const LEFT: &str = r#"
@@ -55,14 +34,15 @@ const REFUSED: &str = "espalier_trigger_reloads_total{result=\"refused\"}";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn changed_triggers_hold_from_now_on_and_wrong_ones_not_at_all() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let (sandbox, destination) = klaviyo().await;
-    let mut daemon = Daemon::new(folder.path(), &folder.path().join("store"), &destination, &[("form", FORM)]);
-    daemon.start_ready().await;
+    let form = shop::trigger("form", "", "Form Submitted", "Form");
+    // True of whoever added something, before or after it comes.
+    let added = "title = \"Something was added\"\nper = \"cart_id\"\n";
+    let added = shop::trigger("added", added, "Product Added", "Added");
+    let (folder, sandbox, mut daemon) = shop::open(&[("form", &form)]).await;
     let http = client();
     let trigger = |name: &str| folder.path().join("triggers").join(format!("{name}.toml"));
     let send = async |id: &str, event: &str, properties: Value| {
-        assert_eq!(daemon.post(&http, "/v1/track", track(id, event, properties)).await, Some(200));
+        assert_eq!(daemon.post(&http, "/v1/track", track(id, event, properties).to_string()).await, Some(200));
     };
     let sent = |event: &str| {
         let effects = sandbox.effects("klaviyo").into_iter().filter(|e| e.event == event);
@@ -87,7 +67,7 @@ async fn changed_triggers_hold_from_now_on_and_wrong_ones_not_at_all() {
     eventually("people are adopted", LIMIT, || async { !next_timer().is_null() }).await;
 
     // The command takes up another; it fires for what comes, not for what was.
-    std::fs::write(trigger("added"), ADDED).expect("a trigger");
+    std::fs::write(trigger("added"), &added).expect("a trigger");
     let (is_well, text) = espalier(folder.path(), &["triggers", "reload"]);
     assert!(is_well && text.contains("3 triggers, 0 segments"), "{text}");
     let page = http.get(format!("http://{}/", daemon.ops)).send().await.expect("the page");
@@ -99,7 +79,7 @@ async fn changed_triggers_hold_from_now_on_and_wrong_ones_not_at_all() {
     assert_eq!(sent("Added").len(), 2, "none for the cart of before: {:?}", sent("Added"));
 
     // One wrong file and one unknown destination: both told, nothing taken, the old program goes on.
-    std::fs::write(trigger("added"), ADDED.replace("did =", "didd =")).expect("a trigger");
+    std::fs::write(trigger("added"), added.replace("did =", "didd =")).expect("a trigger");
     std::fs::write(trigger("left"), LEFT.replace("klaviyo", "nowhere")).expect("a trigger");
     std::fs::remove_file(trigger("form")).expect("a trigger");
     let (is_well, text) = espalier(folder.path(), &["triggers", "reload"]);
@@ -116,7 +96,7 @@ async fn changed_triggers_hold_from_now_on_and_wrong_ones_not_at_all() {
     assert_eq!(call.status(), 401);
 
     // Once the mistakes are gone it is taken up: one trigger is no more, and there is a segment of a new cohort.
-    std::fs::write(trigger("added"), ADDED).expect("a trigger");
+    std::fs::write(trigger("added"), &added).expect("a trigger");
     std::fs::write(trigger("left"), LEFT).expect("a trigger");
     let configuration = folder.path().join("espalier.toml");
     let text = std::fs::read_to_string(&configuration).expect("the configuration");

@@ -1,19 +1,22 @@
 //! A state that is made again from the journal says what the one before it said: the same occasions and verdicts, the
 //! same people. In virtual time; `PROPTEST_CASES` sets how many random lives are lived (24 unless told otherwise).
 
+mod did;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use did::did;
 use espalier::clock::{Clock, VirtualClock};
 use espalier::engine::{self, Engine};
 use espalier::identity;
 use espalier::model::setting::Size;
 use espalier::model::{
-    Changes, Decision, Event, EventKind, Identifier, IdentifierKind, Join, Order, Origin, PausePolicy, Person, RawJson,
-    Release, Span, Timestamp, TriggerId, Verdict,
+    Changes, Decision, Event, Identifier, IdentifierKind, Join, Order, PausePolicy, Person, RawJson, Release, Span,
+    Timestamp, TriggerId, Verdict,
 };
 use espalier::rules::{self, Program, gate};
 use espalier::store::embedded::{Embedded, rebuild, verify};
@@ -109,19 +112,11 @@ impl Life {
         self.messages += 1;
         let user = Identifier::new(IdentifierKind::UserId, user);
         let device = device.map(|device| Identifier::new(IdentifierKind::AnonymousId, device));
+        let names = std::iter::once(user).chain(device).collect();
         let event = Event {
-            kind: EventKind::Did,
-            name: name.into(),
-            at,
-            claimed_at: None,
             arrived: self.clock.now(),
-            source: "web".into(),
-            origin: Origin::Tracking,
-            dedupe: vec![Event::dedupe_key(&[&self.messages.to_string()])],
-            identifiers: std::iter::once(user).chain(device).collect(),
-            session: None,
             properties: RawJson::trusted(format!("{{\"cart_id\":\"{key}\",\"product_id\":\"{key}\"}}")),
-            traits: RawJson::empty(),
+            ..did(&self.messages.to_string(), name, at, names)
         };
         self.begin().0.append(vec![event], None).await.expect("room");
     }

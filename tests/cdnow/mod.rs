@@ -1,9 +1,8 @@
-//! What the tests over the CDNOW sample share: where it is, its days, and the program.
+//! What the tests over the CDNOW sample share: where it is, and its days.
 
 #![expect(clippy::disallowed_methods, reason = "a test's own switch, not configuration")]
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 
 /// The sample of real purchases, where it lies beside the repository.
 pub fn sample() -> Option<(PathBuf, String)> {
@@ -25,24 +24,4 @@ pub fn day(text: &str) -> i64 {
     let (era, m) = (y.div_euclid(400), (m + 9) % 12);
     let yoe = y - era * 400;
     era * 146_097 + yoe * 365 + yoe / 4 - yoe / 100 + (153 * m + 2) / 5 + d - 1 - 719_468
-}
-
-/// Runs the program with the example configuration's secrets made up; what it prints.
-pub fn espalier(config: &Path, args: &[&str]) -> String {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_espalier"));
-    command.args(args).arg("--config").arg(config);
-    for name in [
-        "ESPALIER_WRITE_KEY",
-        "SHOPIFY_WEBHOOK_SECRET",
-        "ESPALIER_FORM_TOKEN",
-        "KLAVIYO_API_KEY",
-        "HUBSPOT_TOKEN",
-        "MARKETO_CLIENT_ID",
-        "MARKETO_CLIENT_SECRET",
-    ] {
-        command.env(name, "made-up");
-    }
-    let out = command.output().expect("the program");
-    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-    String::from_utf8_lossy(&out.stdout).into_owned()
 }

@@ -7,7 +7,7 @@ use espalier::model::{
     Verdict, Write,
 };
 
-use crate::START;
+use super::START;
 use crate::oracle::Edge;
 
 /// Everything that is kept, written only as `Changes` says.

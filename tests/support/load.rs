@@ -7,7 +7,6 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use espalier::clock::SystemClock;
 use espalier::sandbox::{Options, Sandbox};
 
 use super::{Daemon, WRITE_KEY, client, pause};
@@ -157,13 +156,7 @@ fn message(n: u64) -> String {
 
 /// The vendors, without limits, and where they listen.
 pub async fn vendors() -> (Sandbox, SocketAddr) {
-    let sandbox =
-        Sandbox::new(Arc::new(SystemClock), Options { limits: false, bodies: u64::MAX, ..Options::default() });
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let address = listener.local_addr().expect("an address");
-    let router = sandbox.router();
-    tokio::spawn(async move { axum::serve(listener, router).await.expect("the vendors") });
-    (sandbox, address)
+    super::vendors(Options { limits: false, bodies: u64::MAX, ..Options::default() }).await
 }
 
 pub fn configuration(vendors: SocketAddr) -> String {

@@ -1,4 +1,5 @@
-//! What whole-daemon tests share: the daemon as a child process, and a load whose answers are written down.
+//! What whole-daemon tests share: the daemon as a child process, commands beside it, simulated vendors, and a load whose
+//! answers are written down.
 
 #![expect(dead_code, reason = "each test uses a part of it")]
 #![expect(clippy::disallowed_methods, reason = "a child process lives in the machine's time, not in a virtual one")]
@@ -10,13 +11,41 @@ use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use espalier::clock::SystemClock;
+use espalier::sandbox::{Options, Sandbox};
 
 /// The key that the tests' tracking source asks for.
 pub const WRITE_KEY: &str = "wk_test";
 
 /// How often a condition is asked again.
 const STEP: Duration = Duration::from_millis(20);
+
+/// The program with the configuration in this folder, and the tests' secrets.
+pub fn command(folder: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_espalier"));
+    command.args(args).arg("--config").arg(folder.join("espalier.toml"));
+    command.env("TEST_WRITE_KEY", WRITE_KEY).env("TEST_SECRET", "secret").env("TEST_SANDBOX_KEY", "sandbox");
+    command
+}
+
+/// A command beside the daemon, run in its folder: whether it ended well, and all that it said.
+pub fn espalier(folder: &Path, args: &[&str]) -> (bool, String) {
+    let out = command(folder, args).current_dir(folder).output().expect("the program");
+    (out.status.success(), String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr))
+}
+
+/// Simulated vendors, and where they listen.
+pub async fn vendors(options: Options) -> (Sandbox, SocketAddr) {
+    let sandbox = Sandbox::new(Arc::new(SystemClock), options);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    let router = sandbox.router();
+    tokio::spawn(async move { axum::serve(listener, router).await.expect("the vendors") });
+    (sandbox, address)
+}
 
 /// A port that was free a moment ago.
 pub fn free_port() -> u16 {
@@ -62,12 +91,7 @@ impl Daemon {
         let log = || {
             File::options().create(true).append(true).open(self.folder.join("daemon.log")).expect("the daemon's log")
         };
-        let child = Command::new(env!("CARGO_BIN_EXE_espalier"))
-            .args(["run", "--config"])
-            .arg(self.folder.join("espalier.toml"))
-            .env("TEST_WRITE_KEY", WRITE_KEY)
-            .env("TEST_SECRET", "secret")
-            .env("TEST_SANDBOX_KEY", "sandbox")
+        let child = command(&self.folder, &["run"])
             .env("RUST_LOG", "info")
             .stdin(Stdio::null())
             .stdout(log())

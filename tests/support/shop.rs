@@ -1,39 +1,39 @@
-//! One simulated vendor, one customer, and commands beside the daemon.
+//! A shop in small: a daemon with one simulated vendor, triggers that lead to it, and one customer.
 
-use std::path::Path;
-use std::sync::Arc;
-
-use espalier::clock::SystemClock;
 use espalier::sandbox::{Options, Sandbox};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
-use super::WRITE_KEY;
+use super::{Daemon, vendors};
 
-/// A simulated Klaviyo, and the destination that leads to it.
-pub async fn klaviyo() -> (Sandbox, String) {
-    let sandbox = Sandbox::new(Arc::new(SystemClock), Options::default());
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let at = listener.local_addr().expect("an address");
-    let router = sandbox.router();
-    tokio::spawn(async move { axum::serve(listener, router).await.expect("the vendor") });
+/// A ready daemon with these triggers in a folder of its own, and the simulated Klaviyo that they lead to.
+pub async fn open(triggers: &[(&str, &str)]) -> (TempDir, Sandbox, Daemon) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (sandbox, at) = vendors(Options::default()).await;
     let key = "${env:TEST_SANDBOX_KEY}";
-    let text =
+    let destination =
         format!("[destination.klaviyo]\nkind = \"klaviyo\"\napi_key = \"{key}\"\nbase_url = \"http://{at}/klaviyo\"\n");
-    (sandbox, text)
+    let mut daemon = Daemon::new(folder.path(), &folder.path().join("store"), &destination, triggers);
+    daemon.start_ready().await;
+    (folder, sandbox, daemon)
 }
 
-/// A command beside the daemon: whether it ended well, and all that it said.
-pub fn espalier(folder: &Path, args: &[&str]) -> (bool, String) {
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_espalier"));
-    command.args(args).arg("--config").arg(folder.join("espalier.toml"));
-    command.env("TEST_WRITE_KEY", WRITE_KEY).env("TEST_SANDBOX_KEY", "sandbox");
-    let out = command.output().expect("the program");
-    (out.status.success(), String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr))
+/// A trigger's file: whoever did `did` is told of to Klaviyo as `event`. `more` goes below its name.
+pub fn trigger(name: &str, more: &str, did: &str, event: &str) -> String {
+    format!(
+        r#"
+name = "{name}"
+{more}[[when.all]]
+did = "{did}"
+[[activate]]
+destination = "klaviyo"
+event = "{event}"
+"#
+    )
 }
 
 /// What somebody called Ines did.
-pub fn track(id: &str, event: &str, properties: Value) -> String {
+pub fn track(id: &str, event: &str, properties: Value) -> Value {
     json!({ "type": "track", "event": event, "messageId": id, "userId": "u1", "properties": properties,
         "context": { "traits": { "email": "ines@example.com" } } })
-    .to_string()
 }

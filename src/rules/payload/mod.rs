@@ -11,8 +11,6 @@ mod names;
 mod plain;
 mod product;
 mod recommend;
-#[cfg(test)]
-mod recommend_tests;
 mod said;
 mod scene;
 mod source;

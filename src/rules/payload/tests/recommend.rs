@@ -6,11 +6,11 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::tests::{START, ines};
-use super::{Fire, Shelf, occasion, payload};
+use super::{START, ines};
 use crate::model::{
     Catalogue, CatalogueItem, Codes, Entry, History, Origin, Person, Position, RawJson, Sales, Span, Timestamp,
 };
+use crate::rules::payload::{Fire, Shelf, occasion, payload};
 use crate::rules::tests::{HEAD, compile};
 
 /// An order: who, how many days after the start, which products.

@@ -1,0 +1,97 @@
+//! What comes in and what is made of it: events and steps come back until they are taken; what is set aside stays.
+
+use super::*;
+
+pub async fn events_come_back_in_order_and_once(open: Open<'_>) {
+    let store = open();
+    let first = store.append((1..=5).map(event).collect(), Some(("file", b"5"))).await.expect("an append");
+    assert_eq!(first, Position(5));
+    assert_eq!(store.append(vec![event(6)], None).await.expect("an append"), Position(6));
+    assert_eq!(store.cursor("file").await.expect("a read"), Some(b"5".to_vec()));
+    let claim = store.claim(4).await.expect("a claim");
+    assert_eq!(claim.events.iter().map(|(p, _)| p.0).collect::<Vec<_>>(), [1, 2, 3, 4]);
+    assert_eq!(claim.events[3].1, event(4));
+    // Not committed: the same come again, also from another opening.
+    assert_eq!(store.claim(2).await.expect("a claim").events[0].0, Position(1));
+    store.close().await.expect("a close");
+    drop(store);
+    let store = open();
+    let claim = store.claim(100).await.expect("a claim");
+    assert_eq!(claim.events.len(), 6);
+    assert!(claim.loaded.seen.is_empty() && claim.loaded.owners.is_empty());
+    let dedupe = claim.events.iter().flat_map(|(_, e)| e.dedupe.iter().map(|k| (*k, e.arrived))).collect();
+    let changes = Changes { position: Some(Position(6)), dedupe, ..Changes::default() };
+    store.commit(claim.loaded, changes).await.expect("a commit");
+    assert!(store.claim(100).await.expect("a claim").events.is_empty());
+    assert_eq!(store.counts().decided, Position(6));
+    store.append(vec![event(6)], None).await.expect("an append");
+    let claim = store.claim(100).await.expect("a claim");
+    assert_eq!(claim.loaded.seen.len(), 1, "a message key that was committed is known");
+    store.commit(claim.loaded, Changes { position: Some(Position(7)), ..Changes::default() }).await.expect("a commit");
+    store.close().await.expect("a close");
+}
+
+pub async fn steps_are_found_again_until_they_are_taken(open: Open<'_>) {
+    let store = open();
+    assert_eq!(store.recorded().await.expect("a read"), None);
+    assert_eq!(store.progress().expect("a read"), Progress::default());
+    let after = store.counts().decided;
+    store.append((101..=105).map(event).collect(), None).await.expect("an append");
+    let until = Position(after.0 + 2);
+    let step = Step::Events { until, now: at(7) };
+    let id = store.record(step.clone()).await.expect("a step");
+    assert!(store.record(step.clone()).await.is_err(), "one is taken before another is made");
+    drop(store);
+    // The process ended before its commit.
+    let store = open();
+    let recorded = Recorded { id, after, step };
+    assert_eq!(store.recorded().await.expect("a read"), Some(recorded.clone()));
+    let claim = store.claim_until(until).await.expect("a claim");
+    assert_eq!(claim.events.iter().map(|(p, _)| p.0).collect::<Vec<_>>(), [after.0 + 1, after.0 + 2]);
+    let changes = |id| Changes { step: Some(id), position: Some(until), ..Changes::default() };
+    assert!(store.commit(Loaded::default(), changes(StepId(id.0 + 1))).await.is_err(), "no other step is taken");
+    assert_eq!(store.recorded().await.expect("a read"), Some(recorded));
+    assert_eq!(store.counts().decided, after);
+    store.commit(claim.loaded, changes(id)).await.expect("a commit");
+    assert_eq!(store.recorded().await.expect("a read"), None);
+    assert!(store.commit(Loaded::default(), changes(id)).await.is_err(), "nor one twice");
+    let triggers = vec![(TriggerId::of("t"), 1)];
+    let steps = [
+        Step::Program(triggers.clone()),
+        Step::Timers { until: at(8), max: 5, now: at(9) },
+        Step::Adopt { after: None, until: Some(PersonId([4; 16])), now: at(10) },
+    ];
+    for step in &steps {
+        let step = Some(store.record(step.clone()).await.expect("a step"));
+        store.commit(Loaded::default(), Changes { step, ..Changes::default() }).await.expect("a commit");
+    }
+    let progress = store.progress().expect("a read");
+    assert_eq!(progress.program.as_deref(), Some(&triggers[..]));
+    assert_eq!(progress.adopted, Adopted::UpTo(Some(PersonId([4; 16]))));
+    store.close().await.expect("a close");
+    drop(store);
+    let store = open();
+    assert_eq!(store.recorded().await.expect("a read"), None);
+    assert_eq!(store.progress().expect("a read"), progress);
+    let everybody = Step::Adopt { after: None, until: None, now: at(11) };
+    let step = Some(store.record(everybody).await.expect("a step"));
+    assert_eq!(step, Some(StepId(id.0 + 4)), "steps are counted on");
+    store.commit(Loaded::default(), Changes { step, ..Changes::default() }).await.expect("a commit");
+    assert_eq!(store.progress().expect("a read").adopted, Adopted::Everybody);
+    store.close().await.expect("a close");
+}
+
+pub async fn small_values_are_kept(open: Open<'_>) {
+    let store = open();
+    store.keep("quota", &vec![7; 200_000]).await.expect("a keep");
+    let aside = SetAside { at: at(1), source: "web".into(), reason: "no name".into(), body: "{}".into() };
+    store.set_aside(vec![aside.clone(), SetAside { at: at(2), ..aside.clone() }]).await.expect("set aside");
+    store.close().await.expect("a close");
+    drop(store);
+    let store = open();
+    assert_eq!(store.kept("quota").await.expect("a read"), Some(vec![7; 200_000]));
+    assert_eq!(store.kept("other").await.expect("a read"), None);
+    assert_eq!(store.set_aside_list(1).await.expect("a read")[0].at, at(2));
+    assert_eq!(store.counts().set_aside, 2);
+    store.close().await.expect("a close");
+}

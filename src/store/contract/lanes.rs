@@ -1,0 +1,138 @@
+//! The outbox: what lanes are given and when, and what cannot leave.
+
+use super::*;
+
+pub async fn lanes_give_by_priority_and_settle_each(open: Open<'_>) {
+    let store = open();
+    queue(
+        &*store,
+        vec![activation(1, "a", 10), activation(2, "a", 90), activation(3, "b", 50), activation(4, "a", 90)],
+    )
+    .await;
+    let work = store.work("a", at(0), 2).await.expect("work");
+    assert_eq!(work.iter().map(|w| w.activation.occasion).collect::<Vec<_>>(), [occasion(2), occasion(4)]);
+    // Taken: the next caller gets the rest.
+    let rest = store.work("a", at(0), 10).await.expect("work");
+    assert_eq!(rest.iter().map(|w| w.activation.occasion).collect::<Vec<_>>(), [occasion(1)]);
+    settle(&*store, "a", work[0].id, Outcome::Accepted).await;
+    settle(&*store, "a", work[1].id, later(8_000)).await;
+    store.begin("a", &[rest[0].id]).await.expect("a begin");
+    let count = store.lane_count("a");
+    assert_eq!((count.queued, count.deferred, count.next), (2, 1, Some(at(8_000))));
+    store.close().await.expect("a close");
+    drop(store);
+    // What a crash leaves in somebody's hands is ready again, and what was begun may have left.
+    let store = open();
+    let work = store.work("a", at(0), 10).await.expect("work");
+    assert_eq!(
+        work.iter().map(|w| (w.activation.occasion, w.may_have_left)).collect::<Vec<_>>(),
+        [(occasion(1), true)]
+    );
+    store.release("a", &[work[0].id]).await.expect("a release");
+    let work = store.work("a", at(8_000), 10).await.expect("work");
+    assert_eq!(
+        work.iter().map(|w| (w.activation.occasion, w.tries)).collect::<Vec<_>>(),
+        [(occasion(4), 1), (occasion(1), 0)]
+    );
+    for one in work {
+        settle(&*store, "a", one.id, Outcome::Duplicate).await;
+    }
+    // The same occasion is never queued again.
+    queue(&*store, vec![activation(1, "a", 10), activation(2, "a", 90)]).await;
+    assert!(store.work("a", at(99_000), 10).await.expect("work").is_empty());
+    assert_eq!(store.lane_count("a").queued, 0);
+    assert_eq!(store.lane_count("b").queued, 1);
+    store.close().await.expect("a close");
+}
+
+pub async fn what_waits_for_a_time_does_not_leave_before_it(open: Open<'_>) {
+    let store = open();
+    let from = |mut activation: Activation, ms: i64| {
+        activation.not_before = Some(at(ms));
+        activation
+    };
+    let waits = from(activation(71, "w", 90), 5_000);
+    let void = from(activation(72, "w", 90), 5_000);
+    queue(&*store, vec![waits, void.clone(), activation(73, "w", 10), from(activation(74, "w", 95), 6_000)]).await;
+    let occasions = |work: &[Work]| work.iter().map(|w| w.activation.occasion).collect::<Vec<_>>();
+    let ready = store.work("w", at(4_999), 10).await.expect("work");
+    assert_eq!(occasions(&ready), [occasion(73)], "a higher priority does not make it earlier");
+    settle(&*store, "w", ready[0].id, Outcome::Accepted).await;
+    let count = store.lane_count("w");
+    assert_eq!((count.queued, count.deferred, count.next), (3, 3, Some(at(5_000))));
+    // One of those that wait is called back, by a later step and by its own.
+    let own = from(activation(75, "w", 90), 5_000);
+    let (cancelled, recalls): (Vec<_>, Vec<_>) = [&void, &own].map(|a| recall(a, a.person)).into_iter().unzip();
+    let mut changes = queueing(vec![own]);
+    changes.cancelled = cancelled;
+    changes.decisions.extend(recalls);
+    store.commit(Loaded::default(), changes).await.expect("a commit");
+    let count = store.lane_count("w");
+    assert_eq!((count.queued, count.deferred, count.next), (2, 2, Some(at(5_000))));
+    store.close().await.expect("a close");
+    drop(store);
+    let store = open();
+    assert!(store.work("w", at(4_999), 10).await.expect("work").is_empty());
+    let ready = store.work("w", at(5_000), 10).await.expect("work");
+    assert_eq!(
+        ready.iter().map(|w| (w.activation.occasion, w.tries, w.may_have_left)).collect::<Vec<_>>(),
+        [(occasion(71), 0, false)]
+    );
+    // Tried, and to wait again.
+    settle(&*store, "w", ready[0].id, later(5_500)).await;
+    let count = store.lane_count("w");
+    assert_eq!((count.queued, count.deferred, count.next), (2, 2, Some(at(5_500))));
+    let ready = store.work("w", at(6_000), 10).await.expect("work");
+    assert_eq!(occasions(&ready), [occasion(74), occasion(71)]);
+    for one in ready {
+        settle(&*store, "w", one.id, Outcome::Accepted).await;
+    }
+    let count = store.lane_count("w");
+    assert_eq!((count.queued, count.deferred, count.next), (0, 0, None));
+    store.close().await.expect("a close");
+}
+
+pub async fn dead_letters_are_replayed_or_dropped(open: Open<'_>) {
+    let store = open();
+    queue(&*store, vec![activation(21, "d", 10), activation(22, "d", 10)]).await;
+    for one in store.work("d", at(0), 10).await.expect("work") {
+        settle(&*store, "d", one.id, Outcome::Refused { code: "1003".into(), words: "no such lead".into() }).await;
+    }
+    let dead = store.dead_letters(Some("d"), 10).await.expect("dead letters");
+    assert_eq!(dead.iter().map(|d| d.activation.occasion).collect::<Vec<_>>(), [occasion(22), occasion(21)]);
+    assert_eq!(dead[0].attempts.len(), 1);
+    assert_eq!((store.lane_count("d").dead, store.lane_count("d").queued), (2, 0));
+    assert_eq!(store.replay(dead[0].id, at(9_000_000)).await.expect("a replay"), Raised::Done);
+    assert!(store.drop_dead(dead[1].id).await.expect("a drop"));
+    assert!(!store.drop_dead(dead[1].id).await.expect("a drop"));
+    assert_eq!((store.lane_count("d").dead, store.lane_count("d").queued), (0, 1));
+    let again = store.work("d", at(0), 10).await.expect("work");
+    assert_eq!(again[0].activation.expires_at, at(9_000_000));
+    settle(&*store, "d", again[0].id, Outcome::Accepted).await;
+    store.close().await.expect("a close");
+}
+
+pub async fn what_cannot_be_said_is_a_dead_letter_at_once(open: Open<'_>) {
+    let store = open();
+    let broken = Activation { broken: Some("`payload.a` cannot be said".into()), ..activation(26, "e", 10) };
+    queue(&*store, vec![activation(25, "e", 10), broken.clone()]).await;
+    assert_eq!((store.lane_count("e").dead, store.lane_count("e").queued), (1, 1));
+    let work = store.work("e", at(0), 10).await.expect("work");
+    assert_eq!(work.iter().map(|w| w.activation.occasion).collect::<Vec<_>>(), [occasion(25)]);
+    settle(&*store, "e", work[0].id, Outcome::Accepted).await;
+    store.close().await.expect("a close");
+    drop(store);
+    let store = open();
+    let dead = store.dead_letters(Some("e"), 10).await.expect("dead letters");
+    assert_eq!(dead.iter().map(|d| &d.activation).collect::<Vec<_>>(), [&broken]);
+    let refused = Outcome::Refused { code: "payload".into(), words: "`payload.a` cannot be said".into() };
+    assert_eq!(dead[0].attempts.iter().map(|a| &a.outcome).collect::<Vec<_>>(), [&refused]);
+    // There is nothing to send: it is dropped, or stays.
+    assert_eq!(store.replay(dead[0].id, at(9_000_000)).await.expect("a replay"), Raised::Broken);
+    assert!(store.work("e", at(99_000), 10).await.expect("work").is_empty());
+    assert_eq!((store.lane_count("e").dead, store.lane_count("e").queued), (1, 0));
+    assert!(store.drop_dead(dead[0].id).await.expect("a drop"));
+    assert_eq!(store.replay(dead[0].id, at(9_000_000)).await.expect("a replay"), Raised::Missing);
+    assert_eq!(store.lane_count("e").dead, 0);
+    store.close().await.expect("a close");
+}

@@ -148,6 +148,8 @@ pub fn simulate_with(
 
 struct Run<'a> {
     fires: Vec<Fire>,
+    /// Places of those that wait for quiet hours to end: only these can be called back.
+    waiting: HashMap<OccasionId, usize>,
     program: &'a Program,
     triggers: HashMap<&'a str, &'a Trigger>,
     events: u64,
@@ -165,7 +167,7 @@ impl<'a> Run<'a> {
         let mut loaded = Loaded { catalogue, codes: Codes::made_up(), is_simulated: true, ..Loaded::default() };
         let asks_for_sales = program.asks_for_sales();
         let triggers = program.triggers().iter().map(|trigger| (&*trigger.name, trigger)).collect();
-        let mut run = Run { fires: Vec::new(), program, triggers, events: 0, people: 0 };
+        let mut run = Run { fires: Vec::new(), waiting: HashMap::new(), program, triggers, events: 0, people: 0 };
         for (position, mut event) in part {
             event.arrived = event.at;
             let at = event.at;
@@ -230,6 +232,9 @@ impl<'a> Run<'a> {
                 }
             };
             let activate = if trigger.is_exit(&decision.key) { &trigger.activate_on_exit } else { &trigger.activate };
+            if not_before.is_some() {
+                self.waiting.insert(decision.occasion, self.fires.len());
+            }
             self.fires.push(Fire {
                 trigger: decision.trigger.clone(),
                 person: RawJson::from_value(&named(identifiers)),
@@ -273,9 +278,8 @@ impl Run<'_> {
 
     /// What still waited at this instant does not leave. All else left at its edge.
     fn call_back(&mut self, occasion: OccasionId, gate: &'static str, at: Timestamp) {
-        let occasion = occasion.to_string();
-        let waits = |fire: &&mut Fire| fire.occasion == occasion && fire.not_before.is_some_and(|until| until > at);
-        if let Some(fire) = self.fires.iter_mut().rev().find(waits) {
+        let fire = self.waiting.get(&occasion).and_then(|place| self.fires.get_mut(*place));
+        if let Some(fire) = fire.filter(|fire| fire.not_before.is_some_and(|until| until > at)) {
             fire.gate = Some(gate);
             fire.not_before = None;
         }

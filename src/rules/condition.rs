@@ -169,20 +169,31 @@ impl Condition {
 
     /// What it can be for a key that no event it reads speaks of: (can be true, can be false).
     pub fn on_nothing(&self) -> (bool, bool) {
+        self.possible(&|leaf| leaf.asks().on_nothing())
+    }
+
+    /// False when it cannot be true of a key that no event of the latest session speaks of.
+    pub fn holds_outside_session(&self) -> bool {
+        let leaf = |leaf: &Leaf| if leaf.asks().reads_sessions() { leaf.asks().on_nothing() } else { (true, true) };
+        self.possible(&leaf).0
+    }
+
+    /// What it can be where its leaves can be so: (can be true, can be false).
+    fn possible(&self, of: &dyn Fn(&Leaf) -> (bool, bool)) -> (bool, bool) {
         match self {
             Self::All(conditions) => {
-                let each: Vec<_> = conditions.iter().map(Self::on_nothing).collect();
+                let each: Vec<_> = conditions.iter().map(|condition| condition.possible(of)).collect();
                 (each.iter().all(|c| c.0), each.iter().any(|c| c.1))
             }
             Self::Any(conditions) => {
-                let each: Vec<_> = conditions.iter().map(Self::on_nothing).collect();
+                let each: Vec<_> = conditions.iter().map(|condition| condition.possible(of)).collect();
                 (each.iter().any(|c| c.0), each.iter().all(|c| c.1))
             }
             Self::Not(condition) => {
-                let (can_be_true, can_be_false) = condition.on_nothing();
+                let (can_be_true, can_be_false) = condition.possible(of);
                 (can_be_false, can_be_true)
             }
-            Self::Leaf(leaf) => leaf.asks().on_nothing(),
+            Self::Leaf(leaf) => of(leaf),
         }
     }
 }

@@ -29,8 +29,8 @@ pub struct Program {
     /// Those that cannot, but have a condition that time alone turns: they are asked of a new key as well, since the
     /// instant of that is one that was asked.
     on_time: Vec<usize>,
-    /// Those whose truth a new session can change.
-    by_session: Vec<usize>,
+    /// Those whose truth a new session can change; with whether that is so of keys which nothing in it speaks of.
+    by_session: Vec<(usize, bool)>,
     /// In the order of declaration.
     cohorts: Vec<Arc<Definition>>,
     settings: Settings,
@@ -125,7 +125,7 @@ impl Program {
                 program.on_time.push(n);
             }
             if trigger.reads_sessions() {
-                program.by_session.push(n);
+                program.by_session.push((n, trigger.condition.holds_outside_session()));
             }
         }
         program.triggers = triggers;
@@ -275,7 +275,7 @@ impl Program {
     /// What has to be asked after `entry` was put into the person's history, in the order of firing.
     pub fn concerned_by(&self, person: &Person, entry: &Entry) -> BTreeSet<Asked> {
         let mut asked = BTreeSet::new();
-        let mut carried_ever = Carried::default();
+        let mut carried_ever = Carried::by_all(person);
         for &(n, reach) in self.by_event.get(&entry.name).into_iter().flatten() {
             let Some(trigger) = self.triggers.get(n) else { continue };
             let Some(per) = &trigger.per else {
@@ -299,10 +299,13 @@ impl Program {
             asked.extend(new.map(|key| Asked { trigger: n, key }));
         }
         if !self.by_session.is_empty() && self.moves_session(person, entry) {
-            for &n in &self.by_session {
-                if let Some(trigger) = self.triggers.get(n) {
-                    asked.extend(Self::all_keys(n, trigger, person, &mut carried_ever));
-                }
+            let entries = session::latest(person.history.entries(), self.settings.session_gap);
+            let mut carried_in_it = Carried { entries, found: Vec::new() };
+            for &(n, holds_outside) in &self.by_session {
+                let Some(trigger) = self.triggers.get(n) else { continue };
+                // A key that is at rest was false, and stays so where nothing in the session speaks of it.
+                let carried = if holds_outside { &mut carried_ever } else { &mut carried_in_it };
+                asked.extend(Self::all_keys(n, trigger, person, carried));
             }
         }
         asked
@@ -310,7 +313,7 @@ impl Program {
 
     /// What has to be asked after the person's traits of these names changed.
     pub fn concerned_by_traits(&self, person: &Person, names: &[Box<str>]) -> BTreeSet<Asked> {
-        let mut carried = Carried::default();
+        let mut carried = Carried::by_all(person);
         let read = names.iter().filter_map(|name| self.by_trait.get(&**name)).flatten();
         read.filter_map(|n| Some((*n, self.triggers.get(*n)?)))
             .flat_map(|(n, trigger)| Self::all_keys(n, trigger, person, &mut carried))
@@ -319,18 +322,18 @@ impl Program {
 
     /// Everything there is to ask of a person: after a merge, and for triggers that are new.
     pub fn all(&self, person: &Person) -> BTreeSet<Asked> {
-        let mut carried = Carried::default();
+        let mut carried = Carried::by_all(person);
         let keys = |(n, trigger)| Self::all_keys(n, trigger, person, &mut carried);
         self.triggers.iter().enumerate().flat_map(keys).collect()
     }
 
-    /// Every key of the trigger that exists for the person: the watched ones and those in the history.
+    /// Every key of the trigger that is watched or carried.
     fn all_keys<'p>(n: usize, trigger: &'p Trigger, person: &Person, carried: &mut Carried<'p>) -> Vec<Asked> {
         let Some(per) = &trigger.per else { return vec![Asked { trigger: n, key: "".into() }] };
         let range = (trigger.id, Box::from(""))..;
         let watched = person.watches.range(range).map(|(key, _)| key).take_while(|(id, _)| *id == trigger.id);
         let mut keys: BTreeSet<&str> = watched.map(|(_, key)| &**key).collect();
-        keys.extend(carried.by(per, person).iter().map(|key| &**key));
+        keys.extend(carried.by(per).iter().map(|key| &**key));
         keys.into_iter().map(Box::from).map(|key| Asked { trigger: n, key }).collect()
     }
 
@@ -347,18 +350,25 @@ impl Program {
     }
 }
 
-/// The keys that the events of a history carry: each path is looked for once, however many triggers split by it.
-#[derive(Default)]
-struct Carried<'p>(Vec<(&'p Path, BTreeSet<Box<str>>)>);
+/// The keys that events carry: each path is looked for once, however many triggers split by it.
+struct Carried<'p> {
+    entries: &'p [Entry],
+    found: Vec<(&'p Path, BTreeSet<Box<str>>)>,
+}
 
 impl<'p> Carried<'p> {
-    fn by(&mut self, per: &'p Path, person: &Person) -> &BTreeSet<Box<str>> {
-        let place = self.0.iter().position(|(known, _)| *known == per).unwrap_or_else(|| {
-            let keys = person.history.entries().iter().flat_map(|entry| per.keys(entry.fields())).collect();
-            self.0.push((per, keys));
-            self.0.len() - 1
+    /// By everything in the history.
+    fn by_all(person: &'p Person) -> Self {
+        Self { entries: person.history.entries(), found: Vec::new() }
+    }
+
+    fn by(&mut self, per: &'p Path) -> &BTreeSet<Box<str>> {
+        let place = self.found.iter().position(|(known, _)| *known == per).unwrap_or_else(|| {
+            let keys = self.entries.iter().flat_map(|entry| per.keys(entry.fields())).collect();
+            self.found.push((per, keys));
+            self.found.len() - 1
         });
-        &self.0[place].1
+        &self.found[place].1
     }
 }
 

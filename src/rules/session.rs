@@ -15,6 +15,13 @@ pub fn latest_start(entries: &[Entry], gap: Span) -> Option<&Entry> {
     Some(start)
 }
 
+/// The latest session with everything since it began.
+pub fn latest(entries: &[Entry], gap: Span) -> &[Entry] {
+    let begun = latest_start(entries, gap).map(Entry::order);
+    let from = begun.map_or(entries.len(), |begun| entries.partition_point(|entry| entry.order() < begun));
+    entries.get(from..).unwrap_or_default()
+}
+
 /// The places where sessions begin, oldest first.
 pub fn starts(entries: &[Entry], gap: Span) -> Vec<usize> {
     let mut starts = Vec::new();

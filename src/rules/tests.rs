@@ -414,6 +414,30 @@ fn predicates_read_properties() {
     check("total = 19.9, code = \"02\"", order, false);
 }
 
+// === what is asked ===
+
+#[test]
+fn a_new_visit_asks_only_the_keys_that_can_be_true_in_it() {
+    #[track_caller]
+    fn check(when: &str, wanted: &[&str]) {
+        let program = compile(&format!("{HEAD}per = \"p\"\nwhen = {when}")).expect("a good file");
+        let mut person = Person::new(PersonId([1; 16]), Position(1), START);
+        let seen = |days: i64, key: &str| {
+            let properties = RawJson::parse(&format!("{{\"p\": \"{key}\"}}")).expect("JSON");
+            let at = START + Span::from_days(days);
+            Entry::new(at, Position(days.unsigned_abs()), "Seen".into(), Origin::Tracking, None, properties)
+        };
+        person.history.push(seen(1, "a"));
+        person.history.push(seen(2, "b"));
+        let asked = program.concerned_by(&person, &seen(2, "b"));
+        assert_eq!(asked.iter().map(|asked| &*asked.key).collect::<Vec<_>>(), wanted, "{when}");
+    }
+    check("{ did = \"Seen\", within = \"session\" }", &["b"]);
+    check("{ any = [{ did = \"Seen\", within = \"session\" }, { did = \"Kept\" }] }", &["a", "b"]);
+    // What is not done in the new visit may well be true of a key from the old one.
+    check("{ not = { did = \"Seen\", within = \"session\" } }", &["a", "b"]);
+}
+
 // === what was cut ===
 
 #[test]

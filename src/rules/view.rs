@@ -97,19 +97,16 @@ impl<'a> View<'a> {
         within: Within,
     ) -> impl DoubleEndedIterator<Item = &'a Entry> + use<'a, 'r> {
         let entries = self.entries();
-        let from = match within {
-            Within::Lifetime => 0,
+        let inside = match within {
+            Within::Lifetime => entries,
             Within::Last(window) => {
                 let before = self.now - window;
-                entries.partition_point(|e| e.at <= before)
+                &entries[entries.partition_point(|e| e.at <= before)..]
             }
-            Within::Session => match self.session_start() {
-                Some(start) => entries.partition_point(|e| e.order() < start.order()),
-                None => entries.len(),
-            },
+            Within::Session => session::latest(entries, self.session_gap),
         };
         let key = self.key;
-        entries[from..].iter().filter(move |entry| reads.matches(entry, key, Keyless::Ignored))
+        inside.iter().filter(move |entry| reads.matches(entry, key, Keyless::Ignored))
     }
 
     /// What is left of such events that were cut from the history. `None` where more than the name is asked of them, or

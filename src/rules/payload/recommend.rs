@@ -90,7 +90,7 @@ impl Recommend {
         let count = table.get("count").map_or(Some(COUNT.0), |value| value.whole_number(reading, 1, COUNT.1));
         let days = table.get("within").map_or(Some(DAYS), |value| {
             let length = value.length(reading)?;
-            let is_days = length.as_millis() % Span::from_days(1).as_millis() == 0 && length <= LONGEST.0;
+            let is_days = length.as_millis() % Span::DAY.as_millis() == 0 && length <= LONGEST.0;
             if !is_days {
                 reading.mistake(value.span(), value.path().to_owned(), "must be whole days, at most 366").suggestion =
                     Some("within = \"30d\"".into());
@@ -102,7 +102,7 @@ impl Recommend {
             field: field?.into(),
             by,
             count: usize::try_from(count?).unwrap_or(1),
-            days: days?.as_millis() / Span::from_days(1).as_millis(),
+            days: days?.as_millis() / Span::DAY.as_millis(),
             fixed,
         })
     }

@@ -13,6 +13,7 @@ use crate::clock::SharedClock;
 use crate::delivery::Lane;
 use crate::engine::{Engine, count_sales};
 use crate::intake::{Intake, SourceSettings};
+use crate::model::sales::COUNTED_EVERY;
 use crate::model::{LaneName, Sales, Span};
 use crate::ops::{Metrics, Ops, Reloads, Watched};
 use crate::rules::Program;
@@ -24,8 +25,6 @@ use crate::store::embedded::Embedded;
 const DRAIN: Span = Span::from_secs(30);
 /// How often the state is written out as a snapshot.
 const SNAPSHOT: Span = Span::from_hours(24);
-/// How often what was ordered is counted anew.
-const COUNT: Span = Span::from_hours(6);
 /// How often metrics are folded.
 const UPKEEP: Span = Span::from_secs(10);
 
@@ -201,7 +200,7 @@ async fn keep_counts(
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            () = clock.until(clock.now() + COUNT) => {}
+            () = clock.until(clock.now() + COUNTED_EVERY) => {}
         }
         if sales.load().is_none() || !program.load().asks_for_sales() {
             continue;

@@ -9,7 +9,7 @@ use super::show::{self, Unread};
 use super::{Ended, Failed, check, load, messages};
 use crate::clock::{Clock, SystemClock};
 use crate::model::{Catalogue, Span, Timestamp};
-use crate::replay::{Simulation, leaves, simulate_with};
+use crate::replay::{Simulation, Sold, leaves, simulate_with};
 use crate::rules::{self, Files, Program, gate};
 use crate::{identity, intake, settings};
 
@@ -68,7 +68,7 @@ pub fn run(args: &Args) -> Ended {
         Format::Table => leaves(&events, &program, &names, until),
         Format::Jsonl => Vec::new(),
     };
-    let simulation = simulate_with(events, &program, &names, until, for_sale(args)?);
+    let simulation = simulate_with(events, &program, &names, until, &for_sale(args)?);
     match args.format {
         Format::Jsonl => {
             use std::io::Write;
@@ -87,7 +87,7 @@ pub fn run(args: &Args) -> Ended {
     Ok(ExitCode::SUCCESS)
 }
 
-fn for_sale(args: &Args) -> Result<Arc<Catalogue>, Failed> {
+fn for_sale(args: &Args) -> Result<Sold, Failed> {
     let mut catalogue = Catalogue::default();
     if let Some(file) = &args.catalogue {
         let (now, mut unread) = (SystemClock.now(), Unread::of(file));
@@ -96,7 +96,7 @@ fn for_sale(args: &Args) -> Result<Arc<Catalogue>, Failed> {
         });
         read.map_err(|e| Failed(format!("{}: {e}", file.display())))?;
     }
-    Ok(Arc::new(catalogue))
+    Ok(Sold { catalogue: Arc::new(catalogue), ..Sold::default() })
 }
 
 fn program(args: &Args) -> Result<(Program, identity::Settings), Failed> {

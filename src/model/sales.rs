@@ -10,11 +10,28 @@ use super::{Entry, History, Span, Timestamp};
 const MOST_PER_ORDER: usize = 30;
 /// Products, pairs of them (each in both directions), and days of products that are counted. What comes beyond is not.
 const MOST: (usize, usize, usize) = (50_000, 2_000_000, 2_000_000);
+/// Rankings that are remembered: one for each day and length that is asked for now.
+const MOST_RANKED: usize = 32;
 /// The name of what is counted.
-const ORDER: &str = "Order Completed";
+pub const ORDER: &str = "Order Completed";
+/// How old counts may be: so often everything is counted anew.
+pub const COUNTED_EVERY: Span = Span::from_hours(6);
 
-/// How often each product was ordered, the most often first.
-pub type Ranking = Vec<(Box<str>, u64)>;
+/// An order, as far as it counts.
+#[derive(Debug)]
+pub struct Order {
+    /// Of UTC.
+    day: i64,
+    products: BTreeSet<Box<str>>,
+}
+
+/// How often each product was ordered.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Ranking {
+    /// The most often first; at equal counts by id.
+    sorted: Vec<Arc<str>>,
+    counts: HashMap<Arc<str>, u64>,
+}
 
 /// Counts over all orders that are remembered.
 #[derive(Debug, Default)]
@@ -25,16 +42,34 @@ pub struct Sales {
     pairs: BTreeMap<(u32, u32), u32>,
     /// Orders of a day.
     days: BTreeMap<(i64, u32), u32>,
-    /// The last question for a ranking: the same for all fires of a day.
-    ranked: Mutex<Option<Ranked>>,
+    /// Rankings that were asked for, of the days after one up to another: the same for all fires of a day.
+    ranked: Mutex<BTreeMap<(i64, i64), Arc<Ranking>>>,
 }
 
-/// The ranking of the days after `before` up to `last`.
-#[derive(Debug)]
-struct Ranked {
-    before: i64,
-    last: i64,
-    ranking: Arc<Ranking>,
+impl Order {
+    fn of(entry: &Entry) -> Self {
+        Self { day: entry.at.whole(Span::DAY), products: products_of(entry) }
+    }
+
+    /// This entry of a history, if it is an order that was not told before: a shop and a page may both tell of it.
+    pub fn first_told(history: &History, entry: &Entry) -> Option<Self> {
+        let before = history.entries().iter().take_while(|other| other.order() < entry.order());
+        let mut orders = before.filter(|other| *other.name == *ORDER);
+        let is_told = order_id(entry).is_some_and(|id| orders.any(|other| order_id(other) == Some(id)));
+        (*entry.name == *ORDER && !is_told).then(|| Self::of(entry))
+    }
+}
+
+impl Ranking {
+    /// The products, the most often ordered first; at equal counts by id.
+    pub fn products(&self) -> impl Iterator<Item = &str> {
+        self.sorted.iter().map(|id| &**id)
+    }
+
+    /// How many orders had this one.
+    pub fn count(&self, id: &str) -> u64 {
+        self.counts.get(id).copied().unwrap_or(0)
+    }
 }
 
 impl Sales {
@@ -44,33 +79,23 @@ impl Sales {
         for entry in history.entries().iter().filter(|entry| *entry.name == *ORDER) {
             let is_new = order_id(entry).is_none_or(|id| told.insert(id.to_string()));
             if is_new {
-                self.add(entry);
+                self.add(&Order::of(entry));
             }
         }
     }
 
-    /// Counts an entry of a history, if it is an order that was not told before: a shop and a page may both tell of it.
-    pub fn count_one(&mut self, history: &History, entry: &Entry) {
-        let before = history.entries().iter().take_while(|other| other.order() < entry.order());
-        let mut orders = before.filter(|other| *other.name == *ORDER);
-        let is_told = order_id(entry).is_some_and(|id| orders.any(|other| order_id(other) == Some(id)));
-        if *entry.name == *ORDER && !is_told {
-            self.add(entry);
-        }
-    }
-
-    fn add(&mut self, entry: &Entry) {
-        let products = products_of(entry);
+    /// Counts one order.
+    pub fn add(&mut self, order: &Order) {
+        let Order { day, products } = order;
         let places: Vec<u32> = products.iter().take(MOST_PER_ORDER).filter_map(|id| self.place(id)).collect();
-        let day = entry.at.whole(Span::DAY);
         for one in &places {
-            add(&mut self.days, (day, *one), MOST.2);
+            add(&mut self.days, (*day, *one), MOST.2);
             for other in places.iter().filter(|other| *other != one) {
                 add(&mut self.pairs, (*one, *other), MOST.1);
             }
         }
         if let Ok(ranked) = self.ranked.get_mut() {
-            *ranked = None;
+            ranked.clear();
         }
     }
 
@@ -104,8 +129,8 @@ impl Sales {
             // What a panic left there is only a copy.
             Err(broken) => broken.into_inner(),
         };
-        if let Some(known) = ranked.as_ref().filter(|known| (known.before, known.last) == (before, last)) {
-            return known.ranking.clone();
+        if let Some(known) = ranked.get(&(before, last)) {
+            return known.clone();
         }
         let mut counts: HashMap<u32, u64> = HashMap::new();
         if before < last {
@@ -113,11 +138,16 @@ impl Sales {
                 *counts.entry(*place).or_insert(0) += u64::from(*n);
             }
         }
-        let named = counts.into_iter().filter_map(|(place, n)| Some((Box::from(&**self.ids.get(place as usize)?), n)));
-        let mut ranking: Ranking = named.collect();
-        ranking.sort_by(|a, b| (b.1, &a.0).cmp(&(a.1, &b.0)));
+        let named = counts.into_iter().filter_map(|(place, n)| Some((self.ids.get(place as usize)?.clone(), n)));
+        let mut sorted: Vec<(Arc<str>, u64)> = named.collect();
+        sorted.sort_by(|a, b| (b.1, &a.0).cmp(&(a.1, &b.0)));
+        let ids = sorted.iter().map(|(id, _)| id.clone()).collect();
+        let ranking = Ranking { sorted: ids, counts: sorted.into_iter().collect() };
         let ranking = Arc::new(ranking);
-        *ranked = Some(Ranked { before, last, ranking: ranking.clone() });
+        if ranked.len() >= MOST_RANKED {
+            ranked.clear();
+        }
+        ranked.insert((before, last), ranking.clone());
         ranking
     }
 }

@@ -9,6 +9,7 @@ mod pairing;
 mod parts;
 mod rehearse;
 mod relive;
+mod run;
 mod simulate;
 
 pub use backtest::{Backtest, Compared, ConditionCount, Cut, Purchases, Question, Records, Report, Share, Tested};
@@ -16,4 +17,4 @@ pub use baseline::{AtLeast, Baseline, Distribution, Hit, Metric, QUANTILES};
 pub use days::OfDay;
 pub use rehearse::rehearse;
 pub use relive::{Lived, relive};
-pub use simulate::{Fire, LeafCount, Simulation, leaves, simulate, simulate_with};
+pub use simulate::{Fire, LeafCount, Simulation, Sold, leaves, simulate, simulate_with};

@@ -3,10 +3,10 @@
 use serde_json::Value;
 
 use crate::identity;
-use crate::model::Mistake;
+use crate::model::{Mistake, Span};
 use crate::rules::{Expected, Program, Settings, Timeline, gate, since_start};
 
-use super::simulate::{Fire, simulate_with};
+use super::simulate::{Fire, Sold, simulate_with};
 
 /// Runs every timeline of every trigger; what came out otherwise than it says, with its place.
 pub fn rehearse(program: &Program, names: &identity::Settings) -> Vec<Mistake> {
@@ -16,9 +16,9 @@ pub fn rehearse(program: &Program, names: &identity::Settings) -> Vec<Mistake> {
         let settings = Settings { gates: gate::Settings::default(), ..program.settings().clone() };
         let alone = Program::of(vec![trigger.clone()], settings);
         for timeline in &trigger.tests {
-            let end = timeline.events.iter().map(|event| event.at).max();
-            let until = timeline.until.max(end);
-            let simulation = simulate_with(timeline.events.clone(), &alone, names, until, timeline.catalogue.clone());
+            // In so few events an order counts at once.
+            let sold = Sold { catalogue: timeline.catalogue.clone(), counted_every: Span::from_millis(1) };
+            let simulation = simulate_with(timeline.events.clone(), &alone, names, timeline.until, &sold);
             let fires: Vec<Fire> = simulation.fires.into_iter().filter(|fire| !fire.is_dropped()).collect();
             mistakes.extend(differences(timeline, &fires));
         }

@@ -9,7 +9,6 @@ use super::answer::Answer;
 use super::engagement::Levels;
 use super::names::{Definition, Kind, Names};
 use super::path::Path;
-use super::payload::Payload;
 use super::session;
 use super::settings::Settings;
 use super::trigger::{Reach, Trigger, TriggerKind};
@@ -207,12 +206,6 @@ impl Program {
     /// True when a payload asks what was ordered.
     pub fn asks_for_sales(&self) -> bool {
         self.triggers.iter().any(|trigger| trigger.payload.as_ref().is_some_and(|payload| payload.asks_for_sales()))
-    }
-
-    /// True when a payload depends on more than its own person: on what others bought, or on which codes are left.
-    pub fn speaks_of_others(&self) -> bool {
-        let of_others = |payload: &Payload| payload.asks_for_sales() || payload.pool().is_some();
-        self.triggers.iter().any(|trigger| trigger.payload.as_ref().is_some_and(|payload| of_others(payload)))
     }
 
     /// The names of the cohorts, in the order of declaration.

@@ -1,7 +1,7 @@
 //! `[recommend]`: other products, by what went together in orders, by category, by how often they are ordered, or from a
 //! fixed list. Never what the person has just bought, has in the cart, or is told of anyway.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -126,30 +126,29 @@ impl Recommend {
             not.extend(products_of(order));
         }
         let popular = sales.popular(fire.at, self.days);
-        let mut chosen: Vec<Box<str>> = Vec::new();
+        let mut chosen: Vec<&str> = Vec::new();
         for by in &self.by {
-            let candidates: Vec<Box<str>> = match by {
+            let candidates: Box<dyn Iterator<Item = &str>> = match by {
                 By::BoughtTogether => {
                     let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
                     for (other, n) in from.iter().flat_map(|id| sales.with(id)) {
                         *counts.entry(other).or_insert(0) += n;
                     }
-                    ranked(counts.into_iter())
+                    Box::new(ranked(counts.into_iter()).into_iter())
                 }
                 By::SameCategory => {
-                    let counts: HashMap<&str, u64> = popular.iter().map(|(id, n)| (&**id, *n)).collect();
                     let of_them = categories(&from, products, catalogue);
                     let same = of_them.iter().flat_map(|category| catalogue.of_category(category));
-                    ranked(same.map(|id| (id, counts.get(id).copied().unwrap_or(0))))
+                    Box::new(ranked(same.map(|id| (id, popular.count(id)))).into_iter())
                 }
-                By::Popular => popular.iter().map(|(id, _)| id.clone()).collect(),
-                By::Fixed => self.fixed.clone(),
+                By::Popular => Box::new(popular.products()),
+                By::Fixed => Box::new(self.fixed.iter().map(|id| &**id)),
             };
             for id in candidates {
                 if chosen.len() >= self.count {
                     break;
                 }
-                if !not.contains(&id) && !chosen.contains(&id) && is_for_sale(&id, catalogue) {
+                if !not.contains(id) && !chosen.contains(&id) && is_for_sale(id, catalogue) {
                     chosen.push(id);
                 }
             }
@@ -160,10 +159,10 @@ impl Recommend {
 }
 
 /// The most first; at equal counts by id.
-fn ranked<'a>(counted: impl Iterator<Item = (&'a str, u64)>) -> Vec<Box<str>> {
+fn ranked<'a>(counted: impl Iterator<Item = (&'a str, u64)>) -> Vec<&'a str> {
     let mut counted: Vec<(&str, u64)> = counted.collect();
     counted.sort_by(|a, b| (b.1, a.0).cmp(&(a.1, b.0)));
-    counted.into_iter().map(|(id, _)| id.into()).collect()
+    counted.into_iter().map(|(id, _)| id).collect()
 }
 
 /// The categories of these products: as the catalogue says, else as the events do.

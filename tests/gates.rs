@@ -14,6 +14,7 @@ use espalier::engine::{self, Engine};
 use espalier::identity;
 use espalier::model::{Event, Identifier, IdentifierKind, Mistake, RawJson, Span, Timestamp};
 use espalier::ops;
+use espalier::ops::letters::{self, Replayed};
 use espalier::replay;
 use espalier::rules::{self, Program};
 use espalier::sandbox::{Options, Sandbox};
@@ -58,6 +59,7 @@ struct House {
     engine: Engine,
     program: Arc<ArcSwap<Program>>,
     sandbox: Sandbox,
+    address: std::net::SocketAddr,
     stop: CancellationToken,
     lane: tokio::task::JoinHandle<()>,
     messages: u64,
@@ -96,7 +98,7 @@ impl House {
         .expect("a lane");
         let stop = CancellationToken::new();
         let lane = tokio::spawn(lane.run(stop.clone()));
-        Self { clock, store, engine, program, sandbox, stop, lane, messages: 0 }
+        Self { clock, store, engine, program, sandbox, address, stop, lane, messages: 0 }
     }
 
     /// Something ines does now, and what follows from it.
@@ -133,6 +135,24 @@ impl House {
                 () = tokio::task::yield_now() => {}
             }
         }
+    }
+
+    /// A cart is left, and the vendor refuses to hear of it. Returns the dead letter.
+    async fn refused(&mut self, cart: &str) -> u64 {
+        let fault = json!({ "vendor": "klaviyo", "kind": "bad_record", "times": 1 });
+        let faults = format!("http://{}/_sandbox/faults", self.address);
+        let told = reqwest::Client::new().post(faults).json(&fault).send().await.expect("the vendors");
+        assert!(told.status().is_success());
+        self.does("Product Added", cart).await;
+        self.turn_to(self.clock.now() + Span::from_minutes(30)).await;
+        self.is_sent().await;
+        let letters = self.store.dead_letters(None, 10).await.expect("dead letters");
+        letters.iter().find(|letter| &*letter.activation.key == cart).expect("a dead letter").id.0
+    }
+
+    async fn replay(&self, letter: u64) -> Replayed {
+        let replayed = letters::replay(&self.store, &self.program.load(), letter, self.clock.now()).await;
+        replayed.expect("a whole store")
     }
 
     async fn explained(&self) -> ops::Explained {
@@ -217,6 +237,34 @@ async fn what_waits_for_the_morning_is_called_back_by_an_order_and_by_a_no() {
     assert_eq!(explained.channels, ["email: consent withdrawn"]);
     let said: Vec<_> = explained.consent.iter().map(|s| (s.at, s.channel, s.act, s.because.as_str())).collect();
     assert_eq!(said, [(at("23T22:00"), "email", "withdrawn", "Unsubscribed")]);
+    house.end().await;
+}
+
+#[tokio::test]
+async fn a_dead_letter_is_not_sent_to_whom_it_may_not_go_any_more() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut house = House::build(folder.path(), at("23T10:00")).await;
+    let (mended, bought) = (house.refused("c1").await, house.refused("c2").await);
+    assert_eq!(house.replay(mended).await, Replayed::Done);
+    house.is_sent().await;
+    assert_eq!(house.told(), ["c1"]);
+    house.does("Order Completed", "c2").await;
+    let old = house.refused("c3").await;
+    // It has expired; only a replay would still send it.
+    house.turn_to(at("24T10:00")).await;
+    let unwanted = house.refused("c4").await;
+    house.does("Unsubscribed", "").await;
+    let no = "no consent to email: withdrawn at 2026-11-24T10:30:00.000Z by `Unsubscribed` of `web`";
+    let refused = [
+        (bought, "called back: a later event took its reason away".to_owned()),
+        (old, format!("it may not go to them any more: {no}")),
+        (unwanted, format!("called back: {no}")),
+    ];
+    for (letter, words) in refused {
+        assert_eq!(house.replay(letter).await, Replayed::Refused(words));
+    }
+    assert_eq!(house.replay(mended).await, Replayed::Missing);
+    assert_eq!(house.told(), ["c1"]);
     house.end().await;
 }
 

@@ -5,8 +5,9 @@ use std::process::ExitCode;
 use super::local::Local;
 use super::{Configured, Ended, Failed, load, show};
 use crate::clock::{Clock, SystemClock};
-use crate::ops::letters::{BROKEN, MOST, REPLAY, Shown};
-use crate::store::{Raised, Store, WorkId};
+use crate::ops::letters::{self, MOST, Replayed, Shown};
+use crate::rules::Program;
+use crate::store::{Store, WorkId};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -54,15 +55,15 @@ struct Which {
 pub async fn run(args: &Args) -> Ended {
     let configured = load(&args.configured.config)?;
     let local = Local::of(&configured).await?;
-    let done = act(&local, &args.what).await;
+    let done = act(&local, &configured.program, &args.what).await;
     local.close().await?;
     done
 }
 
-async fn act(local: &Local, what: &What) -> Ended {
+async fn act(local: &Local, program: &Program, what: &What) -> Ended {
     match what {
         What::List { lane, json } => {
-            let letters = letters(local, lane.as_deref()).await?;
+            let letters = listed(local, lane.as_deref()).await?;
             if *json {
                 show::json(&letters)?;
             } else {
@@ -70,18 +71,18 @@ async fn act(local: &Local, what: &What) -> Ended {
             }
         }
         What::Show { id } => {
-            let letters = letters(local, None).await?;
+            let letters = listed(local, None).await?;
             let found = letters.iter().find(|letter| letter.id == *id);
             let letter = found.ok_or_else(|| Failed(format!("there is no dead letter {id}")))?;
             show::json(letter)?;
         }
-        What::Replay(which) => return each(local, which, true).await,
-        What::Drop(which) => return each(local, which, false).await,
+        What::Replay(which) => return each(local, program, which, true).await,
+        What::Drop(which) => return each(local, program, which, false).await,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn letters(local: &Local, lane: Option<&str>) -> Result<Vec<Shown>, Failed> {
+async fn listed(local: &Local, lane: Option<&str>) -> Result<Vec<Shown>, Failed> {
     match local {
         Local::Daemon(client) => {
             let query: Vec<(&str, &str)> = lane.map(|lane| ("lane", lane)).into_iter().collect();
@@ -105,9 +106,9 @@ fn list(letters: &[Shown]) {
     println!("{table}");
 }
 
-async fn each(local: &Local, which: &Which, is_replay: bool) -> Ended {
+async fn each(local: &Local, program: &Program, which: &Which, is_replay: bool) -> Ended {
     let ids = if which.all {
-        letters(local, which.lane.as_deref()).await?.iter().map(|letter| letter.id).collect()
+        listed(local, which.lane.as_deref()).await?.iter().map(|letter| letter.id).collect()
     } else {
         which.ids.clone()
     };
@@ -125,13 +126,12 @@ async fn each(local: &Local, which: &Which, is_replay: bool) -> Ended {
                 }
             }
             Local::Store(store) if is_replay => {
-                match store.replay(WorkId(*id), SystemClock.now() + REPLAY).await.map_err(Failed::new)? {
-                    Raised::Broken => {
-                        eprintln!("dead letter {id}: {BROKEN}");
-                        continue;
-                    }
-                    raised => raised == Raised::Done,
+                let replayed = letters::replay(store, program, *id, SystemClock.now()).await.map_err(Failed::new)?;
+                if let Replayed::Refused(words) = &replayed {
+                    eprintln!("dead letter {id}: {words}");
+                    continue;
                 }
+                replayed == Replayed::Done
             }
             Local::Store(store) => store.drop_dead(WorkId(*id)).await.map_err(Failed::new)?,
         };

@@ -11,13 +11,14 @@ use serde_json::json;
 
 use super::backtest::{Failed, Wanted, bounded};
 use super::explain::explain as explained;
-use super::letters::{BROKEN, MOST, REPLAY, Shown};
+use super::health::Watched;
+use super::letters::{self, MOST, Replayed, Shown};
 use super::payload::{NoPreview, preview};
 use super::server::Shared;
 use crate::model::CatalogueItem;
 use crate::model::codes::LONGEST_CODE;
 use crate::rules::is_pool_name;
-use crate::store::{Raised, Store, StoreError, WorkId};
+use crate::store::{StoreError, WorkId};
 
 pub fn refused(error: &StoreError) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "message": error.to_string() }))).into_response()
@@ -94,24 +95,19 @@ pub async fn dead_letters(State(shared): State<Shared>, Query(of): Query<OfLane>
     }
 }
 
-/// One dead letter by its id.
-pub async fn one(store: &dyn Store, id: u64) -> Result<Option<Shown>, StoreError> {
-    Ok(store.dead_letters(None, MOST).await?.iter().find(|letter| letter.id.0 == id).map(Shown::of))
-}
-
 pub async fn dead_letter(State(shared): State<Shared>, Path(id): Path<u64>) -> Response {
-    match one(&*shared.watched.store, id).await {
-        Ok(Some(letter)) => Json(letter).into_response(),
+    match letters::one(&*shared.watched.store, id).await {
+        Ok(Some(letter)) => Json(Shown::of(&letter)).into_response(),
         Ok(None) => missing("there is no such dead letter"),
         Err(error) => refused(&error),
     }
 }
 
 pub async fn replay(State(shared): State<Shared>, Path(id): Path<u64>) -> Response {
-    let until = shared.watched.clock.now() + REPLAY;
-    match shared.watched.store.replay(WorkId(id), until).await {
-        Ok(Raised::Broken) => (StatusCode::CONFLICT, Json(json!({ "message": BROKEN }))).into_response(),
-        Ok(raised) => changed(Ok(raised == Raised::Done)),
+    let Watched { store, program, clock, .. } = &shared.watched;
+    match letters::replay(&**store, &program.load(), id, clock.now()).await {
+        Ok(Replayed::Refused(words)) => (StatusCode::CONFLICT, Json(json!({ "message": words }))).into_response(),
+        Ok(replayed) => changed(Ok(replayed == Replayed::Done)),
         Err(error) => refused(&error),
     }
 }

@@ -241,7 +241,8 @@ pub fn attempt(attempt: &Attempt) -> String {
     }
 }
 
-fn verdict(verdict: &Verdict) -> String {
+/// A verdict in words.
+pub fn verdict(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Activated(lanes) => format!("activated for {}", lanes.join(", ")),
         Verdict::Delayed(lanes, until) => {

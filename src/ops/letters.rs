@@ -2,17 +2,18 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::explain::attempt;
-use crate::model::Span;
-use crate::store::DeadLetter;
+use super::explain::{attempt, verdict};
+use crate::model::{Span, Timestamp, Verdict};
+use crate::rules::{Program, gate};
+use crate::store::{DeadLetter, Raised, Store, StoreError, WorkId};
 
 /// Dead letters and messages listed at once.
 pub const MOST: usize = 10_000;
 /// A dead letter that is replayed has so long to reach the vendor.
-pub const REPLAY: Span = Span::from_hours(24);
+const REPLAY: Span = Span::from_hours(24);
 
 /// Why a broken one stays where it is.
-pub const BROKEN: &str = "its payload could not be said, so there is nothing to send; mend the trigger, and drop it";
+const BROKEN: &str = "its payload could not be said, so there is nothing to send; mend the trigger, and drop it";
 
 /// A dead letter for people.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -53,4 +54,49 @@ impl Shown {
             payload: letter.activation.payload.to_value(),
         }
     }
+}
+
+/// What became of the wish to send a dead letter after all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Replayed {
+    /// It waits in its lane again.
+    Done,
+    /// There is none of this number.
+    Missing,
+    /// It stays where it is, in words.
+    Refused(String),
+}
+
+/// One by its id.
+pub async fn one(store: &dyn Store, id: u64) -> Result<Option<DeadLetter>, StoreError> {
+    Ok(store.dead_letters(None, MOST).await?.into_iter().find(|letter| letter.id.0 == id))
+}
+
+/// Puts one back into its lane, unless what happened since it was given up forbids to send it.
+pub async fn replay(store: &dyn Store, program: &Program, id: u64, now: Timestamp) -> Result<Replayed, StoreError> {
+    let Some(letter) = one(store, id).await? else { return Ok(Replayed::Missing) };
+    if let Some(words) = forbidden(store, program, &letter).await? {
+        return Ok(Replayed::Refused(words));
+    }
+    Ok(match store.replay(WorkId(id), now + REPLAY).await? {
+        Raised::Done => Replayed::Done,
+        Raised::Missing => Replayed::Missing,
+        Raised::Broken => Replayed::Refused(BROKEN.into()),
+    })
+}
+
+/// Why it may not go to the person any more.
+async fn forbidden(store: &dyn Store, program: &Program, letter: &DeadLetter) -> Result<Option<String>, StoreError> {
+    let activation = &letter.activation;
+    let Some(story) = store.story(activation.person).await? else { return Ok(None) };
+    let called_back = story.decisions.iter().rev().find(|decision| {
+        decision.occasion == activation.occasion
+            && matches!(decision.verdict, Verdict::Cancelled | Verdict::Recalled(..))
+    });
+    if let Some(decision) = called_back {
+        return Ok(Some(verdict(&decision.verdict)));
+    }
+    let trigger = program.named(&activation.trigger);
+    let dropped = trigger.and_then(|trigger| gate::forbidden(program, trigger, &story.person));
+    Ok(dropped.map(|(_, words)| format!("it may not go to them any more: {words}")))
 }

@@ -1,6 +1,9 @@
 //! The outbox: what lanes are given and when, and what cannot leave.
 
+use std::collections::HashMap;
+
 use super::*;
+use crate::model::{PersonChange, Write};
 
 pub async fn lanes_give_by_priority_and_settle_each(open: Open<'_>) {
     let store = open();
@@ -102,6 +105,19 @@ pub async fn dead_letters_are_replayed_or_dropped(open: Open<'_>) {
     assert_eq!(dead.iter().map(|d| d.activation.occasion).collect::<Vec<_>>(), [occasion(22), occasion(21)]);
     assert_eq!(dead[0].attempts.len(), 1);
     assert_eq!((store.lane_count("d").dead, store.lane_count("d").queued), (2, 0));
+    // One is called back: it stays where it is, and the log tells of it.
+    let (cancelled, told) = recall(&dead[1].activation, dead[1].activation.person);
+    let people = HashMap::from([(told.person, person(1, 1, 0))]);
+    let changes = Changes {
+        cancelled: vec![cancelled],
+        decisions: vec![told.clone()],
+        people: vec![PersonChange { id: told.person, write: Write::Whole }],
+        ..Changes::default()
+    };
+    store.commit(Loaded { people, ..Loaded::default() }, changes).await.expect("a commit");
+    assert_eq!((store.lane_count("d").dead, store.lane_count("d").queued), (2, 0));
+    let story = store.story(told.person).await.expect("a read").expect("somebody");
+    assert!(story.decisions.contains(&told), "{:?}", story.decisions);
     assert_eq!(store.replay(dead[0].id, at(9_000_000)).await.expect("a replay"), Raised::Done);
     assert!(store.drop_dead(dead[1].id).await.expect("a drop"));
     assert!(!store.drop_dead(dead[1].id).await.expect("a drop"));

@@ -100,9 +100,6 @@ pub fn commit(inner: &Inner, mut loaded: Loaded, mut changes: Changes, noted: Op
     if !changes.codes.is_empty() {
         inner.shelf()?.committed(&changes.codes);
     }
-    if noted.is_some() {
-        inner.applied();
-    }
     inner.publish(&mut guard, state);
     drop(guard);
     {

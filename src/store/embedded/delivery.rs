@@ -1,7 +1,6 @@
 //! A lane's steps: take, begin, settle, give back; dead letters.
 
 use std::collections::HashMap;
-use std::sync::atomic::Ordering;
 
 use super::outbox::{self, Lane, Queued};
 use super::overlay::Batch;
@@ -71,9 +70,12 @@ pub fn record(inner: &Inner, lane: &LaneName, settled: &[crate::store::Settled])
     Ok(SettledBatch { lane: lane.clone(), items: items.collect() })
 }
 
-/// Brings outcomes that are in the journal into the tree.
+/// Brings outcomes that are in the journal into the tree; the same record again changes nothing.
 pub fn apply(inner: &Inner, ordinal: u64, settled: &SettledBatch) -> Result<(), StoreError> {
     let mut guard = inner.state()?;
+    if guard.applied.has(ordinal) {
+        return Ok(());
+    }
     let mut state = guard.clone();
     let mut batch = Batch::default();
     // Held to the end: nobody reads the rows between memory and tree.
@@ -98,11 +100,7 @@ pub fn apply(inner: &Inner, ordinal: u64, settled: &SettledBatch) -> Result<(), 
             None => {}
         }
     }
-    state.settled = state.settled.max(ordinal);
-    if inner.unapplied.load(Ordering::Acquire) == 0 {
-        // Whatever else the journal had before this is in the tree.
-        state.noted = state.noted.max(ordinal);
-    }
+    state.applied.note(ordinal);
     put(&mut batch, keys::STATE.to_vec(), &encode(&state));
     inner.sinking.note(disk.apply(batch)?);
     inner.publish(&mut guard, state);

@@ -35,7 +35,7 @@ mod tree;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 
 use arc_swap::ArcSwap;
@@ -108,8 +108,6 @@ struct Inner {
     shelf: Mutex<shelf::Shelf>,
     /// Held while a record of the shelf is written down and applied: they are in the tree in the journal's order.
     noted: tokio::sync::Mutex<()>,
-    /// Records of the shelf that are, or may be, in the journal and not in the tree.
-    unapplied: AtomicUsize,
     /// How the people of the open claim lie in the tree.
     shapes: Mutex<HashMap<PersonId, Shape>>,
     cache: Mutex<Cache>,
@@ -247,7 +245,6 @@ impl Embedded {
         let ordinal = self.inner.note(&noted).await?;
         self.step(move |inner| {
             shelf::apply(inner, ordinal, &noted)?;
-            inner.applied();
             inner.disk()?.sync()
         })
         .await
@@ -363,13 +360,22 @@ impl Store for Embedded {
         }
         let _order = self.inner.noted.lock().await;
         let new = self.inner.shelf()?.new_among(&changes.codes);
-        let mut noted = None;
-        if !new.is_empty() {
-            // On disk before anything follows from it: whoever has a code keeps it, and nobody else gets it.
-            noted = Some(self.inner.note(&Noted::CodesGiven(new.clone())).await?);
-            self.inner.shelf()?.note_given(new);
+        if new.is_empty() {
+            return self.step(move |inner| commit::commit(inner, loaded, changes, None)).await;
         }
-        self.step(move |inner| commit::commit(inner, loaded, changes, noted)).await
+        // On disk before anything follows from it: whoever has a code keeps it, and nobody else gets it.
+        let given = Noted::CodesGiven(new.clone());
+        let ordinal = self.inner.note(&given).await?;
+        self.inner.shelf()?.note_given(new);
+        self.step(move |inner| {
+            let done = commit::commit(inner, loaded, changes, Some(ordinal));
+            if done.is_err() {
+                // Given they are, though the step is yet to be taken.
+                shelf::apply(inner, ordinal, &given)?;
+            }
+            done
+        })
+        .await
     }
 
     async fn work(&self, lane: &str, now: Timestamp, max: usize) -> Result<Vec<Work>, StoreError> {

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, RwLock};
 
 use arc_swap::ArcSwap;
@@ -78,7 +78,6 @@ pub fn open(settings: &Settings, now: Timestamp) -> Result<Inner, StoreError> {
         shapes: Mutex::default(),
         shelf: Mutex::default(),
         noted: tokio::sync::Mutex::default(),
-        unapplied: AtomicUsize::new(0),
         round: Mutex::<sweep::Round>::default(),
         changed,
         _lock: lock,
@@ -103,7 +102,7 @@ fn or_rebuilt(
 /// sled once more, in a store that is open. A disk that still refuses is no damage.
 pub fn open_again(settings: &Settings, reaches: u64, now: Timestamp) -> Result<(Disk, State), StoreError> {
     let opened = match open_disk(settings) {
-        Ok(Ok(disk)) => state_of(disk, reaches),
+        Ok(Ok(disk)) => state_of(disk, settings, reaches),
         Ok(Err(sled::Error::Io(error))) => return Err(unavailable(error)),
         Ok(Err(error)) => Err(StoreError::Damaged(format!("sled does not open: {error}"))),
         Err(damaged) => Err(damaged),
@@ -135,7 +134,7 @@ fn open_state(settings: &Settings, reaches: u64) -> Result<(Disk, State), StoreE
         Ok(Err(error)) => return Err(StoreError::Damaged(format!("sled does not open: {error}"))),
         Err(damaged) => return Err(damaged),
     };
-    state_of(disk, reaches)
+    state_of(disk, settings, reaches)
 }
 
 /// A broken sled may panic when it is opened.
@@ -158,8 +157,8 @@ fn read_state(disk: &Disk) -> Result<Option<State>, StoreError> {
     Ok(Some(state))
 }
 
-/// What sled says of itself, held against how far the journal reaches.
-fn state_of(disk: Disk, reaches: u64) -> Result<(Disk, State), StoreError> {
+/// What sled says of itself, held against where the journal begins and how far it reaches.
+fn state_of(disk: Disk, settings: &Settings, reaches: u64) -> Result<(Disk, State), StoreError> {
     let state = match read_state(&disk)? {
         Some(state) => state,
         // A state is written when a store is made: sled opened, and lost what it held.
@@ -176,7 +175,22 @@ fn state_of(disk: Disk, reaches: u64) -> Result<(Disk, State), StoreError> {
             state.decided.0
         )));
     }
-    Ok((disk, state))
+    match gap(settings, &state)? {
+        Some(words) => Err(StoreError::Damaged(format!("the state is older than the journal: {words}"))),
+        None => Ok((disk, state)),
+    }
+}
+
+/// What follows this state and lies in the journal no more.
+fn gap(settings: &Settings, state: &State) -> Result<Option<String>, StoreError> {
+    let Some(first) = segments::list(&journal_folder(settings))?.into_iter().next() else { return Ok(None) };
+    let ways = [
+        ("event", first.position, state.decided.0),
+        ("outcome", first.ordinal, state.applied.through()),
+        ("step", first.step, state.taken.step),
+    ];
+    let gap = ways.into_iter().find(|(_, first, known)| *first > known + 1);
+    Ok(gap.map(|(what, first, known)| format!("it begins at {what} {first}, and {what} {} is gone", known + 1)))
 }
 
 fn write_state(disk: &Disk, state: &State) -> Result<(), StoreError> {
@@ -204,34 +218,24 @@ fn begin_again(settings: &Settings, now: Timestamp) -> Result<(Disk, State), Sto
     let mut state = read_state(&disk)?.unwrap_or_default();
     state.doubtful_until = now;
     write_state(&disk, &state)?;
-    let first = segments::list(&journal_folder(settings))?.first().map_or(1, |s| s.position);
-    if first > state.decided.0 + 1 {
-        return Err(StoreError::Damaged(format!(
-            "the journal begins at event {first}, and no snapshot reaches it: events {} to {} are gone",
-            state.decided.0 + 1,
-            first - 1
-        )));
+    match gap(settings, &state)? {
+        Some(words) => Err(StoreError::Damaged(format!("no snapshot reaches the journal: {words}"))),
+        None => Ok((disk, state)),
     }
-    Ok((disk, state))
 }
 
 /// Brings outcomes, products and codes that the journal has, and the tree has not, into the tree.
 pub fn apply_settled(inner: &Inner) -> Result<(), StoreError> {
-    let (settled, noted) = {
-        let state = inner.state()?;
-        (state.settled, state.noted)
-    };
+    let applied = inner.state()?.applied.clone();
     *inner.shelf()? = Shelf::load(&*inner.disk()?)?;
-    let mut reader = Reader::from(&inner.journal_folder, (u64::MAX, settled.min(noted) + 1, u64::MAX))?;
+    let mut reader = Reader::from(&inner.journal_folder, (u64::MAX, applied.through() + 1, u64::MAX))?;
     while let Some((head, payload)) = reader.next(Limit::default())? {
-        if head.kind != Kind::Settled || head.first <= settled.min(noted) {
+        if head.kind != Kind::Settled || applied.has(head.first) {
             continue;
         }
         match decode(&payload)? {
-            Noted::Settled(batch) if head.first > settled => delivery::apply(inner, head.first, &batch)?,
-            Noted::Settled(_) => {}
-            other if head.first > noted => shelf::apply(inner, head.first, &other)?,
-            _ => {}
+            Noted::Settled(batch) => delivery::apply(inner, head.first, &batch)?,
+            other => shelf::apply(inner, head.first, &other)?,
         }
     }
     Ok(())

@@ -224,13 +224,16 @@ impl Writing<'_> {
         Ok(true)
     }
 
-    /// Takes a row out that nobody holds yet. True when there was one.
+    /// Takes a row out that nobody holds yet. True when there was one, or a dead letter.
     fn recall(&mut self, recall: &Recall) -> Result<bool, StoreError> {
         let Some(place) = self.place(recall)? else { return Ok(false) };
         let mut queued = match self.written.queued.iter().position(|q| q.seq == place.seq) {
             Some(own) => self.written.queued.remove(own),
             None => {
-                let Some(queued) = outbox::read(&*self.inner.disk()?, &keys::place(&place))? else { return Ok(false) };
+                let Some(queued) = outbox::read(&*self.inner.disk()?, &keys::place(&place))? else {
+                    // A dead letter stays one: it is told of, so that nobody replays it.
+                    return self.inner.disk()?.has(&keys::dead(place.seq));
+                };
                 let is_taken = self.inner.lanes()?.get(&place.lane).is_some_and(|lane| lane.taken(place.seq).is_some());
                 // Since the state was made again it was not tried, and the journal has no outcome: it was called back
                 // before, or did not leave. Whatever is unclear of it, it is void now, and not sent again.

@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use serde::{Deserialize, Serialize};
 
@@ -162,6 +161,9 @@ pub fn all_codes(inner: &Inner) -> Result<HashSet<Box<str>>, StoreError> {
 /// Brings a record of the journal into the tree; the same one again changes nothing.
 pub fn apply(inner: &Inner, ordinal: u64, noted: &Noted) -> Result<(), StoreError> {
     let mut guard = inner.state()?;
+    if guard.applied.has(ordinal) {
+        return Ok(());
+    }
     let mut state = guard.clone();
     let mut batch = Batch::default();
     let mut shelf = inner.shelf()?;
@@ -190,7 +192,7 @@ pub fn apply(inner: &Inner, ordinal: u64, noted: &Noted) -> Result<(), StoreErro
             }
         }
     }
-    state.noted = state.noted.max(ordinal);
+    state.applied.note(ordinal);
     put(&mut batch, keys::STATE.to_vec(), &encode(&state));
     inner.sinking.note(inner.disk()?.apply(batch)?);
     match noted {
@@ -225,25 +227,15 @@ pub fn commit(
         stored.next = stored.next.max(given.place + 1);
         put(batch, keys::pool(&given.pool), &encode(&stored));
     }
-    state.noted = state.noted.max(noted.unwrap_or_default());
+    noted.into_iter().for_each(|ordinal| state.applied.note(ordinal));
     Ok(())
 }
 
 impl Inner {
-    /// Writes a record down, and has it applied by `then`. Records are written in one order, which the caller holds.
+    /// Writes a record down, to be brought into the tree by who calls, who holds the order of records.
     pub async fn note(&self, noted: &Noted) -> Result<u64, StoreError> {
-        self.unapplied.fetch_add(1, Ordering::AcqRel);
         let written = self.journal_append(super::frame::Kind::Settled, encode(noted), Vec::new(), true).await;
-        written.map_err(|words| {
-            self.unapplied.fetch_sub(1, Ordering::AcqRel);
-            StoreError::Unavailable(words)
-        })
-    }
-
-    /// A record is in the tree.
-    pub fn applied(&self) {
-        let one_less = |n: usize| Some(n.saturating_sub(1));
-        let _ = self.unapplied.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_less);
+        written.map_err(StoreError::Unavailable)
     }
 }
 

@@ -49,9 +49,8 @@ pub fn write(inner: &Inner) -> Result<u64, StoreError> {
     let folder = folder(&inner.settings);
     fs::create_dir_all(&folder).map_err(unavailable)?;
     let position = state.decided.0;
-    // Records of both sorts are brought in again from the lower of the two.
-    let (settled, step) = (state.settled.min(state.noted), state.taken.step);
-    let path = folder.join(format!("{position:020}-{settled:020}-{step:020}.snap"));
+    let (applied, step) = (state.applied.through(), state.taken.step);
+    let path = folder.join(format!("{position:020}-{applied:020}-{step:020}.snap"));
     let unfinished = path.with_extension("unfinished");
     let mut out = Checked { to: BufWriter::new(File::create(&unfinished).map_err(unavailable)?), crc: 0 };
     out.write(MAGIC)?;
@@ -81,7 +80,7 @@ pub fn write(inner: &Inner) -> Result<u64, StoreError> {
 
 /// Removes journal segments that are older than the retention and that every kept snapshot covers.
 pub fn prune(inner: &Inner, now: Timestamp) -> Result<usize, StoreError> {
-    let Some(((position, settled, step), _)) = list(&inner.settings).pop() else { return Ok(0) };
+    let Some(((position, applied, step), _)) = list(&inner.settings).pop() else { return Ok(0) };
     let segments = segments::list(&inner.journal_folder)?;
     let mut removed = 0;
     for pair in segments.windows(2) {
@@ -91,7 +90,7 @@ pub fn prune(inner: &Inner, now: Timestamp) -> Result<usize, StoreError> {
             .duration_since(std::time::UNIX_EPOCH)
             .map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX));
         let is_old = Timestamp::from_millis(since) + inner.settings.retention < now;
-        let is_covered = next.position <= position + 1 && next.ordinal <= settled + 1 && next.step <= step + 1;
+        let is_covered = next.position <= position + 1 && next.ordinal <= applied + 1 && next.step <= step + 1;
         if !is_old || !is_covered {
             break;
         }

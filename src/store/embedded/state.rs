@@ -1,6 +1,6 @@
 //! Positions and counts: kept in memory, written with every batch.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -13,10 +13,8 @@ use crate::model::{Position, Timestamp, TriggerId, TriggerStates};
 pub struct State {
     /// The newest event decided.
     pub decided: Position,
-    /// Settled records of the journal that are in the tree, up to this ordinal.
-    pub settled: u64,
-    /// Records of the catalogue and of codes that are in the tree, up to this ordinal of the same count.
-    pub noted: u64,
+    /// Records of outcomes, of the catalogue and of codes that are in the tree.
+    pub applied: Applied,
     /// The last number given to a row, a dead letter or a message set aside.
     pub seq: u64,
     /// People there are.
@@ -41,6 +39,37 @@ pub struct State {
     /// Those of triggers, each with a place of its own in the tree.
     #[serde(skip)]
     pub triggers: TriggerStates,
+}
+
+/// Which records of one count are in the tree. Lanes end in any order, so that a later one may be there first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applied {
+    /// All up to this ordinal.
+    through: u64,
+    /// Those beyond it: as many as are under way at once.
+    beyond: BTreeSet<u64>,
+}
+
+impl Applied {
+    /// This one is in the tree.
+    pub fn has(&self, ordinal: u64) -> bool {
+        ordinal <= self.through || self.beyond.contains(&ordinal)
+    }
+
+    /// This one is in the tree from now on.
+    pub fn note(&mut self, ordinal: u64) {
+        if ordinal > self.through {
+            self.beyond.insert(ordinal);
+        }
+        while self.beyond.remove(&(self.through + 1)) {
+            self.through += 1;
+        }
+    }
+
+    /// All up to this ordinal are.
+    pub fn through(&self) -> u64 {
+        self.through
+    }
 }
 
 /// One lane, counted.

@@ -224,6 +224,37 @@ async fn a_lost_state_is_made_again_and_nothing_settled_is_queued_again() {
 }
 
 #[tokio::test]
+async fn an_outcome_is_kept_though_that_of_another_lane_came_first() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let settings = settings(folder.path());
+    let store = Embedded::open(&settings, Timestamp::MIN).expect("a store");
+    store.append(vec![event(1)], None).await.expect("an append");
+    let claim = store.claim(10).await.expect("a claim");
+    let activations = ["a", "b"].map(|lane| contract::activation(1, lane, 5)).to_vec();
+    let changes = Changes { position: Some(Position(1)), ..contract::queueing(activations) };
+    store.commit(claim.loaded, changes).await.expect("a commit");
+    let mut records = Vec::new();
+    for lane in ["a", "b"] {
+        let work = store.work(lane, Timestamp::MAX, 1).await.expect("work");
+        let not_before = Timestamp::from_millis(100);
+        let outcome = Outcome::Later { not_before, is_throttled: false, may_have_left: true, words: "busy".into() };
+        let attempt = Attempt { at: Timestamp::from_millis(5), status: 503, outcome };
+        let batch = delivery::record(&store.inner, &lane.into(), &[Settled { id: work[0].id, attempt }]);
+        let batch = batch.expect("a record");
+        records.push((store.inner.note(&Noted::Settled(batch.clone())).await.expect("a write"), batch));
+    }
+    // The process ends before the first of the two is in the tree.
+    delivery::apply(&store.inner, records[1].0, &records[1].1).expect("an outcome");
+    store.close().await.expect("a close");
+    drop(store);
+    let store = Embedded::open(&settings, Timestamp::MIN).expect("the store");
+    for lane in ["a", "b"] {
+        let work = store.work(lane, Timestamp::MAX, 1).await.expect("work");
+        assert_eq!((work[0].tries, work[0].may_have_left), (1, true), "lane {lane}");
+    }
+}
+
+#[tokio::test]
 async fn a_snapshot_stands_in_for_the_journal_before_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let settings = Settings { retention: Span::ZERO, segment: Size(512), ..settings(folder.path()) };

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::Failed;
 use super::show::Unread;
+use super::{Failed, parallel};
 use crate::identity;
 use crate::model::{Event, Timestamp};
 use crate::source::tracking::{self, Call};
@@ -80,18 +80,7 @@ fn in_order(block: &[(usize, String)], names: &identity::Settings) -> Vec<Said> 
         let full = lines.iter().filter(|(_, line)| !line.trim().is_empty());
         full.map(|(n, line)| (*n, one(line, &source, names))).collect()
     };
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    if block.len() < FEW || cores == 1 {
-        return all(block);
-    }
-    std::thread::scope(|scope| {
-        let all = &all;
-        let parts = block.chunks(block.len().div_ceil(cores));
-        let threads: Vec<_> = parts.map(|part| scope.spawn(move || all(part))).collect();
-        let said =
-            threads.into_iter().flat_map(|thread| thread.join().unwrap_or_else(|p| std::panic::resume_unwind(p)));
-        said.collect()
-    })
+    parallel::parts(block, FEW, all).into_iter().flatten().collect()
 }
 
 fn one(line: &str, source: &Arc<str>, names: &identity::Settings) -> Result<Vec<Event>, String> {

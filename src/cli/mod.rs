@@ -13,6 +13,7 @@ mod import;
 mod local;
 mod log;
 mod messages;
+mod parallel;
 mod payload;
 mod reload;
 mod run;

@@ -1,17 +1,22 @@
 //! `espalier simulate`: what triggers would have done. The same engine in virtual time.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use super::show::{self, Unread};
-use super::{Ended, Failed, check, load, messages};
+use super::{Ended, Failed, check, load, messages, parallel};
 use crate::clock::{Clock, SystemClock};
 use crate::model::{Catalogue, Span, Timestamp};
-use crate::replay::{Simulation, Sold, leaves, simulate_with};
+use crate::replay::{Fire, Simulation, Sold, leaves, simulate_with};
 use crate::rules::{self, Files, Program, gate};
 use crate::{identity, intake, settings};
+
+/// So many fires are text at once; fewer are not worth a thread.
+const BLOCK: usize = 20_000;
+const FEW: usize = 512;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -71,13 +76,13 @@ pub fn run(args: &Args) -> Ended {
     let simulation = simulate_with(events, &program, &names, until, &for_sale(args)?);
     match args.format {
         Format::Jsonl => {
-            use std::io::Write;
-            let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-            for fire in &simulation.fires {
-                let line = serde_json::to_string(fire).map_err(Failed::new)?;
-                // A closed pipe ends the printing, which is what its reader wanted.
-                if writeln!(out, "{line}").is_err() {
-                    break;
+            let mut out = std::io::stdout().lock();
+            for block in simulation.fires.chunks(BLOCK) {
+                for text in parallel::parts(block, FEW, lines) {
+                    // A closed pipe ends the printing, which is what its reader wanted.
+                    if out.write_all(&text.map_err(Failed::new)?).is_err() {
+                        return Ok(ExitCode::SUCCESS);
+                    }
                 }
             }
             let _ = out.flush();
@@ -85,6 +90,16 @@ pub fn run(args: &Args) -> Ended {
         Format::Table => table(&program, &simulation, &counts),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Fires as they are printed, a line each.
+fn lines(fires: &[Fire]) -> serde_json::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    for fire in fires {
+        serde_json::to_writer(&mut text, fire)?;
+        text.push(b'\n');
+    }
+    Ok(text)
 }
 
 fn for_sale(args: &Args) -> Result<Sold, Failed> {

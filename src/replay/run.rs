@@ -20,12 +20,20 @@ use crate::rules::{self, Program, Trigger};
 /// So many people are asked for their timers at once: what comes of it is in memory.
 const SOME: usize = 500;
 
-/// How far they are, and what came of it.
-pub struct Run<'a> {
+/// What came of them.
+pub struct Lived {
     /// What fired.
     pub fires: Vec<Fire>,
+    /// People there were in the end.
+    pub people: usize,
     /// Events that were no repetitions.
     pub did: u64,
+}
+
+/// How far they are.
+pub struct Run<'a> {
+    fires: Vec<Fire>,
+    did: u64,
     program: &'a Program,
     names: &'a identity::Settings,
     triggers: HashMap<&'a str, &'a Trigger>,
@@ -71,8 +79,14 @@ impl<'a> Run<'a> {
         event.into_iter().chain(wake).min()
     }
 
-    /// Everything up to and including this instant.
-    pub fn through(&mut self, until: Timestamp) {
+    /// Everything up to and including this instant. Payloads speak of these counts.
+    pub fn through(&mut self, until: Timestamp, sales: Arc<Sales>) {
+        self.loaded.sales = sales;
+        self.run(until);
+        self.loaded.sales = Arc::default();
+    }
+
+    fn run(&mut self, until: Timestamp) {
         while self.events.as_slice().first().is_some_and(|(_, event)| event.at <= until) {
             let Some((position, mut event)) = self.events.next() else { break };
             event.arrived = event.at;
@@ -82,7 +96,7 @@ impl<'a> Run<'a> {
             let changes = decide::events(&mut self.loaded, &events, Timestamp::MIN, self.program, self.names);
             self.take(&changes, at);
             if is_order && self.asks_for_sales {
-                self.orders.extend(self.ordered(&changes, position).map(|order| (position, order)));
+                self.orders.extend(self.order(&changes, position).map(|order| (position, order)));
             }
         }
         loop {
@@ -111,27 +125,21 @@ impl<'a> Run<'a> {
     }
 
     /// The order that came with this event.
-    fn ordered(&self, changes: &Changes, position: Position) -> Option<Order> {
+    fn order(&self, changes: &Changes, position: Position) -> Option<Order> {
         changes.people.iter().find_map(|change| {
             let history = &self.loaded.people.get(&change.id)?.history;
             Order::first_told(history, history.entries().iter().rfind(|entry| entry.position == position)?)
         })
     }
 
-    /// Payloads speak of these counts from now on.
-    pub fn lend(&mut self, sales: Arc<Sales>) {
-        self.loaded.sales = sales;
-    }
-
-    /// Holds the counts no more. What was ordered since they were lent is returned.
-    pub fn give_back(&mut self) -> Vec<(Position, Order)> {
-        self.loaded.sales = Arc::default();
+    /// What was ordered since this was last asked.
+    pub fn ordered(&mut self) -> Vec<(Position, Order)> {
         mem::take(&mut self.orders)
     }
 
-    /// How many people there are.
-    pub fn people(&self) -> usize {
-        self.loaded.people.len()
+    /// What came of it all.
+    pub fn end(self) -> Lived {
+        Lived { fires: self.fires, people: self.loaded.people.len(), did: self.did }
     }
 
     /// What followed from an event at this instant, or from time.

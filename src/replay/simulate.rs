@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::panic::resume_unwind;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 
 use serde::Serialize;
 
 use super::alone::Alone;
 use super::parts::parted;
-use super::run::Run;
+use super::run::{Lived, Run};
 use crate::identity;
 use crate::model::sales::{COUNTED_EVERY, Order};
 use crate::model::{Catalogue, Event, LaneName, PersonId, Position, Priority, RawJson, Sales, Span, Timestamp};
@@ -142,18 +142,10 @@ fn on_cores(
     let events: Vec<(Position, Event)> = (1..).map(Position).zip(events).collect();
     let parts = if cores == 1 { vec![events] } else { parted(events, cores) };
     let new = |part| Run::new(part, program, names, sold.catalogue.clone());
-    let mut runs: Vec<Run<'_>> = parts.into_iter().map(new).collect();
-    if program.asks_for_sales() {
-        counting(&mut runs, end, sold.counted_every);
-    } else {
-        all_through(&mut runs, end);
-    }
-    let (mut fires, mut people, mut did) = (Vec::new(), 0, 0);
-    for run in runs {
-        people += run.people();
-        did += run.did;
-        fires.extend(run.fires);
-    }
+    let runs: Vec<Run<'_>> = parts.into_iter().map(new).collect();
+    let lived = through_counts(runs, end, program.asks_for_sales().then_some(sold.counted_every));
+    let (people, did) = lived.iter().fold((0, 0), |(people, did), one| (people + one.people, did + one.did));
+    let mut fires: Vec<Fire> = lived.into_iter().flat_map(|one| one.fires).collect();
     fires.sort_by(|a, b| {
         (a.at, std::cmp::Reverse(a.priority), &a.trigger, &a.key, &a.occasion).cmp(&(
             b.at,
@@ -166,38 +158,50 @@ fn on_cores(
     Simulation { fires, people, events: did, span }
 }
 
-/// To the end from count to count: what people order is everybody's from the next one on.
-fn counting(runs: &mut [Run<'_>], end: Timestamp, every: Span) {
-    let mut sales = Sales::default();
-    while let Some(next) = runs.iter().filter_map(Run::next).min().filter(|next| *next <= end) {
-        let lent = Arc::new(sales);
-        runs.iter_mut().for_each(|run| run.lend(lent.clone()));
-        all_through(runs, end_of(next, every).min(end));
-        let mut orders: Vec<(Position, Order)> = runs.iter_mut().flat_map(Run::give_back).collect();
-        // However people are parted, they are counted in one order.
-        orders.sort_by_key(|(position, _)| *position);
-        // All gave it back: nobody else holds it.
-        sales = Arc::into_inner(lent).unwrap_or_default();
-        orders.iter().for_each(|(_, order)| sales.add(order));
-    }
+/// All to the end, each on a core of its own, from count to count: what people order is everybody's from the next on.
+fn through_counts<'a>(runs: Vec<Run<'a>>, end: Timestamp, every: Option<Span>) -> Vec<Lived> {
+    std::thread::scope(|scope| {
+        let mut next: Option<Timestamp> = runs.iter().filter_map(Run::next).min();
+        // A thread lasts to the end: what one has allocated is dear to free for another.
+        let start = |mut run: Run<'a>| {
+            let (lend, lent) = mpsc::channel::<(Timestamp, Arc<Sales>)>();
+            let (tell, told) = mpsc::channel();
+            let thread = scope.spawn(move || {
+                for (until, sales) in lent {
+                    run.through(until, sales);
+                    let _ = tell.send((run.next(), run.ordered()));
+                }
+                run.end()
+            });
+            (lend, told, thread)
+        };
+        let workers: Vec<_> = runs.into_iter().map(start).collect();
+        let mut sales = Sales::default();
+        while let Some(at) = next.filter(|next| *next <= end) {
+            let until = every.map_or(end, |every| end_of(at, every).min(end));
+            let lent = Arc::new(sales);
+            // Who does not listen, or tell, has panicked: that comes out below.
+            workers.iter().for_each(|(lend, ..)| _ = lend.send((until, lent.clone())));
+            let told: Option<Vec<_>> = workers.iter().map(|(_, told, _)| told.recv().ok()).collect();
+            let Some(told) = told else { break };
+            next = told.iter().filter_map(|(next, _)| *next).min();
+            // All gave it back: nobody else holds it.
+            sales = Arc::into_inner(lent).unwrap_or_default();
+            // However people are parted, orders are counted in one order.
+            let mut orders: Vec<(Position, Order)> = told.into_iter().flat_map(|(_, orders)| orders).collect();
+            orders.sort_by_key(|(position, _)| *position);
+            orders.iter().for_each(|(_, order)| sales.add(order));
+        }
+        let threads: Vec<_> = workers.into_iter().map(|(.., thread)| thread).collect();
+        // A panic in one is one of the whole.
+        threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
+    })
 }
 
 /// The last instant of the span of this length, counted from 1970, that `at` lies in.
 fn end_of(at: Timestamp, every: Span) -> Timestamp {
     let next = at.whole(every).saturating_add(1).saturating_mul(every.as_millis().max(1));
     Timestamp::from_millis(next - 1)
-}
-
-/// All to this instant, each on a core of its own.
-fn all_through(runs: &mut [Run<'_>], until: Timestamp) {
-    if let [only] = runs {
-        return only.through(until);
-    }
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = runs.iter_mut().map(|run| scope.spawn(|| run.through(until))).collect();
-        // A panic in one is one of the whole.
-        threads.into_iter().for_each(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
-    });
 }
 
 /// How many people satisfied each condition by itself: every condition as a trigger of its own.

@@ -10,7 +10,7 @@ use super::language::Expression;
 use super::names::{LeafNames, Names};
 use super::plain::plain;
 use super::recommend::Recommend;
-use super::scene::{Fire, scene, seen};
+use super::scene::{Fire, scene};
 use super::template::Fields;
 use super::urgency::Urgency;
 use crate::model::{GivenCode, RawJson};
@@ -171,7 +171,7 @@ impl Payload {
         let mut scene = scene(fire, &self.leaves, plain, &tops);
         if let Some(code) = &self.code {
             let code_said = code.said(given)?;
-            scene.insert("code".to_owned(), code_said.clone());
+            scene.put("code", code_said.clone());
             said.insert(code.field.to_string(), code_said);
         }
         let products = plain.get("products").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
@@ -179,19 +179,18 @@ impl Payload {
             let cart = cart(&fire.view(), fire.shelf.catalogue);
             let cart = cart.as_ref().and_then(|cart| cart.get("products")?.as_array()).map_or(&[][..], Vec::as_slice);
             let recommended = recommend.products(fire, products, cart);
-            scene.insert("recommended".to_owned(), recommended.clone());
+            scene.put("recommended", recommended.clone());
             said.insert(recommend.field.to_string(), recommended);
         }
-        let see = |scene: &Map<String, Value>| seen(scene, fire.shelf.catalogue);
-        let seen = see(&scene);
+        let seen = scene.seen();
         let broken =
             |(path, words): (Box<str>, String)| -> Box<str> { format!("`{path}` cannot be said: {words}").into() };
         said.extend(self.fields.render(&seen).map_err(broken)?);
         if let Some(urgency) = &self.urgency
             && let Some(scarce) = urgency.scarce(products, fire.shelf.catalogue)
         {
-            scene.extend(scarce);
-            said.extend(urgency.set.render(&see(&scene)).map_err(broken)?);
+            scarce.into_iter().for_each(|(name, value)| scene.put(&name, value));
+            said.extend(urgency.set.render(&scene.seen()).map_err(broken)?);
         }
         for block in &self.content {
             if block.when.holds(&seen).map_err(|words| broken((block.path.clone(), words)))? {
@@ -201,12 +200,27 @@ impl Payload {
                 }
             }
         }
-        let size = serde_json::to_vec(&said).map_or(usize::MAX, |text| text.len());
-        if size > LARGEST {
+        if size(&said) > LARGEST {
             return Err(format!("what `{}` says comes to more than {} KB", fire.trigger.name, LARGEST >> 10).into());
         }
         Ok(said)
     }
+}
+
+/// Bytes of JSON.
+fn size(said: &Map<String, Value>) -> usize {
+    struct Count(usize);
+    impl std::io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut count = Count(0);
+    serde_json::to_writer(&mut count, said).map_or(usize::MAX, |()| count.0)
 }
 
 impl Content {

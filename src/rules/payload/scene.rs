@@ -1,7 +1,7 @@
 //! What templates see: the person, what they did, the cart, the last order. Only what the trigger's templates ask for
 //! is put together.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use minijinja::Value as Seen;
@@ -63,13 +63,26 @@ impl<'a> Fire<'a> {
     }
 }
 
+/// What templates speak of, by name.
+#[derive(Debug)]
+pub struct Scene(BTreeMap<String, Seen>);
+
+impl Scene {
+    /// One thing more. What is null is not there.
+    pub fn put(&mut self, name: &str, value: Value) {
+        if !value.is_null() {
+            self.0.insert(name.to_owned(), shown(value));
+        }
+    }
+
+    /// As the language sees it.
+    pub fn seen(&self) -> Seen {
+        Seen::from_pairs(self.0.clone())
+    }
+}
+
 /// Puts together what is asked for. `plain` is what the payload says anyway.
-pub fn scene(
-    fire: &Fire<'_>,
-    leaves: &LeafNames,
-    plain: &Map<String, Value>,
-    tops: &BTreeSet<&str>,
-) -> Map<String, Value> {
+pub fn scene(fire: &Fire<'_>, leaves: &LeafNames, plain: &Map<String, Value>, tops: &BTreeSet<&str>) -> Scene {
     let view = fire.view();
     let one = |name: &str| {
         Some(match name {
@@ -92,14 +105,11 @@ pub fn scene(
             _ => return None,
         })
     };
-    tops.iter().filter_map(|name| Some(((*name).to_owned(), one(name)?))).collect()
-}
-
-/// As the language sees it: what is null is not there. Of the catalogue only what is asked for is looked up.
-pub fn seen(scene: &Map<String, Value>, catalogue: &Arc<Catalogue>) -> Seen {
-    let own = scene.iter().map(|(name, value)| (name.clone(), Seen::from(Serde(without_nulls(value.clone())))));
-    let lookup = ("catalogue".to_owned(), Seen::from_object(Lookup(catalogue.clone())));
-    Seen::from_pairs(own.filter(|(_, value)| !value.is_none()).chain([lookup]))
+    // Of the catalogue only what is asked for is looked up.
+    let lookup = Seen::from_object(Lookup(fire.shelf.catalogue.clone()));
+    let mut scene = Scene(BTreeMap::from([("catalogue".to_owned(), lookup)]));
+    tops.iter().filter_map(|name| Some((*name, one(name)?))).for_each(|(name, value)| scene.put(name, value));
+    scene
 }
 
 /// `catalogue[id]`
@@ -109,17 +119,24 @@ struct Lookup(Arc<Catalogue>);
 impl minijinja::value::Object for Lookup {
     fn get_value(self: &Arc<Self>, key: &Seen) -> Option<Seen> {
         let id = key.as_str().map(str::to_owned).or_else(|| key.is_number().then(|| key.to_string()))?;
-        Some(Seen::from(Serde(without_nulls(of_item(self.0.get(&id)?)))))
+        Some(shown(of_item(self.0.get(&id)?)))
     }
 }
 
-fn without_nulls(value: Value) -> Value {
+/// Without what is null, which is not there.
+fn shown(mut value: Value) -> Seen {
+    take_nulls(&mut value);
+    Seen::from(Serde(value))
+}
+
+fn take_nulls(value: &mut Value) {
     match value {
         Value::Object(fields) => {
-            fields.into_iter().filter(|(_, v)| !v.is_null()).map(|(name, v)| (name, without_nulls(v))).collect()
+            fields.retain(|_, value| !value.is_null());
+            fields.values_mut().for_each(take_nulls);
         }
-        Value::Array(items) => items.into_iter().map(without_nulls).collect(),
-        other => other,
+        Value::Array(items) => items.iter_mut().for_each(take_nulls),
+        _ => {}
     }
 }
 

@@ -10,13 +10,14 @@ use espalier::replay::relive;
 use espalier::rules::Program;
 use oracle::{Hours, Law, Quiet};
 use proptest::collection::vec;
+use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::RngAlgorithm;
 use random::driving::{compile, decided, foretold};
 use random::message::Turn;
-use random::rules::{about_mail, about_pages, cap, law, rule};
-use random::timelines::{Cast, cut, of_mail, of_pages, punctual, timeline};
+use random::rules::{about_mail, about_pages, cap, guard, law, own_guard, rule};
+use random::timelines::{Cast, cut, of_days, of_mail, of_pages, punctual, timeline, wishes, with};
 use random::{HORIZON, instant};
 
 fn config() -> ProptestConfig {
@@ -109,6 +110,33 @@ proptest! {
             (rule.gates.quiet, rule.gates.holdout) = (Quiet::AsAll, None);
         }
         compare(&law, &turns)?;
+    }
+
+    #[test]
+    fn what_is_paused_goes_as_the_law_says(
+        law in law(),
+        cast in select(&[Cast::One, Cast::Several][..]),
+        wishes in wishes(),
+        (one, several) in (timeline(Cast::One), timeline(Cast::Several)),
+    ) {
+        compare(&law, &with(if cast == Cast::One { one } else { several }, &wishes))?;
+    }
+
+    /// Of one person, since it depends on the order in which people fire; over hours, and over days.
+    #[test]
+    fn guards_hold_as_the_law_says(
+        law in law(),
+        common in option::of(guard()),
+        guards in vec(own_guard(), 4),
+        turns in timeline(Cast::One),
+        is_long in any::<bool>(),
+        wishes in option::of(wishes()),
+    ) {
+        let mut law = law;
+        law.gates.guard = common;
+        law.rules.iter_mut().zip(guards).for_each(|(rule, guard)| rule.gates.guard = guard);
+        let turns = with(turns, &wishes.unwrap_or_default());
+        compare(&law, &if is_long { of_days(turns) } else { turns })?;
     }
 
     #[test]

@@ -8,9 +8,6 @@ use crate::rules::{self, Trigger, gate};
 
 use super::step::Step;
 
-/// The most activations of one person that are remembered as not yet gone.
-const MOST_PENDING: usize = 200;
-
 /// An edge of a trigger.
 pub(super) struct Fire<'a> {
     pub trigger: &'a Trigger,
@@ -79,13 +76,10 @@ impl Step<'_> {
             }
         }
         let Some(person) = self.loaded.people.get_mut(&id) else { return };
-        person.pending.retain(|p| p.expires_at >= self.now);
-        let surplus = (person.pending.len() + 1).saturating_sub(MOST_PENDING);
-        person.pending.drain(..surplus);
         let lanes = activate.iter().map(|(lane, _)| lane.clone()).collect();
         let expires_at = at + trigger.expires;
         let pending = Pending { occasion, trigger: trigger.id, key: key.into(), lanes, at, expires_at, not_before };
-        person.pending.push(pending);
+        person.remember_pending(pending, self.now);
         let gates = &self.program.settings().gates;
         if let Some(reach) = gates.cap.reach().filter(|_| !trigger.gating.is_exempt_from_caps) {
             let leaves = self.now.max(at);

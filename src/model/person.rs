@@ -40,6 +40,9 @@ pub struct Watch {
     pub next: Option<Timestamp>,
 }
 
+/// The most activations of one person that are remembered as not yet gone.
+const MOST_PENDING: usize = 200;
+
 /// An activation that may not have left yet: looked at when a late event must cancel it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pending {
@@ -132,6 +135,14 @@ impl Pending {
 }
 
 impl Person {
+    /// One more that may not have left. What has expired by now goes, and the oldest of too many.
+    pub fn remember_pending(&mut self, pending: Pending, now: Timestamp) {
+        self.pending.retain(|known| known.expires_at >= now);
+        let surplus = (self.pending.len() + 1).saturating_sub(MOST_PENDING);
+        self.pending.drain(..surplus);
+        self.pending.push(pending);
+    }
+
     /// Somebody new.
     pub fn new(id: PersonId, created: Position, first_seen: Timestamp) -> Self {
         Self {

@@ -29,6 +29,24 @@ pub struct Gates {
     pub holdout: Option<u64>,
     pub quiet: Quiet,
     pub is_capped: bool,
+    pub guard: OwnGuard,
+}
+
+/// When a trigger pauses itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Guard {
+    /// Tenths.
+    pub times: u64,
+    pub least: u64,
+    pub most: Option<u64>,
+}
+
+/// What a rule says of its guard.
+#[derive(Clone, Copy, Debug)]
+pub enum OwnGuard {
+    AsAll,
+    Never,
+    Own(Guard),
 }
 
 /// What a rule says of quiet hours.
@@ -52,6 +70,7 @@ pub struct AllGates {
     pub quiet: Option<(Hours, &'static str)>,
     /// So many, within so long.
     pub caps: Vec<(usize, Ms)>,
+    pub guard: Option<Guard>,
 }
 
 impl AllGates {
@@ -60,7 +79,8 @@ impl AllGates {
         let caps = self.caps.iter().map(|(most, within)| format!("{{ most = {most}, within = \"{within}ms\" }}"));
         let caps = caps.collect::<Vec<_>>().join(", ");
         let (consent, quiet) = (self.consent.word(), quiet.unwrap_or_default());
-        format!("consent = \"{consent}\"\nholdout = {}\ncap = [{caps}]\n{quiet}", self.holdout)
+        let guard = self.guard.map(|guard| format!("guard = {}\n", guard.to_toml())).unwrap_or_default();
+        format!("consent = \"{consent}\"\nholdout = {}\ncap = [{caps}]\n{quiet}{guard}", self.holdout)
     }
 }
 
@@ -74,7 +94,19 @@ impl Gates {
             Quiet::Own(hours, zone) => format!("quiet_hours = {}\n", hours.to_toml(zone)),
         };
         let (cap, consent) = (self.is_capped, consent.unwrap_or_default());
-        format!("channel = \"{}\"\nholdout = {holdout}\ncap = {cap}\n{consent}{quiet}", self.channel)
+        let guard = match self.guard {
+            OwnGuard::AsAll => String::new(),
+            OwnGuard::Never => "guard = false\n".to_owned(),
+            OwnGuard::Own(guard) => format!("guard = {}\n", guard.to_toml()),
+        };
+        format!("channel = \"{}\"\nholdout = {holdout}\ncap = {cap}\n{consent}{quiet}{guard}", self.channel)
+    }
+}
+
+impl Guard {
+    fn to_toml(self) -> String {
+        let most = self.most.map(|most| format!(", most = {most}")).unwrap_or_default();
+        format!("{{ times = {}.{}, least = {}{most} }}", self.times / 10, self.times % 10, self.least)
     }
 }
 

@@ -4,13 +4,15 @@
 mod engagement;
 mod file;
 mod gates;
+mod pause;
 mod reach;
 mod truth;
 mod world;
 
 pub use engagement::{Engagement, OfLevel, OfRate};
 pub use file::hundredths;
-pub use gates::{AllGates, Gates, Hours, Policy, Quiet, Sync};
+pub use gates::{AllGates, Gates, Guard, Hours, OwnGuard, Policy, Quiet, Sync};
+pub use pause::{Keeps, Lets, Wish};
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -214,8 +216,22 @@ pub struct World {
     law: Law,
     people: Vec<Somebody>,
     edges: Vec<(usize, Edge)>,
-    /// Fires that may not have left: the person, the rule, and the place in `edges`.
-    waiting: Vec<(usize, usize, usize)>,
+    waiting: Vec<Waiting>,
+    /// Of each rule.
+    states: Vec<pause::State>,
+}
+
+/// A fire that may not have left.
+#[derive(Clone)]
+struct Waiting {
+    person: usize,
+    rule: usize,
+    /// In `edges`.
+    place: usize,
+    /// When it leaves, if not at once; for what is held, never.
+    until: Option<Ms>,
+    /// When it leaves no more.
+    expires: Ms,
 }
 
 struct Somebody {

@@ -1,5 +1,6 @@
 //! The way of one event, and of time: edges, fires, what is called back.
 
+use super::pause::Stand;
 use super::truth::is_of_key;
 use super::*;
 
@@ -7,7 +8,8 @@ impl World {
     pub fn new(law: &Law) -> Self {
         let mut law = law.clone();
         law.rules.sort_by(|a, b| b.priority.cmp(&a.priority).then(a.name.cmp(b.name)));
-        Self { law, people: Vec::new(), edges: Vec::new(), waiting: Vec::new() }
+        let states = law.rules.iter().map(|_| pause::State::default()).collect();
+        Self { law, people: Vec::new(), edges: Vec::new(), waiting: Vec::new(), states }
     }
 
     /// Every edge so far, in order of time.
@@ -103,16 +105,15 @@ impl World {
 
     /// Calls back what has not left (here nothing ever leaves before it expires) and has lost its reason.
     fn cancel(&mut self, id: usize, deed: &Deed, is_merge: bool, at: Ms, now: Ms) {
-        for (owner, n, place) in std::mem::take(&mut self.waiting) {
-            let edge = self.edges[place].1.clone();
+        for one in std::mem::take(&mut self.waiting) {
+            let edge = self.edges[one.place].1.clone();
             let law = &self.law;
-            let rule = &law.rules[n];
+            let rule = &law.rules[one.rule];
             let key = rule.key(&edge.key);
             let is_exit = rule.is_segment && edge.key == "exit";
             let person = &self.people[id];
-            let is_same = owner == id || self.people[owner].merged_into == Some(id);
-            if !is_same || now - edge.at > rule.expires {
-                self.waiting.push((owner, n, place));
+            if !self.is_of(&one, id) || now > one.expires {
+                self.waiting.push(one);
                 continue;
             }
             // A late event took the edge away,
@@ -138,38 +139,40 @@ impl World {
             let is_stopped =
                 !is_exit && news.into_iter().any(speaks_against) && !person.truth(law, &rule.when, key, at);
             if (is_late && !stood) || is_stopped {
-                self.give_back(id, place, at.max(now));
+                self.give_back(id, &one, at.max(now));
                 self.edges.push((id, Edge { verdict: "cancelled", until: None, ..edge }));
             } else {
-                self.waiting.push((owner, n, place));
+                self.waiting.push(one);
             }
         }
     }
 
     /// Calls back what has not left and may not go to the person any more.
     fn recall(&mut self, id: usize, at: Ms, now: Ms) {
-        for (owner, n, place) in std::mem::take(&mut self.waiting) {
-            let edge = self.edges[place].1.clone();
-            let rule = &self.law.rules[n];
-            let is_same = owner == id || self.people[owner].merged_into == Some(id);
-            let is_there = is_same && now - edge.at <= rule.expires;
-            if is_there && self.people[id].forbids(&self.law, rule).is_some() {
-                self.give_back(id, place, at.max(now));
+        for one in std::mem::take(&mut self.waiting) {
+            let edge = self.edges[one.place].1.clone();
+            let is_there = self.is_of(&one, id) && now <= one.expires;
+            if is_there && self.people[id].forbids(&self.law, &self.law.rules[one.rule]).is_some() {
+                self.give_back(id, &one, at.max(now));
                 self.edges.push((id, Edge { verdict: "recalled", until: None, ..edge }));
             } else {
-                self.waiting.push((owner, n, place));
+                self.waiting.push(one);
             }
         }
     }
 
-    /// What waits for more than a minute yet has certainly not left.
-    fn waits(&self, place: usize, now: Ms) -> bool {
-        self.edges[place].1.until.is_some_and(|until| until - now > MINUTE)
+    pub(super) fn is_of(&self, one: &Waiting, id: usize) -> bool {
+        one.person == id || self.people[one.person].merged_into == Some(id)
     }
 
-    fn give_back(&mut self, id: usize, place: usize, now: Ms) {
-        if self.waits(place, now) {
-            self.people[id].counted.retain(|(_, counted)| *counted != place);
+    /// What waits for more than a minute yet has certainly not left.
+    fn waits(one: &Waiting, now: Ms) -> bool {
+        one.until.is_some_and(|until| until - now > MINUTE)
+    }
+
+    fn give_back(&mut self, id: usize, one: &Waiting, now: Ms) {
+        if Self::waits(one, now) {
+            self.people[id].counted.retain(|(_, counted)| *counted != one.place);
         }
     }
 
@@ -184,10 +187,10 @@ impl World {
             let is_in = |(left, _): &&(Ms, usize)| leaves - left < *within;
             while counted.iter().filter(is_in).count() >= *most {
                 let weaker = counted.iter().filter(is_in).filter_map(|(left, place)| {
-                    let (_, other, _) = self.waiting.iter().find(|(.., waiting)| waiting == place)?;
-                    let rule = &self.law.rules[*other];
+                    let other = self.waiting.iter().find(|waiting| waiting.place == *place)?;
+                    let rule = &self.law.rules[other.rule];
                     let edge = &self.edges[*place].1;
-                    let is_weaker = rule.priority < self.law.rules[n].priority && self.waits(*place, starts);
+                    let is_weaker = rule.priority < self.law.rules[n].priority && Self::waits(other, starts);
                     is_weaker.then_some((-i64::from(rule.priority), *left, edge.at, &edge.rule, &edge.key, *place))
                 });
                 let (.., place) = weaker.max()?;
@@ -316,10 +319,10 @@ impl World {
         let has_caps = rule.gates.is_capped && !self.law.gates.caps.is_empty();
         let is_held_out = self.people[id].is_held_out(&self.law, rule);
         let person = &mut self.people[id];
-        let known = person.known.entry((n, place)).or_default();
+        let has_fired = person.known.entry((n, place.clone())).or_default().has_fired;
         let is_cooling =
             rule.cooldown.zip(person.last_fire.get(&n)).is_some_and(|(cooldown, last)| at - last < cooldown);
-        let verdict = if rule.once && known.has_fired {
+        let verdict = if rule.once && has_fired {
             "already_fired"
         } else if is_cooling {
             "cooling_down"
@@ -332,25 +335,38 @@ impl World {
         } else if room.is_none() {
             "cap"
         } else {
-            known.has_fired = true;
-            person.last_fire.insert(n, at);
-            if is_held_out {
-                "holdout"
-            } else {
-                self.waiting.push((id, n, self.edges.len()));
-                if has_caps {
-                    person.counted.push((wakes, self.edges.len()));
+            let stand = if is_held_out { Stand::Leaves } else { self.states[n].stand(&self.law, n, at) };
+            match stand {
+                Stand::Dropped(gate) => gate,
+                _ => {
+                    let person = &mut self.people[id];
+                    person.known.entry((n, place)).or_default().has_fired = true;
+                    person.last_fire.insert(n, at);
+                    let (place, expires) = (self.edges.len(), at + self.law.rules[n].expires);
+                    // What is held leaves at no time.
+                    let until = if stand == Stand::Held { Some(Ms::MAX / 2) } else { until };
+                    if !is_held_out {
+                        self.waiting.push(Waiting { person: id, rule: n, place, until, expires });
+                    }
+                    if !is_held_out && has_caps {
+                        person.counted.push((until.unwrap_or(wakes), place));
+                    }
+                    match stand {
+                        _ if is_held_out => "holdout",
+                        Stand::Held => "held",
+                        _ if until.is_some() => "delayed",
+                        _ => "activated",
+                    }
                 }
-                if until.is_some() { "delayed" } else { "activated" }
             }
         };
         let until = until.filter(|_| verdict == "delayed");
-        let (rule, key) = (rule.name.to_owned(), key.to_owned());
+        let (rule, key) = (self.law.rules[n].name.to_owned(), key.to_owned());
         let edge = Edge { at, rule, key, verdict, until, person: BTreeSet::new() };
         self.edges.push((id, edge));
         if matches!(verdict, "activated" | "delayed") {
             for place in room.unwrap_or_default() {
-                self.waiting.retain(|(.., waiting)| *waiting != place);
+                self.waiting.retain(|waiting| waiting.place != place);
                 self.people[id].counted.retain(|(_, counted)| *counted != place);
                 let edge = self.edges[place].1.clone();
                 self.edges.push((id, Edge { verdict: "recalled", until: None, ..edge }));

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use espalier::decide;
 use espalier::identity;
-use espalier::model::{Event, Loaded, Position, Span};
+use espalier::model::{Event, Loaded, Order, PausePolicy, Position, Release, Span, Timestamp};
 use espalier::rules::{self, Files, Program};
 
 use super::instant;
 use super::kept::Kept;
 use super::message::Turn;
-use crate::oracle::{Deed, Edge, Engagement, Law, World};
+use crate::oracle::{Deed, Edge, Engagement, Keeps, Law, Lets, Wish, World};
 
 pub fn compile(law: &Law) -> Program {
     let (triggers, segments, cohorts) = law.to_files();
@@ -52,14 +52,47 @@ pub fn decided(program: &Program, turns: &[Turn]) -> Kept {
                 (last.arrived.min(last.at).min(now), now)
             }
             Turn::Idle(now) => (instant(*now), instant(*now)),
+            Turn::Wish(rule, wish, now) => {
+                obey(&mut kept, program, rule, *wish, instant(*now));
+                continue;
+            }
         };
         let due = kept.wake(until);
         let people = due.iter().map(|id| (*id, kept.people[id].clone())).collect();
-        let mut loaded = Loaded { people, ..Loaded::default() };
+        let mut loaded = Loaded { people, triggers: kept.triggers.clone(), ..Loaded::default() };
         let changes = decide::timers(&mut loaded, &due, until, now, program);
         kept.commit(&loaded, changes);
     }
     kept
+}
+
+/// What somebody wants, and then what was held, a few at a time.
+fn obey(kept: &mut Kept, program: &Program, rule: &str, wish: Wish, now: Timestamp) {
+    let Some(trigger) = program.named(rule).map(|trigger| trigger.id) else { return };
+    let policy = |keeps| match keeps {
+        Keeps::Drop => PausePolicy::Drop,
+        Keeps::Keep => PausePolicy::Keep,
+        Keeps::CatchUp => PausePolicy::CatchUp,
+    };
+    let release = |lets| match lets {
+        Lets::Send => Release::Send,
+        Lets::CatchUp => Release::CatchUp,
+        Lets::Drop => Release::Drop,
+    };
+    let order = match wish {
+        Wish::Pause(keeps) => Order::Pause(policy(keeps)),
+        Wish::Resume(lets) => Order::Resume(lets.map(release)),
+    };
+    let mut loaded = Loaded { triggers: kept.triggers.clone(), ..Loaded::default() };
+    let changes = decide::order(&mut loaded, trigger, order, now, program);
+    kept.commit(&loaded, changes);
+    while kept.triggers.get(&trigger).is_some_and(|state| state.release.is_some()) {
+        let (held, is_last) = kept.held(trigger, 2);
+        let people = held.iter().map(|one| (one.person, kept.people[&one.person].clone())).collect();
+        let mut loaded = Loaded { people, triggers: kept.triggers.clone(), ..Loaded::default() };
+        let changes = decide::release(&mut loaded, trigger, &held, is_last, now, program);
+        kept.commit(&loaded, changes);
+    }
 }
 
 pub fn foretold(law: &Law, turns: &[Turn]) -> Vec<Edge> {
@@ -79,6 +112,7 @@ pub fn foretold(law: &Law, turns: &[Turn]) -> Vec<Edge> {
                 world.timers(last.arrived.min(last.deed.at).min(*now), *now);
             }
             Turn::Idle(now) => world.timers(*now, *now),
+            Turn::Wish(rule, wish, now) => world.wish(rule, *wish, *now),
         }
     }
     world.edges()

@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use espalier::model::{
-    Changes, Decision, DedupeKey, Entry, Event, History, Identifier, Loaded, Person, PersonId, Position, Timestamp,
-    Verdict, Write,
+    Activation, Changes, Decision, DedupeKey, Entry, Event, History, Identifier, Loaded, Person, PersonId, Position,
+    Timestamp, TriggerId, TriggerStates, Verdict, Write,
 };
 
 use super::START;
@@ -18,12 +18,14 @@ pub struct Kept {
     seen: HashSet<DedupeKey>,
     merged: HashMap<PersonId, PersonId>,
     pub decisions: Vec<Decision>,
+    pub triggers: TriggerStates,
+    held: Vec<Activation>,
 }
 
 impl Kept {
     /// The people that a batch speaks of.
     pub fn load(&self, batch: &[(Position, Event)]) -> Loaded {
-        let mut loaded = Loaded::default();
+        let mut loaded = Loaded { triggers: self.triggers.clone(), ..Loaded::default() };
         for (_, event) in batch {
             for name in &event.identifiers {
                 if let Some(id) = self.owners.get(name) {
@@ -67,9 +69,29 @@ impl Kept {
         }
         self.seen.extend(changes.dedupe.into_iter().map(|(key, _)| key));
         self.decisions.extend(changes.decisions);
+        self.triggers.extend(changes.triggers);
+        self.held.extend(changes.activations.into_iter().filter(Activation::is_held));
+        let gone = changes.cancelled.iter().map(|recall| recall.occasion);
+        let gone: HashSet<_> = gone.chain(changes.released.iter().map(|released| released.occasion)).collect();
+        self.held.retain(|held| !gone.contains(&held.occasion));
         for (id, person) in &loaded.people {
             assert_eq!(self.people.get(id), Some(person), "what was decided is not what was written");
         }
+    }
+
+    /// Some of what is held of a trigger, and whether that is all.
+    pub fn held(&self, trigger: TriggerId, max: usize) -> (Vec<Activation>, bool) {
+        let all = self.held.iter().filter(|held| TriggerId::of(&held.trigger) == trigger);
+        let some = all.clone().take(max).map(|held| Activation { person: self.now(held.person), ..held.clone() });
+        (some.collect(), all.count() <= max)
+    }
+
+    /// Who has what was somebody's.
+    fn now(&self, mut id: PersonId) -> PersonId {
+        while let Some(survivor) = self.merged.get(&id) {
+            id = *survivor;
+        }
+        id
     }
 
     pub fn wake(&self, until: Timestamp) -> Vec<PersonId> {
@@ -87,17 +109,14 @@ impl Kept {
     }
 
     fn edge(&self, decision: &Decision) -> Edge {
-        let mut id = decision.person;
-        while let Some(survivor) = self.merged.get(&id) {
-            id = *survivor;
-        }
+        let id = self.now(decision.person);
         Edge {
             at: decision.at.as_millis() - START,
             rule: decision.trigger.to_string(),
             key: decision.key.to_string(),
             verdict: decision.verdict.word(),
             until: match decision.verdict {
-                Verdict::Delayed(_, until) => Some(until.as_millis() - START),
+                Verdict::Delayed(_, until) | Verdict::Released(Some(until)) => Some(until.as_millis() - START),
                 _ => None,
             },
             person: self.people[&id].identifiers.iter().map(|i| i.value.to_string()).collect(),

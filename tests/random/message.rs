@@ -5,7 +5,7 @@ use std::fmt;
 use espalier::model::{Event, EventKind, Identifier, IdentifierKind, Origin, RawJson};
 
 use super::instant;
-use crate::oracle::{Deed, MINUTE, Ms, Price, Sync, hundredths, listed_price};
+use crate::oracle::{Deed, MINUTE, Ms, Price, Sync, Wish, hundredths, listed_price};
 
 /// One thing the engine does.
 #[derive(Clone, Debug)]
@@ -14,6 +14,8 @@ pub enum Turn {
     Batch(Vec<Message>, Ms),
     /// Nothing waits: timers up to this instant.
     Idle(Ms),
+    /// Somebody wants something of the rule of this name.
+    Wish(&'static str, Wish, Ms),
 }
 
 /// One message of the journal. The same number is the same message.

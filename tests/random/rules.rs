@@ -9,8 +9,8 @@ use proptest::sample::select;
 
 use super::{EVENTS, HORIZON, PLACES, START};
 use crate::oracle::{
-    AllGates, Ask, Bounds, Engagement, Gates, Hours, Law, Leaf, Limit, MINUTE, Ms, Named, OfLevel, OfRate, Policy,
-    Quiet, Rule, Test, Tree, Window,
+    AllGates, Ask, Bounds, Engagement, Gates, Guard, Hours, Law, Leaf, Limit, MINUTE, Ms, Named, OfLevel, OfRate,
+    OwnGuard, Policy, Quiet, Rule, Test, Tree, Window,
 };
 
 const ZONES: &[&str] = PLACES.split_at(4).0;
@@ -180,8 +180,25 @@ fn own_gates() -> impl Strategy<Value = Gates> {
     let own = (select(HOURS), option::of(select(ZONES))).prop_map(|(hours, zone)| Quiet::Own(hours, zone));
     let quiet = prop_oneof![3 => Just(Quiet::AsAll), 1 => Just(Quiet::Never), 1 => own];
     let channel = select(&["email", "email", "sms"][..]);
-    (channel, consent, holdout, quiet, prop::bool::weighted(0.8))
-        .prop_map(|(channel, consent, holdout, quiet, is_capped)| Gates { channel, consent, holdout, quiet, is_capped })
+    (channel, consent, holdout, quiet, prop::bool::weighted(0.8)).prop_map(
+        |(channel, consent, holdout, quiet, is_capped)| Gates {
+            channel,
+            consent,
+            holdout,
+            quiet,
+            is_capped,
+            guard: OwnGuard::AsAll,
+        },
+    )
+}
+
+pub fn guard() -> impl Strategy<Value = Guard> {
+    let most = option::of(1..4u64);
+    (select(&[10, 15, 30, 100][..]), 0..3u64, most).prop_map(|(times, least, most)| Guard { times, least, most })
+}
+
+pub fn own_guard() -> impl Strategy<Value = OwnGuard> {
+    prop_oneof![2 => Just(OwnGuard::AsAll), 1 => Just(OwnGuard::Never), 2 => guard().prop_map(OwnGuard::Own)]
 }
 
 pub fn cap() -> impl Strategy<Value = (usize, Ms)> {
@@ -193,7 +210,7 @@ fn all_gates() -> impl Strategy<Value = AllGates> {
     let quiet = option::weighted(0.4, (select(HOURS), select(ZONES)));
     let caps = prop_oneof![2 => Just(vec![]), 1 => vec(cap(), 1..3)];
     (policy, prop_oneof![5 => Just(0), 1 => Just(30)], quiet, caps)
-        .prop_map(|(consent, holdout, quiet, caps)| AllGates { consent, holdout, quiet, caps })
+        .prop_map(|(consent, holdout, quiet, caps)| AllGates { consent, holdout, quiet, caps, guard: None })
 }
 
 /// The first may name none, each other one those before it.

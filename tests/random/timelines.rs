@@ -7,7 +7,7 @@ use proptest::sample::select;
 
 use super::message::{Message, Turn};
 use super::{EVENTS, HORIZON, PLACES};
-use crate::oracle::{Deed, MINUTE, Ms, Price, Sync};
+use crate::oracle::{Deed, Keeps, Lets, MINUTE, Ms, Price, Sync, Wish};
 
 const CONSENT: &[&str] =
     &["Subscribed", "Subscribed", "Unsubscribed", "SMS Subscribed", "Email Marked as Spam", "Suppression Lifted"];
@@ -236,4 +236,47 @@ pub fn of_mail(mut turns: Vec<Turn>) -> Vec<Turn> {
         }
     }
     turns
+}
+
+/// The same over days instead of hours.
+pub fn of_days(mut turns: Vec<Turn>) -> Vec<Turn> {
+    const LONGER: Ms = 18;
+    for turn in &mut turns {
+        match turn {
+            Turn::Batch(messages, now) => {
+                *now *= LONGER;
+                for message in messages {
+                    message.arrived *= LONGER;
+                    message.deed.at *= LONGER;
+                }
+            }
+            Turn::Idle(HORIZON) => {}
+            Turn::Idle(now) | Turn::Wish(_, _, now) => *now *= LONGER,
+        }
+    }
+    turns
+}
+
+/// Wishes, each after one of the turns.
+pub fn wishes() -> impl Strategy<Value = Vec<(prop::sample::Index, &'static str, Wish)>> {
+    let keeps = select(&[Keeps::Drop, Keeps::Keep, Keeps::CatchUp][..]);
+    let lets = option::of(select(&[Lets::Send, Lets::CatchUp, Lets::Drop][..]));
+    let wish = prop_oneof![keeps.prop_map(Wish::Pause), lets.prop_map(Wish::Resume)];
+    vec((any::<prop::sample::Index>(), select(&["b-one", "b-one", "a-two", "segment:calm"][..]), wish), 1..8)
+}
+
+/// The same with wishes in between.
+pub fn with(turns: Vec<Turn>, wishes: &[(prop::sample::Index, &'static str, Wish)]) -> Vec<Turn> {
+    // None at the horizon: clocks have been turned by then, of which the oracle knows nothing.
+    let count = turns.len() - 1;
+    let mut all = Vec::new();
+    for (n, turn) in turns.into_iter().enumerate() {
+        let now = match &turn {
+            Turn::Batch(_, now) | Turn::Idle(now) | Turn::Wish(_, _, now) => *now,
+        };
+        all.push(turn);
+        let after = wishes.iter().filter(|(place, ..)| place.index(count) == n);
+        all.extend(after.map(|(_, rule, wish)| Turn::Wish(rule, *wish, now)));
+    }
+    all
 }

@@ -141,6 +141,22 @@ fn who_resumes_says_what_becomes_of_what_is_held() {
 }
 
 #[test]
+fn what_catches_up_can_be_called_back_though_it_had_expired() {
+    let rule = VIEWED_TWICE.replace("1h", "12h");
+    let rule = format!("quiet_hours = {{ from = \"21:00\", until = \"08:00\" }}\n{}", rule.trim());
+    let mut shop = Shop::new(&rule, gate::Settings::default());
+    shop.order("0m", pause(PausePolicy::CatchUp));
+    // The first has expired when the second is held.
+    shop.live("0m view p1 | 1m view p1 | 13h view p2 | 13h1m view p2", "14h");
+    shop.said(&["1m p1 held", "13h1m p2 held"]);
+    shop.order("22h", Order::Resume(None));
+    shop.said(&["1m p1 released", "13h1m p2 released"]);
+    shop.live("23h unsubscribe", "24h");
+    shop.story.fires.sort();
+    shop.said(&["13h1m p2 recalled", "1m p1 recalled"]);
+}
+
+#[test]
 fn consent_and_quiet_hours_are_asked_again_when_it_is_let_go() {
     let quiet = "quiet_hours = { from = \"21:00\", until = \"08:00\" }";
     let mut shop = Shop::new(&format!("{quiet}\nexpires = \"24h\"\n{}", FORM.trim()), gate::Settings::default());

@@ -101,9 +101,8 @@ impl Guard {
     /// Fires that the hour of `at` may have; `None` while nothing is known of the trigger and no bound is set.
     pub fn limit(&self, fires: &Fires, at: Timestamp) -> Option<u64> {
         let learned = fires.rate(at).map(|(fires, hours)| {
-            let usual = fires as f64 / hours as f64;
-            // As casts do: too large becomes the largest.
-            ((usual * self.times).ceil() as u64).max(self.least)
+            // Divided last, so that a whole number stays one. As casts do: too large becomes the largest.
+            ((fires as f64 * self.times / hours as f64).ceil() as u64).max(self.least)
         });
         learned.into_iter().chain(self.most).min()
     }

@@ -13,6 +13,7 @@ use crate::model::Span;
 use crate::ops::{self, BacktestFailed, BacktestWanted};
 use crate::quota::{self, Calls, Need};
 use crate::replay::{Report, Tested};
+use crate::rules::gate::guard::Tripped;
 use crate::store::Store;
 
 /// A trigger's file is not larger.
@@ -150,7 +151,12 @@ fn counts(tested: &Tested) {
     let before = tested.purchases.within_an_hour_before.to_string();
     shown.add_row(["  within an hour after a purchase", &before, "", ""]);
     for (word, n) in tested.verdicts.iter().filter(|(word, _)| *word != "activated") {
-        shown.add_row([format!("held back: {word}"), n.to_string(), String::new(), String::new()]);
+        let words = if word == "delayed" { "delayed by quiet hours".to_owned() } else { format!("held back: {word}") };
+        shown.add_row([words, n.to_string(), String::new(), String::new()]);
+    }
+    if let Some(Tripped { hours, first: Some(first), fires }) = tested.guard {
+        let words = format!("held by the rate guard in {hours} hours, first {first}");
+        shown.add_row([words, fires.to_string(), String::new(), String::new()]);
     }
     for one in &tested.conditions {
         let people = one.people.to_string();

@@ -139,12 +139,17 @@ impl Fires {
 
     /// One more, with its edge at `at`.
     pub fn count(&mut self, at: Timestamp) {
+        self.count_all(at, 1);
+    }
+
+    /// So many more, with their edges in the hour of `at`.
+    pub fn count_all(&mut self, at: Timestamp, n: u64) {
         let hour = Self::hour(at);
         if self.hours.is_empty() {
             self.since = hour;
         }
         self.since = self.since.min(hour);
-        *self.hours.entry(hour).or_default() += 1;
+        *self.hours.entry(hour).or_default() += n;
         let newest = self.hours.last_key_value().map_or(hour, |(newest, _)| *newest);
         self.hours = self.hours.split_off(&(newest - WEEK));
         // What is older than the week is no part of a rate any more.

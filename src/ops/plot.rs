@@ -12,6 +12,7 @@ use super::frame::frame;
 use super::server::Shared;
 use crate::model::Span;
 use crate::replay::{OfDay, Report, Tested};
+use crate::rules::gate::guard::Tripped;
 
 /// The period that is shown.
 const SINCE: Span = Span::from_days(30);
@@ -49,6 +50,10 @@ fn one(tested: &Tested) -> Markup {
             h2 { (tested.trigger) " " span.muted { (tested.title) } }
             p { (tested.fires) " fires for " (tested.people) " people (" (share(tested.share_of_people)) "); "
                 (tested.purchases.within_an_hour_after) " of them within an hour before a purchase." }
+            @if let Some(Tripped { hours, first: Some(first), fires }) = tested.guard {
+                p { "Its rate guard would have paused it in " (hours) " hours, first at " (first) ", and held " (fires)
+                    " fires." }
+            }
             (bars(&tested.days))
             table {
                 thead { tr { th scope="col" { "Condition alone" } th.n scope="col" { "People" } th.n scope="col" { "Share" } } }

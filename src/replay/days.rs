@@ -53,6 +53,12 @@ impl Hours {
         }
     }
 
+    /// Each hour that has any, by its beginning, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (Timestamp, u64)> {
+        let at = |hour: i64| Timestamp::from_millis(hour.saturating_mul(Span::HOUR.as_millis()));
+        self.0.iter().map(move |(hour, n)| (at(*hour), *n))
+    }
+
     /// All of them.
     pub fn total(&self) -> u64 {
         self.0.values().sum()

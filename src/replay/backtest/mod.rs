@@ -3,7 +3,7 @@
 //! Each person is lived again by [`relive`] under the whole program, so that what other triggers do to a gate is seen
 //! too. Counts of different people can be put together, so that they can be taken in parallel.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,8 @@ use super::days::{Hours, OfDay};
 use super::pairing::{Fires, pair};
 use super::relive::relive;
 use crate::identity;
-use crate::model::{Decision, LaneName, Person, Span, Timestamp, TriggerId, Verdict};
+use crate::model::{Decision, LaneName, OccasionId, Person, Span, Timestamp, TriggerId, Verdict};
+use crate::rules::gate::guard::Tripped;
 use crate::rules::{Program, Trigger};
 
 /// What makes a fire needless, and the time within which it does.
@@ -100,7 +101,8 @@ pub struct Tested {
     pub trigger: String,
     /// Its title.
     pub title: String,
-    /// Occasions that were activated; for a segment, both edges.
+    /// Occasions that were activated, and not called back while they waited for quiet hours to end; for a segment, both
+    /// edges.
     pub fires: u64,
     /// People who had one.
     pub people: u64,
@@ -116,6 +118,8 @@ pub struct Tested {
     pub verdicts: BTreeMap<String, u64>,
     /// What each destination would have got.
     pub destinations: Vec<Records>,
+    /// What its rate guard would have done; `None` where it has none, and of a sample.
+    pub guard: Option<Tripped>,
     /// The former version beside it.
     pub against: Option<Compared>,
 }
@@ -236,12 +240,14 @@ impl Backtest {
             let mine = |decision: &&Decision| decision.trigger == trigger.name;
             let tally = self.triggers.entry(trigger.name.clone()).or_default();
             for decision in new.iter().filter(mine) {
-                tally.count(decision, &orders);
+                *tally.verdicts.entry(decision.verdict.word()).or_default() += 1;
             }
-            let fires = fires(new.iter().filter(mine));
+            let left = left(new.iter().filter(mine));
+            left.iter().for_each(|one| tally.count(one, &orders));
+            let fires = fires(&left);
             tally.people += u64::from(!fires.is_empty());
             if let Some(old) = &old {
-                tally.old.count(&self::fires(old.iter().filter(mine)), &fires);
+                tally.old.count(&self::fires(&self::left(old.iter().filter(mine))), &fires);
             }
         }
         let Question { alone, names, since, until, .. } = question;
@@ -276,7 +282,7 @@ impl Backtest {
         let since = question.since.max(self.earliest.unwrap_or(question.until)).min(question.until);
         let triggers = question.wanted().map(|trigger| {
             let tally = self.triggers.remove(&trigger.name).unwrap_or_default();
-            self.tested(question, trigger, tally, since)
+            self.tested(question, trigger, tally, since, is_whole)
         });
         let triggers = triggers.collect::<Vec<_>>();
         Report {
@@ -290,7 +296,7 @@ impl Backtest {
         }
     }
 
-    fn tested(&self, question: &Question, trigger: &Trigger, tally: Tally, since: Timestamp) -> Tested {
+    fn tested(&self, question: &Question, trigger: &Trigger, tally: Tally, since: Timestamp, is_whole: bool) -> Tested {
         let share = |people: u64| people as f64 / self.people.max(1) as f64;
         let mine = question.alone.conditions.iter().filter(|one| one.trigger == trigger.name);
         let conditions = mine.map(|one| {
@@ -307,6 +313,9 @@ impl Backtest {
                 days: days.into_iter().map(|(day, fires)| OfDay { day: day.to_text(), fires }).collect(),
             }
         });
+        let guard = trigger.gating.guard.guard(question.program.settings().gates.guard);
+        // A sample has too few.
+        let guard = guard.filter(|_| is_whole).map(|guard| guard.tripped(tally.fires.iter()));
         let old = tally.old;
         let compared = question.against.as_ref().map(|_| Compared {
             fires: old.fires.total(),
@@ -330,6 +339,7 @@ impl Backtest {
             },
             verdicts: tally.verdicts.into_iter().map(|(word, n)| (word.to_owned(), n)).collect(),
             destinations: destinations.collect(),
+            guard,
             against: compared,
         }
     }
@@ -349,17 +359,16 @@ impl Question {
 }
 
 impl Tally {
-    fn count(&mut self, decision: &Decision, orders: &[Timestamp]) {
-        *self.verdicts.entry(decision.verdict.word()).or_default() += 1;
-        let Verdict::Activated(lanes) = &decision.verdict else { return };
-        self.fires.count(decision.at);
-        for lane in lanes {
-            self.lanes.entry(lane.clone()).or_default().count(decision.at);
+    fn count(&mut self, one: &Left<'_>, orders: &[Timestamp]) {
+        let edge = one.decision.at;
+        self.fires.count(edge);
+        for lane in one.lanes {
+            self.lanes.entry(lane.clone()).or_default().count(one.at);
         }
         // At one instant events come before timers: an order at the edge itself was before it.
-        let after = orders.partition_point(|at| *at <= decision.at);
-        let next = orders.get(after).filter(|at| **at <= decision.at + PURCHASE.1);
-        let last = after.checked_sub(1).and_then(|n| orders.get(n)).filter(|at| **at + PURCHASE.1 >= decision.at);
+        let after = orders.partition_point(|at| *at <= edge);
+        let next = orders.get(after).filter(|at| **at <= edge + PURCHASE.1);
+        let last = after.checked_sub(1).and_then(|n| orders.get(n)).filter(|at| **at + PURCHASE.1 >= edge);
         self.bought_after += u64::from(next.is_some());
         self.bought_before += u64::from(last.is_some());
     }
@@ -409,9 +418,30 @@ impl Share {
     }
 }
 
-fn fires<'d>(decisions: impl Iterator<Item = &'d Decision>) -> Fires<'d> {
-    let fires = decisions.filter(|decision| matches!(decision.verdict, Verdict::Activated(_)));
-    fires.map(|decision| (&*decision.key, decision.at)).collect()
+/// An edge that came to something.
+struct Left<'d> {
+    decision: &'d Decision,
+    lanes: &'d [LaneName],
+    /// When it left: at the edge, or after quiet hours.
+    at: Timestamp,
+}
+
+/// Those that left: what waited for quiet hours to end may have been called back meanwhile.
+fn left<'d>(decisions: impl Iterator<Item = &'d Decision> + Clone) -> Vec<Left<'d>> {
+    let called_back = decisions.clone().filter(|d| matches!(d.verdict, Verdict::Cancelled | Verdict::Recalled(..)));
+    let called_back: HashSet<OccasionId> = called_back.map(|decision| decision.occasion).collect();
+    let left = decisions.filter_map(|decision| match &decision.verdict {
+        Verdict::Activated(lanes) => Some(Left { decision, lanes, at: decision.at }),
+        Verdict::Delayed(lanes, until) if !called_back.contains(&decision.occasion) => {
+            Some(Left { decision, lanes, at: *until })
+        }
+        _ => None,
+    });
+    left.collect()
+}
+
+fn fires<'d>(left: &[Left<'d>]) -> Fires<'d> {
+    left.iter().map(|one| (&*one.decision.key, one.decision.at)).collect()
 }
 
 #[cfg(test)]

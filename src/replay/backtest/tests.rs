@@ -41,7 +41,12 @@ fn file(rule: &str) -> (String, String) {
 }
 
 fn test(rule: &str, old: Option<&str>, people: &[Person], since: i64, until: i64) -> Report {
-    let program = Program::compile(&[file(rule)], &Settings::default(), None).expect("a trigger");
+    test_with("", rule, old, people, since, until)
+}
+
+fn test_with(gates: &str, rule: &str, old: Option<&str>, people: &[Person], since: i64, until: i64) -> Report {
+    let settings = Settings { gates: toml::from_str(gates).expect("gates"), ..Settings::default() };
+    let program = Program::compile(&[file(rule)], &settings, None).expect("a trigger");
     let names = identity::Settings::default();
     let since = if since == i64::MIN { Timestamp::MIN } else { at(since) };
     let question = Question::new(Arc::new(program.clone()), names, None, since, at(until));
@@ -77,6 +82,38 @@ fn edges_are_counted_by_what_became_of_them() {
     let alone: Vec<u64> = left.conditions.iter().map(|one| one.people).collect();
     assert_eq!(alone, [2, 2], "somebody bought after half an hour less a minute; the add is alone for ever");
     assert_eq!((left.destinations[0].records, left.destinations[0].busiest_day), (2, 1));
+}
+
+#[test]
+fn what_quiet_hours_delay_is_a_fire_unless_it_is_called_back() {
+    let quiet = r#"quiet_hours = { from = "21:00", until = "08:00", zone = "UTC" }"#;
+    // At 23:00; one buys before eight.
+    let people = [
+        person(1, 0, &[(1_380, "Product Added")]),
+        person(2, 0, &[(1_380, "Product Added"), (1_500, "Order Completed")]),
+    ];
+    let rule = format!("expires = \"12h\"\n{LEFT}");
+    let left = &test_with(quiet, &rule, None, &people, i64::MIN, 3 * 1_440).triggers[0];
+    assert_eq!((left.fires, left.people), (1, 1));
+    assert_eq!(left.verdicts, [("delayed".into(), 2), ("cancelled".into(), 1)].into());
+    let days: Vec<_> = left.days.iter().map(|day| day.fires).collect();
+    assert_eq!(days, [1, 0, 0, 0], "by the edge");
+    let sent: Vec<_> = left.destinations[0].days.iter().map(|day| (day.day.as_str(), day.fires)).collect();
+    assert_eq!(sent, [("2026-01-02", 1)], "when it leaves");
+}
+
+#[test]
+fn it_says_when_the_rate_guard_would_have_paused_a_trigger() {
+    let guard = "guard = { times = 3, least = 2 }";
+    // One fire an hour for two days, then five at once, and five after that.
+    let mut people: Vec<Person> = (0..48).map(|n| person(n, 0, &[(n as i64 * 60, "Form")])).collect();
+    people.extend((50..55).map(|n| person(n, 0, &[(48 * 60, "Form")])));
+    people.extend((60..65).map(|n| person(n, 0, &[(49 * 60 + 7, "Form")])));
+    let rule = "name = \"form\"\nwhen = { did = \"Form\", within = \"1m\" }";
+    let form = &test_with(guard, rule, None, &people, i64::MIN, 3 * 1_440).triggers[0];
+    // Three an hour: of the fires that left in the 48 hours before, and then of 51 in 49.
+    assert_eq!(form.guard, Some(Tripped { hours: 2, first: Some(at(48 * 60)), fires: 2 + 1 }));
+    assert_eq!(test(rule, None, &people, i64::MIN, 3 * 1_440).triggers[0].guard, None);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! it, or in what comes in, writes to everybody.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::model::{Fires, Gate, Pause, PausePolicy, Timestamp, TriggerState};
 use crate::rules::written::{Reading, Table};
@@ -106,6 +106,36 @@ impl Guard {
         });
         learned.into_iter().chain(self.most).min()
     }
+
+    /// What it would have done about so many fires in each hour, in order, had somebody resumed the trigger for the next
+    /// hour each time, with the guard awake.
+    pub fn tripped(&self, hours: impl IntoIterator<Item = (Timestamp, u64)>) -> Tripped {
+        let (mut fires, mut tripped) = (Fires::default(), Tripped::default());
+        for (at, n) in hours {
+            let over = self.limit(&fires, at).map_or(0, |limit| n.saturating_sub(limit));
+            // Nothing has fired yet where the limit is none at all.
+            if n > over {
+                fires.count_all(at, n - over);
+            }
+            if over > 0 {
+                tripped.hours += 1;
+                tripped.first = tripped.first.or(Some(at));
+                tripped.fires += over;
+            }
+        }
+        tripped
+    }
+}
+
+/// Hours in which a trigger would have paused itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tripped {
+    /// How many.
+    pub hours: u64,
+    /// The first.
+    pub first: Option<Timestamp>,
+    /// Fires in them beyond what they may have: these would have been held.
+    pub fires: u64,
 }
 
 /// How a fire that has passed all other gates goes on.

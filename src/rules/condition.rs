@@ -44,8 +44,10 @@ impl Condition {
             reading.mistake(value.span(), value.path().to_owned(), format!("nests deeper than {DEEPEST}"));
             return None;
         }
-        let kinds: Vec<&'static str> =
-            ["all", "any", "not"].iter().chain(leaf::KINDS).copied().filter(|kind| table.has(kind)).collect();
+        // Beside a trait `not` is a test, unless it is a condition.
+        let is_test = table.has("trait") && table.entries().any(|(key, value)| key == "not" && !value.is_table());
+        let kinds = ["all", "any", "not"].iter().chain(leaf::KINDS).copied();
+        let kinds: Vec<&'static str> = kinds.filter(|kind| table.has(kind) && !(is_test && *kind == "not")).collect();
         let condition = match kinds.as_slice() {
             ["all"] => Self::list("all", &mut table, reading, depth).map(Self::All),
             ["any"] => Self::list("any", &mut table, reading, depth).map(Self::Any),

@@ -107,6 +107,12 @@ fn one_condition_says_one_thing() {
         "when = { all = [{ did = \"A\" }], not = { did = \"B\" } }",
         &["8: when: says all and not at once; each condition says one (put each into its own [[when.all]])"],
     );
+    check(
+        "when = { trait = \"plan\", not = { did = \"B\" } }",
+        &["8: when: says not and trait at once; each condition says one (put each into its own [[when.all]])"],
+    );
+    // Here it is a test of the trait.
+    check("when = { trait = \"plan\", not = \"gold\" }", &[]);
 }
 
 #[test]

@@ -141,6 +141,7 @@ impl Leaf {
             Ask::SecondsOn { bounds, within } => {
                 format!("seconds_on = \"{event}\"{}{}", bounds.to_toml(law, length), within.to_toml())
             }
+            Ask::Trait(Test::PlanIsNot(plan)) => return format!("{{ trait = \"plan\", not = \"{plan}\" }}"),
             Ask::Trait(Test::PlanIs(plan)) => return format!("{{ trait = \"plan\", is = \"{plan}\" }}"),
             Ask::Trait(Test::HasPlan) => return "{ trait = \"plan\", exists = true }".to_owned(),
             Ask::Trait(Test::LevelAtLeast(n)) => return format!("{{ trait = \"profile.level\", at_least = {n} }}"),

@@ -87,6 +87,8 @@ pub enum Ask {
 #[derive(Clone, Copy, Debug)]
 pub enum Test {
     PlanIs(&'static str),
+    /// Without a plan, too.
+    PlanIsNot(&'static str),
     HasPlan,
     LevelAtLeast(i64),
 }

@@ -128,7 +128,7 @@ impl Rule {
                     Ask::Ratio { to, .. } => is(to) && is_of_key(deed, key, leaf.any_key, false),
                     Ask::Rate { .. } => Engagement::reads(deed.name),
                     Ask::SecondsOn { .. } => is("Heartbeat") || is("Page Left"),
-                    Ask::Trait(Test::PlanIs(_) | Test::HasPlan) => changed.contains(&"plan"),
+                    Ask::Trait(Test::PlanIs(_) | Test::PlanIsNot(_) | Test::HasPlan) => changed.contains(&"plan"),
                     Ask::Trait(Test::LevelAtLeast(_)) => changed.contains(&"level"),
                     _ => false,
                 }

@@ -142,6 +142,7 @@ impl Somebody {
             Ask::SecondsOn { bounds, within } => between(bounds, self.dwell(leaf, *within, key, now)),
             Ask::Trait(test) => match test {
                 Test::PlanIs(plan) => self.plan.is_some_and(|(_, known)| known == *plan),
+                Test::PlanIsNot(plan) => self.plan.is_none_or(|(_, known)| known != *plan),
                 Test::HasPlan => self.plan.is_some(),
                 Test::LevelAtLeast(least) => self.level.is_some_and(|(_, known)| known >= *least),
             },

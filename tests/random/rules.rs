@@ -81,7 +81,14 @@ fn ask(known: Known) -> impl Strategy<Value = Ask> {
     let seconds = (bounds(&[30_000, 60_000, 120_000], &[120_500, 300_000], known), window())
         .prop_map(|(bounds, within)| Ask::SecondsOn { bounds, within });
     let traits = select(
-        &[Test::PlanIs("gold"), Test::PlanIs("none"), Test::HasPlan, Test::LevelAtLeast(2), Test::LevelAtLeast(3)][..],
+        &[
+            Test::PlanIs("gold"),
+            Test::PlanIs("none"),
+            Test::PlanIsNot("gold"),
+            Test::HasPlan,
+            Test::LevelAtLeast(2),
+            Test::LevelAtLeast(3),
+        ][..],
     );
     prop_oneof![
         3 => did,

@@ -8,7 +8,7 @@ use espalier::identity;
 use espalier::model::{Decision, Timestamp};
 use espalier::replay::relive;
 use espalier::rules::Program;
-use oracle::{Hours, Law, Quiet};
+use oracle::{Guard, Hours, Law, OwnGuard, Quiet};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -34,7 +34,11 @@ fn compare(law: &Law, turns: &[Turn]) -> Result<(), TestCaseError> {
 }
 
 fn compare_with(law: &Law, program: &Program, turns: &[Turn]) -> Result<(), TestCaseError> {
-    let (decided, foretold) = (decided(program, turns).edges(), foretold(law, turns));
+    let (mut decided, mut foretold) = (decided(program, turns).edges(), foretold(law, turns));
+    // Two edges of one person at one instant may be one occasion, which is let go once.
+    for edges in [&mut decided, &mut foretold] {
+        edges.dedup_by(|a, b| a == b && matches!(a.verdict, "released" | "recalled"));
+    }
     prop_assert!(decided == foretold, "decided  {decided:?}\nforetold {foretold:?}\n{}\n{turns:#?}", law.to_text());
     Ok(())
 }
@@ -126,15 +130,13 @@ proptest! {
     #[test]
     fn guards_hold_as_the_law_says(
         law in law(),
-        common in option::of(guard()),
-        guards in vec(own_guard(), 4),
+        guards in guards(),
         turns in timeline(Cast::One),
         is_long in any::<bool>(),
         wishes in option::of(wishes()),
     ) {
         let mut law = law;
-        law.gates.guard = common;
-        law.rules.iter_mut().zip(guards).for_each(|(rule, guard)| rule.gates.guard = guard);
+        guard_by(&mut law, guards);
         let turns = with(turns, &wishes.unwrap_or_default());
         compare(&law, &if is_long { of_days(turns) } else { turns })?;
     }
@@ -159,6 +161,16 @@ proptest! {
     }
 }
 
+/// One for all, and each rule's own.
+fn guards() -> impl Strategy<Value = (Option<Guard>, Vec<OwnGuard>)> {
+    (option::of(guard()), vec(own_guard(), 4))
+}
+
+fn guard_by(law: &mut Law, (common, guards): (Option<Guard>, Vec<OwnGuard>)) {
+    law.gates.guard = common;
+    law.rules.iter_mut().zip(guards).for_each(|(rule, guard)| rule.gates.guard = guard);
+}
+
 /// Timelines for each rule: what compiles and is drawn once serves for several.
 const EACH: u32 = 10;
 
@@ -172,10 +184,17 @@ fn pairs() -> u32 {
 fn compare_pairs(cast: Cast) {
     let cases = (pairs() / 2).div_ceil(EACH);
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig { cases, ..config() });
-    let strategy = (law(), vec(timeline(cast), EACH as usize));
-    let ended = runner.run(&strategy, |(law, timelines)| {
+    // Over several people a guard depends on the order in which they fire.
+    let guards = option::weighted(0.3, guards()).prop_map(move |guards| guards.filter(|_| cast == Cast::One));
+    let timelines = vec((timeline(cast), option::weighted(0.3, wishes()), any::<bool>()), EACH as usize);
+    let ended = runner.run(&(law(), guards, timelines), |(mut law, guards, timelines)| {
+        let is_guarded = guards.is_some();
+        guards.into_iter().for_each(|guards| guard_by(&mut law, guards));
         let program = compile(&law);
-        timelines.iter().try_for_each(|turns| compare_with(&law, &program, turns))
+        timelines.into_iter().try_for_each(|(turns, wishes, is_long)| {
+            let turns = with(turns, &wishes.unwrap_or_default());
+            compare_with(&law, &program, &if is_guarded && is_long { of_days(turns) } else { turns })
+        })
     });
     ended.unwrap_or_else(|failed| panic!("{failed}"));
 }

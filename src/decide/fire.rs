@@ -45,9 +45,7 @@ impl Step<'_> {
                 watch.fired = Some(at);
             }
         }
-        if !verdict.lanes().is_empty() {
-            self.start(id, fire, occasion, passed.not_before);
-        }
+        let starts = !verdict.lanes().is_empty();
         self.changes.decisions.push(Decision {
             occasion,
             trigger: trigger.name.clone(),
@@ -57,7 +55,11 @@ impl Step<'_> {
             decided: self.now,
             verdict,
         });
+        // Before it is remembered itself, which forgets what has expired: that may be held, and catch up yet.
         self.displace(id, &passed.displaced, trigger, at);
+        if starts {
+            self.start(id, fire, occasion, passed.not_before);
+        }
     }
 
     /// Remembers what may still wait, and makes an activation for each lane.

@@ -238,9 +238,17 @@ pub fn of_mail(mut turns: Vec<Turn>) -> Vec<Turn> {
     turns
 }
 
-/// The same over days instead of hours.
+/// The same over days instead of hours; not where clocks would be turned meanwhile, of which the oracle knows nothing.
 pub fn of_days(mut turns: Vec<Turn>) -> Vec<Turn> {
     const LONGER: Ms = 18;
+    const UNTURNED: Ms = 11 * 24 * 60 * MINUTE;
+    let ends = turns.iter().filter_map(|turn| match turn {
+        Turn::Idle(HORIZON) => None,
+        Turn::Batch(_, now) | Turn::Idle(now) | Turn::Wish(_, _, now) => Some(*now),
+    });
+    if ends.max().is_some_and(|end| end * LONGER > UNTURNED) {
+        return turns;
+    }
     for turn in &mut turns {
         match turn {
             Turn::Batch(messages, now) => {

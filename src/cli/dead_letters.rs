@@ -71,10 +71,13 @@ async fn act(local: &Local, program: &Program, what: &What) -> Ended {
             }
         }
         What::Show { id } => {
-            let letters = listed(local, None).await?;
-            let found = letters.iter().find(|letter| letter.id == *id);
-            let letter = found.ok_or_else(|| Failed(format!("there is no dead letter {id}")))?;
-            show::json(letter)?;
+            let found: Option<Shown> = match local {
+                Local::Daemon(client) => client.get(&format!("/api/dead-letters/{id}"), &[]).await?,
+                Local::Store(store) => {
+                    store.dead_letter(WorkId(*id)).await.map_err(Failed::new)?.as_ref().map(Shown::of)
+                }
+            };
+            show::json(&found.ok_or_else(|| Failed(format!("there is no dead letter {id}")))?)?;
         }
         What::Replay(which) => return each(local, program, which, true).await,
         What::Drop(which) => return each(local, program, which, false).await,

@@ -10,7 +10,7 @@ use super::{Entry, History, Span, Timestamp};
 const MOST_PER_ORDER: usize = 30;
 /// Products, pairs of them (each in both directions), and days of products that are counted. What comes beyond is not.
 const MOST: (usize, usize, usize) = (50_000, 2_000_000, 2_000_000);
-/// Rankings that are remembered: one for each day and length that is asked for now.
+/// Rankings that are remembered, of different days and lengths.
 const MOST_RANKED: usize = 32;
 /// The name of what is counted.
 pub const ORDER: &str = "Order Completed";
@@ -19,7 +19,7 @@ pub const COUNTED_EVERY: Span = Span::from_hours(6);
 
 /// An order, as far as it counts.
 #[derive(Debug)]
-pub struct Order {
+pub struct Purchase {
     /// Of UTC.
     day: i64,
     products: BTreeSet<Box<str>>,
@@ -46,7 +46,7 @@ pub struct Sales {
     ranked: Mutex<BTreeMap<(i64, i64), Arc<Ranking>>>,
 }
 
-impl Order {
+impl Purchase {
     fn of(entry: &Entry) -> Self {
         Self { day: entry.at.whole(Span::DAY), products: products_of(entry) }
     }
@@ -79,14 +79,14 @@ impl Sales {
         for entry in history.entries().iter().filter(|entry| *entry.name == *ORDER) {
             let is_new = order_id(entry).is_none_or(|id| told.insert(id.to_string()));
             if is_new {
-                self.add(&Order::of(entry));
+                self.add(&Purchase::of(entry));
             }
         }
     }
 
     /// Counts one order.
-    pub fn add(&mut self, order: &Order) {
-        let Order { day, products } = order;
+    pub fn add(&mut self, order: &Purchase) {
+        let Purchase { day, products } = order;
         let places: Vec<u32> = products.iter().take(MOST_PER_ORDER).filter_map(|id| self.place(id)).collect();
         for one in &places {
             add(&mut self.days, (*day, *one), MOST.2);

@@ -96,7 +96,7 @@ pub async fn dead_letters(State(shared): State<Shared>, Query(of): Query<OfLane>
 }
 
 pub async fn dead_letter(State(shared): State<Shared>, Path(id): Path<u64>) -> Response {
-    match letters::one(&*shared.watched.store, id).await {
+    match shared.watched.store.dead_letter(WorkId(id)).await {
         Ok(Some(letter)) => Json(Shown::of(&letter)).into_response(),
         Ok(None) => missing("there is no such dead letter"),
         Err(error) => refused(&error),

@@ -67,14 +67,9 @@ pub enum Replayed {
     Refused(String),
 }
 
-/// One by its id.
-pub async fn one(store: &dyn Store, id: u64) -> Result<Option<DeadLetter>, StoreError> {
-    Ok(store.dead_letters(None, MOST).await?.into_iter().find(|letter| letter.id.0 == id))
-}
-
 /// Puts one back into its lane, unless what happened since it was given up forbids to send it.
 pub async fn replay(store: &dyn Store, program: &Program, id: u64, now: Timestamp) -> Result<Replayed, StoreError> {
-    let Some(letter) = one(store, id).await? else { return Ok(Replayed::Missing) };
+    let Some(letter) = store.dead_letter(WorkId(id)).await? else { return Ok(Replayed::Missing) };
     if let Some(words) = forbidden(store, program, &letter).await? {
         return Ok(Replayed::Refused(words));
     }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::simulate::Fire;
 use crate::decide;
 use crate::identity;
-use crate::model::sales::{ORDER, Order};
+use crate::model::sales::{ORDER, Purchase};
 use crate::model::{
     Activation, Catalogue, Changes, Codes, Decision, Event, Gate, Identifier, Loaded, OccasionId, Person, PersonId,
     Position, RawJson, Sales, Timestamp, Verdict, Write,
@@ -21,7 +21,7 @@ use crate::rules::{self, Program, Trigger};
 const SOME: usize = 500;
 
 /// What came of them.
-pub struct Lived {
+pub struct Ran {
     /// What fired.
     pub fires: Vec<Fire>,
     /// People there were in the end.
@@ -45,7 +45,7 @@ pub struct Run<'a> {
     /// Places of those fires that wait for quiet hours to end: only these can be called back.
     waiting: HashMap<OccasionId, usize>,
     /// Orders that are in no count yet.
-    orders: Vec<(Position, Order)>,
+    orders: Vec<(Position, Purchase)>,
     asks_for_sales: bool,
 }
 
@@ -125,21 +125,21 @@ impl<'a> Run<'a> {
     }
 
     /// The order that came with this event.
-    fn order(&self, changes: &Changes, position: Position) -> Option<Order> {
+    fn order(&self, changes: &Changes, position: Position) -> Option<Purchase> {
         changes.people.iter().find_map(|change| {
             let history = &self.loaded.people.get(&change.id)?.history;
-            Order::first_told(history, history.entries().iter().rfind(|entry| entry.position == position)?)
+            Purchase::first_told(history, history.entries().iter().rfind(|entry| entry.position == position)?)
         })
     }
 
     /// What was ordered since this was last asked.
-    pub fn ordered(&mut self) -> Vec<(Position, Order)> {
+    pub fn ordered(&mut self) -> Vec<(Position, Purchase)> {
         mem::take(&mut self.orders)
     }
 
     /// What came of it all.
-    pub fn end(self) -> Lived {
-        Lived { fires: self.fires, people: self.loaded.people.len(), did: self.did }
+    pub fn end(self) -> Ran {
+        Ran { fires: self.fires, people: self.loaded.people.len(), did: self.did }
     }
 
     /// What followed from an event at this instant, or from time.
@@ -172,11 +172,11 @@ impl<'a> Run<'a> {
             };
             let activation = activations.get(&decision.occasion);
             let Some(trigger) = self.triggers.get(&*decision.trigger) else { continue };
-            let person = || self.loaded.people.get(&survivor(changes, decision.person));
             let (identifiers, payload, broken) = match activation {
                 Some(activation) => (&activation.identifiers, activation.payload.clone(), activation.broken.clone()),
                 None => {
-                    let Some(person) = person() else { continue };
+                    let person = self.loaded.people.get(&survivor(changes, decision.person));
+                    let Some(person) = person else { continue };
                     let said = self.said(trigger, person, decision);
                     (&person.identifiers, said.payload, said.broken)
                 }
@@ -208,18 +208,7 @@ impl<'a> Run<'a> {
             }
         }
     }
-}
 
-/// Who has what was somebody's before they were merged by this step.
-fn survivor(changes: &Changes, id: PersonId) -> PersonId {
-    let merged = changes.people.iter().find_map(|change| match change.write {
-        Write::MergedInto(survivor) if change.id == id => Some(survivor),
-        _ => None,
-    });
-    merged.unwrap_or(id)
-}
-
-impl Run<'_> {
     /// What a fire that a gate holds back would have said.
     fn said(&self, trigger: &Trigger, person: &Person, decision: &Decision) -> rules::Rendered {
         let Decision { ref key, at, occasion, .. } = *decision;
@@ -235,6 +224,15 @@ impl Run<'_> {
             fire.not_before = None;
         }
     }
+}
+
+/// Who has what was somebody's before they were merged by this step.
+fn survivor(changes: &Changes, id: PersonId) -> PersonId {
+    let merged = changes.people.iter().find_map(|change| match change.write {
+        Write::MergedInto(survivor) if change.id == id => Some(survivor),
+        _ => None,
+    });
+    merged.unwrap_or(id)
 }
 
 /// `{"email": "...", "anonymous_id": ["...", "..."]}`

@@ -8,9 +8,9 @@ use serde::Serialize;
 
 use super::alone::Alone;
 use super::parts::parted;
-use super::run::{Lived, Run};
+use super::run::{Ran, Run};
 use crate::identity;
-use crate::model::sales::{COUNTED_EVERY, Order};
+use crate::model::sales::{COUNTED_EVERY, Purchase};
 use crate::model::{Catalogue, Event, LaneName, PersonId, Position, Priority, RawJson, Sales, Span, Timestamp};
 use crate::rules::Program;
 
@@ -159,7 +159,7 @@ fn on_cores(
 }
 
 /// All to the end, each on a core of its own, from count to count: what people order is everybody's from the next on.
-fn through_counts<'a>(runs: Vec<Run<'a>>, end: Timestamp, every: Option<Span>) -> Vec<Lived> {
+fn through_counts<'a>(runs: Vec<Run<'a>>, end: Timestamp, every: Option<Span>) -> Vec<Ran> {
     std::thread::scope(|scope| {
         let mut next: Option<Timestamp> = runs.iter().filter_map(Run::next).min();
         // A thread lasts to the end: what one has allocated is dear to free for another.
@@ -188,7 +188,7 @@ fn through_counts<'a>(runs: Vec<Run<'a>>, end: Timestamp, every: Option<Span>) -
             // All gave it back: nobody else holds it.
             sales = Arc::into_inner(lent).unwrap_or_default();
             // However people are parted, orders are counted in one order.
-            let mut orders: Vec<(Position, Order)> = told.into_iter().flat_map(|(_, orders)| orders).collect();
+            let mut orders: Vec<(Position, Purchase)> = told.into_iter().flat_map(|(_, orders)| orders).collect();
             orders.sort_by_key(|(position, _)| *position);
             orders.iter().for_each(|(_, order)| sales.add(order));
         }

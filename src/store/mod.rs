@@ -389,6 +389,9 @@ pub trait Store: Send + Sync + 'static {
     /// Newest first, at most `max`; of one lane or of all.
     async fn dead_letters(&self, lane: Option<&str>, max: usize) -> Result<Vec<DeadLetter>, StoreError>;
 
+    /// The one of this number.
+    async fn dead_letter(&self, id: WorkId) -> Result<Option<DeadLetter>, StoreError>;
+
     /// Puts a dead letter back into its lane, with `expires_at` moved to `expires_at`. One that is broken stays.
     async fn replay(&self, id: WorkId, expires_at: Timestamp) -> Result<Raised, StoreError>;
 

@@ -113,10 +113,7 @@ impl Guard {
         let (mut fires, mut tripped) = (Fires::default(), Tripped::default());
         for (at, n) in hours {
             let over = self.limit(&fires, at).map_or(0, |limit| n.saturating_sub(limit));
-            // Nothing has fired yet where the limit is none at all.
-            if n > over {
-                fires.count_all(at, n - over);
-            }
+            fires.count_all(at, n - over);
             if over > 0 {
                 tripped.hours += 1;
                 tripped.first = tripped.first.or(Some(at));

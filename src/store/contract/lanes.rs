@@ -104,6 +104,7 @@ pub async fn dead_letters_are_replayed_or_dropped(open: Open<'_>) {
     let dead = store.dead_letters(Some("d"), 10).await.expect("dead letters");
     assert_eq!(dead.iter().map(|d| d.activation.occasion).collect::<Vec<_>>(), [occasion(22), occasion(21)]);
     assert_eq!(dead[0].attempts.len(), 1);
+    assert_eq!(store.dead_letter(dead[1].id).await.expect("a read").as_ref(), Some(&dead[1]));
     assert_eq!((store.lane_count("d").dead, store.lane_count("d").queued), (2, 0));
     // One is called back: it stays where it is, and the log tells of it.
     let (cancelled, told) = recall(&dead[1].activation, dead[1].activation.person);
@@ -121,6 +122,9 @@ pub async fn dead_letters_are_replayed_or_dropped(open: Open<'_>) {
     assert_eq!(store.replay(dead[0].id, at(9_000_000)).await.expect("a replay"), Raised::Done);
     assert!(store.drop_dead(dead[1].id).await.expect("a drop"));
     assert!(!store.drop_dead(dead[1].id).await.expect("a drop"));
+    for gone in &dead {
+        assert_eq!(store.dead_letter(gone.id).await.expect("a read"), None);
+    }
     assert_eq!((store.lane_count("d").dead, store.lane_count("d").queued), (0, 1));
     let again = store.work("d", at(0), 10).await.expect("work");
     assert_eq!(again[0].activation.expires_at, at(9_000_000));

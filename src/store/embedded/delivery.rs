@@ -156,14 +156,22 @@ pub fn dead_letters(inner: &Inner, lane: Option<&str>, max: usize) -> Result<Vec
         }
         let (key, value) = entry?;
         let (at, name): (_, LaneName) = timed::decode(&value)?;
-        if lane.is_some_and(|wanted| wanted != &*name) {
-            continue;
+        if lane.is_none_or(|wanted| wanted == &*name) {
+            found.extend(letter(inner, keys::read_seq(&key).unwrap_or_default(), at)?);
         }
-        let seq = keys::read_seq(&key).unwrap_or_default();
-        let Some((_, (attempts, activation))) = ended(inner, seq)? else { continue };
-        found.push(DeadLetter { id: WorkId(seq), activation, attempts, at });
     }
     Ok(found)
+}
+
+pub fn dead_letter(inner: &Inner, id: WorkId) -> Result<Option<DeadLetter>, StoreError> {
+    let Some(bytes) = inner.disk()?.get(&keys::dead(id.0))? else { return Ok(None) };
+    letter(inner, id.0, timed::decode::<LaneName>(&bytes)?.0)
+}
+
+/// One that was given up then.
+fn letter(inner: &Inner, seq: u64, at: Timestamp) -> Result<Option<DeadLetter>, StoreError> {
+    let ended = ended(inner, seq)?;
+    Ok(ended.map(|(_, (attempts, activation))| DeadLetter { id: WorkId(seq), activation, attempts, at }))
 }
 
 /// Puts a dead letter back, or drops it.

@@ -417,6 +417,10 @@ impl Store for Embedded {
         self.step(move |inner| delivery::dead_letters(inner, lane.as_deref(), max)).await
     }
 
+    async fn dead_letter(&self, id: WorkId) -> Result<Option<DeadLetter>, StoreError> {
+        self.step(move |inner| delivery::dead_letter(inner, id)).await
+    }
+
     async fn replay(&self, id: WorkId, expires_at: Timestamp) -> Result<Raised, StoreError> {
         self.step(move |inner| delivery::raise(inner, id, Some(expires_at))).await
     }

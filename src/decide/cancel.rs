@@ -53,7 +53,7 @@ impl Step<'_> {
         let now = self.now;
         let Some(person) = self.loaded.people.get_mut(&id) else { return };
         // What has expired is never sent, so there is nothing to call back.
-        person.pending.retain(|pending| pending.expires_at >= now);
+        person.pending.retain(|pending| pending.may_leave(now));
         let Some(person) = self.loaded.people.get(&id).filter(|p| !p.pending.is_empty()) else { return };
         let program = self.program;
         let (kept, void): (Vec<Pending>, Vec<Pending>) =

@@ -23,7 +23,7 @@ impl Step<'_> {
         let Some(person) = self.loaded.people.get_mut(&id) else { return };
         let mut forbidden = Vec::new();
         let pending = std::mem::take(&mut person.pending);
-        for pending in pending.into_iter().filter(|pending| pending.expires_at >= self.now) {
+        for pending in pending.into_iter().filter(|pending| pending.may_leave(self.now)) {
             let trigger = program.by_id(pending.trigger).map(|(_, trigger)| trigger);
             match trigger.and_then(|trigger| gate::forbidden(program, trigger, person)) {
                 Some(why) => forbidden.push((pending, why)),

@@ -45,7 +45,9 @@ impl Step<'_> {
                 watch.fired = Some(at);
             }
         }
-        let starts = !verdict.lanes().is_empty();
+        if !verdict.lanes().is_empty() {
+            self.start(id, fire, occasion, passed.not_before);
+        }
         self.changes.decisions.push(Decision {
             occasion,
             trigger: trigger.name.clone(),
@@ -55,11 +57,7 @@ impl Step<'_> {
             decided: self.now,
             verdict,
         });
-        // Before it is remembered itself, which forgets what has expired: that may be held, and catch up yet.
         self.displace(id, &passed.displaced, trigger, at);
-        if starts {
-            self.start(id, fire, occasion, passed.not_before);
-        }
     }
 
     /// Remembers what may still wait, and makes an activation for each lane.

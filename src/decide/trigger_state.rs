@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::model::{
-    Activation, Changes, Decision, Gate, Loaded, Order, Pause, Pending, Recall, Release, Released, Span, Timestamp,
-    TriggerId, TriggerState, Verdict,
+    Activation, Changes, Decision, Gate, Loaded, Order, Pause, Recall, Release, Released, Span, Timestamp, TriggerId,
+    TriggerState, Verdict,
 };
 use crate::rules::gate::{self, guard};
 use crate::rules::{Program, Trigger};
@@ -98,16 +98,8 @@ impl Step<'_> {
             Release::Send | Release::Drop => held.expires_at,
         };
         if let Some(person) = self.loaded.people.get_mut(&id) {
-            let mut is_pending = false;
             for pending in person.pending.iter_mut().filter(|pending| pending.occasion == occasion) {
                 (pending.not_before, pending.expires_at) = (not_before, expires_at);
-                is_pending |= pending.lanes.contains(&held.lane);
-            }
-            if !is_pending {
-                // It had expired, and was forgotten; what catches up can be called back again.
-                let (key, lanes) = (held.key.clone(), vec![held.lane.clone()]);
-                let pending = Pending { occasion, trigger, key, lanes, at, expires_at, not_before };
-                person.remember_pending(pending, self.now);
             }
             for counted in person.counted.iter_mut().filter(|counted| counted.occasion == occasion) {
                 counted.leaves = not_before.unwrap_or(self.now);

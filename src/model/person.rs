@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Consent, History, Identifier, LaneName, OccasionId, Position, Span, Timestamp};
+use super::{Activation, Consent, History, Identifier, LaneName, OccasionId, Position, Span, Timestamp};
 
 /// A person's key in the store: 16 bytes of BLAKE3 over the identifier that made them and its place in the journal, so
 /// that replay makes the same.
@@ -128,6 +128,11 @@ impl TriggerId {
 }
 
 impl Pending {
+    /// False once it is no longer sent. What is held may be, however old: whoever resumes its trigger says so.
+    pub fn may_leave(&self, now: Timestamp) -> bool {
+        self.expires_at >= now || self.not_before == Some(Activation::HELD)
+    }
+
     /// True when at this instant it certainly waits in its lane: it has at least a minute left.
     pub fn waits_at(&self, now: Timestamp) -> bool {
         self.not_before.is_some_and(|not_before| not_before > now + ON_ITS_WAY)
@@ -135,9 +140,9 @@ impl Pending {
 }
 
 impl Person {
-    /// One more that may not have left. What has expired by now goes, and the oldest of too many.
+    /// One more that may not have left. What is no longer sent goes, and the oldest of too many.
     pub fn remember_pending(&mut self, pending: Pending, now: Timestamp) {
-        self.pending.retain(|known| known.expires_at >= now);
+        self.pending.retain(|known| known.may_leave(now));
         let surplus = (self.pending.len() + 1).saturating_sub(MOST_PENDING);
         self.pending.drain(..surplus);
         self.pending.push(pending);

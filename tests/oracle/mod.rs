@@ -236,6 +236,16 @@ struct Waiting {
     expires: Ms,
 }
 
+impl Waiting {
+    /// What is held.
+    const NEVER: Option<Ms> = Some(Ms::MAX / 2);
+
+    /// It leaves no more; what is held may yet, whatever its age.
+    fn is_over(&self, now: Ms) -> bool {
+        now > self.expires && self.until != Self::NEVER
+    }
+}
+
 struct Somebody {
     /// A hash of the first name and its place.
     id: [u8; 16],

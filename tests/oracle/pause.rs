@@ -117,7 +117,7 @@ impl World {
             Keeps::CatchUp => Lets::CatchUp,
         });
         for mut one in std::mem::take(&mut self.waiting) {
-            if one.rule != n || one.until != Some(Ms::MAX / 2) {
+            if one.rule != n || one.until != Waiting::NEVER {
                 self.waiting.push(one);
                 continue;
             }

@@ -112,7 +112,7 @@ impl World {
             let key = rule.key(&edge.key);
             let is_exit = rule.is_segment && edge.key == "exit";
             let person = &self.people[id];
-            if !self.is_of(&one, id) || now > one.expires {
+            if !self.is_of(&one, id) || one.is_over(now) {
                 self.waiting.push(one);
                 continue;
             }
@@ -151,7 +151,7 @@ impl World {
     fn recall(&mut self, id: usize, at: Ms, now: Ms) {
         for one in std::mem::take(&mut self.waiting) {
             let edge = self.edges[one.place].1.clone();
-            let is_there = self.is_of(&one, id) && now <= one.expires;
+            let is_there = self.is_of(&one, id) && !one.is_over(now);
             if is_there && self.people[id].forbids(&self.law, &self.law.rules[one.rule]).is_some() {
                 self.give_back(id, &one, at.max(now));
                 self.edges.push((id, Edge { verdict: "recalled", until: None, ..edge }));
@@ -344,7 +344,7 @@ impl World {
                     person.last_fire.insert(n, at);
                     let (place, expires) = (self.edges.len(), at + self.law.rules[n].expires);
                     // What is held leaves at no time.
-                    let until = if stand == Stand::Held { Some(Ms::MAX / 2) } else { until };
+                    let until = if stand == Stand::Held { Waiting::NEVER } else { until };
                     if !is_held_out {
                         self.waiting.push(Waiting { person: id, rule: n, place, until, expires });
                     }

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-use espalier::destination::{Answer, Item, Next, Response, Settings};
+use espalier::destination::{Item, Next, Settings};
+use espalier::model::http::{Answer, Response};
 use espalier::model::{Activation, Identifier, OccasionId, PersonId, RawJson, Timestamp};
 use espalier::rules::{self, Files, Program};
 use serde_json::{Value, json};

@@ -14,7 +14,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("store", &["model"]),
     ("source", &["model", "identity"]),
     ("destination", &["model"]),
-    ("wire", &["model", "clock", "destination"]),
+    ("wire", &["model", "clock"]),
     ("quota", &["model", "clock", "destination"]),
     ("engine", &["model", "decide", "rules", "identity", "store", "clock"]),
     ("replay", &["model", "rules", "decide", "identity"]),

@@ -6,7 +6,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use espalier::destination::{Answer, Item, Next, Response, Settings};
+use espalier::destination::{Item, Next, Settings};
+use espalier::model::http::{Answer, Response};
 use espalier::model::{Activation, Identifier, OccasionId, PersonId, RawJson, Timestamp};
 use serde_json::{Value, json};
 

@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use super::local::Local;
 use super::{Configured, Ended, Failed, load, show};
 use crate::clock::{Clock, SystemClock};
-use crate::destination::{Method, Request, preview};
+use crate::destination::preview;
 use crate::engine::count_sales;
+use crate::model::http::{Method, Request};
 use crate::model::{Activation, Sales};
 use crate::ops;
 use crate::settings::Settings;
@@ -93,6 +94,8 @@ fn call(request: &Request) -> Value {
     let method = match request.method {
         Method::Get => "GET",
         Method::Post => "POST",
+        Method::Put => "PUT",
+        Method::Delete => "DELETE",
     };
     let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
     json!({ "call": format!("{method} {}", request.path), "body": body })

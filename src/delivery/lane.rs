@@ -11,7 +11,8 @@ use super::breaker::Breaker;
 use super::retry;
 use super::settings::Settings;
 use crate::clock::SharedClock;
-use crate::destination::{Answer, Destination, Halt, Item, Next, Request};
+use crate::destination::{Destination, Halt, Item, Next};
+use crate::model::http::{Answer, Request};
 use crate::model::{Attempt, LaneName, Outcome, Span, Timestamp};
 use crate::quota::Ledger;
 use crate::store::{Settled, Store, StoreError, Work, WorkId};
@@ -72,7 +73,7 @@ impl Lane {
         clock: SharedClock,
         settings: Settings,
     ) -> Result<Self, crate::wire::NoClient> {
-        let wire = Wire::new(destination.base_url(), destination.token(), clock.clone())?;
+        let wire = Wire::new(destination.base_url(), destination.token(), None, clock.clone())?;
         let ledger = Ledger::new(&destination.windows(), clock.clone());
         let state = LaneState { kind: destination.kind(), since: clock.now(), ..LaneState::default() };
         let state = watch::Sender::new(state);
@@ -272,10 +273,10 @@ impl Inner {
 
     /// One call, when the budget has room for it.
     async fn call(&self, request: Request) -> Result<Answer, TokenError> {
-        while let Err(until) = self.ledger.spend(request.family) {
+        while let Err(until) = self.ledger.spend(&request.family) {
             self.clock.until(until).await;
         }
-        let family = request.family;
+        let family = request.family.clone();
         let began = self.clock.now();
         let answer = self.wire.send(request).await?;
         let status = match &answer {

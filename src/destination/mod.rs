@@ -13,7 +13,7 @@ mod testing;
 
 use serde::Deserialize;
 
-use crate::model::setting::Secret;
+use crate::model::http::{Answer, Pace, Request, Response, TokenRequest, Window};
 use crate::model::{Activation, Outcome, Span, Timestamp};
 
 /// `[destination.NAME]` in the configuration: `kind` chooses the vendor.
@@ -48,80 +48,6 @@ pub struct Limits {
     pub bytes: usize,
     /// Calls in flight at once.
     pub concurrency: usize,
-}
-
-/// One window of an account's budget: at most `calls` in `span`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Window {
-    /// Which calls share it: [`Request::family`].
-    pub family: &'static str,
-    /// Calls.
-    pub calls: u32,
-    /// In this time.
-    pub span: Span,
-}
-
-/// HTTP method.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Method {
-    /// GET
-    Get,
-    /// POST
-    Post,
-}
-
-/// How a request is let in. Values, not calls; never in a URL.
-#[derive(Clone, Debug)]
-pub enum Auth {
-    /// `Authorization: <scheme> <secret>`
-    Header(&'static str, Secret),
-    /// `Authorization: Bearer <token>`, with the token that [`Destination::token`] describes.
-    Token,
-}
-
-/// One call to be made.
-#[derive(Clone, Debug)]
-pub struct Request {
-    /// Method.
-    pub method: Method,
-    /// Begins with `/`; appended to the account's base URL.
-    pub path: String,
-    /// Query parameters, not yet escaped. No secrets.
-    pub query: Vec<(&'static str, String)>,
-    /// Headers besides authorization and content type.
-    pub headers: Vec<(&'static str, String)>,
-    /// Media type of the body.
-    pub content_type: &'static str,
-    /// How it is let in.
-    pub auth: Auth,
-    /// The body; empty for none.
-    pub body: Vec<u8>,
-    /// Which budget it spends.
-    pub family: &'static str,
-    /// The whole call takes at most this long.
-    pub timeout: Span,
-}
-
-/// What came back.
-#[derive(Clone, Debug, Default)]
-pub struct Response {
-    /// HTTP status.
-    pub status: u16,
-    /// Names in lower case.
-    pub headers: Vec<(String, String)>,
-    /// At most the executor's limit.
-    pub body: Vec<u8>,
-}
-
-/// How a call ended.
-#[derive(Clone, Debug)]
-pub enum Answer {
-    /// The vendor answered.
-    Came(Response),
-    /// Nothing left: no connection was made. Safe to repeat.
-    NotSent(String),
-    /// Cut, timed out or unreadable after sending: the vendor may have taken it.
-    Unclear(String),
 }
 
 /// What an exchange wants next.
@@ -170,17 +96,6 @@ pub struct Item {
     pub activation: Activation,
     /// An earlier try may have reached the vendor; `since` is when it was begun at the earliest.
     pub may_have_left: bool,
-}
-
-/// How a token is fetched: the executor keeps it and renews it, one at a time.
-#[derive(Clone, Debug)]
-pub struct TokenRequest {
-    /// Appended to the account's base URL.
-    pub path: String,
-    /// Query parameters that are no secret.
-    pub query: Vec<(&'static str, String)>,
-    /// The form's secret fields, sent as the vendor asks for them.
-    pub secrets: Vec<(&'static str, Secret)>,
 }
 
 /// The conversation about one batch. Pure: `next(None)` first, then with each answer.
@@ -249,25 +164,14 @@ pub fn preview(
     (requests, None)
 }
 
-impl Response {
-    /// 200 with this body.
-    fn of(body: &serde_json::Value) -> Self {
-        Self { status: 200, headers: Vec::new(), body: body.to_string().into_bytes() }
-    }
-    /// The first header of this name.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
-    }
-    /// The body as JSON; `null` when it is none.
-    pub fn json(&self) -> serde_json::Value {
-        serde_json::from_slice(&self.body).unwrap_or(serde_json::Value::Null)
-    }
-    /// When `Retry-After` (seconds) lets us come again; at most a day ahead.
-    pub fn retry_after(&self, now: Timestamp) -> Option<Timestamp> {
-        let seconds: f64 = self.header("retry-after")?.trim().parse().ok()?;
-        let ms = (seconds.clamp(0.0, 86_400.0) * 1_000.0).ceil();
-        Some(now + Span::from_millis(ms as i64))
-    }
+/// A window of a family of calls that come in bursts.
+fn window(family: &'static str, calls: u32, span: Span) -> Window {
+    Window { family: family.into(), calls, span, pace: Pace::Burst }
+}
+
+/// 200 with this body.
+fn pretend(body: &serde_json::Value) -> Response {
+    Response { status: 200, headers: Vec::new(), body: body.to_string().into_bytes() }
 }
 
 /// A vendor's words without what may be personal: cut at 300 characters; words with an `@` or seven digits in a row are

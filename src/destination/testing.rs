@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::{Answer, Exchange, Halt, Item, Next, Request, Response};
+use super::{Exchange, Halt, Item, Next};
+use crate::model::http::{Answer, Request, Response};
 use crate::model::{Activation, Identifier, IdentifierKind, OccasionId, Outcome, PersonId, RawJson, Timestamp};
 
 /// Every test's now.

@@ -9,6 +9,7 @@ pub mod codes;
 pub mod consent;
 pub mod event;
 pub mod history;
+pub mod http;
 pub mod identifier;
 pub mod machine;
 pub mod mistake;

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::destination::{Destination, Window};
+use crate::destination::Destination;
 use crate::model::Span;
+use crate::model::http::{Name, Window};
 
 /// Calls, as the least and the most that they can be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -30,7 +31,7 @@ pub struct Need {
     /// Calls on the day that has the most records.
     pub busiest_day: Calls,
     /// What the account's windows let through in a day, by the family of calls. Empty: nothing is limited.
-    pub allowed_a_day: BTreeMap<&'static str, u64>,
+    pub allowed_a_day: BTreeMap<Name, u64>,
 }
 
 /// Of records by day. Retries, refusals and what other tools take are not in it.
@@ -41,8 +42,8 @@ pub fn need(destination: &dyn Destination, by_day: &[u64]) -> Need {
         Calls { batched: records / batch * of(batch) + of(records % batch), single: records.saturating_mul(of(1)) }
     };
     let each: Vec<Calls> = by_day.iter().map(|records| calls(*records)).collect();
-    let mut allowed: BTreeMap<&'static str, u64> = BTreeMap::new();
-    for Window { family, calls, span } in destination.windows() {
+    let mut allowed: BTreeMap<Name, u64> = BTreeMap::new();
+    for Window { family, calls, span, .. } in destination.windows() {
         let windows = (Span::DAY.as_millis() / span.as_millis().max(1)).max(1);
         let a_day = u64::from(calls).saturating_mul(windows.unsigned_abs());
         let least = allowed.entry(family).or_insert(a_day);
@@ -71,7 +72,7 @@ mod tests {
         let need = need(&*settings.build("one"), by_day);
         assert_eq!((need.calls.batched, need.calls.single), calls);
         assert_eq!((need.busiest_day.batched, need.busiest_day.single), busiest);
-        assert_eq!(need.allowed_a_day, allowed.iter().copied().collect());
+        assert_eq!(need.allowed_a_day, allowed.iter().map(|(family, n)| ((*family).into(), *n)).collect());
     }
 
     #[test]

@@ -18,8 +18,12 @@ use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 
 use crate::clock::SharedClock;
-use crate::destination::Window;
+use crate::model::http::{Name, Pace, Window};
 use crate::model::{Span, Timestamp};
+
+/// A steady window's calls are this much further from each other than its number allows: what the network moves must
+/// not make one too many of them.
+const SLACK: f64 = 1.03;
 
 /// The daemon's clock, for governor.
 #[derive(Clone)]
@@ -59,7 +63,7 @@ pub struct Ledger {
     clock: SharedClock,
     ticks: Ticks,
     /// Shortest window first, by family.
-    limits: HashMap<&'static str, Vec<(Span, Limiter)>>,
+    limits: HashMap<Name, Vec<(Span, Limiter)>>,
     blocked: Mutex<Option<(Timestamp, &'static str)>>,
 }
 
@@ -67,17 +71,26 @@ impl Ledger {
     /// With these windows. A window of no calls is taken as one call.
     pub fn new(windows: &[Window], clock: SharedClock) -> Self {
         let ticks = Ticks(clock.clone());
-        let mut limits: HashMap<&'static str, Vec<(Span, Limiter)>> = HashMap::new();
+        let mut limits: HashMap<Name, Vec<(Span, Limiter)>> = HashMap::new();
         for window in windows {
             let calls = NonZeroU32::new(window.calls).unwrap_or(NonZeroU32::MIN);
             // A full bucket and its refill in one window would be twice the vendor's number: half of it at once, the rest
             // as it drips, and never more than the number in any window.
-            let burst = NonZeroU32::new(calls.get().div_ceil(2)).unwrap_or(NonZeroU32::MIN);
-            let refilled = (calls.get() - burst.get()).max(1);
-            let each = window.span.to_std() / refilled;
+            let (burst, refilled) = match window.pace {
+                Pace::Burst => {
+                    let burst = NonZeroU32::new(calls.get().div_ceil(2)).unwrap_or(NonZeroU32::MIN);
+                    (burst, (calls.get() - burst.get()).max(1))
+                }
+                // Of two calls at this distance one more than the number would fit, by a hair: the network moves them.
+                Pace::Steady => (NonZeroU32::MIN, calls.get()),
+            };
+            let mut each = window.span.to_std() / refilled;
+            if window.pace == Pace::Steady {
+                each = each.mul_f64(SLACK);
+            }
             if let Some(quota) = Quota::with_period(each.max(Duration::from_nanos(1))) {
                 let limiter = RateLimiter::direct_with_clock(quota.allow_burst(burst), ticks.clone());
-                limits.entry(window.family).or_default().push((window.span, limiter));
+                limits.entry(window.family.clone()).or_default().push((window.span, limiter));
             }
         }
         for windows in limits.values_mut() {
@@ -125,14 +138,32 @@ mod tests {
     use crate::clock::VirtualClock;
     use std::sync::Arc;
 
+    fn window(calls: u32, span: Span, pace: Pace) -> Window {
+        Window { family: "x".into(), calls, span, pace }
+    }
+
+    #[test]
+    fn a_steady_window_is_used_up_and_not_exceeded() {
+        let start = Timestamp::from_millis(1_800_000_000_000);
+        let clock = VirtualClock::new(start);
+        let ledger = Ledger::new(&[window(2, Span::from_secs(1), Pace::Steady)], Arc::new(clock.clone()));
+        let mut spent: Vec<i64> = Vec::new();
+        for ms in 0..100_000_i64 {
+            clock.set(start + Span::from_millis(ms));
+            if ledger.spend("x").is_ok() {
+                spent.push(ms);
+            }
+        }
+        assert!(spent.len() >= 190, "{} of 200 calls", spent.len());
+        let closest = spent.windows(3).map(|three| three[2] - three[0]).min();
+        assert!(closest > Some(1_000), "three calls within {closest:?} ms");
+    }
+
     #[test]
     fn no_window_is_ever_exceeded() {
         let start = Timestamp::from_millis(1_800_000_000_000);
         let clock = VirtualClock::new(start);
-        let windows = [
-            Window { family: "x", calls: 10, span: Span::from_secs(1) },
-            Window { family: "x", calls: 150, span: Span::from_minutes(1) },
-        ];
+        let windows = [window(10, Span::from_secs(1), Pace::Burst), window(150, Span::from_minutes(1), Pace::Burst)];
         let ledger = Ledger::new(&windows, Arc::new(clock.clone()));
         let mut spent: Vec<i64> = Vec::new();
         for ms in 0..180_000_i64 {

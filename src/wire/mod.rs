@@ -3,13 +3,14 @@
 
 mod token;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::SharedClock;
-use crate::destination::{Answer, Auth, Method, Request, Response, TokenRequest};
+use crate::model::http::{Answer, Auth, Method, Request, Response, TokenRequest};
 
-pub use token::TokenError;
 use token::Tokens;
+pub use token::{Keeper, TokenError};
 
 /// The most bytes of an answer that are read.
 const LARGEST: usize = 8 << 20;
@@ -29,8 +30,14 @@ pub struct Wire {
 pub struct NoClient(String);
 
 impl Wire {
-    /// To one account. `token` says how its access token is fetched, where it has one.
-    pub fn new(base_url: &str, token: Option<TokenRequest>, clock: SharedClock) -> Result<Self, NoClient> {
+    /// To one account. `token` says how its access token is fetched, where it has one; `keeper` keeps what the vendor
+    /// changes of it.
+    pub fn new(
+        base_url: &str,
+        token: Option<TokenRequest>,
+        keeper: Option<Arc<dyn Keeper>>,
+        clock: SharedClock,
+    ) -> Result<Self, NoClient> {
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT)
@@ -40,7 +47,7 @@ impl Wire {
             .build()
             .map_err(|e| NoClient(e.to_string()))?;
         let base_url = base_url.trim_end_matches('/').to_owned();
-        let tokens = token.map(|request| Tokens::new(client.clone(), base_url.clone(), request, clock));
+        let tokens = token.map(|request| Tokens::new(client.clone(), base_url.clone(), request, keeper, clock));
         Ok(Self { client, base_url, tokens })
     }
 
@@ -49,18 +56,25 @@ impl Wire {
         let method = match request.method {
             Method::Get => reqwest::Method::GET,
             Method::Post => reqwest::Method::POST,
+            Method::Put => reqwest::Method::PUT,
+            Method::Delete => reqwest::Method::DELETE,
         };
         let mut call = self.client.request(method, format!("{}{}", self.base_url, request.path));
         if !request.query.is_empty() {
             call = call.query(&request.query);
         }
         for (name, value) in &request.headers {
-            call = call.header(*name, value);
+            call = call.header(&**name, value);
         }
         call = match &request.auth {
-            Auth::Header(scheme, secret) => authorized(call, &format!("{scheme} {}", secret.expose())),
+            Auth::Open => call,
+            Auth::Header(scheme, secret) => let_in(call, "authorization", &format!("{scheme} {}", secret.expose())),
+            Auth::Named(header, secret) => let_in(call, header, secret.expose()),
             Auth::Token => match &self.tokens {
-                Some(tokens) => authorized(call, &format!("Bearer {}", tokens.get().await?.expose())),
+                Some(tokens) => {
+                    let (header, value) = tokens.get().await?;
+                    let_in(call, header, value.expose())
+                }
                 None => call,
             },
         };
@@ -83,11 +97,11 @@ impl Wire {
     }
 }
 
-fn authorized(call: reqwest::RequestBuilder, value: &str) -> reqwest::RequestBuilder {
+fn let_in(call: reqwest::RequestBuilder, header: &str, value: &str) -> reqwest::RequestBuilder {
     match reqwest::header::HeaderValue::from_str(value) {
         Ok(mut value) => {
             value.set_sensitive(true);
-            call.header(reqwest::header::AUTHORIZATION, value)
+            call.header(header, value)
         }
         // A secret with control characters: the vendor's 401 says what is wrong without showing it.
         Err(_) => call,

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::Contact;
-use crate::destination::{Answer, Halt, Response, redacted};
+use crate::destination::{Halt, redacted};
+use crate::model::http::{Answer, Response};
 use crate::model::{Outcome, Span, Timestamp};
 
 /// What an answer means for the call it answers.

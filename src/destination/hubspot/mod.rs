@@ -15,7 +15,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Answer, Auth, Destination, Exchange, Halt, Item, Limits, Method, Next, Request, Response, Window};
+use super::{Destination, Exchange, Halt, Item, Limits, Next, pretend, window};
+use crate::model::http::{Answer, Auth, Method, Request, Response, Window};
 use crate::model::setting::Secret;
 use crate::model::{Outcome, Span, Timestamp};
 
@@ -126,10 +127,7 @@ impl Destination for HubSpot {
         if self.settings.unlimited {
             return Vec::new();
         }
-        vec![
-            Window { family: "crm", calls: self.settings.per_10s, span: Span::from_secs(10) },
-            Window { family: "send", calls: 1_000, span: Span::from_secs(1) },
-        ]
+        vec![window("crm", self.settings.per_10s, Span::from_secs(10)), window("send", 1_000, Span::from_secs(1))]
     }
 
     /// A contact is there by the name it is asked for; events answer with nothing.
@@ -140,7 +138,7 @@ impl Destination for HubSpot {
             .map(|input| json!({ "id": "1", "objectWriteTraceId": input["objectWriteTraceId"], "properties": { "email": input["id"] } }))
             .collect();
         if request.family == "crm" {
-            Response::of(&json!({ "results": found }))
+            pretend(&json!({ "results": found }))
         } else {
             Response { status: 204, ..Response::default() }
         }
@@ -233,7 +231,7 @@ impl Sending {
             content_type: "application/json",
             auth: Auth::Header("Bearer", self.settings.token.clone()),
             body,
-            family,
+            family: family.into(),
             timeout: self.settings.timeout,
         }
     }

@@ -13,7 +13,8 @@ use std::collections::VecDeque;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Answer, Auth, Destination, Exchange, Halt, Item, Limits, Method, Next, Request, Response, Window};
+use super::{Destination, Exchange, Halt, Item, Limits, Next, window};
+use crate::model::http::{Answer, Auth, Method, Request, Response, Window};
 use crate::model::setting::Secret;
 use crate::model::{Outcome, Span, Timestamp};
 
@@ -104,7 +105,7 @@ impl Destination for Klaviyo {
             ("bulk", 10, Span::from_secs(1)),
             ("bulk", 150, minute),
         ]
-        .map(|(family, calls, span)| Window { family, calls: share(calls), span })
+        .map(|(family, calls, span)| window(family, share(calls), span))
         .to_vec()
     }
 
@@ -178,11 +179,14 @@ impl Sending {
             method: Method::Post,
             path: path.into(),
             query: Vec::new(),
-            headers: vec![("revision", self.settings.revision.clone()), ("accept", "application/vnd.api+json".into())],
+            headers: vec![
+                ("revision".into(), self.settings.revision.clone()),
+                ("accept".into(), "application/vnd.api+json".into()),
+            ],
             content_type: "application/vnd.api+json",
             auth: Auth::Header("Klaviyo-API-Key", self.settings.api_key.clone()),
             body: body.unwrap_or_default(),
-            family,
+            family: family.into(),
             timeout: self.settings.timeout,
         })
     }

@@ -45,7 +45,7 @@ fn each_answer_means_what_the_vendor_says() {
     for status in [408, 500, 502, 503, 504, 521] {
         assert!(matches!(verdict(&came(status, Value::Null), NOW), Verdict::Down(..)), "{status}");
     }
-    let html = Answer::Came(crate::destination::Response { status: 403, headers: vec![], body: b"<html>".to_vec() });
+    let html = Answer::Came(Response { status: 403, headers: vec![], body: b"<html>".to_vec() });
     assert!(matches!(verdict(&html, NOW), Verdict::Down(..)), "a challenge in front of the API is no refusal");
     for answer in [Answer::NotSent("x".into()), Answer::Unclear("x".into())] {
         // The dedupe key makes a resend safe, so nothing has to be looked for.

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use crate::destination::{Answer, Halt, redacted};
+use crate::destination::{Halt, redacted};
+use crate::model::http::Answer;
 use crate::model::{Span, Timestamp};
 
 /// What an answer means for the call it answers.

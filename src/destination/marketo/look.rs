@@ -5,6 +5,7 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
+use crate::model::http::Name;
 use crate::model::{Span, Timestamp};
 
 /// Leads in one question.
@@ -56,15 +57,15 @@ impl Look {
     }
 
     /// Path and query of the next call.
-    pub fn request(&self, activity_type: u64) -> (&'static str, Vec<(&'static str, String)>) {
+    pub fn request(&self, activity_type: u64) -> (&'static str, Vec<(Name, String)>) {
         match &self.token {
-            None => ("/rest/v1/activities/pagingtoken.json", vec![("sinceDatetime", self.since.to_string())]),
+            None => ("/rest/v1/activities/pagingtoken.json", vec![("sinceDatetime".into(), self.since.to_string())]),
             Some(token) => {
                 let leads: Vec<String> = self.records.iter().map(|(_, lead)| lead.to_string()).collect();
                 let query = vec![
-                    ("nextPageToken", token.clone()),
-                    ("activityTypeIds", activity_type.to_string()),
-                    ("leadIds", leads.join(",")),
+                    ("nextPageToken".into(), token.clone()),
+                    ("activityTypeIds".into(), activity_type.to_string()),
+                    ("leadIds".into(), leads.join(",")),
                 ];
                 ("/rest/v1/activities.json", query)
             }

@@ -16,9 +16,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{
-    Answer, Auth, Destination, Exchange, Halt, Item, Limits, Method, Next, Request, Response, TokenRequest, Window,
-};
+use super::{Destination, Exchange, Halt, Item, Limits, Next, pretend, window};
+use crate::model::http::{Answer, Auth, Method, Request, Response, TokenForm, TokenRequest, Window};
 use crate::model::setting::Secret;
 use crate::model::{Outcome, Span, Timestamp};
 
@@ -120,8 +119,8 @@ impl Destination for Marketo {
             return Vec::new();
         }
         vec![
-            Window { family: "rest", calls: self.settings.per_20s, span: Span::from_secs(20) },
-            Window { family: "rest", calls: self.settings.per_day, span: Span::from_days(1) },
+            window("rest", self.settings.per_20s, Span::from_secs(20)),
+            window("rest", self.settings.per_day, Span::from_days(1)),
         ]
     }
 
@@ -136,11 +135,15 @@ impl Destination for Marketo {
     fn token(&self) -> Option<TokenRequest> {
         Some(TokenRequest {
             path: "/identity/oauth/token".into(),
-            query: vec![("grant_type", "client_credentials".into())],
+            fields: vec![("grant_type".into(), "client_credentials".into())],
             secrets: vec![
-                ("client_id", self.settings.client_id.clone()),
-                ("client_secret", self.settings.client_secret.clone()),
+                ("client_id".into(), self.settings.client_id.clone()),
+                ("client_secret".into(), self.settings.client_secret.clone()),
             ],
+            form: TokenForm::Query,
+            life: Span::ZERO,
+            header: None,
+            rotates: false,
         })
     }
 
@@ -149,7 +152,7 @@ impl Destination for Marketo {
         let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
         let inputs = body["input"].as_array().into_iter().flatten();
         let done: Vec<Value> = inputs.map(|_| json!({ "id": 1, "status": "added" })).collect();
-        Response::of(&json!({ "success": true, "result": done }))
+        pretend(&json!({ "success": true, "result": done }))
     }
 
     /// Leads, then activities.
@@ -211,7 +214,7 @@ impl Sending {
             content_type: "application/json",
             auth: Auth::Token,
             body,
-            family: "rest",
+            family: "rest".into(),
             timeout: self.settings.timeout,
         }
     }

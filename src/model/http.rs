@@ -1,0 +1,149 @@
+//! One call over HTTP as a value: what sources and destinations build, what `wire` makes, and what came back.
+
+use std::borrow::Cow;
+
+use super::setting::Secret;
+use super::{Span, Timestamp};
+
+/// A name that is written in the program, or in a manifest.
+pub type Name = Cow<'static, str>;
+
+/// HTTP method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// GET
+    Get,
+    /// POST
+    Post,
+    /// PUT
+    Put,
+    /// DELETE
+    Delete,
+}
+
+/// How a request is let in. Values, not calls; never in a URL.
+#[derive(Clone, Debug)]
+pub enum Auth {
+    /// Nothing is asked.
+    Open,
+    /// `Authorization: <scheme> <secret>`
+    Header(&'static str, Secret),
+    /// `<header>: <secret>`
+    Named(String, Secret),
+    /// The access token that [`TokenRequest`] fetches.
+    Token,
+}
+
+/// One call to be made.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Method.
+    pub method: Method,
+    /// Begins with `/`; appended to the account's base URL.
+    pub path: String,
+    /// Query parameters, not yet escaped. No secrets.
+    pub query: Vec<(Name, String)>,
+    /// Headers besides authorization and content type.
+    pub headers: Vec<(Name, String)>,
+    /// Media type of the body.
+    pub content_type: &'static str,
+    /// How it is let in.
+    pub auth: Auth,
+    /// The body; empty for none.
+    pub body: Vec<u8>,
+    /// Which budget it spends.
+    pub family: Name,
+    /// The whole call takes at most this long.
+    pub timeout: Span,
+}
+
+/// What came back.
+#[derive(Clone, Debug, Default)]
+pub struct Response {
+    /// HTTP status.
+    pub status: u16,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// At most the executor's limit.
+    pub body: Vec<u8>,
+}
+
+/// How a call ended.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// The vendor answered.
+    Came(Response),
+    /// Nothing left: no connection was made. Safe to repeat.
+    NotSent(String),
+    /// Cut, timed out or unreadable after sending: the vendor may have taken it.
+    Unclear(String),
+}
+
+/// One window of an account's budget: at most `calls` in `span`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Which calls share it: [`Request::family`].
+    pub family: Name,
+    /// Calls.
+    pub calls: u32,
+    /// In this time.
+    pub span: Span,
+    /// How they are spread over it.
+    pub pace: Pace,
+}
+
+/// How calls are spread over a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// Half of them at once, the rest as they drip: for work that comes in bursts.
+    Burst,
+    /// One after the other at the same distance: for work that never ends, which uses all of the window by it.
+    Steady,
+}
+
+/// How a token is fetched: the executor keeps it and renews it, one at a time.
+#[derive(Clone, Debug)]
+pub struct TokenRequest {
+    /// Appended to the account's base URL.
+    pub path: String,
+    /// Fields that are no secret.
+    pub fields: Vec<(Name, String)>,
+    /// Fields that are.
+    pub secrets: Vec<(Name, Secret)>,
+    /// How the fields are sent.
+    pub form: TokenForm,
+    /// The life of a token whose answer does not say it.
+    pub life: Span,
+    /// The header that carries it; `Authorization: Bearer` where none is named.
+    pub header: Option<String>,
+    /// Each answer may bring another `refresh_token`, which takes the place of the one in `secrets`.
+    pub rotates: bool,
+}
+
+/// How the fields of a [`TokenRequest`] are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenForm {
+    /// GET with a query: only where the vendor knows no other way.
+    Query,
+    /// POST, `application/x-www-form-urlencoded` (RFC 6749).
+    Form,
+    /// POST, JSON.
+    Json,
+}
+
+impl Response {
+    /// The first header of this name, given in lower case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+    /// The body as JSON; `null` when it is none.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or(serde_json::Value::Null)
+    }
+    /// When `Retry-After` (seconds) lets us come again; at most a day ahead.
+    pub fn retry_after(&self, now: Timestamp) -> Option<Timestamp> {
+        let seconds: f64 = self.header("retry-after")?.trim().parse().ok()?;
+        let ms = (seconds.clamp(0.0, 86_400.0) * 1_000.0).ceil();
+        Some(now + Span::from_millis(ms as i64))
+    }
+}

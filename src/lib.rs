@@ -32,6 +32,7 @@ pub mod destination;
 pub mod wire;
 
 /// The only ledger of an account's budget at a vendor.
+pub mod pull;
 pub mod quota;
 
 /// The loop: claim, decide, commit; due timers the same way.

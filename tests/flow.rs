@@ -48,9 +48,9 @@ event = "Left"
 
 const SOURCES: &str = r#"
 [source.shop]
-kind = "webhook"
+kind = "connector"
 connector = "shopify"
-secrets = ["${env:TEST_SECRET}"]
+settings = { shop = "acme.myshopify.com", secrets = ["${env:TEST_SECRET}"] }
 [source.forms]
 kind = "endpoint"
 path = "/api/submit-form"

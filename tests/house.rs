@@ -19,8 +19,9 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("engine", &["model", "decide", "rules", "identity", "store", "clock"]),
     ("replay", &["model", "rules", "decide", "identity"]),
     ("delivery", &["model", "store", "destination", "wire", "quota", "clock"]),
+    ("pull", &["model", "store", "source", "identity", "wire", "quota", "clock"]),
     ("intake", &["model", "store", "source", "identity", "clock"]),
-    ("ops", &["model", "store", "rules", "replay", "identity", "engine", "delivery", "clock"]),
+    ("ops", &["model", "store", "rules", "replay", "identity", "engine", "delivery", "pull", "clock"]),
     // Of `model` only the instants and spans of the clock: a simulator shares no code with what it tests.
     ("sandbox", &["clock", "model"]),
 ];

@@ -16,6 +16,7 @@ use crate::intake::{Intake, SourceSettings};
 use crate::model::sales::COUNTED_EVERY;
 use crate::model::{LaneName, Sales, Span};
 use crate::ops::{Metrics, Ops, Reloads, Watched};
+use crate::pull;
 use crate::rules::Program;
 use crate::settings::Configured;
 use crate::store::Store;
@@ -60,7 +61,7 @@ impl Daemon {
 
     /// Opens the store, listens and begins to work.
     pub async fn begin(self) -> Result<Running, Failed> {
-        let Configured { settings, program, file, folder, stamp } = self.configured;
+        let Configured { settings, program, connected, file, folder: _, stamp } = self.configured;
         let clock = self.clock;
         std::fs::create_dir_all(&settings.store.path)
             .map_err(|e| Failed(format!("the store's folder {}: {e}", settings.store.path.display())))?;
@@ -91,6 +92,13 @@ impl Daemon {
                 .map_err(Failed::new)?;
             lanes.push(lane);
         }
+        let mut sources = Vec::new();
+        for (name, one) in &connected {
+            let Some(SourceSettings::Connector(of)) = settings.source.get(name) else { continue };
+            let (store, clock) = (shared.clone(), clock.clone());
+            let source = pull::Source::new(name, one, &of.pull, &settings.identity, store, clock);
+            sources.push(source.map_err(Failed::new)?);
+        }
         let (reloads, asked) = Reloads::new();
         let reload = Reload {
             file,
@@ -108,6 +116,7 @@ impl Daemon {
             sales: sales.clone(),
             engine: engine_state,
             lanes: lanes.iter().map(|lane| (lane.name().clone(), lane.state())).collect(),
+            streams: sources.iter().flat_map(pull::Source::watching).collect(),
             sources: settings.source.iter().map(|(name, source)| (name.clone(), kind(source))).collect(),
             began,
         };
@@ -122,11 +131,10 @@ impl Daemon {
         )
         .await
         .map_err(|e| Failed(format!("ops cannot listen on {}: {e}", settings.ops.listen)))?;
-        let connectors = settings.connectors.map(|c| folder.join(c));
-        let intake =
-            Intake::bind(&settings.intake, &settings.source, connectors, settings.identity, shared, clock.clone())
-                .await
-                .map_err(Failed::new)?;
+        let names = settings.identity.clone();
+        let intake = Intake::bind(&settings.intake, &settings.source, &connected, names, shared.clone(), clock.clone())
+            .await
+            .map_err(Failed::new)?;
         let missing = || Failed("the listener has no address".into());
         let (intake_at, ops_at) = (intake.address().ok_or_else(missing)?, ops.address().ok_or_else(missing)?);
 
@@ -135,6 +143,9 @@ impl Daemon {
         workers.spawn(engine.begin(working.clone()).map_err(Failed::new)?);
         for lane in lanes {
             workers.spawn(lane.run(working.clone()));
+        }
+        for source in sources {
+            workers.spawn(source.run(working.clone()));
         }
         workers.spawn(reload.run(working.clone()));
         workers.spawn(keep_counts(store.clone(), clock.clone(), (program, sales), working.clone()));
@@ -184,7 +195,7 @@ impl Running {
 fn kind(source: &SourceSettings) -> &'static str {
     match source {
         SourceSettings::Tracking(_) => "tracking API",
-        SourceSettings::Webhook(_) => "webhooks",
+        SourceSettings::Connector(_) => "connector",
         SourceSettings::Endpoint(_) => "custom endpoint",
         SourceSettings::File(_) => "file mapping",
     }

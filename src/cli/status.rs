@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use serde_json::Value;
 
 use super::{Configured, Ended, Failed, load, local, show};
+use crate::model::Span;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -65,6 +66,28 @@ pub fn print(status: &Value) {
     }
     show::to_the_right(&mut table, 2..6);
     println!("{table}");
+    let streams = status["streams"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if !streams.is_empty() {
+        let mut table =
+            show::table(["list", "state", "behind", "records", "events", "products", "set aside", "last page"]);
+        for stream in streams {
+            let behind = stream["lag_ms"]
+                .as_i64()
+                .map_or_else(|| "-".into(), |ms| Span::from_millis(ms / 1_000 * 1_000).to_string());
+            table.add_row([
+                format!("{}/{}", text(&stream["source"]), text(&stream["stream"])),
+                text(&stream["state"]),
+                behind,
+                text(&stream["records"]),
+                text(&stream["events"]),
+                text(&stream["products"]),
+                text(&stream["set_aside"]),
+                text(&stream["last_success"]),
+            ]);
+        }
+        show::to_the_right(&mut table, 2..7);
+        println!("{table}");
+    }
     for trouble in status["troubles"].as_array().into_iter().flatten() {
         println!("! {}", text(trouble));
     }

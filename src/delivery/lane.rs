@@ -8,7 +8,6 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::breaker::Breaker;
-use super::retry;
 use super::settings::Settings;
 use crate::clock::SharedClock;
 use crate::destination::{Destination, Halt, Item, Next};
@@ -16,7 +15,7 @@ use crate::model::http::{Answer, Request};
 use crate::model::{Attempt, LaneName, Outcome, Span, Timestamp};
 use crate::quota::Ledger;
 use crate::store::{Settled, Store, StoreError, Work, WorkId};
-use crate::wire::{TokenError, Wire};
+use crate::wire::{TokenError, Wire, backoff};
 
 /// Calls of one exchange at most: an adapter that never ends is stopped.
 const MOST_CALLS: usize = 4_000;
@@ -337,7 +336,7 @@ impl Inner {
         if counts_tries && tries >= self.settings.tries {
             return Outcome::Refused { code: "gave_up".into(), words: format!("after {tries} tries: {words}").into() };
         }
-        let not_before = not_before.max(now + retry::wait(&self.settings, tries));
+        let not_before = not_before.max(now + backoff::wait((self.settings.backoff, self.settings.longest), tries));
         Outcome::Later { not_before, words, is_throttled: !counts_tries, may_have_left }
     }
 

@@ -5,7 +5,6 @@
 
 mod breaker;
 mod lane;
-mod retry;
 pub mod settings;
 
 pub use breaker::Breaker;

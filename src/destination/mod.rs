@@ -173,18 +173,3 @@ fn window(family: &'static str, calls: u32, span: Span) -> Window {
 fn pretend(body: &serde_json::Value) -> Response {
     Response { status: 200, headers: Vec::new(), body: body.to_string().into_bytes() }
 }
-
-/// A vendor's words without what may be personal: cut at 300 characters; words with an `@` or seven digits in a row are
-/// left out.
-fn redacted(words: &str) -> String {
-    let is_private = |word: &str| {
-        let mut run = 0;
-        let long_number = word.chars().any(|c| {
-            run = if c.is_ascii_digit() { run + 1 } else { 0 };
-            run >= 7
-        });
-        word.contains('@') || long_number
-    };
-    let kept: Vec<&str> = words.split_whitespace().map(|word| if is_private(word) { "…" } else { word }).collect();
-    kept.join(" ").chars().take(300).collect()
-}

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
@@ -25,7 +24,7 @@ use crate::identity;
 use crate::model::Timestamp;
 use crate::model::setting::Secret;
 use crate::source::endpoint::Endpoint;
-use crate::source::manifest::Manifest;
+use crate::source::manifest::Connected;
 use crate::source::webhook::Webhooks;
 use crate::source::{Arrival, Limits};
 use crate::store::Store;
@@ -88,12 +87,12 @@ impl Intake {
     pub async fn bind(
         settings: &Settings,
         sources: &std::collections::BTreeMap<String, SourceSettings>,
-        connectors: Option<PathBuf>,
+        connected: &std::collections::BTreeMap<String, Connected>,
         names: identity::Settings,
         store: Arc<dyn Store>,
         clock: SharedClock,
     ) -> Result<Self, NotReady> {
-        let router = router(settings, sources, connectors, names, store, clock)?;
+        let router = router(settings, sources, connected, names, store, clock)?;
         let listener = TcpListener::bind(settings.listen).await.map_err(|e| NotReady::Listen(settings.listen, e))?;
         Ok(Self { listener, router })
     }
@@ -134,7 +133,7 @@ impl axum::serve::Listener for Nodelay {
 fn router(
     settings: &Settings,
     sources: &std::collections::BTreeMap<String, SourceSettings>,
-    connectors: Option<PathBuf>,
+    connected: &std::collections::BTreeMap<String, Connected>,
     names: identity::Settings,
     store: Arc<dyn Store>,
     clock: SharedClock,
@@ -162,13 +161,9 @@ fn router(
                     .tracking
                     .push(TrackingSource { name: name.as_str().into(), write_key: tracking.write_key.clone() });
             }
-            SourceSettings::Webhook(webhook) => {
-                let (file, text) = super::connector_text(&webhook.connector, connectors.clone()).map_err(wrong)?;
-                let manifest = Manifest::read(&file, &text).map_err(|mistakes| {
-                    wrong(mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
-                })?;
-                let webhooks = Webhooks { manifest, secrets: webhook.secrets.clone(), shop: webhook.shop.clone() };
-                shared.webhooks.insert(name.as_str().into(), webhooks);
+            SourceSettings::Connector(_) => {
+                let webhooks = connected.get(name).and_then(|one| Webhooks::of(&one.manifest, &one.given));
+                shared.webhooks.extend(webhooks.map(|webhooks| (name.as_str().into(), webhooks)));
             }
             SourceSettings::Endpoint(settings) => {
                 let endpoint = Endpoint::new((**settings).clone()).map_err(|words| wrong(words.join("; ")))?;

@@ -8,7 +8,8 @@ use serde::Deserialize;
 
 use crate::model::Span;
 use crate::model::setting::{Secret, Size};
-use crate::source::endpoint;
+use crate::source::manifest::setting::Written;
+use crate::source::{endpoint, stream};
 
 /// Where intake listens, and the bounds of what it takes.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -54,8 +55,8 @@ impl Default for Settings {
 pub enum SourceSettings {
     /// The Segment tracking API: `/v1/track`, `/v1/batch` and the others.
     Tracking(Tracking),
-    /// Webhooks, by a connector of `connectors/`: `/hooks/NAME`.
-    Webhook(Webhook),
+    /// A shop, CRM or e-mail platform, by a connector of `connectors/`.
+    Connector(Connector),
     /// An endpoint of your own.
     Endpoint(Box<endpoint::Settings>),
     /// A mapping of a file's rows, for `espalier import`.
@@ -70,16 +71,19 @@ pub struct Tracking {
     pub write_key: Secret,
 }
 
-/// Webhooks of a shop or CRM.
+/// A shop, CRM or e-mail platform, by a connector of `connectors/`: its webhooks at `/hooks/NAME`, and what is pulled of
+/// it.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Webhook {
+pub struct Connector {
     /// The connector: a folder of `connectors/`.
     pub connector: String,
-    /// Signing secrets; all are tried, so that one can be changed without a gap.
-    pub secrets: Vec<Secret>,
-    /// The shop's own domain, e.g. `"acme.myshopify.com"`: messages of another are refused.
-    pub shop: Option<String>,
+    /// What it has to be told; its README says where that is found.
+    #[serde(default)]
+    pub settings: Written,
+    /// How its lists are pulled; without credentials for them they are not.
+    #[serde(default)]
+    pub pull: stream::settings::Settings,
 }
 
 /// How a file's rows become events.

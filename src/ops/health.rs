@@ -11,8 +11,12 @@ use crate::clock::SharedClock;
 use crate::delivery::LaneState;
 use crate::engine::{EngineState, Stage};
 use crate::model::{LaneName, Sales, Span, Timestamp};
+use crate::pull::Watching;
 use crate::rules::{Program, Trigger};
 use crate::store::Store;
+
+/// A vendor's clock that is off by more than this is worth a word.
+const SKEW: Span = Span::from_minutes(1);
 
 /// What is looked at.
 #[derive(Clone)]
@@ -29,6 +33,8 @@ pub struct Watched {
     pub engine: watch::Receiver<EngineState>,
     /// The lanes, by name.
     pub lanes: Vec<(LaneName, watch::Receiver<LaneState>)>,
+    /// The lists that are pulled.
+    pub streams: Vec<Watching>,
     /// Names and kinds of the sources.
     pub sources: Vec<(String, &'static str)>,
     /// When the daemon began.
@@ -58,6 +64,8 @@ pub struct Health {
     pub pools: Vec<PoolHealth>,
     /// Every source.
     pub sources: Vec<SourceHealth>,
+    /// Every list that is pulled.
+    pub streams: Vec<StreamHealth>,
     /// Every trigger.
     pub triggers: Vec<TriggerHealth>,
 }
@@ -139,6 +147,81 @@ pub struct SourceHealth {
     pub kind: String,
 }
 
+/// A list that is pulled.
+#[derive(Clone, Debug, Serialize)]
+pub struct StreamHealth {
+    /// The source's name in the configuration.
+    pub source: String,
+    /// The list's name in the connector.
+    pub stream: String,
+    /// `in sync`, `reading`, or why it is held.
+    pub state: String,
+    /// Until when, where it is held.
+    pub until: Option<Timestamp>,
+    /// How long ago that was up to which everything is read, in milliseconds.
+    pub lag_ms: i64,
+    /// How much of the past is still to be read, in milliseconds of it; none where all of it is.
+    pub past_ms: Option<i64>,
+    /// When the vendor last gave a page.
+    pub last_success: Option<Timestamp>,
+    /// The last failure, in words.
+    pub last_error: Option<String>,
+    /// Pages read since the daemon began.
+    pub pages: u64,
+    /// Records in them.
+    pub records: u64,
+    /// Events made of them.
+    pub events: u64,
+    /// Products.
+    pub products: u64,
+    /// Records that could not be read.
+    pub set_aside: u64,
+    /// How far the vendor's clock is behind ours, in milliseconds; negative when it is ahead.
+    pub skew_ms: i64,
+}
+
+impl StreamHealth {
+    fn of(watching: &Watching, now: Timestamp) -> Self {
+        let state = watching.state.borrow().clone();
+        Self {
+            source: watching.source.to_string(),
+            stream: watching.stream.to_string(),
+            state: state.held.unwrap_or_else(|| state.doing.word().to_owned()),
+            until: state.until,
+            lag_ms: now.since(state.read).as_millis(),
+            past_ms: state.past.map(Span::as_millis),
+            last_success: state.last_success,
+            last_error: state.last_error,
+            pages: state.pages,
+            records: state.records,
+            events: state.events,
+            products: state.items,
+            set_aside: state.set_aside,
+            skew_ms: state.skew_ms,
+        }
+    }
+
+    /// What is wrong with it, in words.
+    fn troubles(&self) -> Vec<String> {
+        let (source, stream) = (&self.source, &self.stream);
+        let mut troubles = Vec::new();
+        if self.until.is_some() {
+            troubles.push(format!("source {source}, {stream}: {}", self.state));
+        }
+        if self.set_aside > 0 {
+            let n = self.set_aside;
+            troubles
+                .push(format!("source {source}, {stream}: {n} records could not be read; `espalier store set-aside`"));
+        }
+        if self.skew_ms.abs() > SKEW.as_millis() {
+            let (by, way) =
+                (Span::from_millis(self.skew_ms.abs()), if self.skew_ms > 0 { "behind" } else { "ahead of" });
+            troubles.push(format!("source {source}, {stream}: the vendor's clock is {by} {way} ours"));
+        }
+        troubles
+    }
+}
+
 /// A trigger.
 #[derive(Clone, Debug, Serialize)]
 pub struct TriggerHealth {
@@ -188,6 +271,8 @@ impl Watched {
                 troubles.push(format!("lane {}: {} dead letters; `espalier dead-letters list`", lane.name, lane.dead));
             }
         }
+        let streams: Vec<StreamHealth> = self.streams.iter().map(|one| StreamHealth::of(one, now)).collect();
+        troubles.extend(streams.iter().flat_map(StreamHealth::troubles));
         let (program, states) = (self.program.load(), self.store.triggers());
         let triggers: Vec<TriggerHealth> = program
             .triggers()
@@ -229,6 +314,7 @@ impl Watched {
                 .iter()
                 .map(|(name, kind)| SourceHealth { name: name.clone(), kind: (*kind).to_owned() })
                 .collect(),
+            streams,
             triggers,
         }
     }

@@ -156,6 +156,40 @@ fn sources(health: &Health) -> Markup {
             h2 { "Sources" }
             ul { @for source in &health.sources { li { (source.name) " " span.muted { (source.kind) } } } }
             @if health.sources.is_empty() { p.muted { "No source is configured." } }
+            @if !health.streams.is_empty() { (streams(health)) }
+        }
+    }
+}
+
+fn streams(health: &Health) -> Markup {
+    let of_time = |ms: Option<i64>| ms.map_or_else(|| "read".to_owned(), |ms| format!("{} to read", age(ms)));
+    html! {
+        div.wide tabindex="0" role="region" aria-label="Lists that are pulled" {
+            table {
+                thead { tr {
+                    th scope="col" { "List" } th scope="col" { "State" } th.n scope="col" { "Behind" }
+                    th scope="col" { "Its past" } th.n scope="col" { "Records" } th.n scope="col" { "Events" }
+                    th.n scope="col" { "Products" } th.n scope="col" { "Set aside" } th scope="col" { "Last page" }
+                } }
+                tbody {
+                    @for stream in &health.streams {
+                        tr {
+                            td { (stream.source) " / " (stream.stream) }
+                            td {
+                                (stream.state)
+                                @if let Some(until) = stream.until { br; span.muted { "again at " (short(until)) } }
+                            }
+                            td.n { (age(stream.lag_ms)) }
+                            td { (of_time(stream.past_ms)) }
+                            td.n { (number(stream.records)) }
+                            td.n { (number(stream.events)) }
+                            td.n { (number(stream.products)) }
+                            td.n { (number(stream.set_aside)) }
+                            td { @if let Some(at) = stream.last_success { (short(at)) } @else { "-" } }
+                        }
+                    }
+                }
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Later ones win. Secrets stand in files only as references. Every mistake is told at once, with its file, line, key
 //! and a way out.
 
+pub mod connector;
 mod diagnose;
 mod layer;
 mod secret;
@@ -17,6 +18,7 @@ use serde::Deserialize;
 use crate::intake::settings::SourceSettings;
 use crate::model::{LaneName, Mistake, Span};
 use crate::rules::{Files, Program};
+use crate::source::manifest::Connected;
 use crate::{delivery, destination, engine, identity, intake, ops, rules, store};
 
 pub use layer::Layers;
@@ -116,6 +118,8 @@ pub struct Configured {
     pub settings: Settings,
     /// The triggers.
     pub program: Program,
+    /// The connectors of its sources, by the name of the source.
+    pub connected: BTreeMap<String, Connected>,
     /// The file itself.
     pub file: PathBuf,
     /// The folder that relative paths start from.
@@ -150,7 +154,17 @@ impl Settings {
         lanes.retain(|lane| running.is_none_or(|running| running.contains(lane)));
         let places = vec![file.to_owned(), folder.join(&settings.triggers), folder.join(&settings.segments)];
         let stamp = Stamp::of(places);
-        mistakes.extend(settings.cross_check(&layers, &folder));
+        mistakes.extend(settings.cross_check(&layers));
+        let mut connected = BTreeMap::new();
+        let connectors = settings.connectors.as_ref().map(|connectors| folder.join(connectors));
+        for (name, source) in &settings.source {
+            if let SourceSettings::Connector(source) = source {
+                match connector::connect(name, source, connectors.as_deref(), &layers) {
+                    Ok(one) => drop(connected.insert(name.clone(), one)),
+                    Err(more) => mistakes.extend(more),
+                }
+            }
+        }
         let mut files = |key, folder: &Path| match toml_files(folder, key) {
             Ok(files) => Some(files),
             Err(mistake) => {
@@ -170,7 +184,7 @@ impl Settings {
         match program {
             Some(program) if mistakes.is_empty() => {
                 settings.store.path = folder.join(&settings.store.path);
-                Ok(Configured { settings, program, file: file.to_owned(), folder, stamp })
+                Ok(Configured { settings, program, connected, file: file.to_owned(), folder, stamp })
             }
             _ => {
                 mistakes.sort();
@@ -180,8 +194,8 @@ impl Settings {
         }
     }
 
-    /// What no single key can know: paths that clash, connectors that are not there, an open ops page.
-    fn cross_check(&self, layers: &Layers, folder: &Path) -> Vec<Mistake> {
+    /// What no single key can know: paths that clash, an open ops page.
+    fn cross_check(&self, layers: &Layers) -> Vec<Mistake> {
         let mut mistakes = Vec::new();
         if !self.ops.listen.ip().is_loopback() {
             let words = "must be a loopback address: the page asks for no password";
@@ -213,14 +227,6 @@ impl Settings {
         }
         let mut paths: BTreeMap<&str, &str> = BTreeMap::new();
         for (name, source) in &self.source {
-            if let SourceSettings::Webhook(webhook) = source
-                && let Err(words) =
-                    intake::connector_text(&webhook.connector, self.connectors.as_deref().map(|c| folder.join(c)))
-            {
-                let known = crate::source::manifest::shipped_names().collect::<Vec<_>>().join(", ");
-                let suggestion = format!("connectors that ship: {known}");
-                mistakes.push(layers.at(&["source", name, "connector"], words).suggest(suggestion));
-            }
             if let SourceSettings::Endpoint(endpoint) = source {
                 if let Err(wrong) = crate::source::endpoint::Endpoint::new((**endpoint).clone()) {
                     mistakes.extend(wrong.into_iter().map(|words| layers.at(&["source", name], words)));

@@ -3,11 +3,14 @@
 //! A source that listens is given the bytes of one request and says which events it holds and which parts of it could
 //! not be read. Pulling sources will stand beside it.
 
+pub mod catalogue;
 pub mod endpoint;
 pub mod manifest;
 pub mod mapping;
 mod raw;
 pub mod signature;
+pub mod stream;
+pub mod text;
 pub mod tracking;
 pub mod webhook;
 

@@ -1,33 +1,54 @@
 //! Webhooks of a connector: who sent it, which topic it is of, which events that makes.
 
-use super::manifest::{Manifest, Topic};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::manifest::setting::Given;
+use super::manifest::{Manifest, Topic, Webhook};
 use super::mapping::Message;
 use super::{Arrival, Read, Refused, Rejected, raw};
+use crate::model::Origin;
 use crate::model::setting::Secret;
 
 /// One connector as it is configured.
 #[derive(Clone, Debug)]
 pub struct Webhooks {
-    /// How its messages are read.
-    pub manifest: Manifest,
-    /// Any of them may sign: several are valid while one is replaced.
-    pub secrets: Vec<Secret>,
-    /// The account that may send, such as `example.myshopify.com`; any when it is not said.
-    pub shop: Option<String>,
+    webhook: Webhook,
+    topics: Arc<BTreeMap<String, Topic>>,
+    secrets: Vec<Secret>,
+    account: Option<String>,
 }
 
 /// A request's headers, by name; names are compared without case.
 pub type Headers<'h> = &'h dyn Fn(&str) -> Option<String>;
 
 impl Webhooks {
+    /// Of a connector, where it has any and `given` has a secret that they are signed with.
+    pub fn of(manifest: &Manifest, given: &Given) -> Option<Self> {
+        let webhook = manifest.webhook.clone()?;
+        let secrets = given.secrets(&webhook.secrets).to_vec();
+        let account = webhook.account.as_ref().and_then(|(_, setting)| given.shown(setting)).map(str::to_owned);
+        (!secrets.is_empty()).then(|| Self { webhook, topics: Arc::new(manifest.topics.clone()), secrets, account })
+    }
+
+    /// What its topics make.
+    pub fn topics(&self) -> &BTreeMap<String, Topic> {
+        &self.topics
+    }
+
+    /// How its requests come.
+    pub fn webhook(&self) -> &Webhook {
+        &self.webhook
+    }
+
     /// Checks the signature over the body as it came, and the account.
     ///
     /// # Errors
     /// [`Refused::Unauthorized`].
     pub fn verify(&self, headers: Headers<'_>, body: &[u8]) -> Result<(), Refused> {
-        let webhook = &self.manifest.webhook;
+        let webhook = &self.webhook;
         webhook.signature.verify(&self.secrets, headers(webhook.signature.header()).as_deref(), body)?;
-        if let (Some(shop), Some(header)) = (&self.shop, &webhook.account_header) {
+        if let (Some(shop), Some((header, _))) = (&self.account, &webhook.account) {
             let sender = headers(header).unwrap_or_default();
             if !domain(shop).eq_ignore_ascii_case(domain(&sender)) {
                 return Err(Refused::Unauthorized(format!("{header} is not the shop that is configured")));
@@ -42,11 +63,11 @@ impl Webhooks {
     /// # Errors
     /// [`Refused::Unreadable`] when the request says no topic.
     pub fn read(&self, headers: Headers<'_>, body: &[u8], arrival: &Arrival<'_>) -> Result<Read, Refused> {
-        let webhook = &self.manifest.webhook;
+        let webhook = &self.webhook;
         let topic = headers(&webhook.topic_header)
             .ok_or_else(|| Refused::Unreadable(format!("the header {} is missing", webhook.topic_header)))?;
         let mut read = Read::default();
-        let emits = match self.manifest.topics.get(topic.trim()) {
+        let emits = match self.topics.get(topic.trim()) {
             None => {
                 read.ignored = 1;
                 return Ok(read);
@@ -68,7 +89,14 @@ impl Webhooks {
                 return Ok(read);
             }
         };
-        let message = Message { record: &record, topic: topic.trim(), id: id.as_deref(), body: &text };
+        let message = Message {
+            record: &record,
+            topic: topic.trim(),
+            id: id.as_deref(),
+            body: &text,
+            origin: Origin::System,
+            fresh: None,
+        };
         for emit in emits {
             match emit.event(&message, arrival) {
                 Ok(Some(event)) => {
@@ -94,8 +122,6 @@ fn domain(text: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::identity;
     use crate::model::Timestamp;
@@ -106,7 +132,9 @@ mod tests {
 
     fn shop() -> Webhooks {
         let manifest = Manifest::read("connector.toml", shipped("shopify").expect("its text")).expect("right");
-        Webhooks { manifest, secrets: vec![Secret::new("hush")], shop: Some("https://Example.myshopify.com/".into()) }
+        let said = serde_json::json!({"shop": "https://Example.myshopify.com/", "secrets": ["hush"]});
+        let written = serde_json::from_value(said).expect("settings");
+        Webhooks::of(&manifest, &Given::read(&manifest.settings, &written).expect("fits")).expect("webhooks")
     }
 
     fn headers(topic: &'static str, shop: &'static str, signature: String) -> impl Fn(&str) -> Option<String> {

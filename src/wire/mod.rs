@@ -1,6 +1,7 @@
 //! The one place that speaks HTTP outward: time limits, sizes, redirects off, tokens. It never knows what an answer
 //! means, and what it says of a failure holds no URL's query, no header and no body.
 
+pub mod backoff;
 mod token;
 
 use std::sync::Arc;

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::Contact;
-use crate::destination::{Halt, redacted};
-use crate::model::http::{Answer, Response};
+use crate::destination::Halt;
+use crate::model::http::{Answer, Response, redacted};
 use crate::model::{Outcome, Span, Timestamp};
 
 /// What an answer means for the call it answers.

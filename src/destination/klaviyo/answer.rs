@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use crate::destination::{Halt, redacted};
-use crate::model::http::{Answer, Response};
+use crate::destination::Halt;
+use crate::model::http::{Answer, Response, redacted};
 use crate::model::{Outcome, Span, Timestamp};
 
 /// What an answer means for the call it answers.

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use crate::destination::{Halt, redacted};
-use crate::model::http::Answer;
+use crate::destination::Halt;
+use crate::model::http::{Answer, redacted};
 use crate::model::{Span, Timestamp};
 
 /// What an answer means for the call it answers.

@@ -7,7 +7,9 @@ use serde_json::Value as Json;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::model::Span;
 use crate::model::mistake::{Mistake, instead};
+use crate::source::text::{Body, Text};
 
 /// One file being read; collects every mistake.
 pub(super) struct Reading<'t> {
@@ -150,6 +152,49 @@ impl<'a, 't> Value<'a, 't> {
         }
         self.wrong(reading, "must be true or false");
         None
+    }
+
+    /// The value that its word stands for.
+    pub(super) fn one_of<T: Copy>(&self, words: &[(&str, T)], reading: &mut Reading<'_>) -> Option<T> {
+        let word = self.text(reading)?;
+        let found = words.iter().find(|(known, _)| *known == word);
+        if found.is_none() {
+            self.unknown(reading, &word, &words.iter().map(|(known, _)| *known).collect::<Vec<_>>());
+        }
+        found.map(|(_, value)| *value)
+    }
+
+    /// A whole number within bounds.
+    pub(super) fn whole(&self, least: u64, most: u64, reading: &mut Reading<'_>) -> Option<u64> {
+        let number = self.json().as_u64().filter(|n| (least..=most).contains(n));
+        if number.is_none() {
+            self.wrong(reading, format!("must be a whole number from {least} to {most}"));
+        }
+        number
+    }
+
+    /// A length of time.
+    pub(super) fn span(&self, reading: &mut Reading<'_>) -> Option<Span> {
+        let text = self.text(reading)?;
+        let span = text.parse().ok();
+        if span.is_none() {
+            self.wrong(reading, "is a length of time, written like \"30s\", \"15m\", \"24h\" or \"14d\"");
+        }
+        span
+    }
+
+    /// A text with expressions in it.
+    pub(super) fn template(&self, known: &[&str], reading: &mut Reading<'_>) -> Option<Text> {
+        let text = match self.json() {
+            Json::Number(number) => number.to_string(),
+            _ => self.text(reading)?,
+        };
+        Text::compile(&text, known).map_err(|words| self.wrong(reading, words)).ok()
+    }
+
+    /// A body whose texts have expressions in them.
+    pub(super) fn body(&self, known: &[&str], reading: &mut Reading<'_>) -> Option<Body> {
+        Body::compile(&self.json(), known).map_err(|words| self.wrong(reading, words)).ok()
     }
 
     pub(super) fn table(&self, reading: &mut Reading<'_>) -> Option<Table<'a, 't>> {

@@ -66,6 +66,11 @@ impl Expression {
 pub struct Seen(minijinja::Value);
 
 impl Seen {
+    /// The entries of an object, each by its name.
+    pub fn of(names: &Value) -> Self {
+        Self(minijinja::Value::from(Serde::<&Value>(names)))
+    }
+
     /// `record` and `topic`, and `item` within a list.
     pub fn new(record: &Value, topic: &str, item: Option<&Value>) -> Self {
         let of = |value| minijinja::Value::from(Serde::<&Value>(value));

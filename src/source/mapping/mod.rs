@@ -22,6 +22,9 @@ pub struct Emit {
     pub name: Arc<str>,
     /// Made only when this holds.
     pub when: Option<Expression>,
+    /// Made once for an object; the instant there says when it came to hold. What came to hold before [`Message::fresh`]
+    /// was made then.
+    pub once: Option<Paths>,
     /// How its parts are found.
     pub shape: Shape,
 }
@@ -32,7 +35,7 @@ pub struct Shape {
     /// The id of the object that the message is about.
     pub id: Option<Paths>,
     /// What changes with each change of the object: the same id and version are the same event.
-    pub version: Option<Paths>,
+    pub version: Option<Version>,
     /// When it happened.
     pub at: Option<Paths>,
     /// The person's names.
@@ -41,6 +44,15 @@ pub struct Shape {
     pub properties: Vec<(String, Take)>,
     /// Traits to set on the person.
     pub traits: Vec<(String, Take)>,
+}
+
+/// What changes with each change of an object.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Version {
+    /// The first of these that is there; an instant is the same one however it is written.
+    At(Paths),
+    /// What is mapped of it: for vendors whose stamps move though nothing changed that anybody reads.
+    Content,
 }
 
 /// Places that are tried in turn.
@@ -77,6 +89,10 @@ pub struct Message<'a> {
     pub id: Option<&'a str>,
     /// The text it came in.
     pub body: &'a str,
+    /// Which sort of system saw it.
+    pub origin: Origin,
+    /// What is made once for an object, and came to hold before this, was made before.
+    pub fresh: Option<Timestamp>,
 }
 
 impl Shape {
@@ -116,6 +132,11 @@ impl Emit {
         {
             return Ok(None);
         }
+        if let (Some(once), Some(fresh)) = (&self.once, message.fresh)
+            && instant(once, message.record)?.is_some_and(|at| at < fresh)
+        {
+            return Ok(None);
+        }
         let claimed = self.shape.at.as_deref().map_or(Ok(None), |paths| instant(paths, message.record))?;
         let (at, claimed_at) = when(claimed, arrival.at);
         let mut identifiers = Vec::with_capacity(self.shape.identify.len());
@@ -127,6 +148,8 @@ impl Emit {
         if identifiers.is_empty() {
             return Err("names nobody".into());
         }
+        let properties = object(&self.shape.properties, message.record, message);
+        let traits = object(&self.shape.traits, message.record, message);
         Ok(Some(Event {
             kind: self.kind.clone(),
             name: self.name.clone(),
@@ -134,18 +157,23 @@ impl Emit {
             claimed_at,
             arrived: arrival.at,
             source: arrival.source.clone(),
-            origin: Origin::System,
-            dedupe: self.dedupe(message, arrival),
+            origin: message.origin,
+            dedupe: self.dedupe(message, arrival, (&properties, &traits)),
             identifiers,
             session: None,
-            properties: object(&self.shape.properties, message.record, message),
-            traits: object(&self.shape.traits, message.record, message),
+            properties,
+            traits,
         }))
     }
 
     /// The delivery's id, and the object with its version: a shop sends one change in several deliveries too. The
     /// emitted event is part of both, since one message may make several.
-    fn dedupe(&self, message: &Message<'_>, arrival: &Arrival<'_>) -> Vec<[u8; 16]> {
+    fn dedupe(
+        &self,
+        message: &Message<'_>,
+        arrival: &Arrival<'_>,
+        (properties, traits): (&RawJson, &RawJson),
+    ) -> Vec<[u8; 16]> {
         let source: &str = arrival.source;
         let emitted = match self.kind {
             EventKind::Did => &*self.name,
@@ -153,12 +181,21 @@ impl Emit {
             EventKind::Alias => "(alias)",
             EventKind::Erase => "(erase)",
         };
-        let part = |paths: &Option<Paths>| paths.iter().flatten().find_map(|path| text(path.get(message.record)?));
+        let part = |paths: &Paths| paths.iter().find_map(|path| text(path.get(message.record)?));
         let mut keys = Vec::with_capacity(2);
         if let Some(id) = message.id {
             keys.push(Event::dedupe_key(&[source, "webhook", id, emitted]));
         }
-        if let (Some(id), Some(version)) = (part(&self.shape.id), part(&self.shape.version)) {
+        let version = match (&self.once, &self.shape.version) {
+            (Some(_), _) => Some("once".to_owned()),
+            (None, Some(Version::At(paths))) => part(paths).map(|text| match time(&text) {
+                Some(at) => at.to_string(),
+                None => text,
+            }),
+            (None, Some(Version::Content)) => Some(format!("{}{}", properties.get(), traits.get())),
+            (None, None) => None,
+        };
+        if let (Some(id), Some(version)) = (self.shape.id.as_ref().and_then(part), version) {
             let object = message.topic.split('/').next().unwrap_or_default();
             keys.push(Event::dedupe_key(&[source, object, &id, &version, emitted]));
         }
@@ -181,7 +218,7 @@ pub fn instant(paths: &[Path], record: &Value) -> Result<Option<Timestamp>, Stri
             continue;
         };
         let at = match value {
-            Value::String(text) => Timestamp::parse(text),
+            Value::String(text) => time(text),
             Value::Number(number) => number.as_f64().and_then(epoch),
             _ => None,
         };
@@ -191,6 +228,20 @@ pub fn instant(paths: &[Path], record: &Value) -> Result<Option<Timestamp>, Stri
         }
     }
     wrong.map_or(Ok(None), Err)
+}
+
+/// An instant as vendors write it: RFC 3339, with a zone such as `+0000`, without one (it is UTC then), as RFC 2822, or
+/// as the number of milliseconds.
+pub fn time(text: &str) -> Option<Timestamp> {
+    let text = text.trim();
+    let of = |at: jiff::Timestamp| Timestamp::from_millis(at.as_millisecond());
+    Timestamp::parse(text)
+        .or_else(|| {
+            let bare: jiff::civil::DateTime = text.parse().ok().filter(|_| text.len() > "2026-11-23".len())?;
+            Some(of(jiff::tz::TimeZone::UTC.to_timestamp(bare).ok()?))
+        })
+        .or_else(|| jiff::fmt::rfc2822::parse(text).ok().map(|at| of(at.timestamp())))
+        .or_else(|| text.parse::<f64>().ok().filter(|_| text.len() >= 12).and_then(epoch))
 }
 
 /// The object that `wanted` makes of `root`.

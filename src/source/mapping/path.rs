@@ -20,13 +20,21 @@ impl Path {
 
     /// The value there; none when it is absent or null. A key that is written with dots is found too.
     pub fn get<'v>(&self, root: &'v Value) -> Option<&'v Value> {
-        let found = root.get(&*self.0).or_else(|| {
+        self.find(root).filter(|value| !value.is_null())
+    }
+
+    /// True when `null` is there.
+    pub fn is_null(&self, root: &Value) -> bool {
+        self.find(root).is_some_and(Value::is_null)
+    }
+
+    fn find<'v>(&self, root: &'v Value) -> Option<&'v Value> {
+        root.get(&*self.0).or_else(|| {
             self.0.split('.').try_fold(root, |value, part| match value {
                 Value::Array(items) => items.get(part.parse::<usize>().ok()?),
                 other => other.get(part),
             })
-        });
-        found.filter(|value| !value.is_null())
+        })
     }
 
     /// Takes the value out.

@@ -14,10 +14,11 @@ fn emit() -> Emit {
     Emit {
         kind: EventKind::Did,
         name: "Order Completed".into(),
+        once: None,
         when: Some(Expression::compile("record.total", &["record"]).expect("an expression")),
         shape: Shape {
             id: Some(paths(&["id"])),
-            version: Some(paths(&["updated_at"])),
+            version: Some(Version::At(paths(&["updated_at"]))),
             at: Some(paths(&["paid_at", "created_at"])),
             identify: vec![(IdentifierKind::Email, paths(&["email", "customer.email"]))],
             properties: vec![
@@ -48,7 +49,9 @@ fn map(record: &Value, id: Option<&str>) -> Result<Option<Event>, String> {
     let (names, source) = (identity::Settings::default(), Arc::from("shop"));
     let at = Timestamp::parse("2026-11-23T12:00:00Z").expect("an instant");
     let arrival = Arrival { source: &source, at, names: &names, limits: &LIMITS };
-    emit().event(&Message { record, topic: "orders/create", id, body: &record.to_string() }, &arrival)
+    let message =
+        Message { record, topic: "orders/create", id, body: &record.to_string(), origin: Origin::System, fresh: None };
+    emit().event(&message, &arrival)
 }
 
 fn order() -> Value {

@@ -1,0 +1,142 @@
+//! One account's way out, shared by its lists: budget, calls at once, and who goes first.
+
+use std::sync::Arc;
+
+use tokio::sync::{Semaphore, watch};
+
+use crate::clock::SharedClock;
+use crate::model::http::{Answer, Request, Response, Window};
+use crate::model::setting::Secret;
+use crate::quota::Ledger;
+use crate::source::stream::{self as list, Stop};
+use crate::store::Store;
+use crate::wire::{Keeper, NoClient, TokenError, Wire};
+
+/// Why a source cannot be pulled at all.
+#[derive(Debug, thiserror::Error)]
+pub enum NotPulled {
+    /// The machine's certificates or its TLS library are at fault.
+    #[error(transparent)]
+    NoClient(#[from] NoClient),
+}
+
+/// One account.
+pub struct Account {
+    /// Where what is read is kept.
+    pub store: Arc<dyn Store>,
+    /// The daemon's clock.
+    pub clock: SharedClock,
+    source: Arc<str>,
+    of: Arc<list::Account>,
+    wire: Wire,
+    ledger: Ledger,
+    permits: Semaphore,
+    /// Lists of it whose newest is being read.
+    reading: watch::Sender<usize>,
+}
+
+/// Held while the newest of a list is being read.
+pub struct Reading(Arc<Account>);
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.0.reading.send_modify(|n| *n = n.saturating_sub(1));
+    }
+}
+
+impl Account {
+    /// Of the source `name`, which may use this `share` of the vendor's limits.
+    pub fn new(
+        source: &Arc<str>,
+        of: Arc<list::Account>,
+        share: f64,
+        store: Arc<dyn Store>,
+        clock: SharedClock,
+    ) -> Result<Self, NotPulled> {
+        let keeper = Kept { store: store.clone(), name: format!("pull:{source}:refresh") };
+        let keeper: Option<Arc<dyn Keeper>> =
+            of.token.as_ref().filter(|token| token.rotates).map(|_| Arc::new(keeper) as _);
+        let wire = Wire::new(&of.base_url, of.token.clone(), keeper, clock.clone())?;
+        let shared = |window: &Window| Window {
+            calls: ((f64::from(window.calls) * share).floor() as u32).max(1),
+            ..window.clone()
+        };
+        let ledger = Ledger::new(&of.windows.iter().map(shared).collect::<Vec<_>>(), clock.clone());
+        let permits = Semaphore::new(of.concurrency.clamp(1, 100));
+        Ok(Self { store, clock, source: source.clone(), of, wire, ledger, permits, reading: watch::Sender::new(0) })
+    }
+
+    /// The newest of a list is read while this is held.
+    pub fn reads_newest(self: &Arc<Self>) -> Reading {
+        self.reading.send_modify(|n| *n += 1);
+        Reading(self.clone())
+    }
+
+    /// Returns while nothing new is read.
+    pub async fn is_quiet(&self) {
+        // The sender is ours: it does not end.
+        let _ = self.reading.subscribe().wait_for(|n| *n == 0).await;
+    }
+
+    /// One call, when the budget has room for it.
+    ///
+    /// # Errors
+    /// When no answer came, or no token.
+    pub async fn call(&self, request: Request) -> Result<Response, Stop> {
+        // Closed never.
+        let _permit = self.permits.acquire().await;
+        while let Err(until) = self.ledger.spend(&request.family) {
+            self.clock.until(until).await;
+        }
+        let answer = self.wire.send(request).await;
+        let status = match &answer {
+            Ok(Answer::Came(response)) => response.status.to_string(),
+            Ok(Answer::NotSent(_)) => "not_sent".into(),
+            Ok(Answer::Unclear(_)) => "unclear".into(),
+            Err(_) => "no_token".into(),
+        };
+        metrics::counter!("espalier_pull_calls_total", "source" => self.source.to_string(), "status" => status)
+            .increment(1);
+        match answer {
+            Ok(Answer::Came(response)) => {
+                let now = self.clock.now();
+                if let Some(until) = self.of.heed(&response, now) {
+                    self.ledger.block(until, "the vendor's own figures");
+                }
+                Ok(response)
+            }
+            Ok(Answer::NotSent(words) | Answer::Unclear(words)) | Err(TokenError::Unavailable(words)) => {
+                Err(Stop::Retry(words))
+            }
+            Err(refused @ TokenError::Refused(_)) => Err(Stop::Credentials(refused.to_string())),
+        }
+    }
+
+    /// The vendor's limit is reached: no list of the account asks before then.
+    pub fn block(&self, until: crate::model::Timestamp) {
+        self.ledger.block(until, "the vendor refuses more");
+    }
+
+    /// The token was refused; true when there was one that another can take the place of.
+    pub async fn forget_token(&self) -> bool {
+        self.wire.forget_token().await
+    }
+}
+
+/// A refresh token in the store.
+struct Kept {
+    store: Arc<dyn Store>,
+    name: String,
+}
+
+#[async_trait::async_trait]
+impl Keeper for Kept {
+    async fn kept(&self) -> Result<Option<Secret>, String> {
+        let kept = self.store.kept(&self.name).await.map_err(|e| e.to_string())?;
+        Ok(kept.and_then(|bytes| String::from_utf8(bytes).ok()).map(Secret::new))
+    }
+
+    async fn keep(&self, refresh: &Secret) -> Result<(), String> {
+        self.store.keep(&self.name, refresh.expose().as_bytes()).await.map_err(|e| e.to_string())
+    }
+}

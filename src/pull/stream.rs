@@ -1,0 +1,315 @@
+//! The newest of one list: its task, and what it has in common with the task of its past.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::Watching;
+use super::account::Account;
+use super::state::{Doing, StreamState};
+use crate::identity;
+use crate::model::{DedupeKey, Span, Timestamp};
+use crate::source::stream::{Mapped, Place, Records, Stop, Stream, Turn};
+use crate::source::{Arrival, Limits};
+use crate::store::SetAside;
+use crate::wire::backoff;
+
+/// The first wait after a failure, and the longest.
+const BACKOFF: (Span, Span) = (Span::from_secs(1), Span::from_minutes(15));
+/// What only a person can mend is tried again after so long, at first.
+const MENDED: Span = Span::from_minutes(1);
+/// The wait when the store takes nothing.
+const REFUSED: Span = Span::from_secs(1);
+/// Events remembered of what was read, so that an overlap is not appended again. The journal knows more of them.
+const REMEMBERED: usize = 20_000;
+/// Bytes of a record that are kept for inspection.
+const ASIDE_BYTES: usize = 32 << 10;
+/// Stretches of the past that may wait.
+const STRETCHES: usize = 16;
+
+/// One list and the tasks that read it.
+pub struct Pulling {
+    /// The source's name in the configuration.
+    pub source: Arc<str>,
+    /// The list.
+    pub stream: Stream,
+    /// Whose it is.
+    pub account: Arc<Account>,
+    /// How far back the first run goes.
+    pub start: Span,
+    /// What is being done.
+    pub state: watch::Sender<StreamState>,
+    names: identity::Settings,
+    /// Stretches of the past to be read again.
+    pub again: (mpsc::Sender<(Timestamp, Timestamp)>, tokio::sync::Mutex<mpsc::Receiver<(Timestamp, Timestamp)>>),
+}
+
+/// How a task of a list goes on after a failure.
+#[derive(Default)]
+pub struct Failures {
+    /// In a row.
+    pub tries: u32,
+    /// Tokens refused in a row.
+    tokens: u32,
+}
+
+/// What was read of late, by the keys of its events.
+#[derive(Default)]
+pub struct Recent {
+    newer: HashSet<DedupeKey>,
+    older: HashSet<DedupeKey>,
+}
+
+impl Recent {
+    fn knows(&self, keys: &[DedupeKey]) -> bool {
+        keys.iter().any(|key| self.newer.contains(key) || self.older.contains(key))
+    }
+
+    fn learn(&mut self, keys: impl Iterator<Item = DedupeKey>) {
+        self.newer.extend(keys);
+        if self.newer.len() > REMEMBERED {
+            self.older = std::mem::take(&mut self.newer);
+        }
+    }
+}
+
+impl Pulling {
+    pub fn new(
+        source: Arc<str>,
+        stream: Stream,
+        account: Arc<Account>,
+        start: Span,
+        names: identity::Settings,
+    ) -> Self {
+        let state = watch::Sender::new(StreamState::default());
+        let (sender, receiver) = mpsc::channel(STRETCHES);
+        let again = (sender, tokio::sync::Mutex::new(receiver));
+        Self { source, stream, account, start, state, names, again }
+    }
+
+    pub fn watching(&self) -> Watching {
+        Watching { source: self.source.clone(), stream: self.stream.name.clone(), state: self.state.subscribe() }
+    }
+
+    /// Under what name the place is kept.
+    pub fn cursor(&self, of: &str) -> String {
+        format!("pull:{}:{}{of}", self.source, self.stream.name)
+    }
+
+    /// What is kept under this name; waits for a store that refuses.
+    pub async fn kept<T: serde::de::DeserializeOwned>(&self, cursor: &str) -> Option<T> {
+        loop {
+            match self.account.store.cursor(cursor).await {
+                Ok(bytes) => return bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()),
+                Err(refused) => {
+                    tracing::error!(source = %self.source, stream = %self.stream.name, reason = %refused, "the place of a list waits for the store");
+                    self.rest(REFUSED).await;
+                }
+            }
+        }
+    }
+
+    async fn rest(&self, span: Span) {
+        self.account.clock.until(self.account.clock.now() + span).await;
+    }
+
+    /// Reads what is new until `stop`.
+    pub async fn run(&self, stop: CancellationToken) {
+        let cursor = self.cursor("");
+        let mut place: Place = match self.kept(&cursor).await {
+            Some(place) => place,
+            None => {
+                let now = self.account.clock.now();
+                if self.stream.has_past() {
+                    let _ = self.again.0.send((now - self.start, now)).await;
+                }
+                Place::at(now)
+            }
+        };
+        let (mut failures, mut recent, mut reading) = (Failures::default(), Recent::default(), None);
+        self.state.send_modify(|state| (state.read, state.skew_ms) = (place.read, place.skew));
+        while !stop.is_cancelled() {
+            if let Err(rest) = self.stream.open(&mut place, self.account.clock.now(), None) {
+                reading = None;
+                self.state.send_if_modified(|state| {
+                    let is_news = state.doing != Doing::Resting;
+                    (state.doing, state.held, state.until) = (Doing::Resting, None, None);
+                    is_news
+                });
+                tokio::select! {
+                    () = stop.cancelled() => break,
+                    () = self.account.clock.until(rest) => {}
+                }
+                continue;
+            }
+            if reading.is_none() {
+                reading = Some(self.account.reads_newest());
+            }
+            let step = tokio::select! {
+                () = stop.cancelled() => break,
+                step = self.page(&mut place, &mut recent) => step,
+            };
+            match step {
+                Ok(None) => {}
+                Ok(Some(mapped)) => {
+                    // Not given up for `stop`: what is read is kept, or read again.
+                    let value = serde_json::to_vec(&place).unwrap_or_default();
+                    if !self.keep(mapped, (&cursor, &value), &stop).await {
+                        break;
+                    }
+                    failures = Failures::default();
+                    self.state.send_modify(|state| {
+                        (state.doing, state.held, state.until, state.needs_a_person) =
+                            (Doing::Reading, None, None, false);
+                        (state.read, state.skew_ms) = (place.read, place.skew);
+                    });
+                }
+                Err(stopped) => {
+                    let until = self.stopped(&stopped, &mut failures).await;
+                    reading = None;
+                    tokio::select! {
+                        () = stop.cancelled() => break,
+                        () = self.account.clock.until(until) => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// One page at `place`, which then is where the list goes on; nothing, where it only has to be asked again.
+    pub async fn page(&self, place: &mut Place, recent: &mut Recent) -> Result<Option<Mapped>, Stop> {
+        let Some(request) = self.stream.ask(place) else { return Ok(None) };
+        let response = self.account.call(request).await?;
+        let now = self.account.clock.now();
+        let mut page = match self.stream.read(place, &response, now) {
+            Turn::Page(page) => page,
+            Turn::Again(next) => {
+                *place = next;
+                return Ok(None);
+            }
+            Turn::Stop(stop) => return Err(stop),
+        };
+        for (number, request) in self.stream.lookups(&page.records) {
+            let response = self.account.call(request).await?;
+            self.stream.look_up(number, &response, &mut page.records, self.account.clock.now())?;
+        }
+        // The bounds are of requests that come in; a record is one message.
+        let limits = Limits { message: usize::MAX, messages: usize::MAX };
+        let arrival = Arrival { source: &self.source, at: now, names: &self.names, limits: &limits };
+        let fresh = self.stream.fresh(place);
+        let mut mapped = self.stream.map(Records { records: &page.records, fresh }, &arrival);
+        let count = page.records.len();
+        mapped.read.events.retain(|event| !recent.knows(&event.dedupe));
+        recent.learn(mapped.read.events.iter().flat_map(|event| event.dedupe.iter().copied()));
+        *place = page.next;
+        self.state.send_modify(|state| {
+            state.pages += 1;
+            state.records += count as u64;
+            state.events += mapped.read.events.len() as u64;
+            state.items += mapped.items.len() as u64;
+            state.set_aside += mapped.read.rejected.len() as u64;
+            state.last_success = Some(now);
+        });
+        let counted = |what: &'static str, n: usize| {
+            let (source, stream) = (self.source.to_string(), self.stream.name.to_string());
+            metrics::counter!("espalier_pull_records_total", "source" => source, "stream" => stream, "result" => what)
+                .increment(n as u64);
+        };
+        counted("read", count);
+        counted("events", mapped.read.events.len());
+        counted("products", mapped.items.len());
+        counted("set_aside", mapped.read.rejected.len());
+        Ok(Some(mapped))
+    }
+
+    /// Keeps what a page held, and the place after it in the same step as its events. However long the store takes to let
+    /// us: this is what holds a list back. False when it was given up for `stop`.
+    pub async fn keep(&self, mapped: Mapped, cursor: (&str, &[u8]), stop: &CancellationToken) -> bool {
+        let now = self.account.clock.now();
+        let Mapped { read, items } = mapped;
+        let aside: Vec<SetAside> = read
+            .rejected
+            .into_iter()
+            .map(|one| {
+                let cut = (0..=ASIDE_BYTES.min(one.body.len())).rev().find(|i| one.body.is_char_boundary(*i));
+                let body = one.body.get(..cut.unwrap_or(0)).unwrap_or_default().into();
+                let source = Arc::from(format!("{}/{}", self.source, self.stream.name));
+                SetAside { at: now, source, reason: one.reason.into(), body }
+            })
+            .collect();
+        let store = &self.account.store;
+        let mut aside = (!aside.is_empty()).then_some(aside);
+        let mut items = (!items.is_empty()).then_some(items);
+        let mut is_told = false;
+        loop {
+            let refused = 'refused: {
+                if let Some(some) = aside.clone() {
+                    match store.set_aside(some).await {
+                        Ok(()) => aside = None,
+                        Err(refused) => break 'refused refused.to_string(),
+                    }
+                }
+                if let Some(some) = items.clone() {
+                    match store.put_items(some).await {
+                        Ok(_) => items = None,
+                        Err(refused) => break 'refused refused.to_string(),
+                    }
+                }
+                match store.append(read.events.clone(), Some(cursor)).await {
+                    Ok(_) => return true,
+                    Err(refused) => refused.to_string(),
+                }
+            };
+            if !is_told {
+                tracing::warn!(source = %self.source, stream = %self.stream.name, reason = %refused, "a list waits for the store");
+                is_told = true;
+            }
+            self.state.send_modify(|state| {
+                (state.doing, state.held) = (Doing::Held, Some(format!("waits for the store: {refused}")));
+            });
+            tokio::select! {
+                () = stop.cancelled() => return false,
+                () = self.rest(REFUSED) => {}
+            }
+        }
+    }
+
+    /// Takes a stop to heart, and says until when.
+    pub async fn stopped(&self, stopped: &Stop, failures: &mut Failures) -> Timestamp {
+        let now = self.account.clock.now();
+        let mut stopped = stopped.clone();
+        if let Stop::Renew(words) = &stopped {
+            failures.tokens += 1;
+            if self.account.forget_token().await && failures.tokens == 1 {
+                return now;
+            }
+            stopped = Stop::Credentials(words.clone());
+        }
+        failures.tries = failures.tries.saturating_add(1);
+        let until = match &stopped {
+            Stop::Wait { until, .. } => {
+                let until = until.unwrap_or_else(|| now + backoff::wait(BACKOFF, failures.tries));
+                // A vendor that says "now" would be asked without end.
+                let until = until.max(now + Span::from_millis(100));
+                self.account.block(until);
+                until
+            }
+            person if person.needs_a_person() => now + backoff::wait((MENDED, BACKOFF.1), failures.tries),
+            _ => now + backoff::wait(BACKOFF, failures.tries),
+        };
+        let (words, needs_a_person) = (stopped.to_string(), stopped.needs_a_person());
+        let is_news = self.state.borrow().held.as_deref() != Some(&words);
+        if is_news && needs_a_person {
+            tracing::error!(source = %self.source, stream = %self.stream.name, reason = %words, "a list is held until this is mended");
+        } else if is_news {
+            tracing::warn!(source = %self.source, stream = %self.stream.name, reason = %words, "a list is held");
+        }
+        self.state.send_modify(|state| {
+            (state.doing, state.held, state.until) = (Doing::Held, Some(words.clone()), Some(until));
+            (state.needs_a_person, state.last_error) = (needs_a_person, Some(words));
+        });
+        until
+    }
+}

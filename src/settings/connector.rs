@@ -1,0 +1,103 @@
+//! `[source.NAME]` with `kind = "connector"`: its manifest, and what is said of it against what the manifest asks.
+
+use std::path::Path;
+
+use super::layer::Layers;
+use super::secret;
+use crate::intake::settings::Connector;
+use crate::model::Mistake;
+use crate::model::mistake::instead;
+use crate::source::manifest::setting::Given;
+use crate::source::manifest::{Connected, Manifest, shipped, shipped_names};
+use crate::source::stream::{Account, NoAccount};
+use crate::source::webhook::Webhooks;
+
+/// The text of a connector's manifest and the file it is in: from the user's folder, else of those that ship.
+///
+/// # Errors
+/// Why there is none, in words.
+pub fn text(name: &str, folder: Option<&Path>) -> Result<(String, String), String> {
+    if let Some(path) = folder.map(|folder| folder.join(name).join("connector.toml")).filter(|path| path.exists()) {
+        let text = std::fs::read_to_string(&path).map_err(|e| format!("{} cannot be read: {e}", path.display()))?;
+        return Ok((path.display().to_string(), text));
+    }
+    match shipped(name) {
+        Some(text) => Ok((format!("connectors/{name}/connector.toml"), text.to_owned())),
+        None => Err(format!("there is no connector `{name}`")),
+    }
+}
+
+/// The connector of the source `name`, with its settings.
+///
+/// # Errors
+/// Everything that is wrong with the manifest, or else with what is said of it.
+pub fn connect(
+    name: &str,
+    source: &Connector,
+    folder: Option<&Path>,
+    layers: &Layers,
+) -> Result<Connected, Vec<Mistake>> {
+    let (file, text) = text(&source.connector, folder).map_err(|words| {
+        let known: Vec<&str> = shipped_names().collect();
+        let way = instead(&source.connector, &known, "connectors that ship");
+        vec![layers.at(&["source", name, "connector"], words).suggest(way)]
+    })?;
+    let manifest = Manifest::read(&file, &text)?;
+    let mut mistakes = Vec::new();
+    for setting in manifest.settings.iter().filter(|setting| setting.kind.is_secret()) {
+        mistakes.extend(bare_secrets(&["source", name, "settings", &setting.name], layers));
+    }
+    let given = Given::read(&manifest.settings, &source.settings).map_err(|unfit| {
+        mistakes.extend(unfit.into_iter().map(|unfit| {
+            let mistake = match &unfit.key {
+                Some(key) => layers.at(&["source", name, "settings", key], unfit.words),
+                None => layers.at(&["source", name, "settings"], unfit.words),
+            };
+            match unfit.way {
+                Some(way) => mistake.suggest(way),
+                None => mistake,
+            }
+        }));
+    });
+    if let Ok(given) = &given {
+        let hears = Webhooks::of(&manifest, given).is_some();
+        match Account::of(&manifest, given) {
+            Ok(_) => {}
+            Err(NoAccount::Listens(_) | NoAccount::Credentials(_)) if hears && source.pull == Default::default() => {}
+            Err(words) => mistakes.push(layers.at(&["source", name, "settings"], words.to_string())),
+        }
+        let known: Vec<&str> = manifest.streams.keys().map(String::as_str).collect();
+        for (n, stream) in source.pull.streams.iter().flatten().enumerate() {
+            if !known.contains(&stream.as_str()) {
+                let place = n.to_string();
+                let words = format!("the connector has no list `{stream}`");
+                let at = layers.at(&["source", name, "pull", "streams", &place], words);
+                mistakes.push(at.suggest(instead(stream, &known, "of this connector")));
+            }
+        }
+        if !(source.pull.share > 0.0 && source.pull.share <= 1.0) {
+            mistakes.push(layers.at(&["source", name, "pull", "share"], "must be more than 0 and at most 1"));
+        }
+    }
+    match given {
+        Ok(given) if mistakes.is_empty() => Ok(Connected { manifest, given }),
+        _ => Err(mistakes),
+    }
+}
+
+/// Secrets that stand in the file themselves.
+fn bare_secrets(path: &[&str], layers: &Layers) -> Vec<Mistake> {
+    let owned: Vec<String> = path.iter().map(|part| (*part).to_owned()).collect();
+    let places = std::iter::once(owned.clone()).chain((0..16).map(|n| {
+        let mut path = owned.clone();
+        path.push(n.to_string());
+        path
+    }));
+    let bare = places.filter(|path| layers.written(path).is_some_and(|text| !secret::is_reference(&text)));
+    let words = "is a secret and must not stand in a file: write a reference to it";
+    bare.map(|path| {
+        let parts: Vec<&str> = path.iter().map(String::as_str).collect();
+        layers.at(&parts, words).suggest("\"${env:NAME}\" or \"${file:/path}\"")
+    })
+    .collect()
+}

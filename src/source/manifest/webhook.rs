@@ -1,0 +1,74 @@
+//! What of a manifest says how requests come that a vendor makes: how they are signed, and what their topics make.
+
+use std::collections::BTreeMap;
+
+use super::mapped::emits;
+use super::setting::{Setting, SettingKind};
+use super::written::{Reading, Table};
+use crate::source::mapping::{Emit, Shape};
+use crate::source::signature::Scheme;
+
+/// How requests come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Webhook {
+    /// How they are signed.
+    pub signature: Scheme,
+    /// The setting with the signing secrets.
+    pub secrets: String,
+    /// The header that says the topic.
+    pub topic_header: String,
+    /// The header with the id of the delivery.
+    pub id_header: Option<String>,
+    /// The header that says which account of the vendor sends, and the setting that it must be.
+    pub account: Option<(String, String)>,
+}
+
+/// What a topic makes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Topic {
+    /// Nothing: it is only answered.
+    Acknowledge,
+    /// These events, each where its `when` holds.
+    Emit(Vec<Emit>),
+}
+
+pub(super) fn webhook(mut table: Table<'_, '_>, settings: &[Setting], reading: &mut Reading<'_>) -> Option<Webhook> {
+    let secrets = table.need("secrets", reading);
+    let secrets = secrets.and_then(|v| v.setting(settings, &[SettingKind::Secret, SettingKind::Secrets], reading));
+    let scheme = table.need("signature", reading);
+    let header = table.need("signature_header", reading).and_then(|v| v.text(reading));
+    let signature = scheme.and_then(|value| {
+        let word = value.text(reading)?;
+        let scheme = Scheme::parse(&word, header.as_deref().unwrap_or_default());
+        if scheme.is_none() {
+            value.unknown(reading, &word, &Scheme::WORDS);
+        }
+        scheme
+    });
+    let topic_header = table.need("topic_header", reading).and_then(|v| v.text(reading));
+    let id_header = table.get("id_header").and_then(|v| v.text(reading));
+    let header_of = table.get("account_header").and_then(|v| v.text(reading));
+    let setting_of = table.get("account").and_then(|v| v.setting(settings, &[], reading));
+    if header_of.is_some() != setting_of.is_some() {
+        table.wrong(reading, "needs both `account_header` and `account`, the setting that it must be, or neither");
+    }
+    table.finish(reading);
+    header?;
+    let account = header_of.zip(setting_of);
+    Some(Webhook { signature: signature?, secrets: secrets?, topic_header: topic_header?, id_header, account })
+}
+
+pub(super) fn topic(
+    mut table: Table<'_, '_>,
+    every: &Shape,
+    shapes: &BTreeMap<String, Shape>,
+    reading: &mut Reading<'_>,
+) -> Topic {
+    let acknowledged = table.get("acknowledge").and_then(|v| v.yes_or_no(reading)).unwrap_or(false);
+    let emits = emits(&mut table, every, shapes, reading);
+    if acknowledged != emits.is_empty() {
+        table.wrong(reading, "needs either `emit` or `acknowledge = true`");
+    }
+    table.finish(reading);
+    if acknowledged { Topic::Acknowledge } else { Topic::Emit(emits) }
+}

@@ -3,6 +3,8 @@
 //!
 //! The rooms, in reading order. ARCHITECTURE.md tells the way of one event through them.
 #![forbid(unsafe_code)]
+// Made-up records of the sandbox are long `json!`s.
+#![recursion_limit = "512"]
 
 /// What everything speaks of: events, people, activations, instants. Values only.
 pub mod model;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::{Ended, Failed, run::told_to_stop};
 use crate::clock::SystemClock;
-use crate::sandbox::{Options, Sandbox, VENDORS};
+use crate::sandbox::{Options, SOURCES, Sandbox, VENDORS};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -25,11 +25,11 @@ pub async fn run(args: &Args) -> Ended {
         .await
         .map_err(|e| Failed(format!("cannot listen on {}: {e}", args.listen)))?;
     let address = listener.local_addr().map_err(Failed::new)?;
-    for vendor in VENDORS {
+    for vendor in VENDORS.into_iter().chain(SOURCES) {
         println!("{vendor}: base_url = \"http://{address}/{vendor}\"");
     }
     println!(
-        "Klaviyo's key, HubSpot's token, Marketo's client secret: {}; Marketo's client id: {}; hub_id = {}; activity_type = {}",
+        "keys, tokens and client secrets: {}; client ids and consumer keys: {}; hub_id = {}; activity_type = {}",
         options.api_key, options.client_id, options.hub_id, options.activity_type
     );
     println!("what they hold: http://{address}/_sandbox/received?vendor=klaviyo");

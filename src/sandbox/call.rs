@@ -1,7 +1,9 @@
 //! A call to a simulated vendor and its answer, as plain values: the vendors themselves never wait.
 
 use axum::body::{Body, Bytes};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
+use axum::extract::Query;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri};
+use base64::Engine;
 use serde_json::Value;
 
 /// What came in.
@@ -19,6 +21,10 @@ pub(super) struct Call {
     pub at: i64,
     /// The first record is to be taken for invalid.
     pub bad_record: bool,
+    /// The next page is to be this one.
+    pub is_stuck: bool,
+    /// Where the account is reached, without a slash at the end: what its own links begin with.
+    pub base: String,
     /// Calls to this vendor that have no answer yet, this one included.
     pub in_progress: usize,
 }
@@ -33,6 +39,25 @@ impl Call {
         let (given, token) = self.header("authorization").split_once(' ')?;
         given.eq_ignore_ascii_case(scheme).then_some(token.trim())
     }
+    /// User and password of `Authorization: Basic …`.
+    pub fn basic(&self) -> Option<(String, String)> {
+        let bytes = base64::engine::general_purpose::STANDARD.decode(self.credentials("Basic")?).ok()?;
+        let text = String::from_utf8(bytes).ok()?;
+        let (user, password) = text.split_once(':')?;
+        Some((user.to_owned(), password.to_owned()))
+    }
+    /// The fields of a form in the body.
+    pub fn form(&self) -> Vec<(String, String)> {
+        let text = std::str::from_utf8(&self.body).unwrap_or("").trim();
+        match format!("/?{text}").parse::<Uri>() {
+            Ok(uri) => Query::try_from_uri(&uri).map(|Query(pairs)| pairs).unwrap_or_default(),
+            Err(_) => Vec::new(),
+        }
+    }
+    /// The whole query, for the eyes of a test.
+    pub fn asked(&self) -> String {
+        self.query.iter().map(|(n, v)| format!("{n}={v}")).collect::<Vec<_>>().join("&")
+    }
     /// A query parameter's value.
     pub fn param(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
@@ -45,7 +70,7 @@ impl Call {
 }
 
 /// What an answer means for the counts.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// Accepted, perhaps without some of its records.
     Accepted,
@@ -56,6 +81,7 @@ pub(super) enum Verdict {
 }
 
 /// What goes out.
+#[derive(Clone)]
 pub(super) struct Answer {
     pub status: u16,
     pub headers: Vec<(&'static str, String)>,
@@ -106,6 +132,35 @@ impl Answer {
         }
         response
     }
+}
+
+/// A page for people.
+pub(super) fn html(status: u16, title: &str) -> Answer {
+    Answer {
+        body: format!("<!DOCTYPE html><html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>"),
+        content_type: "text/html; charset=UTF-8",
+        ..Answer::empty(status)
+    }
+    .with(if status == 429 { Verdict::Throttled } else { Verdict::Refused })
+}
+
+/// Text as a query carries it: all but letters, digits and `-._~` encoded.
+pub(super) fn encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
+/// Names and values as a query.
+pub(super) fn query_of<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+    let pairs: Vec<String> = pairs.into_iter().map(|(n, v)| format!("{}={}", encoded(n), encoded(v))).collect();
+    pairs.join("&")
 }
 
 /// An answer that breaks off before it is written: the client sees a connection that was closed.

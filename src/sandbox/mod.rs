@@ -1,29 +1,46 @@
-//! Simulated vendors: Klaviyo, HubSpot and Marketo as one router, in memory. They refuse what the vendors would
-//! refuse, drop the repeats that the vendors drop, and fail on demand. They share no code with what they test.
+//! Simulated vendors as one router, in memory: the platforms that send mail, and the shops and CRMs that are read.
+//! They refuse what the vendors would refuse, drop the repeats that the vendors drop, and fail on demand. They call
+//! nobody, and share no code with what they test.
 //!
 //! Each vendor is a pure state machine from [`Call`] to [`Answer`]; this file is the only one that waits.
 
+/// BigCommerce's orders, customers, products and hooks.
+mod bigcommerce;
+/// Points that come back at a steady rate.
+mod bucket;
 /// A call and its answer as values.
 mod call;
 /// What goes wrong on demand.
 mod faults;
-/// HubSpot's contacts and custom events.
+/// What tests put in and ask for.
+mod held;
+/// HubSpot's contacts and custom events, its CRM search and e-mail events.
 mod hubspot;
 /// Klaviyo's events and profiles.
 mod klaviyo;
-/// Marketo's leads and custom activities.
+/// Made-up records in each vendor's form.
+pub mod made_up;
+/// Marketo's leads and activities.
 mod marketo;
 /// Effects and counts.
 mod received;
+/// What accounts keep for who reads them.
+mod records;
+/// Shopify's Admin GraphQL.
+mod shopify;
 /// Simulated visitors.
 pub mod shoppers;
+/// How vendors write instants.
+mod stamp;
 #[cfg(test)]
 mod tests;
 /// Quotas.
 mod window;
+/// WooCommerce's REST API.
+mod woocommerce;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{Query, Request, State};
@@ -36,10 +53,15 @@ use serde_json::{Value, json};
 use crate::clock::SharedClock;
 use call::{Answer, Call, Verdict};
 use faults::{Fault, Faults, Kind};
+use received::lock;
 pub use received::{Counts, Effect};
+pub use records::Read;
 
-/// The vendors, as they are called in paths and faults.
+/// The vendors that activations go to, as they are called in paths and faults.
 pub const VENDORS: [&str; 3] = ["klaviyo", "hubspot", "marketo"];
+
+/// The vendors that are only read.
+pub const SOURCES: [&str; 3] = ["shopify", "woocommerce", "bigcommerce"];
 
 /// Bodies above this are not even read.
 const READ: usize = 32_000_000;
@@ -49,14 +71,17 @@ const READ: usize = 32_000_000;
 pub struct Options {
     /// Whether quotas are kept. Benchmarks switch them off.
     pub limits: bool,
-    /// Klaviyo's private key, HubSpot's token, Marketo's client secret.
+    /// The secret: Klaviyo's private key; HubSpot's, Shopify's, BigCommerce's and Magento's token; the client secret at
+    /// Marketo, Shopify and Salesforce; WooCommerce's consumer secret.
     pub api_key: String,
-    /// Marketo's client id.
+    /// The client id at Marketo, Shopify and Salesforce; WooCommerce's and Magento's consumer key.
     pub client_id: String,
     /// HubSpot's account: event names begin with `pe{hub_id}_`.
     pub hub_id: u64,
     /// Marketo's one approved custom activity type.
     pub activity_type: u64,
+    /// Calls that Salesforce allows in 24 hours.
+    pub daily_calls: u32,
     /// So many of the first effects at each vendor keep the record as it was sent; the others only who and what.
     pub bodies: u64,
 }
@@ -69,6 +94,7 @@ impl Default for Options {
             client_id: "sandbox".to_owned(),
             hub_id: 1_234_567,
             activity_type: 100_001,
+            daily_calls: 100_000,
             bodies: 20_000,
         }
     }
@@ -82,6 +108,14 @@ trait Vendor: Send + Sync {
     fn failure(&self, call: &Call, fault: &Fault) -> Answer;
     /// What it took in.
     fn ledger(&self) -> &received::Ledger;
+    /// What it gives to who reads.
+    fn records(&self) -> &records::Records;
+    /// Puts a record in; see [`records::Records::put`].
+    fn put(&self, kind: &str, record: Value, now: i64, visible: i64) -> Result<String, String> {
+        self.records().put(kind, record, now, visible)
+    }
+    /// Tokens that it issued are dead from now on.
+    fn revoke(&self) {}
 }
 
 /// The simulated vendors. Clones share everything.
@@ -89,28 +123,50 @@ trait Vendor: Send + Sync {
 pub struct Sandbox {
     clock: SharedClock,
     faults: Arc<Faults>,
-    vendors: Arc<[Desk; 3]>,
+    desks: Vec<Arc<Desk>>,
 }
 
-/// A vendor with the calls that wait at it.
+/// An account with the calls that wait at it.
 struct Desk {
-    name: &'static str,
+    /// As it is called in paths, faults and by tests.
+    name: String,
+    /// Which vendor's it is.
+    kind: &'static str,
     vendor: Box<dyn Vendor>,
     in_progress: AtomicUsize,
+    /// The newest good answer, for the fault that repeats it.
+    last: Mutex<Option<Answer>>,
 }
 
 impl Sandbox {
-    /// Empty accounts that go by `clock`.
+    /// One empty account at each vendor, called as the vendor is; all go by `clock`.
     pub fn new(clock: SharedClock, options: Options) -> Self {
-        let options = Arc::new(options);
-        let desk = |name, vendor| Desk { name, vendor, in_progress: AtomicUsize::new(0) };
-        let [klaviyo, hubspot, marketo] = VENDORS;
-        let vendors = [
-            desk(klaviyo, Box::new(klaviyo::Klaviyo::new(options.clone())) as Box<dyn Vendor>),
-            desk(hubspot, Box::new(hubspot::Hubspot::new(options.clone()))),
-            desk(marketo, Box::new(marketo::Marketo::new(options))),
-        ];
-        Self { clock, faults: Arc::default(), vendors: Arc::new(vendors) }
+        let mut sandbox = Self::empty(clock);
+        for kind in VENDORS.into_iter().chain(SOURCES) {
+            sandbox.desks.extend(desk(kind, kind, options.clone()));
+        }
+        sandbox
+    }
+
+    /// No account yet: for those that [`Self::open`] adds.
+    pub fn empty(clock: SharedClock) -> Self {
+        Self { clock, faults: Arc::default(), desks: Vec::new() }
+    }
+
+    /// Adds an empty account at `vendor`, reached below `/{account}/`. Before the router is made, and before clones.
+    ///
+    /// Fails when there is no such vendor, or the name is taken or no part of a path.
+    pub fn open(mut self, account: &str, vendor: &str, options: Options) -> Result<Self, String> {
+        let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if account.is_empty() || !account.chars().all(is_name) || account == "_sandbox" {
+            return Err(format!("`{account}` cannot be an account: use letters, digits, `-`, `_` and `.`"));
+        }
+        if self.desk(account).is_some() {
+            return Err(format!("there is an account `{account}` already"));
+        }
+        let new = desk(account, vendor, options).ok_or_else(|| format!("`{vendor}` is not a vendor"))?;
+        self.desks.push(new);
+        Ok(self)
     }
 
     /// All vendors, each below its name, and `/_sandbox/…` to look at them and to order faults.
@@ -118,14 +174,13 @@ impl Sandbox {
         let mut router = Router::new()
             .route("/_sandbox/faults", post(add_fault).delete(clear_faults))
             .route("/_sandbox/received", axum::routing::get(show_received).delete(clear_received));
-        for (place, name) in VENDORS.into_iter().enumerate() {
-            let door = move |State(sandbox): State<Self>, request: Request| async move {
-                match sandbox.vendors.get(place) {
-                    Some(desk) => sandbox.serve(desk, request).await,
-                    None => StatusCode::NOT_FOUND.into_response(),
-                }
+        for desk in &self.desks {
+            let place = Arc::clone(desk);
+            let door = move |State(sandbox): State<Self>, request: Request| {
+                let desk = Arc::clone(&place);
+                async move { sandbox.serve(&desk, request).await }
             };
-            router = router.route(&format!("/{name}/{{*path}}"), any(door));
+            router = router.route(&format!("/{}/{{*path}}", desk.name), any(door));
         }
         router.with_state(self.clone())
     }
@@ -145,23 +200,26 @@ impl Sandbox {
     }
 
     fn desk(&self, vendor: &str) -> Option<&Desk> {
-        self.vendors.iter().find(|d| d.name == vendor)
+        self.desks.iter().find(|d| d.name == vendor).map(AsRef::as_ref)
     }
 
     /// One call, with the fault that is due.
     async fn serve(&self, desk: &Desk, request: Request) -> Response<Body> {
         let place = Place::take(desk);
         let (head, body) = request.into_parts();
-        let path = head.uri.path().strip_prefix('/').and_then(|p| p.strip_prefix(desk.name)).unwrap_or("");
+        let path = head.uri.path().strip_prefix('/').and_then(|p| p.strip_prefix(&desk.name)).unwrap_or("");
+        let host = head.headers.get("host").and_then(|h| h.to_str().ok()).unwrap_or("127.0.0.1");
         let mut call = Call {
             method: head.method,
             path: path.trim_end_matches('/').to_owned(),
             query: pairs(&head.uri),
+            base: format!("http://{host}/{}", desk.name),
             uri_bytes: head.uri.path_and_query().map_or(0, |p| p.as_str().len()),
             headers: head.headers,
             body: axum::body::Bytes::new(),
             at: 0,
             bad_record: false,
+            is_stuck: false,
             in_progress: place.number,
         };
         let ledger = desk.vendor.ledger();
@@ -170,32 +228,33 @@ impl Sandbox {
             return StatusCode::PAYLOAD_TOO_LARGE.into_response();
         };
         call.body = body;
-        let fault = self.faults.take(desk.name, &call.method, &call.path);
+        let fault = self.faults.take(&desk.name, &call.method, &call.path);
         if let Some(f) = &fault
             && matches!(f.kind, Kind::Timeout | Kind::Slow)
         {
             self.wait(i64::from(f.delay_ms)).await;
         }
         call.at = self.clock.now().as_millis();
-        let (answer, is_cut) = match fault {
-            Some(f) => match f.kind {
-                Kind::Timeout | Kind::Close => return call::cut(),
-                Kind::Status | Kind::Code => (desk.vendor.failure(&call, &f), false),
-                Kind::Slow => (desk.vendor.answer(&call), false),
-                Kind::CloseAfterAccept => (desk.vendor.answer(&call), true),
-                Kind::BadRecord => {
-                    call.bad_record = true;
-                    (desk.vendor.answer(&call), false)
-                }
-            },
-            None => (desk.vendor.answer(&call), false),
+        let kind = fault.as_ref().map(|f| f.kind);
+        if matches!(kind, Some(Kind::Timeout | Kind::Close)) {
+            return call::cut();
+        }
+        let answer = match fault {
+            Some(fault) => {
+                let last = lock(&desk.last).clone();
+                fault.answer(desk.vendor.as_ref(), &mut call, last)
+            }
+            None => desk.vendor.answer(&call),
         };
+        if kind.is_none() && answer.verdict == Verdict::Accepted && !call.path.contains("oauth") {
+            *lock(&desk.last) = Some(answer.clone());
+        }
         match answer.verdict {
             Verdict::Accepted => {}
             Verdict::Refused => ledger.open().counts.refused += 1,
             Verdict::Throttled => ledger.open().counts.throttled += 1,
         }
-        if is_cut { call::cut() } else { answer.into_response() }
+        if kind == Some(Kind::CloseAfterAccept) { call::cut() } else { answer.into_response() }
     }
 
     /// Waits until the clock has gone on by so much.
@@ -206,6 +265,23 @@ impl Sandbox {
             self.clock.until(at).await;
         }
     }
+}
+
+/// An account at a vendor of this name.
+fn desk(account: &str, vendor: &str, options: Options) -> Option<Arc<Desk>> {
+    let kind = VENDORS.into_iter().chain(SOURCES).find(|known| *known == vendor)?;
+    let options = Arc::new(options);
+    let vendor: Box<dyn Vendor> = match kind {
+        "klaviyo" => Box::new(klaviyo::Klaviyo::new(options)),
+        "hubspot" => Box::new(hubspot::Hubspot::new(options)),
+        "marketo" => Box::new(marketo::Marketo::new(options)),
+        "shopify" => Box::new(shopify::Shopify::new(options)),
+        "woocommerce" => Box::new(woocommerce::Woocommerce::new(options)),
+        "bigcommerce" => Box::new(bigcommerce::Bigcommerce::new(options)),
+        _ => return None,
+    };
+    let (in_progress, last) = (AtomicUsize::new(0), Mutex::default());
+    Some(Arc::new(Desk { name: account.to_owned(), kind, vendor, in_progress, last }))
 }
 
 /// A call's place among those in progress; given back also when the caller hangs up.
@@ -237,8 +313,8 @@ fn pairs(uri: &Uri) -> Vec<(String, String)> {
 // === what tests and people use beside the vendors' own paths ===
 
 async fn add_fault(State(sandbox): State<Sandbox>, body: String) -> Response<Body> {
-    let fault = serde_json::from_str::<Fault>(&body).map_err(|e| e.to_string());
-    match fault.and_then(|f| sandbox.faults.add(f)) {
+    let fault = serde_json::from_str::<Value>(&body).map_err(|e| e.to_string());
+    match fault.and_then(|f| sandbox.fault(f)) {
         Ok(waiting) => Json(json!({"waiting": waiting})).into_response(),
         Err(words) => (StatusCode::BAD_REQUEST, Json(json!({"error": words}))).into_response(),
     }
@@ -258,15 +334,17 @@ async fn show_received(State(sandbox): State<Sandbox>, uri: Uri) -> Response<Bod
             Json(json!({"effects": ledger.effects_from(0), "counts": ledger.counts()})).into_response()
         }
         None => {
-            let words = format!("ask with ?vendor= and one of {}", VENDORS.join(", "));
+            let names: Vec<&str> = sandbox.desks.iter().map(|d| d.name.as_str()).collect();
+            let words = format!("ask with ?vendor= and one of {}", names.join(", "));
             (StatusCode::BAD_REQUEST, Json(json!({"error": words}))).into_response()
         }
     }
 }
 
 async fn clear_received(State(sandbox): State<Sandbox>) -> StatusCode {
-    for desk in sandbox.vendors.iter() {
+    for desk in &sandbox.desks {
         desk.vendor.ledger().clear();
+        desk.vendor.records().forget_reads();
     }
     StatusCode::NO_CONTENT
 }

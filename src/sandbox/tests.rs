@@ -1,9 +1,15 @@
 //! Good and bad requests at each vendor, with the answers that they earn.
 
+mod accounts;
+mod bigcommerce;
 mod faults;
 mod hubspot;
 mod klaviyo;
+mod klaviyo_read;
 mod marketo;
+mod marketo_read;
+mod shopify;
+mod woocommerce;
 
 use std::sync::Arc;
 
@@ -14,7 +20,7 @@ use tower::ServiceExt;
 
 use super::{Counts, Options, Sandbox};
 use crate::clock::VirtualClock;
-use crate::model::Timestamp;
+use crate::model::{Span, Timestamp};
 
 /// 2026-11-23T16:00:00Z, the beginning of a minute.
 const START: i64 = 1_795_449_600_000;
@@ -92,6 +98,18 @@ impl World {
     async fn fault(&self, fault: Value) {
         let reply = self.send("POST", "/_sandbox/faults", &[], fault.to_string()).await;
         assert_eq!(reply.status, 200, "{:?}", reply.body);
+    }
+    async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Reply {
+        self.send("GET", path, headers, String::new()).await
+    }
+    /// Fills an account with made-up records: one each second, from an hour before the start.
+    fn fill(&self, account: &str, kind: &str, count: u64) -> Vec<String> {
+        let from = Timestamp::from_millis(START - 3_600_000);
+        self.sandbox.fill(account, kind, count, from, Span::from_secs(1)).expect("a known kind")
+    }
+    /// Ids of what was read, in the order of the reads.
+    fn read(&self, account: &str) -> Vec<String> {
+        self.sandbox.reads(account).into_iter().flat_map(|r| r.ids).collect()
     }
     fn counts(&self, vendor: &str) -> Counts {
         self.sandbox.counts(vendor)

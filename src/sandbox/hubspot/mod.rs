@@ -1,10 +1,14 @@
-//! HubSpot: contact upserts and custom events, on a private app's token. Facts from its public API specification
+//! HubSpot: contact upserts and custom events, CRM records and e-mail events read back, on a private app's token. Facts from its public API specification
 //! (2026-03), its usage guidelines, its page on error handling and its guide "Send custom event occurrences".
 
 /// `POST …/contacts/batch/upsert`.
 mod contacts;
+/// `GET /email/public/v1/events`.
+mod email_events;
 /// `POST …/send` and `…/send/batch`.
 mod events;
+/// CRM records: search, list, batch read, associations.
+mod search;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -15,6 +19,7 @@ use serde_json::{Map, Value, json};
 use super::call::{Answer, Call, Verdict, call_id};
 use super::faults::Fault;
 use super::received::{Ledger, Seen, lock};
+use super::records::Records;
 use super::window::{Fixed, Rolling};
 use super::{Options, Vendor};
 
@@ -29,6 +34,7 @@ const CONTACTS: usize = 2_000_000;
 pub(super) struct Hubspot {
     options: Arc<Options>,
     ledger: Ledger,
+    records: Records,
     state: Mutex<Memory>,
 }
 
@@ -40,6 +46,8 @@ struct Memory {
     day: Fixed,
     /// 1,250 requests a second, outside the other limits (guide on custom events).
     sends: Rolling,
+    /// 5 searches a second for the whole account (a public thread on it; older pages say 4 for each token).
+    searches: Rolling,
     /// Place in `contacts` by address.
     by_email: HashMap<Arc<str>, usize>,
     contacts: Vec<Contact>,
@@ -92,6 +100,9 @@ impl Vendor for Hubspot {
                 return error(call, 401, "INVALID_AUTHENTICATION", words);
             }
         }
+        if let Some(read) = search::Ask::of(&call.method, &call.path) {
+            return self.read(&read, call);
+        }
         let Some(endpoint) = Endpoint::of(&call.path) else {
             return error(call, 404, "OBJECT_NOT_FOUND", "resource not found");
         };
@@ -111,9 +122,10 @@ impl Vendor for Hubspot {
     }
 
     fn failure(&self, call: &Call, fault: &Fault) -> Answer {
-        let answer = match fault.status {
+        let answer = match fault.status() {
             429 => throttled(call, "TEN_SECONDLY_ROLLING"),
             401 => error(call, 401, "INVALID_AUTHENTICATION", "Authentication failed on demand."),
+            400 => error(call, 400, "VALIDATION_ERROR", "There was a problem with the request."),
             403 => error(call, 403, "MISSING_SCOPES", "This app hasn't been granted all required scopes."),
             status => error(call, status, "INTERNAL_ERROR", "There was a problem with the request."),
         };
@@ -126,6 +138,9 @@ impl Vendor for Hubspot {
     fn ledger(&self) -> &Ledger {
         &self.ledger
     }
+    fn records(&self) -> &Records {
+        &self.records
+    }
 }
 
 impl Hubspot {
@@ -135,12 +150,13 @@ impl Hubspot {
             crm: Rolling::new(100, 10_000),
             day: Fixed::new(250_000, 86_400_000),
             sends: Rolling::new(1_250, 1_000),
+            searches: Rolling::new(5, 1_000),
             by_email: HashMap::new(),
             contacts: Vec::new(),
             seen: Seen::default(),
         };
         let ledger = Ledger::new(options.bodies);
-        Self { options, ledger, state: Mutex::new(state) }
+        Self { options, ledger, records: Records::new(search::shape), state: Mutex::new(state) }
     }
 
     fn take_quota(&self, endpoint: Endpoint, call: &Call) -> Result<Vec<(&'static str, String)>, Answer> {
@@ -148,6 +164,13 @@ impl Hubspot {
         if endpoint != Endpoint::Upsert {
             return if memory.sends.take(call.at) { Ok(Vec::new()) } else { Err(throttled(call, "SECONDLY")) };
         }
+        drop(memory);
+        self.take_crm_quota(call)
+    }
+
+    /// Ten seconds and the day, with the headers that tell of both.
+    fn take_crm_quota(&self, call: &Call) -> Result<Vec<(&'static str, String)>, Answer> {
+        let mut memory = lock(&self.state);
         if !memory.day.has_room(call.at) {
             return Err(throttled(call, "DAILY"));
         }

@@ -1,10 +1,14 @@
-//! Klaviyo: single and bulk events, profile import, the account. Facts from its OpenAPI of revision 2026-07-15 and its
+//! Klaviyo: single and bulk events, profile import, the account, and reading back. Facts from its OpenAPI of revision 2026-07-15 and its
 //! guide "Rate limits, status codes, and errors".
 
 /// What a payload must be like.
 mod check;
+/// The text of `filter=`.
+mod filter;
 /// Which identifiers belong to one profile.
 mod people;
+/// Events, metrics and profiles read back.
+mod read;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
@@ -15,6 +19,7 @@ use serde_json::{Value, json};
 use super::call::{Answer, Call, Verdict, call_id, iso};
 use super::faults::Fault;
 use super::received::{Effect, Ledger, Seen, key, lock};
+use super::records::Records;
 use super::window::Fixed;
 use super::{Options, Vendor};
 use check::{At, Record, Rules, Wrong};
@@ -31,6 +36,7 @@ const BULK_EVENTS: usize = 1_000;
 pub(super) struct Klaviyo {
     options: Arc<Options>,
     ledger: Ledger,
+    records: Records,
     state: Mutex<Memory>,
 }
 
@@ -40,6 +46,9 @@ struct Memory {
     bulk: Quota,
     import: Quota,
     account: Quota,
+    list_events: Quota,
+    metrics: Quota,
+    profiles: Quota,
     people: People,
     seen: Seen,
 }
@@ -86,6 +95,19 @@ impl Vendor for Klaviyo {
         if let Err(answer) = self.let_in(call) {
             return answer;
         }
+        if call.method == Method::GET
+            && let Some(kind) = read::Kind::of(&call.path)
+        {
+            return match self.take_read_quota(kind, call.at) {
+                Ok(headers) => {
+                    let mut answer = self.read(call, kind);
+                    answer.headers.extend(headers);
+                    answer
+                }
+                Err(seconds) if self.options.limits => throttled(call, seconds),
+                Err(_) => self.read(call, kind),
+            };
+        }
         let (endpoint, method) = match call.path.as_str() {
             "/api/events" => (Endpoint::Event, Method::POST),
             "/api/event-bulk-create-jobs" => (Endpoint::Bulk, Method::POST),
@@ -109,8 +131,10 @@ impl Vendor for Klaviyo {
     }
 
     fn failure(&self, call: &Call, fault: &Fault) -> Answer {
-        let answer = match fault.status {
+        let answer = match fault.status() {
             429 => return throttled(call, fault.retry_after.and_then(|s| i64::try_from(s).ok()).unwrap_or(1)),
+            401 => error(call, 401, "authentication_failed", "Incorrect authentication credentials.", None),
+            403 => error(call, 403, "permission_denied", "You do not have permission to perform this action.", None),
             status => error(call, status, "error", "A server error occurred.", None),
         };
         match fault.retry_after {
@@ -121,6 +145,12 @@ impl Vendor for Klaviyo {
 
     fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+    fn records(&self) -> &Records {
+        &self.records
+    }
+    fn put(&self, kind: &str, record: Value, now: i64, visible: i64) -> Result<String, String> {
+        self.put_read(kind, record, now, visible)
     }
 }
 
@@ -133,11 +163,16 @@ impl Klaviyo {
             bulk: Quota::new(10, 150),
             import: Quota::new(75, 700),
             account: Quota::new(1, 15),
+            list_events: Quota::new(350, 3_500),
+            metrics: Quota::new(10, 150),
+            profiles: Quota::new(75, 700),
             people: People::default(),
             seen: Seen::default(),
         };
         let ledger = Ledger::new(options.bodies);
-        Self { options, ledger, state: Mutex::new(state) }
+        let records = Records::new(read::shape);
+        read::own_metrics(&records);
+        Self { options, ledger, records, state: Mutex::new(state) }
     }
 
     /// Key and revision, before anything is counted.

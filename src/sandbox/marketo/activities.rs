@@ -1,4 +1,4 @@
-//! Custom activities. There is no key against repeats: each record that is accepted fires its trigger, so each is an
+//! Activities: custom ones added, all kinds read back. There is no key against repeats: each record that is accepted fires its trigger, so each is an
 //! effect (developer page on activities).
 
 use serde_json::{Map, Value, json};
@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use super::{Marketo, Memory, RECORDS, Refusal, input, page, success};
 use crate::sandbox::call::{Answer, Call, instant, is_scalar, iso};
 use crate::sandbox::received::{Effect, lock};
+use crate::sandbox::stamp;
 
 /// Secondary attributes of a type (developer page on activities).
 const ATTRIBUTES: usize = 20;
@@ -15,13 +16,20 @@ const ATTRIBUTE_BYTES: usize = 65_536;
 const LEAD_IDS: usize = 30;
 /// Activity types in a read.
 const TYPE_IDS: usize = 10;
+/// Activities that one read looks at: where few are of the types that are asked for, pages come empty and go on.
+const LOOKED_AT: usize = 1_000;
 /// Activities kept for reading back; the older half goes when they are more.
 const MOST: usize = 1_000_000;
 
 /// An activity kept for reading back.
 pub(super) struct Activity {
     lead: u64,
+    kind: u64,
     at: i64,
+    /// Not given to readers before this instant.
+    visible: i64,
+    /// The asset's id, for the vendor's own types.
+    primary_id: Option<u64>,
     date: Box<str>,
     primary: Box<str>,
     /// As JSON text, which is the smallest.
@@ -31,9 +39,12 @@ pub(super) struct Activity {
 /// A record whose form is right.
 struct Record<'a> {
     lead: u64,
+    kind: u64,
     at: i64,
+    visible: i64,
     date: &'a str,
     primary: String,
+    primary_id: Option<u64>,
     attributes: &'a [Value],
 }
 
@@ -75,6 +86,30 @@ impl Marketo {
             }
         }
         Ok(success(call, results.into()))
+    }
+
+    /// Puts an activity of any type in; its lead must be there. Gives its id, which is also its `marketoGUID`.
+    pub(super) fn put_activity(&self, body: &Value, now: i64, visible: i64) -> Result<String, String> {
+        let number = |name: &str| body.get(name).and_then(Value::as_u64).ok_or_else(|| format!("`{name}` is missing"));
+        let date = match body.get("activityDate").and_then(Value::as_str) {
+            Some(date) => date.to_owned(),
+            None => iso(now),
+        };
+        let at = stamp::read(&date, 0).ok_or("`activityDate` is no instant")?;
+        let lead = number("leadId")?;
+        let mut memory = lock(&self.state);
+        let place = memory.lead(lead).ok_or_else(|| format!("there is no lead {lead}"))?;
+        let record = Record {
+            lead,
+            kind: number("activityTypeId")?,
+            at,
+            visible,
+            date: &date,
+            primary: body.get("primaryAttributeValue").and_then(Value::as_str).unwrap_or("").to_owned(),
+            primary_id: body.get("primaryAttributeValueId").and_then(Value::as_u64),
+            attributes: body.get("attributes").and_then(Value::as_array).map_or(&[], Vec::as_slice),
+        };
+        Ok(memory.keep(place, record).to_string())
     }
 
     /// What a record must be like (Swagger, custom activity).
@@ -123,7 +158,7 @@ impl Marketo {
         if bytes > ATTRIBUTE_BYTES {
             return Err(("1049", "Too many characters in attributes".to_owned()));
         }
-        Ok(Record { lead, at, date, primary, attributes })
+        Ok(Record { lead, kind, at, visible: i64::MIN, date, primary, primary_id: None, attributes })
     }
 
     /// `GET /rest/v1/activities.json`: pages of 300, from the token's place on.
@@ -139,10 +174,10 @@ impl Marketo {
         let memory = lock(&self.state);
         let mut candidates: Vec<usize> = Vec::new();
         let end = memory.dropped + memory.activities.len();
-        if !types.contains(&self.options.activity_type) {
-            // Other types have no activities.
-        } else if leads.is_empty() {
-            candidates.extend(from.max(memory.dropped)..end);
+        let first = from.max(memory.dropped);
+        let last = end.min(first.saturating_add(LOOKED_AT));
+        if leads.is_empty() {
+            candidates.extend(first..last);
         } else {
             let of_lead = |id: &u64| memory.lead(*id).and_then(|place| memory.leads.get(place));
             candidates.extend(leads.iter().filter_map(of_lead).flat_map(|l| l.activities.iter().copied()));
@@ -151,22 +186,33 @@ impl Marketo {
             candidates.dedup();
         }
         let mut found = Vec::new();
-        let mut next = end;
-        let mut is_more = false;
+        let mut given = Vec::new();
+        let (mut next, mut is_more) = if leads.is_empty() { (last.max(from), last < end) } else { (end, false) };
         for number in candidates {
             let Some(activity) = number.checked_sub(memory.dropped).and_then(|place| memory.activities.get(place))
             else {
                 continue;
             };
-            if activity.at < since {
+            // What is not to be seen yet holds up all that came after it: the token must not pass it.
+            if activity.visible > call.at {
+                (next, is_more) = (number, false);
+                break;
+            }
+            if activity.at < since || !types.contains(&activity.kind) {
                 continue;
             }
             if found.len() == size {
                 (next, is_more) = (number, true);
                 break;
             }
-            found.push(activity.show(number, self.options.activity_type));
+            found.push(activity.show(number));
+            given.push((number + 1).to_string());
         }
+        if call.is_stuck {
+            (next, is_more) = (from, true);
+        }
+        drop(memory);
+        self.records.note_ids("activities", &call.asked(), given, call.at);
         // An empty page has no `result` at all.
         let result = (!found.is_empty()).then(|| found.into());
         Ok(page(call, result, Some(is_more), write_token(since, next)))
@@ -191,7 +237,10 @@ impl Memory {
         }
         self.activities.push(Activity {
             lead: record.lead,
+            kind: record.kind,
             at: record.at,
+            visible: record.visible,
+            primary_id: record.primary_id,
             date: record.date.into(),
             primary: record.primary.into(),
             attributes: serde_json::to_string(record.attributes).unwrap_or_default().into(),
@@ -202,16 +251,20 @@ impl Memory {
 
 impl Activity {
     /// As it is read back.
-    fn show(&self, number: usize, kind: u64) -> Value {
+    fn show(&self, number: usize) -> Value {
         let attributes = serde_json::from_str(&self.attributes).unwrap_or_else(|_| json!([]));
         let attributes = match attributes {
             Value::Array(all) => all.into_iter().map(named).collect(),
             other => other,
         };
-        json!({
+        let mut shown = json!({
             "id": number + 1, "marketoGUID": (number + 1).to_string(), "leadId": self.lead, "activityDate": self.date,
-            "activityTypeId": kind, "primaryAttributeValue": self.primary, "attributes": attributes,
-        })
+            "activityTypeId": self.kind, "primaryAttributeValue": self.primary, "attributes": attributes,
+        });
+        if let (Some(map), Some(id)) = (shown.as_object_mut(), self.primary_id) {
+            map.insert("primaryAttributeValueId".to_owned(), id.into());
+        }
+        shown
     }
 }
 
@@ -239,6 +292,28 @@ fn activation_id(attributes: &[Value]) -> String {
     };
     let found = attributes.iter().filter_map(Value::as_object).find(is_it);
     found.and_then(|map| map.get("value")).and_then(Value::as_str).unwrap_or("").to_owned()
+}
+
+/// `GET /rest/v1/activities/types.json`: those that tell of mail, and the custom one (ids partly unverified).
+pub(super) fn types(call: &Call, custom: u64) -> Answer {
+    let own = [
+        (1, "Visit Webpage"),
+        (2, "Fill Out Form"),
+        (6, "Send Email"),
+        (7, "Email Delivered"),
+        (8, "Email Bounced"),
+        (9, "Unsubscribe Email"),
+        (10, "Open Email"),
+        (11, "Click Email"),
+        (12, "New Lead"),
+        (13, "Change Data Value"),
+        (27, "Email Bounced Soft"),
+        (32, "Merge Leads"),
+        (37, "Delete Lead"),
+        (custom, "Activation"),
+    ];
+    let shown = own.map(|(id, name)| json!({"id": id, "name": name, "description": name, "attributes": []}));
+    success(call, shown.to_vec().into())
 }
 
 // === paging ===

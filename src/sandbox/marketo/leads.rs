@@ -3,8 +3,6 @@
 
 use std::sync::Arc;
 
-use axum::extract::Query;
-use axum::http::Uri;
 use serde_json::{Map, Value, json};
 
 use super::{Marketo, Memory, RECORDS, Refusal, input, success};
@@ -87,9 +85,15 @@ impl Marketo {
         Ok(success(call, results.into()))
     }
 
+    /// Puts a lead in by its address; gives its id.
+    pub(super) fn put_lead(&self, record: &Value, now: i64) -> Result<String, String> {
+        let written = sync(&mut lock(&self.state), record, Action::CreateOrUpdate, now);
+        written.map(|(id, _)| id.to_string()).map_err(|(_, words)| words)
+    }
+
     /// `GET /rest/v1/leads.json`, or POST with `_method=GET` and the parameters as a form.
     pub(super) fn find_leads(&self, call: &Call) -> Result<Answer, Refusal> {
-        let form = form(call);
+        let form = call.form();
         let param = |name: &str| {
             call.param(name).or_else(|| form.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())).unwrap_or("")
         };
@@ -196,13 +200,4 @@ fn fields(record: &Value) -> Result<&Map<String, Value>, Skip> {
         }
     }
     Ok(record)
-}
-
-/// The parameters in a form's body.
-fn form(call: &Call) -> Vec<(String, String)> {
-    let text = std::str::from_utf8(&call.body).unwrap_or("");
-    match format!("/?{}", text.trim()).parse::<Uri>() {
-        Ok(uri) => Query::try_from_uri(&uri).map(|Query(pairs)| pairs).unwrap_or_default(),
-        Err(_) => Vec::new(),
-    }
 }

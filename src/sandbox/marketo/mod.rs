@@ -1,7 +1,9 @@
 //! Marketo Engage: tokens, leads, custom activities and their reading back. Nearly every answer is HTTP 200; `success`
 //! and each record's `status` tell the truth. Facts from its Swagger files and developer pages of 2026.
+//!
+//! Kinds of records: `leads` (by their address) and `activities` of any type, of leads that are there.
 
-/// Custom activities: adding and reading back.
+/// Activities: adding custom ones and reading all back.
 mod activities;
 /// Leads: sync and look-up.
 mod leads;
@@ -15,8 +17,9 @@ use axum::http::Method;
 use serde_json::{Value, json};
 
 use super::call::{Answer, Call, Verdict, call_id, iso};
-use super::faults::Fault;
+use super::faults::{Fault, Kind};
 use super::received::{Ledger, lock};
+use super::records::Records;
 use super::window::{Fixed, Rolling};
 use super::{Options, Vendor};
 use activities::Activity;
@@ -38,6 +41,8 @@ const CST: i64 = 6 * 3_600_000;
 pub(super) struct Marketo {
     options: Arc<Options>,
     ledger: Ledger,
+    /// Only notes of what was read: leads and activities lie in `state`.
+    records: Records,
     state: Mutex<Memory>,
 }
 
@@ -67,6 +72,7 @@ enum Endpoint {
     AddActivities,
     PagingToken,
     ReadActivities,
+    ActivityTypes,
     Usage,
 }
 
@@ -106,26 +112,30 @@ impl Vendor for Marketo {
             Endpoint::AddActivities => body(call).and_then(|b| self.add_activities(call, &b)),
             Endpoint::PagingToken => activities::paging_token(call),
             Endpoint::ReadActivities => self.read_activities(call),
+            Endpoint::ActivityTypes => Ok(activities::types(call, self.options.activity_type)),
             Endpoint::Usage => Ok(self.usage(call)),
         };
         answer.unwrap_or_else(|(code, words)| refused(call, code, &words))
     }
 
     fn failure(&self, call: &Call, fault: &Fault) -> Answer {
-        if fault.kind == super::faults::Kind::Code {
-            let verdict = if matches!(fault.code.as_str(), "606" | "607" | "615") {
-                Verdict::Throttled
-            } else {
-                Verdict::Refused
-            };
-            return refused(call, &fault.code, words_of(&fault.code)).with(verdict);
+        let code = match fault.kind {
+            Kind::Code | Kind::ErrorInside => Some(fault.code.as_str()),
+            Kind::RevokeToken => Some("601"),
+            Kind::RevokeScope => Some("603"),
+            _ => None,
+        };
+        if let Some(code) = code {
+            let is_quota = matches!(code, "606" | "607" | "615");
+            let verdict = if is_quota { Verdict::Throttled } else { Verdict::Refused };
+            return refused(call, code, words_of(code)).with(verdict);
         }
         // Other statuses than 200 come from the gateway, and their bodies are not JSON.
-        let verdict = if fault.status == 429 { Verdict::Throttled } else { Verdict::Refused };
+        let verdict = if fault.status() == 429 { Verdict::Throttled } else { Verdict::Refused };
         let answer = Answer {
-            body: format!("<html><body><h1>{}</h1></body></html>", fault.status),
+            body: format!("<html><body><h1>{}</h1></body></html>", fault.status()),
             content_type: "text/html",
-            ..Answer::empty(fault.status)
+            ..Answer::empty(fault.status())
         };
         match fault.retry_after {
             Some(seconds) => answer.header("retry-after", seconds).with(verdict),
@@ -135,6 +145,19 @@ impl Vendor for Marketo {
 
     fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+    fn records(&self) -> &Records {
+        &self.records
+    }
+    fn put(&self, kind: &str, record: Value, now: i64, visible: i64) -> Result<String, String> {
+        match kind {
+            "leads" => self.put_lead(&record, now),
+            "activities" => self.put_activity(&record, now, visible),
+            _ => Err(format!("no records of the kind `{kind}` are kept here")),
+        }
+    }
+    fn revoke(&self) {
+        lock(&self.state).tokens.revoke();
     }
 }
 
@@ -152,7 +175,7 @@ impl Marketo {
             dropped: 0,
         };
         let ledger = Ledger::new(options.bodies);
-        Self { options, ledger, state: Mutex::new(state) }
+        Self { options, ledger, records: Records::new(|_| None), state: Mutex::new(state) }
     }
 
     /// Client credentials, in the query (identity Swagger). Outside every quota.
@@ -220,6 +243,7 @@ fn endpoint(call: &Call) -> Result<Endpoint, Refusal> {
         ("/rest/v1/activities/external.json", false) if is_post => Ok(Endpoint::AddActivities),
         ("/rest/v1/activities/pagingtoken.json", true) => Ok(Endpoint::PagingToken),
         ("/rest/v1/activities.json", true) => Ok(Endpoint::ReadActivities),
+        ("/rest/v1/activities/types.json", true) => Ok(Endpoint::ActivityTypes),
         ("/rest/v1/stats/usage.json", true) => Ok(Endpoint::Usage),
         (
             "/rest/v1/leads.json"

@@ -34,6 +34,11 @@ impl Tokens {
         (token, (LIFE - 1).div_euclid(1_000))
     }
 
+    /// All that were issued are invalid from now on.
+    pub fn revoke(&mut self) {
+        self.issued.clear();
+    }
+
     /// The code that refuses the call, if it carries no token that holds.
     pub fn check(&self, call: &Call) -> Result<(), &'static str> {
         // The parameter `access_token` is gone since 31 Aug 2026: only the header counts.

@@ -101,7 +101,7 @@ async fn klaviyo_asks_for_key_revision_and_type() {
     let body = with(single("b"), "/data/attributes/backfill", json!(true)).to_string();
     assert_eq!(world.send("POST", "/klaviyo/api/events", &old, body).await.status, 400);
     assert_eq!(world.send("GET", "/klaviyo/api/accounts", &[key, revision], String::new()).await.status, 200);
-    assert_eq!(world.send("GET", "/klaviyo/api/events", &[key, revision], String::new()).await.status, 405);
+    assert_eq!(world.send("GET", "/klaviyo/api/profile-import", &[key, revision], String::new()).await.status, 405);
     assert_eq!(world.send("GET", "/klaviyo/api/flows", &[key, revision], String::new()).await.status, 404);
 }
 

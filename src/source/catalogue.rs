@@ -1,6 +1,6 @@
 //! A row, or a record of a shop, as a product: its columns are known by the names that shops and product feeds give them.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::mapping::time;
 use crate::model::{CatalogueItem, Timestamp};
@@ -71,5 +71,20 @@ pub fn item(row: &Value, now: Timestamp) -> Result<CatalogueItem, String> {
         category: text(CATEGORY, LONGEST.0)?,
         stock,
         updated,
+    })
+}
+
+/// A product as it is written down.
+pub fn shown(item: &CatalogueItem) -> Value {
+    json!({
+        "id": &*item.id,
+        "name": item.name,
+        "url": item.url,
+        "image_url": item.image_url,
+        "price": item.price,
+        "currency": item.currency,
+        "category": item.category,
+        "stock": item.stock,
+        "updated": item.updated,
     })
 }

@@ -5,6 +5,7 @@
 
 pub mod catalogue;
 pub mod endpoint;
+pub mod fixture;
 pub mod manifest;
 pub mod mapping;
 mod raw;

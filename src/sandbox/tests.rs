@@ -4,6 +4,7 @@ mod accounts;
 mod bigcommerce;
 mod faults;
 mod hubspot;
+mod hubspot_search;
 mod klaviyo;
 mod klaviyo_read;
 mod marketo;

@@ -9,6 +9,7 @@ mod klaviyo;
 mod klaviyo_read;
 mod marketo;
 mod marketo_read;
+mod salesforce;
 mod shopify;
 mod woocommerce;
 

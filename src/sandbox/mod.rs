@@ -20,6 +20,8 @@ mod hubspot;
 mod klaviyo;
 /// Made-up records in each vendor's form.
 pub mod made_up;
+/// Magento's orders, customers, carts and products.
+mod magento;
 /// Marketo's leads and activities.
 mod marketo;
 /// Effects and counts.
@@ -63,7 +65,7 @@ pub use records::Read;
 pub const VENDORS: [&str; 3] = ["klaviyo", "hubspot", "marketo"];
 
 /// The vendors that are only read.
-pub const SOURCES: [&str; 4] = ["shopify", "woocommerce", "bigcommerce", "salesforce"];
+pub const SOURCES: [&str; 5] = ["shopify", "woocommerce", "bigcommerce", "magento", "salesforce"];
 
 /// Bodies above this are not even read.
 const READ: usize = 32_000_000;
@@ -287,6 +289,7 @@ fn desk(account: &str, vendor: &str, options: Options) -> Option<Arc<Desk>> {
         "shopify" => Box::new(shopify::Shopify::new(options)),
         "woocommerce" => Box::new(woocommerce::Woocommerce::new(options)),
         "bigcommerce" => Box::new(bigcommerce::Bigcommerce::new(options)),
+        "magento" => Box::new(magento::Magento::new(options)),
         "salesforce" => Box::new(salesforce::Salesforce::new(options)),
         _ => return None,
     };

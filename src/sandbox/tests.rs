@@ -7,6 +7,7 @@ mod hubspot;
 mod hubspot_search;
 mod klaviyo;
 mod klaviyo_read;
+mod magento;
 mod marketo;
 mod marketo_read;
 mod salesforce;

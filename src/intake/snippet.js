@@ -240,11 +240,13 @@
   const start = safely(() => {
     forget();
     safely(() => known() && allow())();
-    if (options.page !== "manual") follow();
-    // First what was asked before: it may be a refusal.
     const early = espalier.q;
+    const isConsent = ([name]) => name === "consent";
     espalier.q = { push: safely(([name, ...given]) => calls[name](...given)) };
-    early.forEach(espalier.q.push);
+    // A no comes before all else: what is stored at all, another tab may send.
+    early.filter(isConsent).forEach(espalier.q.push);
+    if (options.page !== "manual") follow();
+    early.filter((call) => !isConsent(call)).forEach(espalier.q.push);
     turn({});
     document.addEventListener("visibilitychange", turn);
     addEventListener("pagehide", turn);

@@ -187,9 +187,10 @@ async function visitor(page, context, seen) {
   is("the same visitor and session after a reload", pagesOf("/cart").map((m) => [m.anonymousId, m.context.sessionId]), Array(2).fill([id, session]));
 
   // Back by the button: the page comes out of the cache, and is another view of its product.
-  await page.evaluate(() => history.back());
+  // It is not loaded again, so there is no "load" to wait for.
+  await page.goBack({ waitUntil: "commit" });
   await until("the product is told again", () => told("Product Viewed").filter((m) => m.properties.product_id === "p1").length === 2);
-  seen.restored = await page.evaluate(() => performance.getEntriesByType("navigation")[0].type) === "navigate";
+  is("how the page came to be", await page.evaluate(() => performance.getEntriesByType("navigation")[0].type), "navigate");
 
   // An address that changes without a load, and one that only seems to.
   await page.evaluate(() => history.pushState({}, "", "/pushed"));
@@ -291,7 +292,7 @@ try {
   await timed("prerendered", prerendered);
   await timed("broken", broken);
 } catch (error) {
-  surprises.push(error.message);
+  surprises.push(`${error.message} ${error.stack.match(/snippet.mjs:\d+/g)}`);
   console.error(JSON.stringify(wire, null, 1).slice(-4_000));
 } finally {
   await browser?.close();

@@ -143,7 +143,7 @@ impl<'a> Scene<'a> {
             "occasion" => json!(fire.occasion.to_string()),
             "occurred_at" => json!(fire.at),
             "key" => json!(fire.key),
-            "person" => only(person(fire.person), is_read),
+            "person" => person(fire.person, is_read),
             "traits" => {
                 let traits = fire.person.traits.iter().filter(|(name, _)| is_read(name));
                 traits.map(|(name, t)| (name.to_string(), t.value.clone())).collect()
@@ -161,14 +161,6 @@ impl<'a> Scene<'a> {
             _ => self.more.iter().find(|(name, _)| *name == top)?.1.clone(),
         })
     }
-}
-
-/// An object with those of its fields only.
-fn only(mut value: Value, is_read: &dyn Fn(&str) -> bool) -> Value {
-    if let Value::Object(fields) = &mut value {
-        fields.retain(|name, _| is_read(name));
-    }
-    value
 }
 
 /// `catalogue[id]`
@@ -200,10 +192,13 @@ fn take_nulls(value: &mut Value) {
 }
 
 /// The names they go by, the first of each kind; and what they are called.
-fn person(person: &Person) -> Value {
+fn person(person: &Person, is_read: &dyn Fn(&str) -> bool) -> Value {
     let mut said = Map::new();
     for identifier in &person.identifiers {
-        said.entry(identifier.kind.to_string()).or_insert_with(|| (*identifier.value).into());
+        let kind = identifier.kind.to_string();
+        if is_read(&kind) {
+            said.entry(kind).or_insert_with(|| (*identifier.value).into());
+        }
     }
     let text = |names: &[&str]| {
         let found = names.iter().find_map(|name| person.trait_value(name)).and_then(Value::as_str);
@@ -213,12 +208,14 @@ fn person(person: &Person) -> Value {
     let both = [first.as_deref(), last.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(" ");
     let name = text(&["name"]).or_else(|| Some(both).filter(|both| !both.is_empty()));
     for (key, value) in [("first_name", first), ("last_name", last), ("name", name)] {
-        said.extend(value.map(|value| (key.to_owned(), value.into())));
+        said.extend(value.filter(|_| is_read(key)).map(|value| (key.to_owned(), value.into())));
     }
-    if !said.contains_key("email") && !person.identifiers.iter().any(|i| i.kind == IdentifierKind::Email) {
+    if is_read("email") && !person.identifiers.iter().any(|i| i.kind == IdentifierKind::Email) {
         said.extend(text(&["email"]).map(|email| ("email".to_owned(), email.into())));
     }
-    said.insert("first_seen".to_owned(), json!(person.first_seen));
+    if is_read("first_seen") {
+        said.insert("first_seen".to_owned(), json!(person.first_seen));
+    }
     Value::Object(said)
 }
 

@@ -1,5 +1,7 @@
 //! A dotted path into an event's properties.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 /// `order.lines.sku`. A path that crosses an array goes on in each element.
@@ -73,6 +75,11 @@ pub fn may_carry(properties: &str, key: &str) -> bool {
 
 /// Texts and numbers are keys; an empty one is none.
 pub fn key_text(value: &Value) -> Option<Box<str>> {
+    key_of(value).map(Box::from)
+}
+
+/// The same, lent where it is a text.
+pub fn key_of(value: &Value) -> Option<Cow<'_, str>> {
     match value {
         Value::String(text) if !text.trim().is_empty() => Some(text.trim().into()),
         Value::Number(n) => Some(n.to_string().into()),

@@ -9,6 +9,7 @@ use std::sync::{Arc, LazyLock};
 use minijinja::value::ValueKind;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Value};
 
+use super::reads::Reads;
 use super::source::{check_code, check_text};
 use crate::rules::amount::Amount;
 
@@ -18,6 +19,8 @@ const FUEL: u64 = 50_000;
 const LONGEST: usize = 16 << 10;
 /// What the language brings along.
 const GLOBALS: &[&str] = &["range", "dict", "namespace", "loop"];
+/// A longer path is for the language, which counts its work.
+const DEEPEST: usize = 8;
 /// The only template of an environment.
 const NAME: &str = "template";
 
@@ -60,6 +63,8 @@ fn amount(value: &Value) -> Result<Amount, Error> {
 #[derive(Clone)]
 pub struct Expression {
     text: Arc<str>,
+    /// Its parts, where it is one name and nothing else.
+    path: Option<Arc<[Box<str>]>>,
     compiled: Arc<minijinja::Expression<'static, 'static>>,
 }
 
@@ -76,12 +81,37 @@ impl Expression {
     pub fn compile(text: &str) -> Result<Self, String> {
         let compiled = LANGUAGE.compile_expression_owned(text.to_owned()).map_err(|e| broken("an expression", &e))?;
         check_code(text)?;
-        Ok(Self { text: text.into(), compiled: Arc::new(compiled) })
+        let mut read = Self { text: text.into(), path: None, compiled: Arc::new(compiled) };
+        read.path = path(text, &read.names());
+        Ok(read)
     }
 
     /// Every name it uses: `cart.total`.
     pub fn names(&self) -> BTreeSet<String> {
         outer(self.compiled.undeclared_variables(true))
+    }
+
+    /// The parts of its name, where it is one and nothing else: what it yields is there as JSON.
+    pub fn path(&self) -> Option<&[Box<str>]> {
+        self.path.as_deref()
+    }
+
+    /// Notes what a condition of it reads.
+    pub fn note(&self, reads: &mut Reads) {
+        reads.note(&self.text, &self.names());
+    }
+
+    /// Notes what its value reads.
+    pub fn note_value(&self, reads: &mut Reads) {
+        match self.path() {
+            Some([top, ..]) => reads.note_alone(top),
+            _ => self.note(reads),
+        }
+    }
+
+    /// What is wrong when the name that it is has no value.
+    pub fn without_value(&self) -> String {
+        words_without(&self.names().iter().map(|name| format!("`{name}`")).collect::<Vec<_>>())
     }
 
     /// Its value as JSON.
@@ -121,6 +151,11 @@ impl Text {
         self.compiled.get_template(NAME).map(|t| outer(t.undeclared_variables(true))).unwrap_or_default()
     }
 
+    /// Notes what it reads.
+    pub fn note(&self, reads: &mut Reads) {
+        reads.note(&self.text, &self.names());
+    }
+
     /// What it says.
     ///
     /// # Errors
@@ -134,6 +169,18 @@ impl Text {
         })?;
         String::from_utf8(said.0).map_err(|_| "is no text".to_owned())
     }
+}
+
+/// The parts of an expression that is one name. The catalogue answers by itself.
+fn path(text: &str, names: &BTreeSet<String>) -> Option<Arc<[Box<str>]>> {
+    let text = text.trim();
+    let parts: Vec<&str> = text.split('.').collect();
+    let is_name = |part: &&str| {
+        part.starts_with(|c: char| c.is_ascii_alphabetic())
+            && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    };
+    let is_path = names.len() == 1 && names.contains(text) && parts.len() <= DEEPEST && parts.iter().all(is_name);
+    (is_path && parts.first() != Some(&"catalogue")).then(|| parts.into_iter().map(Box::from).collect())
 }
 
 /// Without what the language brings along.
@@ -160,7 +207,11 @@ fn words(error: &Error, names: impl Fn() -> BTreeSet<String>, seen: &Value) -> S
 
 /// Which of the names have no value.
 fn not_there(names: BTreeSet<String>, seen: &Value) -> String {
-    match missing(&names, seen).as_slice() {
+    words_without(&missing(&names, seen))
+}
+
+fn words_without(missing: &[String]) -> String {
+    match missing {
         [] => "a value that it asks for is not there".to_owned(),
         [one] => format!("{one} is not there"),
         several => format!("{} are not there", several.join(", ")),

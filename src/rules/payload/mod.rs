@@ -10,6 +10,7 @@ mod language;
 mod names;
 mod plain;
 mod product;
+mod reads;
 mod recommend;
 mod said;
 mod scene;

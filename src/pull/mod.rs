@@ -5,6 +5,8 @@
 //! repeats; products and what is set aside are kept before it.
 
 mod account;
+pub mod look;
+mod page;
 mod past;
 mod state;
 mod stream;
@@ -17,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 pub use account::NotPulled;
 pub use state::{Doing, StreamState};
 
-use self::account::Account;
+use self::account::{Account, Kept};
 use self::past::Past;
 use self::stream::Pulling;
 use crate::clock::SharedClock;
@@ -62,14 +64,16 @@ impl Source {
         };
         let name: Arc<str> = name.into();
         let of = Arc::new(of);
-        let account = Arc::new(Account::new(&name, of.clone(), settings.share, store, clock)?);
+        let rotates = of.token.as_ref().is_some_and(|token| token.rotates);
+        let keeper = rotates.then(|| Kept::of(&name, store.clone()));
+        let account = Arc::new(Account::new(&name, of.clone(), settings.share, keeper, clock)?);
         let wanted = |stream: &str| settings.streams.as_ref().is_none_or(|some| some.iter().any(|one| one == stream));
         let streams =
             connected.manifest.streams.iter().filter(|(stream, _)| wanted(stream)).map(|(stream, declared)| {
                 let mut declared = declared.clone();
                 declared.every = settings.every.unwrap_or(declared.every);
                 let stream = list::Stream::new(stream, of.clone(), declared);
-                Pulling::new(name.clone(), stream, account.clone(), settings.start, names.clone())
+                Pulling::new(name.clone(), stream, (account.clone(), store.clone()), settings.start, names.clone())
             });
         Ok(Self { streams: streams.collect() })
     }

@@ -6,14 +6,13 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::Watching;
 use super::account::Account;
 use super::state::{Doing, StreamState};
+use super::{Watching, page};
 use crate::identity;
 use crate::model::{DedupeKey, Span, Timestamp};
-use crate::source::stream::{Mapped, Place, Records, Stop, Stream, Turn};
-use crate::source::{Arrival, Limits};
-use crate::store::SetAside;
+use crate::source::stream::{Mapped, Place, Stop, Stream};
+use crate::store::{SetAside, Store};
 use crate::wire::backoff;
 
 /// The first wait after a failure, and the longest.
@@ -37,6 +36,8 @@ pub struct Pulling {
     pub stream: Stream,
     /// Whose it is.
     pub account: Arc<Account>,
+    /// Where what is read is kept.
+    pub store: Arc<dyn Store>,
     /// How far back the first run goes.
     pub start: Span,
     /// What is being done.
@@ -79,14 +80,14 @@ impl Pulling {
     pub fn new(
         source: Arc<str>,
         stream: Stream,
-        account: Arc<Account>,
+        (account, store): (Arc<Account>, Arc<dyn Store>),
         start: Span,
         names: identity::Settings,
     ) -> Self {
         let state = watch::Sender::new(StreamState::default());
         let (sender, receiver) = mpsc::channel(STRETCHES);
         let again = (sender, tokio::sync::Mutex::new(receiver));
-        Self { source, stream, account, start, state, names, again }
+        Self { source, stream, account, store, start, state, names, again }
     }
 
     pub fn watching(&self) -> Watching {
@@ -101,7 +102,7 @@ impl Pulling {
     /// What is kept under this name; waits for a store that refuses.
     pub async fn kept<T: serde::de::DeserializeOwned>(&self, cursor: &str) -> Option<T> {
         loop {
-            match self.account.store.cursor(cursor).await {
+            match self.store.cursor(cursor).await {
                 Ok(bytes) => return bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()),
                 Err(refused) => {
                     tracing::error!(source = %self.source, stream = %self.stream.name, reason = %refused, "the place of a list waits for the store");
@@ -180,26 +181,9 @@ impl Pulling {
 
     /// One page at `place`, which then is where the list goes on; nothing, where it only has to be asked again.
     pub async fn page(&self, place: &mut Place, recent: &mut Recent) -> Result<Option<Mapped>, Stop> {
-        let Some(request) = self.stream.ask(place) else { return Ok(None) };
-        let response = self.account.call(request).await?;
+        let Some(page) = page::fetch(&self.stream, &self.account, place).await? else { return Ok(None) };
         let now = self.account.clock.now();
-        let mut page = match self.stream.read(place, &response, now) {
-            Turn::Page(page) => page,
-            Turn::Again(next) => {
-                *place = next;
-                return Ok(None);
-            }
-            Turn::Stop(stop) => return Err(stop),
-        };
-        for (number, request) in self.stream.lookups(&page.records) {
-            let response = self.account.call(request).await?;
-            self.stream.look_up(number, &response, &mut page.records, self.account.clock.now())?;
-        }
-        // The bounds are of requests that come in; a record is one message.
-        let limits = Limits { message: usize::MAX, messages: usize::MAX };
-        let arrival = Arrival { source: &self.source, at: now, names: &self.names, limits: &limits };
-        let fresh = self.stream.fresh(place);
-        let mut mapped = self.stream.map(Records { records: &page.records, fresh }, &arrival);
+        let mut mapped = page::map(&self.stream, &page, place, (&self.source, &self.names), now);
         let count = page.records.len();
         mapped.read.events.retain(|event| !recent.knows(&event.dedupe));
         recent.learn(mapped.read.events.iter().flat_map(|event| event.dedupe.iter().copied()));
@@ -239,7 +223,7 @@ impl Pulling {
                 SetAside { at: now, source, reason: one.reason.into(), body }
             })
             .collect();
-        let store = &self.account.store;
+        let store = &self.store;
         let mut aside = (!aside.is_empty()).then_some(aside);
         let mut items = (!items.is_empty()).then_some(items);
         let mut is_told = false;

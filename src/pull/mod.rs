@@ -24,7 +24,9 @@ use self::past::Past;
 use self::stream::Pulling;
 use crate::clock::SharedClock;
 use crate::identity;
+use crate::source::audit::{Audit, Findings};
 use crate::source::manifest::Connected;
+use crate::source::manifest::stream::Stream as Declared;
 use crate::source::stream::settings::Settings;
 use crate::source::stream::{self as list};
 use crate::store::Store;
@@ -44,6 +46,21 @@ pub struct Watching {
     pub stream: Arc<str>,
     /// What is being done.
     pub state: watch::Receiver<StreamState>,
+    /// What its records were seen to hold.
+    audit: watch::Receiver<Audit>,
+    declared: Arc<Declared>,
+}
+
+impl Watching {
+    /// What is worth saying of what its records hold.
+    pub fn findings(&self) -> Findings {
+        self.audit.borrow().findings(&self.declared)
+    }
+}
+
+/// Under what name a list's audit is kept in the store.
+pub fn audit_name(source: &str, stream: &str) -> String {
+    format!("audit:{source}:{stream}")
 }
 
 impl Source {

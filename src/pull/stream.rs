@@ -8,9 +8,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::account::Account;
 use super::state::{Doing, StreamState};
-use super::{Watching, page};
+use super::{Watching, audit_name, page};
 use crate::identity;
 use crate::model::{DedupeKey, Span, Timestamp};
+use crate::source::audit::Audit;
 use crate::source::stream::{Mapped, Place, Stop, Stream};
 use crate::store::{SetAside, Store};
 use crate::wire::backoff;
@@ -25,6 +26,10 @@ const REFUSED: Span = Span::from_secs(1);
 const REMEMBERED: usize = 20_000;
 /// Bytes of a record that are kept for inspection.
 const ASIDE_BYTES: usize = 32 << 10;
+/// Records of a page that are held against what the connector reads.
+const AUDITED: usize = 20;
+/// How often what was seen of them is kept.
+const AUDIT_KEPT: Span = Span::from_minutes(10);
 /// Stretches of the past that may wait.
 const STRETCHES: usize = 16;
 
@@ -43,6 +48,7 @@ pub struct Pulling {
     /// What is being done.
     pub state: watch::Sender<StreamState>,
     names: identity::Settings,
+    audit: watch::Sender<Audit>,
     /// Stretches of the past to be read again.
     pub again: (mpsc::Sender<(Timestamp, Timestamp)>, tokio::sync::Mutex<mpsc::Receiver<(Timestamp, Timestamp)>>),
 }
@@ -87,11 +93,18 @@ impl Pulling {
         let state = watch::Sender::new(StreamState::default());
         let (sender, receiver) = mpsc::channel(STRETCHES);
         let again = (sender, tokio::sync::Mutex::new(receiver));
-        Self { source, stream, account, store, start, state, names, again }
+        let audit = watch::Sender::new(Audit::default());
+        Self { source, stream, account, store, start, state, names, audit, again }
     }
 
     pub fn watching(&self) -> Watching {
-        Watching { source: self.source.clone(), stream: self.stream.name.clone(), state: self.state.subscribe() }
+        Watching {
+            source: self.source.clone(),
+            stream: self.stream.name.clone(),
+            state: self.state.subscribe(),
+            audit: self.audit.subscribe(),
+            declared: Arc::new(self.stream.declared().clone()),
+        }
     }
 
     /// Under what name the place is kept.
@@ -129,11 +142,23 @@ impl Pulling {
                 Place::at(now)
             }
         };
+        let audit_name = audit_name(&self.source, &self.stream.name);
+        if let Ok(Some(kept)) = self.store.kept(&audit_name).await {
+            self.audit.send_replace(serde_json::from_slice(&kept).unwrap_or_default());
+        }
+        let mut audited = self.account.clock.now();
         let (mut failures, mut recent, mut reading) = (Failures::default(), Recent::default(), None);
         self.state.send_modify(|state| (state.read, state.skew_ms) = (place.read, place.skew));
         while !stop.is_cancelled() {
             if let Err(rest) = self.stream.open(&mut place, self.account.clock.now(), None) {
                 reading = None;
+                if self.account.clock.now() >= audited + AUDIT_KEPT {
+                    audited = self.account.clock.now();
+                    let value = serde_json::to_vec(&*self.audit.borrow()).unwrap_or_default();
+                    if let Err(refused) = self.store.keep(&audit_name, &value).await {
+                        tracing::warn!(source = %self.source, reason = %refused, "an audit could not be kept");
+                    }
+                }
                 self.state.send_if_modified(|state| {
                     let is_news = state.doing != Doing::Resting;
                     (state.doing, state.held, state.until) = (Doing::Resting, None, None);
@@ -184,6 +209,10 @@ impl Pulling {
         let Some(page) = page::fetch(&self.stream, &self.account, place).await? else { return Ok(None) };
         let now = self.account.clock.now();
         let mut mapped = page::map(&self.stream, &page, place, (&self.source, &self.names), now);
+        self.audit.send_modify(|audit| {
+            let some = page.records.iter().take(AUDITED);
+            some.for_each(|record| audit.see(record, self.stream.declared(), now));
+        });
         let count = page.records.len();
         mapped.read.events.retain(|event| !recent.knows(&event.dedupe));
         recent.learn(mapped.read.events.iter().flat_map(|event| event.dedupe.iter().copied()));

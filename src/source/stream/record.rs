@@ -39,6 +39,7 @@ impl Stream {
                 body: &body,
                 origin: self.declared().origin,
                 fresh: records.fresh,
+                settings: self.settings(),
             };
             let mut wrong = Vec::new();
             if !record.is_object() {
@@ -46,13 +47,14 @@ impl Stream {
             }
             let before = mapped.read.events.len();
             for emit in self.declared().emits.iter().filter(|_| record.is_object()) {
-                match emit.event(&message, arrival) {
-                    Ok(Some(event)) => {
-                        mapped.read.clamped += usize::from(event.claimed_at.is_some());
-                        mapped.read.events.push(event);
+                for made in emit.events(&message, arrival) {
+                    match made {
+                        Ok(event) => {
+                            mapped.read.clamped += usize::from(event.claimed_at.is_some());
+                            mapped.read.events.push(event);
+                        }
+                        Err(words) => wrong.push(words),
                     }
-                    Ok(None) => {}
-                    Err(words) => wrong.push(words),
                 }
             }
             if !self.declared().item.is_empty() && record.is_object() {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::api::texts;
-use super::mapped::{OF_MESSAGE, emits, expression, path, takes};
+use super::mapped::{OF_MESSAGE, emits, entries, expression, path, takes};
 use super::written::{Reading, Table, Value};
 use crate::model::http::Method;
 use crate::model::{Origin, Span};
@@ -35,6 +35,8 @@ pub struct Stream {
     pub lookups: Vec<Lookup>,
     /// Names of what stands beside the records (JSON:API), put into each record that refers to it.
     pub included: Vec<String>,
+    /// What is worked out of each record and put into it, for what a path cannot reach.
+    pub derive: Vec<(String, Expression)>,
     /// Which sort of system saw it.
     pub origin: Origin,
     /// The events of a record.
@@ -258,6 +260,9 @@ pub(super) fn stream(
     let included = included.iter().filter_map(|value| value.text(reading)).collect();
     let unread = table.get("unread").map(|v| v.list(reading)).unwrap_or_default();
     let unread = unread.iter().filter_map(|value| value.text(reading)).collect();
+    let derive = entries(table.get("derive"), reading);
+    let derive =
+        derive.into_iter().filter_map(|(name, value)| Some((name, expression(&value, OF_MESSAGE, reading)?))).collect();
     let item = takes(table.get("item"), OF_MESSAGE, reading);
     let emits = emits(&mut table, every.1, shapes, reading);
     if emits.is_empty() && item.is_empty() {
@@ -295,6 +300,7 @@ pub(super) fn stream(
         field: part.field,
         lookups,
         included,
+        derive,
         origin: part.origin.unwrap_or(Origin::System),
         emits,
         item,

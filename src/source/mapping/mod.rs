@@ -29,7 +29,7 @@ pub struct Emit {
     /// Made once for an object; the instant there says when it came to hold. What came to hold before [`Message::fresh`]
     /// was made then.
     pub once: Option<Paths>,
-    /// Made for each element of this list: paths then begin at the element, in which `parent` is the record.
+    /// Made for each element of this list, which then is the record's `element`.
     pub each: Option<Path>,
     /// How its parts are found.
     pub shape: Shape,
@@ -139,11 +139,11 @@ impl Emit {
         let Some(each) = &self.each else { return self.event(message, arrival).transpose().into_iter().collect() };
         let elements = each.get(message.record).and_then(Value::as_array).into_iter().flatten();
         let made = elements.filter_map(|element| {
-            let mut element = element.clone();
-            element.as_object_mut()?.insert("parent".into(), message.record.clone());
-            let body = element.to_string();
+            let mut record = message.record.clone();
+            record.as_object_mut()?.insert("element".into(), element.clone());
+            let body = record.to_string();
             // A delivery's id is of all of them.
-            let message = Message { record: &element, id: None, body: &body, ..*message };
+            let message = Message { record: &record, id: None, body: &body, ..*message };
             self.event(&message, arrival).transpose()
         });
         made.collect()

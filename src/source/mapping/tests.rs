@@ -115,20 +115,22 @@ fn the_same_change_is_known_by_its_delivery_or_by_its_version() {
 fn a_list_in_a_record_makes_an_event_of_each_element() {
     let mut emit = emit();
     (emit.each, emit.when) = (Path::parse("refunds"), None);
-    emit.once = Some(paths(&["at"]));
+    emit.once = Some(paths(&["element.at"]));
     emit.shape = Shape {
         object: Some("refunds".into()),
-        id: Some(paths(&["id"])),
-        at: Some(paths(&["at"])),
-        identify: vec![(IdentifierKind::Email, paths(&["parent.email"]))],
+        id: Some(paths(&["element.id"])),
+        at: Some(paths(&["element.at"])),
+        identify: vec![(IdentifierKind::Email, paths(&["email"]))],
         properties: vec![(
             "url".into(),
-            Take::Value(Expression::compile("settings.shop ~ record.id", &["record", "settings"]).expect("one")),
+            Take::Value(
+                Expression::compile("settings.shop ~ record.element.id", &["record", "settings"]).expect("one"),
+            ),
         )],
         ..Shape::default()
     };
     let record = json!({"email": "ines@example.com", "refunds": [
-        {"id": 1, "at": "2026-11-22T10:00:00Z"}, {"id": 2, "at": "2026-11-23T10:00:00Z"}, 7, {"id": 3, "at": "now"}]});
+        {"id": 1, "at": "2026-11-22T10:00:00Z"}, {"id": 2, "at": "2026-11-23T10:00:00Z"}, {"id": 3, "at": "now"}]});
     let made = |topic: &str, fresh: Option<&str>| {
         let (names, source) = (identity::Settings::default(), Arc::from("shop"));
         let at = Timestamp::parse("2026-11-23T12:00:00Z").expect("an instant");
@@ -141,7 +143,7 @@ fn a_list_in_a_record_makes_an_event_of_each_element() {
     let all = made("orders/updated", None);
     let urls: Vec<&str> = all.iter().flatten().map(|event| event.properties.get()).collect();
     assert_eq!(urls, [r#"{"url":"https://s.example/1"}"#, r#"{"url":"https://s.example/2"}"#]);
-    assert_eq!(all.last(), Some(&Err("at is not a time".into())));
+    assert_eq!(all.last(), Some(&Err("element.at is not a time".into())));
     let keys = |made: &[Result<Event, String>]| made.iter().flatten().map(|e| e.dedupe.clone()).collect::<Vec<_>>();
     assert_eq!(keys(&made("order.updated", None)), keys(&all), "of whichever topic, by its object");
     assert_eq!(

@@ -331,3 +331,18 @@ fn what_records_refer_to_is_put_into_them() {
         ]
     );
 }
+
+#[test]
+fn what_no_path_reaches_is_worked_out() {
+    let stream = stream(&format!("{WINDOW}derive.id = \"record.url | split('/') | list | last\"\n"));
+    let record = json!({ "url": "https://x.example/things/7", "changed": 1_799_999_999_000_i64, "who": "u1" });
+    let (names, source) = (identity::Settings::default(), Arc::from("shop"));
+    let limits = Limits { message: 10, messages: 1 };
+    let arrival = Arrival { source: &source, at: NOW, names: &names, limits: &limits };
+    let keys = |record: Value| {
+        let mapped = stream.map(Records { records: &[record], fresh: None }, &arrival);
+        mapped.read.events.into_iter().map(|event| event.dedupe).collect::<Vec<_>>()
+    };
+    let known = json!({ "id": 7, "changed": 1_799_999_999_000_i64, "who": "u1" });
+    assert_eq!(keys(record), keys(known));
+}

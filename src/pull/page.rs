@@ -23,9 +23,9 @@ pub async fn fetch(stream: &Stream, account: &Account, place: &mut Place) -> Res
         }
         Turn::Stop(stop) => return Err(stop),
     };
-    for (number, request) in stream.lookups(&page.records) {
+    for (asked, request) in stream.lookups(&page.records) {
         let response = account.call(request).await?;
-        stream.look_up(number, &response, &mut page.records, account.clock.now())?;
+        stream.look_up(&asked, &response, &mut page.records, account.clock.now())?;
     }
     Ok(Some(page))
 }

@@ -137,7 +137,10 @@ impl Pulling {
             None => {
                 let now = self.account.clock.now();
                 if self.stream.has_past() {
-                    let _ = self.again.0.send((now - self.start, now)).await;
+                    // What did not change for a year is on sale all the same.
+                    let is_catalogue = !self.stream.declared().item.is_empty();
+                    let start = if is_catalogue { Timestamp::from_millis(0) } else { now - self.start };
+                    let _ = self.again.0.send((start, now)).await;
                 }
                 Place::at(now)
             }

@@ -200,13 +200,16 @@ fn covers(path: &str, field: &str) -> bool {
 #[derive(Default)]
 struct Reads {
     groups: BTreeSet<Vec<String>>,
+    /// Where the elements are that an event is made of each.
+    each: Option<String>,
 }
 
 impl Reads {
     fn of(declared: &Declared) -> Self {
         let mut reads = Self::default();
-        for Emit { when, once, shape, .. } in &declared.emits {
-            let Shape { id, version, at, identify, properties, traits } = shape;
+        for Emit { when, once, each, shape, .. } in &declared.emits {
+            reads.each = each.as_ref().map(|list| format!("{}[].", listed(list.as_str())));
+            let Shape { id, version, at, identify, properties, traits, object: _ } = shape;
             let version = match version {
                 Some(Version::At(paths)) => Some(paths),
                 Some(Version::Content) | None => None,
@@ -218,13 +221,18 @@ impl Reads {
             properties.iter().chain(traits).for_each(|(_, take)| reads.take("", take));
             when.iter().for_each(|when| reads.expression("", when.text()));
         }
+        reads.each = None;
         declared.item.iter().for_each(|(_, take)| reads.take("", take));
+        declared.derive.iter().for_each(|(_, expression)| reads.expression("", expression.text()));
         if let Some(field) = &declared.field {
             reads.add("", std::slice::from_ref(field));
         }
         for lookup in &declared.lookups {
             reads.add("", std::slice::from_ref(&lookup.id));
         }
+        // What is worked out of a record does not come with it.
+        let derived = |path: &String| declared.derive.iter().any(|(name, _)| covers(name, path));
+        reads.groups.retain(|group| !group.iter().any(derived));
         reads
     }
 
@@ -233,7 +241,14 @@ impl Reads {
     }
 
     fn add(&mut self, within: &str, paths: &[Path]) {
-        self.groups.insert(paths.iter().map(|path| format!("{within}{}", listed(path.as_str()))).collect());
+        self.groups.insert(paths.iter().map(|path| self.place(within, path.as_str())).collect());
+    }
+
+    fn place(&self, within: &str, path: &str) -> String {
+        match (&self.each, path.strip_prefix("element.")) {
+            (Some(each), Some(path)) if within.is_empty() => format!("{each}{}", listed(path)),
+            _ => format!("{within}{}", listed(path)),
+        }
     }
 
     fn take(&mut self, within: &str, take: &Take) {
@@ -242,7 +257,7 @@ impl Reads {
             Take::Value(expression) => self.expression(within, expression.text()),
             Take::Const(_) => {}
             Take::Each { list, take } => {
-                let within = format!("{within}{}[].", listed(list.as_str()));
+                let within = format!("{}[].", self.place(within, list.as_str()));
                 take.iter().for_each(|(_, take)| self.take(&within, take));
             }
         }
@@ -260,7 +275,7 @@ impl Reads {
                 let end = rest.find(|c: char| !is_word(c) && c != '.').unwrap_or(rest.len());
                 let path = rest[..end].trim_end_matches('.');
                 if !path.is_empty() {
-                    self.groups.insert(vec![format!("{beneath}{}", listed(path))]);
+                    self.groups.insert(vec![self.place(beneath, path)]);
                 }
             }
         }

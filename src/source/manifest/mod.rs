@@ -112,9 +112,10 @@ fn manifest(mut top: Table<'_, '_>, reading: &mut Reading<'_>) -> Option<Manifes
     let mut shapes = (BTreeMap::new(), BTreeMap::new());
     for (name, value) in entries(top.get("shape"), reading) {
         if let Some(table) = value.table(reading) {
-            let shape = mapped::only_shape(table, reading);
-            shapes.0.insert(name.clone(), every_topic.under(shape.clone()));
-            shapes.1.insert(name, every_stream.1.under(shape));
+            shapes.0.insert(name.clone(), mapped::like(table, &every_topic, reading));
+            if let Some(table) = value.table(reading) {
+                shapes.1.insert(name, mapped::like(table, &every_stream.1, reading));
+            }
         }
     }
     let mut topics = BTreeMap::new();
@@ -226,13 +227,37 @@ mod tests {
                 "kind = \"erase\"\nwhen = \"rec.a\"\nidentify = { email = \"e\" }\nproperties = { a = { each = \"l\" } }",
             ),
             &[
-                "c.toml:7:8: topic.\"a/b\".emit[0].when: uses `rec`, but only record, topic can be used here",
+                "c.toml:7:8: topic.\"a/b\".emit[0].when: uses `rec`, but only record, topic, settings can be used here",
                 "c.toml:9:20: topic.\"a/b\".emit[0].properties.a: needs one of `text`, `value`, `const`, or `each` with `take`",
             ],
         );
         check(
             &format!("{HEAD}[topic.\"a/b\"]\n"),
             &["c.toml:5:1: topic.\"a/b\": needs either `emit` or `acknowledge = true`"],
+        );
+    }
+
+    #[test]
+    fn what_a_shape_emits_is_emitted_by_all_that_are_like_it() {
+        let shape =
+            "[shape.order]\nid = \"id\"\nidentify = { email = \"email\" }\n[[shape.order.emit]]\nevent = \"E\"\n";
+        let topics = "[topic.a]\nlike = \"order\"\n[topic.b]\nlike = \"order\"\nid = \"other\"\n\
+                      [topic.c]\nlike = \"order\"\n[[topic.c.emit]]\nevent = \"F\"\n";
+        let manifest = Manifest::read("c.toml", &format!("{HEAD}{shape}{topics}")).expect("right");
+        let made = |topic: &str| match manifest.topics.get(topic) {
+            Some(Topic::Emit(emits)) => {
+                emits.iter().map(|emit| (emit.name.to_string(), emit.shape.id.clone())).collect()
+            }
+            _ => Vec::new(),
+        };
+        let path = |text| Some(vec![Path::parse(text).expect("a path")]);
+        assert_eq!(made("a"), [("E".to_owned(), path("id"))]);
+        assert_eq!(made("b"), [("E".to_owned(), path("other"))]);
+        assert_eq!(made("c"), [("F".to_owned(), path("id"))]);
+        let wrong = format!("{HEAD}{shape}when = \"rec\"\n{topics}");
+        check(
+            &wrong,
+            &["c.toml:10:8: shape.order.emit[0].when: uses `rec`, but only record, topic, settings can be used here"],
         );
     }
 

@@ -20,12 +20,16 @@ mod hubspot;
 mod klaviyo;
 /// Made-up records in each vendor's form.
 pub mod made_up;
+/// Magento's orders, customers, carts and products.
+mod magento;
 /// Marketo's leads and activities.
 mod marketo;
 /// Effects and counts.
 mod received;
 /// What accounts keep for who reads them.
 mod records;
+/// Salesforce's objects by SOQL.
+mod salesforce;
 /// Shopify's Admin GraphQL.
 mod shopify;
 /// Simulated visitors.
@@ -61,7 +65,7 @@ pub use records::Read;
 pub const VENDORS: [&str; 3] = ["klaviyo", "hubspot", "marketo"];
 
 /// The vendors that are only read.
-pub const SOURCES: [&str; 3] = ["shopify", "woocommerce", "bigcommerce"];
+pub const SOURCES: [&str; 5] = ["shopify", "woocommerce", "bigcommerce", "magento", "salesforce"];
 
 /// Bodies above this are not even read.
 const READ: usize = 32_000_000;
@@ -158,7 +162,7 @@ impl Sandbox {
     /// Fails when there is no such vendor, or the name is taken or no part of a path.
     pub fn open(mut self, account: &str, vendor: &str, options: Options) -> Result<Self, String> {
         let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        if account.is_empty() || !account.chars().all(is_name) || account == "_sandbox" {
+        if account.is_empty() || !account.chars().all(is_name) || matches!(account, "_sandbox" | "services") {
             return Err(format!("`{account}` cannot be an account: use letters, digits, `-`, `_` and `.`"));
         }
         if self.desk(account).is_some() {
@@ -174,13 +178,19 @@ impl Sandbox {
         let mut router = Router::new()
             .route("/_sandbox/faults", post(add_fault).delete(clear_faults))
             .route("/_sandbox/received", axum::routing::get(show_received).delete(clear_received));
+        let mut is_rooted = false;
         for desk in &self.desks {
             let place = Arc::clone(desk);
             let door = move |State(sandbox): State<Self>, request: Request| {
                 let desk = Arc::clone(&place);
                 async move { sandbox.serve(&desk, request).await }
             };
-            router = router.route(&format!("/{}/{{*path}}", desk.name), any(door));
+            router = router.route(&format!("/{}/{{*path}}", desk.name), any(door.clone()));
+            // Salesforce's next page is named from the root of its host, where no other account is.
+            if desk.kind == "salesforce" && !is_rooted {
+                is_rooted = true;
+                router = router.route("/services/{*path}", any(door));
+            }
         }
         router.with_state(self.clone())
     }
@@ -207,7 +217,8 @@ impl Sandbox {
     async fn serve(&self, desk: &Desk, request: Request) -> Response<Body> {
         let place = Place::take(desk);
         let (head, body) = request.into_parts();
-        let path = head.uri.path().strip_prefix('/').and_then(|p| p.strip_prefix(&desk.name)).unwrap_or("");
+        let path =
+            head.uri.path().strip_prefix('/').and_then(|p| p.strip_prefix(&desk.name)).unwrap_or(head.uri.path());
         let host = head.headers.get("host").and_then(|h| h.to_str().ok()).unwrap_or("127.0.0.1");
         let mut call = Call {
             method: head.method,
@@ -278,6 +289,8 @@ fn desk(account: &str, vendor: &str, options: Options) -> Option<Arc<Desk>> {
         "shopify" => Box::new(shopify::Shopify::new(options)),
         "woocommerce" => Box::new(woocommerce::Woocommerce::new(options)),
         "bigcommerce" => Box::new(bigcommerce::Bigcommerce::new(options)),
+        "magento" => Box::new(magento::Magento::new(options)),
+        "salesforce" => Box::new(salesforce::Salesforce::new(options)),
         _ => return None,
     };
     let (in_progress, last) = (AtomicUsize::new(0), Mutex::default());

@@ -15,7 +15,7 @@ pub(super) enum Stamp {
     ZuluMillis,
     /// `2026-11-23T10:00:00+00:00`
     Offset,
-    /// `2026-11-23T10:00:00.000+0000`, which is not RFC 3339.
+    /// `2026-11-23T10:00:00.000+0000` in whole seconds, which is not RFC 3339.
     NoColon,
     /// `2026-11-23T10:00:00`, so many milliseconds before UTC.
     Bare(i64),
@@ -34,7 +34,7 @@ impl Stamp {
             Self::Zulu => "%Y-%m-%dT%H:%M:%SZ",
             Self::ZuluMillis => return iso(ms).into(),
             Self::Offset => "%Y-%m-%dT%H:%M:%S+00:00",
-            Self::NoColon => return iso(ms).replace('Z', "+0000").into(),
+            Self::NoColon => "%Y-%m-%dT%H:%M:%S.000+0000",
             Self::Bare(_) => "%Y-%m-%dT%H:%M:%S",
             Self::Sql => "%Y-%m-%d %H:%M:%S",
             Self::Rfc2822 => "%a, %d %b %Y %H:%M:%S +0000",

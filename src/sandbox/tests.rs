@@ -4,10 +4,13 @@ mod accounts;
 mod bigcommerce;
 mod faults;
 mod hubspot;
+mod hubspot_search;
 mod klaviyo;
 mod klaviyo_read;
+mod magento;
 mod marketo;
 mod marketo_read;
+mod salesforce;
 mod shopify;
 mod woocommerce;
 

@@ -25,6 +25,8 @@ pub struct Emit {
     /// Made once for an object; the instant there says when it came to hold. What came to hold before [`Message::fresh`]
     /// was made then.
     pub once: Option<Paths>,
+    /// Made once for each value there, instead of once for the object.
+    pub once_each: Option<Paths>,
     /// How its parts are found.
     pub shape: Shape,
 }
@@ -38,7 +40,7 @@ pub struct Shape {
     pub version: Option<Version>,
     /// When it happened.
     pub at: Option<Paths>,
-    /// The person's names.
+    /// The person's names; several of a kind where each of them is meant.
     pub identify: Vec<(IdentifierKind, Paths)>,
     /// The event's properties.
     pub properties: Vec<(String, Take)>,
@@ -102,7 +104,7 @@ impl Shape {
             id: upper.id.or_else(|| self.id.clone()),
             version: upper.version.or_else(|| self.version.clone()),
             at: upper.at.or_else(|| self.at.clone()),
-            identify: over(&self.identify, upper.identify),
+            identify: instead(&self.identify, upper.identify),
             properties: over(&self.properties, upper.properties),
             traits: over(&self.traits, upper.traits),
         }
@@ -118,6 +120,14 @@ fn over<K: Clone + PartialEq, V: Clone>(lower: &[(K, V)], upper: Vec<(K, V)>) ->
             None => all.push((key, value)),
         }
     }
+    all
+}
+
+/// `upper`, and those of `lower` whose kinds it does not have.
+fn instead(lower: &[(IdentifierKind, Paths)], upper: Vec<(IdentifierKind, Paths)>) -> Vec<(IdentifierKind, Paths)> {
+    let is_said = |kind: &IdentifierKind| upper.iter().any(|(said, _)| said == kind);
+    let mut all: Vec<_> = lower.iter().filter(|(kind, _)| !is_said(kind)).cloned().collect();
+    all.extend(upper);
     all
 }
 
@@ -187,7 +197,10 @@ impl Emit {
             keys.push(Event::dedupe_key(&[source, "webhook", id, emitted]));
         }
         let version = match (&self.once, &self.shape.version) {
-            (Some(_), _) => Some("once".to_owned()),
+            (Some(_), _) => {
+                let each = self.once_each.as_ref().and_then(part);
+                Some(each.map_or_else(|| "once".to_owned(), |value| format!("once {value}")))
+            }
             (None, Some(Version::At(paths))) => part(paths).map(|text| match time(&text) {
                 Some(at) => at.to_string(),
                 None => text,

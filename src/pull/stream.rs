@@ -191,9 +191,11 @@ impl Pulling {
             }
             Turn::Stop(stop) => return Err(stop),
         };
-        for (number, request) in self.stream.lookups(&page.records) {
-            let response = self.account.call(request).await?;
-            self.stream.look_up(number, &response, &mut page.records, self.account.clock.now())?;
+        for number in 0..self.stream.declared().lookups.len() {
+            for request in self.stream.lookups(number, &page.records) {
+                let response = self.account.call(request).await?;
+                self.stream.look_up(number, &response, &mut page.records, self.account.clock.now())?;
+            }
         }
         // The bounds are of requests that come in; a record is one message.
         let limits = Limits { message: usize::MAX, messages: usize::MAX };

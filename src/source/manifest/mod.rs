@@ -20,7 +20,10 @@ use super::mapping::Shape;
 use crate::model::Mistake;
 
 /// The connectors that ship, by name.
-const SHIPPED: &[(&str, &str)] = &[("shopify", include_str!("../../../connectors/shopify/connector.toml"))];
+const SHIPPED: &[(&str, &str)] = &[
+    ("klaviyo", include_str!("../../../connectors/klaviyo/connector.toml")),
+    ("shopify", include_str!("../../../connectors/shopify/connector.toml")),
+];
 
 /// A connector.
 #[derive(Clone, Debug, PartialEq)]

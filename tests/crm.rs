@@ -1,0 +1,298 @@
+//! CRMs and e-mail platforms read back whole: records are put into the simulated vendor, the pull room reads its lists, the
+//! engine decides. Whatever was put in is somebody's history exactly once, and no call was one too many. In virtual time.
+
+#![expect(clippy::disallowed_methods, reason = "the simulated vendors answer over sockets, in the machine's time")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use axum::http::HeaderValue;
+use espalier::clock::{Clock, VirtualClock};
+use espalier::engine::{self, Engine};
+use espalier::identity;
+use espalier::model::setting::Size;
+use espalier::model::{IdentifierKind, Person, Span, Timestamp};
+use espalier::pull::{Source, Watching};
+use espalier::rules::{self, Program};
+use espalier::sandbox::made_up::engagement;
+use espalier::sandbox::{Options, Sandbox};
+use espalier::source::manifest::setting::{Given, Written};
+use espalier::source::manifest::{Connected, Manifest, shipped};
+use espalier::source::stream::settings::Settings;
+use espalier::store::embedded::Embedded;
+use espalier::store::{Store, settings};
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+const START: Timestamp = Timestamp::from_millis(1_795_435_200_000);
+
+/// One vendor, the lists of it that are pulled, and what is made of them.
+struct World {
+    vendor: &'static str,
+    sandbox: Sandbox,
+    address: SocketAddr,
+    clock: VirtualClock,
+    store: Embedded,
+    engine: Engine,
+    lists: Vec<Watching>,
+    stop: CancellationToken,
+    task: Option<JoinHandle<()>>,
+    _folder: tempfile::TempDir,
+}
+
+/// Simulated vendors on a port of their own, whose answers are dated by the clock of the test.
+async fn vendors(clock: &VirtualClock) -> (Sandbox, SocketAddr) {
+    let sandbox = Sandbox::new(Arc::new(clock.clone()), Options::default());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    let clock = clock.clone();
+    let dated = axum::middleware::map_response(move |mut answer: axum::response::Response| {
+        let second = jiff::Timestamp::from_millisecond(clock.now().as_millis()).expect("an instant");
+        let date = jiff::fmt::rfc2822::to_string(&second.to_zoned(jiff::tz::TimeZone::UTC)).expect("a date");
+        answer.headers_mut().insert("date", HeaderValue::from_str(&date).expect("a header"));
+        std::future::ready(answer)
+    });
+    let router = sandbox.router().layer(dated);
+    tokio::spawn(async move { axum::serve(listener, router).await.expect("the vendors") });
+    (sandbox, address)
+}
+
+fn opened(folder: &Path) -> Embedded {
+    let settings =
+        settings::Settings { path: folder.to_owned(), cache: Size(16 << 20), ..settings::Settings::default() };
+    Embedded::open(&settings, START).expect("a store")
+}
+
+impl World {
+    async fn new(vendor: &'static str) -> Self {
+        let clock = VirtualClock::new(START);
+        let (sandbox, address) = vendors(&clock).await;
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = opened(folder.path());
+        let program = Program::compile(&[], &rules::Settings::default(), None).expect("no triggers");
+        let engine = Engine::new(
+            Arc::new(store.clone()),
+            Arc::new(clock.clone()),
+            Arc::new(ArcSwap::from_pointee(program)),
+            engine::Settings::default(),
+            identity::Settings::default(),
+        );
+        let (lists, stop, task) = (Vec::new(), CancellationToken::new(), None);
+        Self { vendor, sandbox, address, clock, store, engine, lists, stop, task, _folder: folder }
+    }
+
+    /// Begins to pull what the connector has with these settings.
+    fn pull(&mut self, settings: Value) {
+        let text = shipped(self.vendor).expect("a shipped connector");
+        let manifest = Manifest::read("connector.toml", text).expect("a manifest");
+        let written: Written = serde_json::from_value(settings).expect("settings");
+        let given = Given::read(&manifest.settings, &written).expect("settings that fit");
+        let source = Source::new(
+            "crm",
+            &Connected { manifest, given },
+            &Settings::default(),
+            &identity::Settings::default(),
+            Arc::new(self.store.clone()),
+            Arc::new(self.clock.clone()),
+        );
+        let source = source.expect("a source");
+        self.lists = source.watching();
+        assert!(!self.lists.is_empty(), "it is let in");
+        self.stop = CancellationToken::new();
+        self.task = Some(tokio::spawn(source.run(self.stop.clone())));
+    }
+
+    /// Stops pulling, as a restart does.
+    async fn halt(&mut self) {
+        self.stop.cancel();
+        if let Some(task) = self.task.take() {
+            task.await.expect("an end");
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Turns the clock by so much.
+    async fn turn(&self, span: Span) {
+        self.clock.set(self.now() + span);
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+
+    /// Turns the clock until all lists have read what there is now.
+    async fn read(&self) {
+        self.turn(Span::from_secs(1)).await;
+        let now = self.now();
+        for _ in 0..20_000 {
+            let behind = self.lists.iter().find(|list| {
+                let state = list.state.borrow();
+                assert!(!state.needs_a_person, "{}: {:?}", list.stream, state.held);
+                state.read < now || state.past.is_some()
+            });
+            if behind.is_none() {
+                return;
+            }
+            self.turn(Span::from_secs(2)).await;
+        }
+        let states: Vec<_> = self.lists.iter().map(|list| (list.stream.clone(), list.state.borrow().clone())).collect();
+        panic!("it is never read to its end: {states:#?}");
+    }
+
+    fn put(&self, kind: &str, record: Value) -> String {
+        self.sandbox.put(self.vendor, kind, record).expect("a record")
+    }
+
+    fn change(&self, kind: &str, id: &str, patch: Value) {
+        self.sandbox.change(self.vendor, kind, id, patch).expect("a change");
+    }
+
+    /// So many made-up records, one each second up to now.
+    fn fill(&self, kind: &str, count: u64) -> Vec<String> {
+        let from = self.now() - Span::from_secs(count as i64);
+        self.sandbox.fill(self.vendor, kind, count, from, Span::from_secs(1)).expect("records")
+    }
+
+    fn fault(&self, fault: Value) {
+        let mut fault = fault;
+        fault["vendor"] = self.vendor.into();
+        self.sandbox.fault(fault).expect("a fault");
+    }
+
+    /// Everybody.
+    async fn people(&self) -> Vec<Person> {
+        self.engine.drain().await.expect("a whole store");
+        self.store.people(None, usize::MAX).await.expect("everybody")
+    }
+
+    /// Whoever has this address.
+    async fn person(&self, email: &str) -> Person {
+        let is_it = |person: &Person| {
+            person.identifiers.iter().any(|one| one.kind == IdentifierKind::Email && &*one.value == email)
+        };
+        let mut found: Vec<Person> = self.people().await.into_iter().filter(is_it).collect();
+        assert_eq!(found.len(), 1, "{email}");
+        found.remove(0)
+    }
+
+    /// What they all did: event and address, each with how often.
+    async fn done(&self) -> BTreeMap<(String, String), usize> {
+        let mut done = BTreeMap::new();
+        for person in self.people().await {
+            let email = person.identifiers.iter().find(|one| one.kind == IdentifierKind::Email);
+            let email = email.map_or_else(|| "nobody".to_owned(), |one| one.value.to_string());
+            for entry in person.history.entries() {
+                *done.entry((entry.name.to_string(), email.clone())).or_default() += 1;
+            }
+        }
+        done
+    }
+
+    /// How often what happened.
+    async fn sums(&self) -> BTreeMap<String, usize> {
+        let mut sums = BTreeMap::new();
+        for ((name, _), count) in self.done().await {
+            *sums.entry(name).or_default() += count;
+        }
+        sums
+    }
+
+    /// No call was one too many, and nothing was set aside.
+    async fn is_clean(&self) {
+        assert_eq!(self.sandbox.counts(self.vendor).throttled, 0);
+        let aside = self.store.set_aside_list(10).await.expect("a list");
+        assert_eq!(aside.iter().map(|one| &*one.reason).collect::<Vec<_>>(), Vec::<&str>::new());
+    }
+}
+
+/// Properties of what somebody did last under this name.
+fn last(person: &Person, name: &str) -> Value {
+    let entry = person.history.entries().iter().rfind(|entry| &*entry.name == name);
+    entry.unwrap_or_else(|| panic!("no {name}")).properties.to_value()
+}
+
+fn sums(wanted: &[(&str, usize)]) -> BTreeMap<String, usize> {
+    wanted.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
+}
+
+fn email(n: u64) -> String {
+    format!("person{n}@example.com")
+}
+
+/// Everybody of these did it once, and nobody else.
+#[track_caller]
+fn once_each(done: &BTreeMap<(String, String), usize>, name: &str, people: impl Iterator<Item = u64>) {
+    let did: BTreeMap<&str, usize> =
+        done.iter().filter(|((did, _), _)| did == name).map(|((_, who), n)| (who.as_str(), *n)).collect();
+    let wanted: BTreeSet<String> = people.map(email).collect();
+    let missing: Vec<&String> = wanted.iter().filter(|who| !did.contains_key(who.as_str())).take(5).collect();
+    let wrong: Vec<_> = did.iter().filter(|(who, n)| **n != 1 || !wanted.contains(**who)).take(5).collect();
+    assert!(missing.is_empty() && wrong.is_empty(), "{name}: {missing:?} are missing, {wrong:?} are too many");
+}
+
+// === Klaviyo ===
+
+fn klaviyo_event(metric: &str, profile: u64, properties: Value) -> Value {
+    let (metric, profile) = (engagement::klaviyo_metric(metric), engagement::klaviyo_profile_id(profile));
+    json!({ "metric": metric, "profile": profile, "event_properties": properties })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn klaviyo_tells_what_people_did_with_mail() {
+    let mut world = World::new("klaviyo").await;
+    world.fill("events", 1_300);
+    world.pull(json!({ "api_key": "sandbox", "base_url": format!("http://{}/klaviyo", world.address) }));
+    world.fault(json!({ "kind": "status", "status": 503, "path": "/api/events", "skip": 1 }));
+    world.fault(json!({ "kind": "repeat_page", "path": "/api/events", "skip": 2 }));
+    world.read().await;
+    once_each(&world.done().await, "Email Link Clicked", 1..=1_300);
+
+    for (metric, properties) in [
+        ("Received Email", json!({ "$message": "01M", "Subject": "Hello" })),
+        ("Opened Email", json!({ "$message": "01M", "machine_open": true })),
+        ("Bounced Email", json!({ "Bounce Type": "Hard" })),
+        ("Marked Email as Spam", json!({})),
+        ("Unsubscribed from Email Marketing", json!({})),
+        ("Dropped Email", json!({})),
+        ("Cart Abandoned", json!({})),
+    ] {
+        world.put("events", klaviyo_event(metric, 7, properties));
+    }
+    let mut late = klaviyo_event("Opened Email", 8, json!({}));
+    late["datetime"] = json!((world.now() - Span::from_minutes(1)).to_string());
+    world.sandbox.put_late("klaviyo", "events", late, world.now() + Span::from_minutes(50)).expect("an event");
+    let marketing = json!({ "consent": "UNSUBSCRIBED", "consent_timestamp": world.now().to_string() });
+    let left = json!({ "subscriptions": { "email": { "marketing": marketing } } });
+    world.change("profiles", &engagement::klaviyo_profile_id(9), left);
+    world.turn(Span::from_secs(1)).await;
+    world.read().await;
+    world.halt().await;
+    world.pull(json!({ "api_key": "sandbox", "base_url": format!("http://{}/klaviyo", world.address) }));
+    for _ in 0..6 {
+        world.turn(Span::from_minutes(10)).await;
+    }
+    world.read().await;
+
+    let wanted = [
+        ("Email Bounced", 1),
+        ("Email Delivered", 1),
+        ("Email Dropped", 1),
+        ("Email Link Clicked", 1_300),
+        ("Email Marked as Spam", 1),
+        ("Email Opened", 2),
+        ("Unsubscribed", 1),
+    ];
+    assert_eq!(world.sums().await, sums(&wanted));
+    let seven = world.person(&email(7)).await;
+    assert_eq!(last(&seven, "Email Opened"), json!({ "message_id": "01M", "is_machine": true }));
+    assert_eq!(last(&seven, "Email Delivered"), json!({ "message_id": "01M", "subject": "Hello" }));
+    let traits = world.person(&email(9)).await.traits;
+    assert_eq!(traits.get("email_consent").map(|one| one.value.clone()), Some(json!("unsubscribed")));
+    world.is_clean().await;
+    world.halt().await;
+}

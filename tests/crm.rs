@@ -296,3 +296,53 @@ async fn klaviyo_tells_what_people_did_with_mail() {
     world.is_clean().await;
     world.halt().await;
 }
+
+// === Marketo ===
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn marketo_tells_what_leads_did_with_mail() {
+    let mut world = World::new("marketo").await;
+    world.fill("leads", 400);
+    world.fill("activities", 400);
+    // Of so many page visits pages come empty, and go on.
+    for _ in 0..1_500 {
+        world.put("activities", json!({ "leadId": 1_001, "activityTypeId": 1 }));
+    }
+    world.put("activities", json!({ "leadId": 1_002, "activityTypeId": 7, "primaryAttributeValueId": 72 }));
+    let settings = json!({
+        "base_url": format!("http://{}/marketo", world.address), "client_id": "sandbox", "client_secret": "sandbox",
+    });
+    world.pull(settings.clone());
+    // In the middle of the list: a token that is revoked, and an instance that is busy.
+    world.fault(json!({ "kind": "revoke_token", "path": "/activities.json", "skip": 3 }));
+    world.fault(json!({ "kind": "code", "code": "713", "path": "/activities.json", "skip": 1 }));
+    world.read().await;
+    once_each(&world.done().await, "Email Link Clicked", 1..=400);
+
+    // A paging token that the vendor does not know any more, and access tokens at the end of their life.
+    world.fault(json!({ "kind": "code", "code": "1003", "path": "/activities.json" }));
+    for hour in 0..3 {
+        world.put("activities", json!({ "leadId": 1_003 + hour, "activityTypeId": 9 }));
+        let late = json!({ "leadId": 1_003 + hour, "activityTypeId": 8, "activityDate": (world.now() - Span::from_minutes(50)).to_string() });
+        world
+            .sandbox
+            .put_late("marketo", "activities", late, world.now() + Span::from_minutes(5))
+            .expect("an activity");
+        world.fault(json!({ "kind": "code", "code": "602", "path": "/leads.json" }));
+        world.turn(Span::from_hours(1)).await;
+        world.read().await;
+        world.halt().await;
+        world.pull(settings.clone());
+    }
+    world.read().await;
+    let wanted = [("Email Bounced", 3), ("Email Delivered", 1), ("Email Link Clicked", 400), ("Unsubscribed", 3)];
+    assert_eq!(world.sums().await, sums(&wanted));
+    let clicked = last(&world.person(&email(5)).await, "Email Link Clicked");
+    let wanted = json!({
+        "message_id": "71", "message_name": "Autumn mail", "campaign_id": "5", "link": "https://shop.example/spring",
+    });
+    assert_eq!(clicked, wanted);
+    assert_eq!(last(&world.person(&email(4)).await, "Email Bounced")["bounce_type"], "hard");
+    world.is_clean().await;
+    world.halt().await;
+}

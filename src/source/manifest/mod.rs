@@ -22,6 +22,7 @@ use crate::model::Mistake;
 /// The connectors that ship, by name.
 const SHIPPED: &[(&str, &str)] = &[
     ("klaviyo", include_str!("../../../connectors/klaviyo/connector.toml")),
+    ("marketo", include_str!("../../../connectors/marketo/connector.toml")),
     ("shopify", include_str!("../../../connectors/shopify/connector.toml")),
 ];
 

@@ -346,3 +346,80 @@ async fn marketo_tells_what_leads_did_with_mail() {
     world.is_clean().await;
     world.halt().await;
 }
+
+// === HubSpot ===
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hubspot_tells_of_contacts_their_deals_orders_and_mail() {
+    let mut world = World::new("hubspot").await;
+    world.fill("contacts", 430);
+    let deals = world.fill("deals", 230);
+    let orders = world.fill("orders", 120);
+    world.fill("email_events", 1_050);
+    world.put("deals", json!({ "properties": { "dealname": "of nobody", "dealstage": "new" } }));
+    let settings = json!({ "token": "sandbox", "base_url": format!("http://{}/hubspot", world.address) });
+    world.pull(settings.clone());
+    world.fault(json!({ "kind": "status", "status": 502, "path": "/deals/search", "skip": 1 }));
+    world.fault(json!({ "kind": "html", "status": 200, "path": "/associations", "skip": 1 }));
+    world.fault(json!({ "kind": "truncated", "path": "/email/public/v1/events", "skip": 1 }));
+    world.read().await;
+    let done = world.done().await;
+    once_each(&done, "Contact Created", 1..=430);
+    once_each(&done, "Deal Created", 1..=230);
+    once_each(&done, "Deal Stage Changed", 1..=230);
+    once_each(&done, "Order Completed", 1..=120);
+    once_each(&done, "Email Link Clicked", 1..=1_050);
+
+    // A touch is no change; a stage is one, and each stage once.
+    world.change("deals", &deals[0], json!({ "properties": { "amount": "1.00" } }));
+    world.change("deals", &deals[1], json!({ "properties": { "dealstage": "qualifiedtobuy" } }));
+    let won = json!({ "properties": { "dealstage": "closedwon", "hs_is_closed_won": "true" } });
+    world.change("deals", &deals[2], won);
+    world.change("orders", &orders[3], json!({ "properties": { "hs_fulfillment_status": "fulfilled" } }));
+    world.change(
+        "contacts",
+        "55",
+        json!({ "properties": { "hs_email_optout": "true", "lifecyclestage": "customer" } }),
+    );
+    let mut late = engagement::hubspot_contact(700, world.now().as_millis());
+    late["properties"]["createdate"] = json!(world.now().to_string());
+    world.sandbox.put_late("hubspot", "contacts", late, world.now() + Span::from_minutes(4)).expect("a contact");
+    for _ in 0..4 {
+        world.turn(Span::from_minutes(3)).await;
+        world.read().await;
+        world.halt().await;
+        world.pull(settings.clone());
+    }
+    world.change("deals", &deals[2], json!({ "properties": { "dealname": "Renamed" } }));
+    world.read().await;
+    let wanted = [
+        ("Contact Created", 431),
+        ("Deal Created", 230),
+        ("Deal Stage Changed", 232),
+        ("Deal Won", 1),
+        ("Email Link Clicked", 1_050),
+        ("Order Completed", 120),
+        ("Order Updated", 1),
+    ];
+    assert_eq!(world.sums().await, sums(&wanted));
+    assert_eq!(last(&world.person(&email(2)).await, "Deal Stage Changed")["stage"], "qualifiedtobuy");
+    assert_eq!(last(&world.person(&email(4)).await, "Order Updated")["fulfillment_status"], "fulfilled");
+    let traits = world.person(&email(5)).await.traits;
+    let said = ["email_consent", "lifecycle_stage"].map(|name| traits.get(name).map(|one| one.value.clone()));
+    assert_eq!(said, [Some(json!("unsubscribed")), Some(json!("customer"))]);
+    world.is_clean().await;
+    world.halt().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hubspot_lists_more_than_one_search_does() {
+    let mut world = World::new("hubspot").await;
+    // An import: all within five minutes, which the overlap is longer than.
+    let from = world.now() - Span::from_minutes(6);
+    world.sandbox.fill("hubspot", "contacts", 10_400, from, Span::from_millis(20)).expect("contacts");
+    world.pull(json!({ "token": "sandbox", "base_url": format!("http://{}/hubspot", world.address) }));
+    world.read().await;
+    once_each(&world.done().await, "Contact Created", 1..=10_400);
+    world.is_clean().await;
+    world.halt().await;
+}

@@ -21,6 +21,7 @@ use crate::model::Mistake;
 
 /// The connectors that ship, by name.
 const SHIPPED: &[(&str, &str)] = &[
+    ("hubspot", include_str!("../../../connectors/hubspot/connector.toml")),
     ("klaviyo", include_str!("../../../connectors/klaviyo/connector.toml")),
     ("marketo", include_str!("../../../connectors/marketo/connector.toml")),
     ("shopify", include_str!("../../../connectors/shopify/connector.toml")),

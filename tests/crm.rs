@@ -14,15 +14,18 @@ use axum::http::HeaderValue;
 use espalier::clock::{Clock, VirtualClock};
 use espalier::engine::{self, Engine};
 use espalier::identity;
+use espalier::model::http::Response;
 use espalier::model::setting::Size;
 use espalier::model::{IdentifierKind, Person, Span, Timestamp};
 use espalier::pull::{Source, Watching};
 use espalier::rules::{self, Program};
 use espalier::sandbox::made_up::engagement;
 use espalier::sandbox::{Options, Sandbox};
+use espalier::source::fixture;
 use espalier::source::manifest::setting::{Given, Written};
 use espalier::source::manifest::{Connected, Manifest, shipped};
 use espalier::source::stream::settings::Settings;
+use espalier::source::stream::{self, Place, Turn};
 use espalier::store::embedded::Embedded;
 use espalier::store::{Store, settings};
 use serde_json::{Value, json};
@@ -202,11 +205,13 @@ impl World {
         sums
     }
 
-    /// No call was one too many, and nothing was set aside.
+    /// No call was one too many, nothing was set aside, and all that should go wrong did.
     async fn is_clean(&self) {
         assert_eq!(self.sandbox.counts(self.vendor).throttled, 0);
         let aside = self.store.set_aside_list(10).await.expect("a list");
         assert_eq!(aside.iter().map(|one| &*one.reason).collect::<Vec<_>>(), Vec::<&str>::new());
+        let waiting = self.sandbox.fault(json!({ "vendor": self.vendor, "kind": "close", "times": 0 }));
+        assert_eq!(waiting, Ok(0), "faults that did not come up");
     }
 }
 
@@ -422,4 +427,165 @@ async fn hubspot_lists_more_than_one_search_does() {
     once_each(&world.done().await, "Contact Created", 1..=10_400);
     world.is_clean().await;
     world.halt().await;
+}
+
+// === Salesforce ===
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn salesforce_tells_of_contacts_leads_deals_and_orders() {
+    let mut world = World::new("salesforce").await;
+    let contacts = world.fill("Contact", 2_150);
+    let leads = world.fill("Lead", 40);
+    world.fill("Product2", 90);
+    let deals = world.fill("Opportunity", 120);
+    world.fill("OpportunityHistory", 120);
+    let orders = world.fill("Order", 90);
+    world.fill("OrderItem", 90);
+    world.put("Opportunity", json!({ "Name": "of nobody", "StageName": "New", "ContactId": null }));
+    // My Domain: next pages are named from its root.
+    let settings = json!({
+        "domain": format!("http://{}", world.address), "client_id": "sandbox", "client_secret": "sandbox",
+    });
+    world.pull(settings.clone());
+    world.fault(json!({ "kind": "revoke_token", "path": "/query/" }));
+    world.fault(json!({ "kind": "cursor_loop", "path": "/query/" }));
+    world.fault(json!({ "kind": "status", "status": 420, "path": "/queryAll", "skip": 3 }));
+    world.read().await;
+    let done = world.done().await;
+    once_each(&done, "Contact Created", 1..=2_150);
+    once_each(&done, "Lead Created", 1..=40);
+    once_each(&done, "Deal Created", 1..=120);
+    once_each(&done, "Deal Stage Changed", 1..=120);
+    once_each(&done, "Order Completed", 1..=90);
+
+    let step = |stage: &str| json!({ "OpportunityId": deals[4], "StageName": stage, "IsDeleted": false });
+    world.change("Opportunity", &deals[4], json!({ "StageName": "Closed Won", "IsClosed": true, "IsWon": true }));
+    world.put("OpportunityHistory", step("Negotiation"));
+    world.put("OpportunityHistory", step("Closed Won"));
+    world.change("Order", &orders[5], json!({ "Status": "Cancelled" }));
+    world.change("Contact", &contacts[2], json!({ "IsDeleted": true, "MasterRecordId": contacts[1] }));
+    world.change("Contact", &contacts[8], json!({ "HasOptedOutOfEmail": true, "MailingCity": "Braga" }));
+    let converted = json!({ "IsConverted": true, "ConvertedDate": "2026-11-23", "ConvertedContactId": contacts[9] });
+    world.change("Lead", &leads[9], converted);
+    // At night another integration stamps everything.
+    for id in &contacts[100..400] {
+        world.change("Contact", id, json!({ "LastModifiedDate": null }));
+    }
+    for _ in 0..3 {
+        // Longer than a session lives, and than a token is kept.
+        world.turn(Span::from_hours(3)).await;
+        world.read().await;
+        world.halt().await;
+        world.pull(settings.clone());
+    }
+    world.read().await;
+    let wanted = [
+        ("Contact Created", 2_150),
+        ("Deal Created", 120),
+        ("Deal Stage Changed", 122),
+        ("Deal Won", 1),
+        ("Lead Converted", 1),
+        ("Lead Created", 40),
+        ("Order Cancelled", 1),
+        ("Order Completed", 90),
+    ];
+    assert_eq!(world.sums().await, sums(&wanted));
+    let five = world.person(&email(5)).await;
+    assert_eq!(last(&five, "Deal Won")["stage"], "Closed Won");
+    let bought = last(&five, "Order Completed");
+    assert_eq!((&bought["products"][0]["sku"], &bought["currency"]), (&json!("SKU-5"), &Value::Null));
+    assert_eq!(world.person(&email(3)).await.id, world.person(&email(2)).await.id);
+    let traits = world.person(&email(9)).await.traits;
+    let said = ["email_consent", "city"].map(|name| traits.get(name).map(|one| one.value.clone()));
+    assert_eq!(said, [Some(json!("unsubscribed")), Some(json!("Braga"))]);
+    world.is_clean().await;
+    world.halt().await;
+}
+
+// === what answers mean ===
+
+/// What an answer to the first page of a list leads to, in words.
+#[track_caller]
+fn check(vendor: &str, list: &str, status: u16, body: &str, wanted: &str) {
+    let manifest = Manifest::read("connector.toml", shipped(vendor).expect("a connector")).expect("a manifest");
+    let account = stream::Account::of(&manifest, &fixture::anything(&manifest.settings)).expect("an account");
+    let list = stream::Stream::new(list, Arc::new(account), manifest.streams[list].clone());
+    let mut place = Place { token: Some("t".into()), ..Place::at(START - Span::from_hours(1)) };
+    list.open(&mut place, START, None).expect("a window");
+    let response = Response { status, headers: Vec::new(), body: body.as_bytes().to_vec() };
+    let said = match list.read(&place, &response, START) {
+        Turn::Stop(stop) => stop.to_string(),
+        Turn::Again(next) if next.restarts > 0 => "again from the beginning".into(),
+        Turn::Again(_) => "again".into(),
+        Turn::Page(page) => format!("{} records", page.records.len()),
+    };
+    assert_eq!(said, wanted, "{vendor} {status} {body}");
+}
+
+#[test]
+fn klaviyo_answers() {
+    let said = |code: &str, detail: &str| json!({ "errors": [{ "code": code, "detail": detail }] }).to_string();
+    let check = |status, code: &str, wanted: &str| check("klaviyo", "events", status, &said(code, "words"), wanted);
+    check(400, "not_authenticated", "the credentials are refused: HTTP 400: words");
+    check(401, "authentication_failed", "the credentials are refused: HTTP 401: words");
+    check(403, "permission_denied", "the account may not read this: HTTP 403: words");
+    check(400, "invalid", "what is asked does not fit the account: HTTP 400: words");
+    check(429, "throttled", "the vendor's limit is reached: HTTP 429: words");
+    check(503, "unavailable", "HTTP 503: words");
+}
+
+#[test]
+fn marketo_answers() {
+    let said = |code: &str| json!({ "success": false, "errors": [{ "code": code, "message": "words" }] }).to_string();
+    let check = |code: &str, wanted: &str| check("marketo", "activities", 200, &said(code), wanted);
+    check("602", "the access token is refused: HTTP 200: words");
+    check("601", "the access token is refused: HTTP 200: words");
+    check("603", "the account may not read this: HTTP 200: words");
+    check("606", "the vendor's limit is reached: HTTP 200: words");
+    check("607", "the vendor's limit is reached: HTTP 200: words");
+    check("615", "the vendor's limit is reached: HTTP 200: words");
+    check("611", "HTTP 200: words");
+    check("1003", "again from the beginning");
+    check("1006", "what is asked does not fit the account: HTTP 200: words");
+    self::check("marketo", "activities", 200, r#"{"success":false}"#, "HTTP 200");
+    self::check("marketo", "activities", 414, "", "again from the beginning");
+    self::check(
+        "marketo",
+        "activities",
+        502,
+        "<html>Bad Gateway</html>",
+        "HTTP 502, and a web page: of a proxy, or of a sign-in",
+    );
+    self::check("marketo", "activities", 200, r#"{"success":true,"moreResult":true,"nextPageToken":"A"}"#, "0 records");
+}
+
+#[test]
+fn hubspot_answers() {
+    let check = |status, body: Value, wanted: &str| check("hubspot", "contacts", status, &body.to_string(), wanted);
+    for policy in ["SECONDLY", "TEN_SECONDLY_ROLLING", "DAILY"] {
+        let body = json!({ "status": "error", "policyName": policy, "message": "words" });
+        check(429, body, "the vendor's limit is reached: HTTP 429: words");
+    }
+    let said = |category: &str| json!({ "status": "error", "category": category, "message": "words" });
+    check(400, said("VALIDATION_ERROR"), "what is asked does not fit the account: HTTP 400: words");
+    check(401, said("INVALID_AUTHENTICATION"), "the credentials are refused: HTTP 401: words");
+    check(403, said("MISSING_SCOPES"), "the account may not read this: HTTP 403: words");
+    check(477, said("MIGRATION_IN_PROGRESS"), "the vendor's limit is reached: HTTP 477: words");
+    check(200, json!({ "total": 10_001, "results": [] }), "again");
+    check(504, json!({}), "HTTP 504");
+}
+
+#[test]
+fn salesforce_answers() {
+    let said = |code: &str, message: &str| json!([{ "message": message, "errorCode": code }]).to_string();
+    let check =
+        |status, code: &str, wanted: &str| check("salesforce", "contacts", status, &said(code, "words"), wanted);
+    check(401, "INVALID_SESSION_ID", "the access token is refused: HTTP 401: words");
+    check(403, "REQUEST_LIMIT_EXCEEDED", "the vendor's limit is reached: HTTP 403: words");
+    check(403, "API_DISABLED_FOR_ORG", "the account may not read this: HTTP 403: words");
+    check(400, "INVALID_FIELD", "what is asked does not fit the account: HTTP 400: words");
+    check(400, "INVALID_QUERY_LOCATOR", "again from the beginning");
+    check(400, "QUERY_TIMEOUT", "again");
+    check(500, "UNKNOWN_EXCEPTION", "HTTP 500: words");
+    self::check("salesforce", "contacts", 420, "", "HTTP 420");
 }

@@ -24,6 +24,7 @@ const SHIPPED: &[(&str, &str)] = &[
     ("hubspot", include_str!("../../../connectors/hubspot/connector.toml")),
     ("klaviyo", include_str!("../../../connectors/klaviyo/connector.toml")),
     ("marketo", include_str!("../../../connectors/marketo/connector.toml")),
+    ("salesforce", include_str!("../../../connectors/salesforce/connector.toml")),
     ("shopify", include_str!("../../../connectors/shopify/connector.toml")),
 ];
 

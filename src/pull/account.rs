@@ -113,9 +113,11 @@ impl Account {
         self.ledger.block(until, "the vendor refuses more");
     }
 
-    /// The token was refused; true when there was one that another can take the place of.
+    /// The token was refused; true where another one can be fetched. Another list of the account may have forgotten it
+    /// already, which does not make the credentials wrong.
     pub async fn forget_token(&self) -> bool {
-        self.wire.forget_token().await
+        self.wire.forget_token().await;
+        self.of.token.is_some()
     }
 }
 

@@ -5,9 +5,12 @@
 //! repeats; products and what is set aside are kept before it.
 
 mod account;
+mod kept;
 pub mod look;
 mod page;
 mod past;
+mod process;
+mod recent;
 mod state;
 mod stream;
 
@@ -17,9 +20,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub use account::NotPulled;
+pub use process::Process;
 pub use state::{Doing, StreamState};
 
-use self::account::{Account, Kept};
+use self::account::{Account, Refresh};
 use self::past::Past;
 use self::stream::Pulling;
 use crate::clock::SharedClock;
@@ -82,7 +86,7 @@ impl Source {
         let name: Arc<str> = name.into();
         let of = Arc::new(of);
         let rotates = of.token.as_ref().is_some_and(|token| token.rotates);
-        let keeper = rotates.then(|| Kept::of(&name, store.clone()));
+        let keeper = rotates.then(|| Refresh::of(&name, store.clone()));
         let account = Arc::new(Account::new(&name, of.clone(), settings.share, keeper, clock)?);
         let wanted = |stream: &str| settings.streams.as_ref().is_none_or(|some| some.iter().any(|one| one == stream));
         let streams =

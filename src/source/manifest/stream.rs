@@ -8,7 +8,8 @@ use super::mapped::{Like, OF_MESSAGE, emits, entries, expression, path, takes};
 use super::written::{Reading, Table, Value};
 use crate::model::http::Method;
 use crate::model::{Origin, Span};
-use crate::source::mapping::{Emit, Expression, Path, Shape, Take};
+use crate::source::mapping::{Expression, Path, Shape};
+use crate::source::stream::Makes;
 use crate::source::text::{Body, Text};
 
 /// Names that a call for a page may use.
@@ -39,12 +40,8 @@ pub struct Stream {
     pub included: Vec<String>,
     /// What is worked out of each record and put into it, for what a path cannot reach.
     pub derive: Vec<(String, Expression)>,
-    /// Which sort of system saw it.
-    pub origin: Origin,
-    /// The events of a record.
-    pub emits: Vec<Emit>,
-    /// The products that a record is.
-    pub item: Vec<(String, Take)>,
+    /// What a record makes.
+    pub makes: Makes,
     /// Fields that nobody asks for: the audit does not name them.
     pub unread: Vec<String>,
 }
@@ -307,9 +304,7 @@ pub(super) fn stream(
         lookups,
         included,
         derive,
-        origin: part.origin.unwrap_or(Origin::System),
-        emits,
-        item,
+        makes: Makes { origin: part.origin.unwrap_or(Origin::System), emits, item },
         unread,
     })
 }

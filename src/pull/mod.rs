@@ -51,14 +51,13 @@ pub struct Watching {
     /// What is being done.
     pub state: watch::Receiver<StreamState>,
     /// What its records were seen to hold.
-    audit: watch::Receiver<Audit>,
-    declared: Arc<Declared>,
+    audited: Option<(watch::Receiver<Audit>, Arc<Declared>)>,
 }
 
 impl Watching {
-    /// What is worth saying of what its records hold.
-    pub fn findings(&self) -> Findings {
-        self.audit.borrow().findings(&self.declared)
+    /// What is worth saying of what its records hold; none, for what is not read by a manifest.
+    pub fn findings(&self) -> Option<Findings> {
+        self.audited.as_ref().map(|(audit, declared)| audit.borrow().findings(declared))
     }
 }
 

@@ -80,8 +80,7 @@ impl Pulling {
             source: self.source.clone(),
             stream: self.stream.name.clone(),
             state: self.state.subscribe(),
-            audit: self.audit.subscribe(),
-            declared: Arc::new(self.stream.declared().clone()),
+            audited: Some((self.audit.subscribe(), Arc::new(self.stream.declared().clone()))),
         }
     }
 

@@ -99,6 +99,7 @@ impl Process {
             source: self.name.clone(),
             stream: stream.as_str().into(),
             state: state.subscribe(),
+            audited: None,
         };
         self.states.iter().map(watching).collect()
     }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::mapped::{emits, entries, only_shape, shape, takes};
+use super::mapped::{emits, entries, like, shape, takes};
 use super::written::{Reading, Table, Value};
 use crate::model::{Mistake, Origin};
 use crate::source::mapping::Shape;
@@ -48,7 +48,7 @@ fn streams(mut top: Table<'_, '_>, reading: &mut Reading<'_>) -> BTreeMap<String
     let mut shapes = BTreeMap::new();
     for (name, value) in entries(top.get("shape"), reading) {
         if let Some(table) = value.table(reading) {
-            shapes.insert(name, every.under(only_shape(table, reading)));
+            shapes.insert(name, like(table, &every, reading));
         }
     }
     let mut streams = BTreeMap::new();

@@ -165,8 +165,16 @@ fn what_is_made_once_is_made_once_for_each_value_where_that_is_said() {
         let at = Timestamp::parse("2026-11-23T12:00:00Z").expect("an instant");
         let arrival = Arrival { source: &source, at, names: &names, limits: &LIMITS };
         let (body, origin) = (record.to_string(), Origin::System);
-        let message =
-            Message { record, topic: "deals", id: None, body: &body, origin, at: None, fresh: None, settings: &Value::Null };
+        let message = Message {
+            record,
+            topic: "deals",
+            id: None,
+            body: &body,
+            origin,
+            at: None,
+            fresh: None,
+            settings: &Value::Null,
+        };
         emit.event(&message, &arrival).expect("read").expect("an event").dedupe
     };
     let mut moved = order();

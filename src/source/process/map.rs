@@ -30,6 +30,7 @@ pub fn map<'m>(
                 origin: makes.origin,
                 at: record.at,
                 fresh: progress.fresh(name),
+                settings: &Value::Null,
             };
             into.add(makes, &message, arrival)
         }

@@ -223,9 +223,12 @@ impl Pulled {
         let (names, shared) = (identity::Settings::default(), Arc::new(store.clone()));
         let source = Source::new("acme", &connected, &settings, &names, shared, Arc::new(clock.clone()));
         let source = source.expect("an HTTP client");
-        let watching = source.watching().into_iter().next().expect("one list");
+        let mut watching = source.watching().into_iter().next().expect("one list");
         let stop = CancellationToken::new();
         let task = tokio::spawn(source.run(stop.clone()));
+        // What is put in before the list has looked at its clock would be both new and past, and be appended twice; the
+        // engine drops such repeats, but here they are counted.
+        watching.state.changed().await.expect("the list's task");
         Self { vendor, store, clock, watching, stop, task }
     }
 

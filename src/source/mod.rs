@@ -8,6 +8,7 @@ pub mod endpoint;
 pub mod fixture;
 pub mod manifest;
 pub mod mapping;
+pub mod process;
 mod raw;
 pub mod signature;
 pub mod stream;

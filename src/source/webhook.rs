@@ -95,6 +95,7 @@ impl Webhooks {
             id: id.as_deref(),
             body: &text,
             origin: Origin::System,
+            at: None,
             fresh: None,
         };
         for emit in emits {

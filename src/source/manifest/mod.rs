@@ -3,6 +3,7 @@
 
 pub mod api;
 mod mapped;
+pub mod records;
 pub mod setting;
 pub mod stream;
 mod webhook;

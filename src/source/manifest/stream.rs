@@ -8,7 +8,8 @@ use super::mapped::{emits, path, takes};
 use super::written::{Reading, Table, Value};
 use crate::model::http::Method;
 use crate::model::{Origin, Span};
-use crate::source::mapping::{Emit, Path, Shape, Take};
+use crate::source::mapping::{Path, Shape};
+use crate::source::stream::Makes;
 use crate::source::text::{Body, Text};
 
 /// Names that a call for a page may use.
@@ -35,12 +36,8 @@ pub struct Stream {
     pub lookups: Vec<Lookup>,
     /// Names of what stands beside the records (JSON:API), put into each record that refers to it.
     pub included: Vec<String>,
-    /// Which sort of system saw it.
-    pub origin: Origin,
-    /// The events of a record.
-    pub emits: Vec<Emit>,
-    /// The products that a record is.
-    pub item: Vec<(String, Take)>,
+    /// What a record makes.
+    pub makes: Makes,
     /// Fields that nobody asks for: the audit does not name them.
     pub unread: Vec<String>,
 }
@@ -291,9 +288,7 @@ pub(super) fn stream(
         field: part.field,
         lookups,
         included,
-        origin: part.origin.unwrap_or(Origin::System),
-        emits,
-        item,
+        makes: Makes { origin: part.origin.unwrap_or(Origin::System), emits, item },
         unread,
     })
 }

@@ -49,8 +49,15 @@ fn map(record: &Value, id: Option<&str>) -> Result<Option<Event>, String> {
     let (names, source) = (identity::Settings::default(), Arc::from("shop"));
     let at = Timestamp::parse("2026-11-23T12:00:00Z").expect("an instant");
     let arrival = Arrival { source: &source, at, names: &names, limits: &LIMITS };
-    let message =
-        Message { record, topic: "orders/create", id, body: &record.to_string(), origin: Origin::System, fresh: None };
+    let message = Message {
+        record,
+        topic: "orders/create",
+        id,
+        body: &record.to_string(),
+        origin: Origin::System,
+        at: None,
+        fresh: None,
+    };
     emit().event(&message, &arrival)
 }
 

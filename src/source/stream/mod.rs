@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 pub use answer::Stop;
 pub use place::{Open, Place};
-pub use record::{Mapped, Records};
+pub use record::{Makes, Mapped, Records};
 
 use super::manifest::Manifest;
 use super::manifest::api::{self, Api};

@@ -5,7 +5,9 @@
 //! repeats; products and what is set aside are kept before it.
 
 mod account;
+mod kept;
 mod past;
+mod recent;
 mod state;
 mod stream;
 

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use super::stream::{Failures, Pulling, Recent};
+use super::recent::Recent;
+use super::stream::{Failures, Pulling};
 use crate::model::{Span, Timestamp};
 use crate::source::stream::{Mapped, Place};
 

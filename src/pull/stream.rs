@@ -1,6 +1,5 @@
 //! The newest of one list: its task, and what it has in common with the task of its past.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
@@ -8,9 +7,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::Watching;
 use super::account::Account;
+use super::kept::{Kept, REFUSED, beginning};
+use super::recent::Recent;
 use super::state::{Doing, StreamState};
 use crate::identity;
-use crate::model::{DedupeKey, Span, Timestamp};
+use crate::model::{Span, Timestamp};
 use crate::source::stream::{Mapped, Place, Records, Stop, Stream, Turn};
 use crate::source::{Arrival, Limits};
 use crate::store::SetAside;
@@ -20,12 +21,6 @@ use crate::wire::backoff;
 const BACKOFF: (Span, Span) = (Span::from_secs(1), Span::from_minutes(15));
 /// What only a person can mend is tried again after so long, at first.
 const MENDED: Span = Span::from_minutes(1);
-/// The wait when the store takes nothing.
-const REFUSED: Span = Span::from_secs(1);
-/// Events remembered of what was read, so that an overlap is not appended again. The journal knows more of them.
-const REMEMBERED: usize = 20_000;
-/// Bytes of a record that are kept for inspection.
-const ASIDE_BYTES: usize = 32 << 10;
 /// Stretches of the past that may wait.
 const STRETCHES: usize = 16;
 
@@ -53,26 +48,6 @@ pub struct Failures {
     pub tries: u32,
     /// Tokens refused in a row.
     tokens: u32,
-}
-
-/// What was read of late, by the keys of its events.
-#[derive(Default)]
-pub struct Recent {
-    newer: HashSet<DedupeKey>,
-    older: HashSet<DedupeKey>,
-}
-
-impl Recent {
-    fn knows(&self, keys: &[DedupeKey]) -> bool {
-        keys.iter().any(|key| self.newer.contains(key) || self.older.contains(key))
-    }
-
-    fn learn(&mut self, keys: impl Iterator<Item = DedupeKey>) {
-        self.newer.extend(keys);
-        if self.newer.len() > REMEMBERED {
-            self.older = std::mem::take(&mut self.newer);
-        }
-    }
 }
 
 impl Pulling {
@@ -201,8 +176,7 @@ impl Pulling {
         let fresh = self.stream.fresh(place);
         let mut mapped = self.stream.map(Records { records: &page.records, fresh }, &arrival);
         let count = page.records.len();
-        mapped.read.events.retain(|event| !recent.knows(&event.dedupe));
-        recent.learn(mapped.read.events.iter().flat_map(|event| event.dedupe.iter().copied()));
+        recent.only_new(&mut mapped.read.events);
         *place = page.next;
         self.state.send_modify(|state| {
             state.pages += 1;
@@ -226,42 +200,18 @@ impl Pulling {
 
     /// Keeps what a page held, and the place after it in the same step as its events. However long the store takes to let
     /// us: this is what holds a list back. False when it was given up for `stop`.
-    pub async fn keep(&self, mapped: Mapped, cursor: (&str, &[u8]), stop: &CancellationToken) -> bool {
+    pub async fn keep(&self, mapped: Mapped, (cursor, place): (&str, &[u8]), stop: &CancellationToken) -> bool {
         let now = self.account.clock.now();
         let Mapped { read, items } = mapped;
-        let aside: Vec<SetAside> = read
-            .rejected
-            .into_iter()
-            .map(|one| {
-                let cut = (0..=ASIDE_BYTES.min(one.body.len())).rev().find(|i| one.body.is_char_boundary(*i));
-                let body = one.body.get(..cut.unwrap_or(0)).unwrap_or_default().into();
-                let source = Arc::from(format!("{}/{}", self.source, self.stream.name));
-                SetAside { at: now, source, reason: one.reason.into(), body }
-            })
-            .collect();
-        let store = &self.account.store;
-        let mut aside = (!aside.is_empty()).then_some(aside);
-        let mut items = (!items.is_empty()).then_some(items);
+        let source: Arc<str> = Arc::from(format!("{}/{}", self.source, self.stream.name));
+        let aside = read.rejected.into_iter().map(|one| {
+            let (reason, body) = (one.reason.into(), beginning(&one.body));
+            SetAside { at: now, source: source.clone(), reason, body }
+        });
+        let cursor = Some((cursor.to_owned(), place.to_vec()));
+        let kept = Kept { events: read.events, items, aside: aside.collect(), cursor };
         let mut is_told = false;
-        loop {
-            let refused = 'refused: {
-                if let Some(some) = aside.clone() {
-                    match store.set_aside(some).await {
-                        Ok(()) => aside = None,
-                        Err(refused) => break 'refused refused.to_string(),
-                    }
-                }
-                if let Some(some) = items.clone() {
-                    match store.put_items(some).await {
-                        Ok(_) => items = None,
-                        Err(refused) => break 'refused refused.to_string(),
-                    }
-                }
-                match store.append(read.events.clone(), Some(cursor)).await {
-                    Ok(_) => return true,
-                    Err(refused) => refused.to_string(),
-                }
-            };
+        let told = |refused: String| {
             if !is_told {
                 tracing::warn!(source = %self.source, stream = %self.stream.name, reason = %refused, "a list waits for the store");
                 is_told = true;
@@ -269,11 +219,8 @@ impl Pulling {
             self.state.send_modify(|state| {
                 (state.doing, state.held) = (Doing::Held, Some(format!("waits for the store: {refused}")));
             });
-            tokio::select! {
-                () = stop.cancelled() => return false,
-                () = self.rest(REFUSED) => {}
-            }
-        }
+        };
+        kept.put(&self.account.store, &self.account.clock, stop, told).await
     }
 
     /// Takes a stop to heart, and says until when.

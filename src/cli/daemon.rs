@@ -61,7 +61,7 @@ impl Daemon {
 
     /// Opens the store, listens and begins to work.
     pub async fn begin(self) -> Result<Running, Failed> {
-        let Configured { settings, program, connected, file, folder: _, stamp } = self.configured;
+        let Configured { settings, program, connected, file, folder: _, stamp, programs: _ } = self.configured;
         let clock = self.clock;
         std::fs::create_dir_all(&settings.store.path)
             .map_err(|e| Failed(format!("the store's folder {}: {e}", settings.store.path.display())))?;
@@ -197,6 +197,8 @@ fn kind(source: &SourceSettings) -> &'static str {
         SourceSettings::Tracking(_) => "tracking API",
         SourceSettings::Connector(_) => "connector",
         SourceSettings::Endpoint(_) => "custom endpoint",
+        SourceSettings::Singer(_) => "Singer tap",
+        SourceSettings::Airbyte(_) => "Airbyte connector",
         SourceSettings::File(_) => "file mapping",
     }
 }

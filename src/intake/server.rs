@@ -169,7 +169,7 @@ fn router(
                 let endpoint = Endpoint::new((**settings).clone()).map_err(|words| wrong(words.join("; ")))?;
                 shared.endpoints.insert(settings.path.clone(), (name.as_str().into(), endpoint));
             }
-            SourceSettings::File(_) => {}
+            SourceSettings::Singer(_) | SourceSettings::Airbyte(_) | SourceSettings::File(_) => {}
         }
     }
     let shared = Arc::new(shared);

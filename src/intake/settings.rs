@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::model::Span;
 use crate::model::setting::{Secret, Size};
 use crate::source::manifest::setting::Written;
-use crate::source::{endpoint, stream};
+use crate::source::{endpoint, process, stream};
 
 /// Where intake listens, and the bounds of what it takes.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -59,6 +59,10 @@ pub enum SourceSettings {
     Connector(Connector),
     /// An endpoint of your own.
     Endpoint(Box<endpoint::Settings>),
+    /// A program that reads a vendor: a tap of the Singer specification.
+    Singer(Box<process::settings::Settings>),
+    /// A program that reads a vendor: a source connector of Airbyte.
+    Airbyte(Box<process::settings::Settings>),
     /// A mapping of a file's rows, for `espalier import`.
     File(Box<FileMapping>),
 }

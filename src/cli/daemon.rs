@@ -61,7 +61,7 @@ impl Daemon {
 
     /// Opens the store, listens and begins to work.
     pub async fn begin(self) -> Result<Running, Failed> {
-        let Configured { settings, program, connected, file, folder: _, stamp, programs: _ } = self.configured;
+        let Configured { settings, program, connected, file, folder: _, stamp, programs } = self.configured;
         let clock = self.clock;
         std::fs::create_dir_all(&settings.store.path)
             .map_err(|e| Failed(format!("the store's folder {}: {e}", settings.store.path.display())))?;
@@ -99,6 +99,12 @@ impl Daemon {
             let source = pull::Source::new(name, one, &of.pull, &settings.identity, store, clock);
             sources.push(source.map_err(Failed::new)?);
         }
+        let folder = settings.store.path.join("processes");
+        let processes = programs.into_iter().map(|(name, program)| {
+            let (store, clock) = (shared.clone(), clock.clone());
+            pull::Process::new(&name, program, &settings.identity, &folder, store, clock)
+        });
+        let processes: Vec<pull::Process> = processes.collect();
         let (reloads, asked) = Reloads::new();
         let reload = Reload {
             file,
@@ -116,7 +122,10 @@ impl Daemon {
             sales: sales.clone(),
             engine: engine_state,
             lanes: lanes.iter().map(|lane| (lane.name().clone(), lane.state())).collect(),
-            streams: sources.iter().flat_map(pull::Source::watching).collect(),
+            streams: {
+                let programs = processes.iter().flat_map(pull::Process::watching);
+                sources.iter().flat_map(pull::Source::watching).chain(programs).collect()
+            },
             sources: settings.source.iter().map(|(name, source)| (name.clone(), kind(source))).collect(),
             began,
         };
@@ -146,6 +155,9 @@ impl Daemon {
         }
         for source in sources {
             workers.spawn(source.run(working.clone()));
+        }
+        for process in processes {
+            workers.spawn(process.run(working.clone()));
         }
         workers.spawn(reload.run(working.clone()));
         workers.spawn(keep_counts(store.clone(), clock.clone(), (program, sales), working.clone()));

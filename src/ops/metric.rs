@@ -70,6 +70,9 @@ fn describe() {
     describe_counter!("espalier_vendor_calls_total", "Calls by lane, family and status.");
     describe_counter!("espalier_activations_total", "Outcomes by lane.");
     describe_counter!("espalier_lane_throttled_total", "Times a vendor said that its limit is reached.");
+    describe_counter!("espalier_process_runs_total", "Runs of programs that read a vendor, by source and result.");
+    describe_counter!("espalier_process_lines_total", "Lines of such programs that are no message, by source.");
+    describe_counter!("espalier_process_schema_changes_total", "Times the records of a stream came to look otherwise.");
     describe_histogram!("espalier_vendor_call_seconds", "Time to a vendor's answer.");
     describe_gauge!("espalier_journal_position", "Events accepted since the store was made.");
     describe_gauge!("espalier_backlog_events", "Events accepted and not yet decided.");

@@ -7,6 +7,7 @@
 mod account;
 mod kept;
 mod past;
+mod process;
 mod recent;
 mod state;
 mod stream;
@@ -17,6 +18,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub use account::NotPulled;
+pub use process::Process;
 pub use state::{Doing, StreamState};
 
 use self::account::Account;

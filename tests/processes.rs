@@ -4,15 +4,23 @@
 mod support;
 
 use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
-use espalier::model::{Person, Timestamp};
+use espalier::clock::SystemClock;
+use espalier::model::setting::Secret;
+use espalier::model::{Person, Span, Timestamp};
+use espalier::pull::Process;
+use espalier::source::manifest::records::Mapping;
+use espalier::source::process::{Program, Protocol};
 use espalier::store::Store as _;
 use espalier::store::embedded::Embedded;
 use espalier::store::settings::Settings;
 use serde_json::{Value, json};
 use support::{Daemon, client, espalier, eventually, pause};
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
 
 const MAPPING: &str = "[stream.orders]\nid = \"id\"\nidentify = { email = \"email\" }\n[[stream.orders.emit]]\nevent = \"Ordered\"\n\
                        properties = { n = \"id\" }\n";
@@ -288,4 +296,52 @@ async fn nothing_of_it_outlives_the_daemon() {
     assert!(is_alive(&child));
     place.daemon.start_ready().await;
     eventually("it has ended", Duration::from_secs(20), || async { !is_alive(&child) }).await;
+}
+
+/// What the store does not take is not read either: the program waits, with all that it still has to say.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_takes_nothing_holds_the_program_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let play = folder.path().join("play.json");
+    std::fs::write(&play, json!({ "streams": ["orders"], "runs": [[{ "flood": 200_000 }]] }).to_string())
+        .expect("a play");
+    let settings = Settings { path: folder.path().join("store"), backlog: 1_000, ..Settings::default() };
+    // Nobody decides, so that the backlog stays as it is.
+    let store = Embedded::open(&settings, Timestamp::default()).expect("the store");
+    let fake = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/taps/fake.py").display().to_string();
+    let path = Command::new("sh").args(["-c", "printf %s \"$PATH\""]).output().expect("a shell");
+    let program = Program {
+        protocol: Protocol::Singer,
+        command: vec!["python3".into(), fake],
+        arguments: Vec::new(),
+        settings: Secret::new(json!({ "play": play }).to_string()),
+        secrets: Vec::new(),
+        catalog: None,
+        mapping: Mapping::read("crm.toml", MAPPING).expect("a mapping"),
+        environment: vec![("PATH".into(), Secret::new(String::from_utf8(path.stdout).expect("a path")))],
+        every: Span::HOUR,
+        silence: Span::from_secs(3),
+    };
+    let root = folder.path().join("processes");
+    let shared = Arc::new(store.clone());
+    let process = Process::new("crm", program, &Default::default(), &root, shared, Arc::new(SystemClock));
+    let state = process.watching().remove(0).state;
+    let stop = CancellationToken::new();
+    let task = tokio::spawn(process.run(stop.clone()));
+    let said = || std::fs::read_to_string(folder.path().join("flood")).ok().and_then(|n| n.parse::<u64>().ok());
+    eventually("it waits for the store", Duration::from_secs(20), || async {
+        state.borrow().held.as_deref().is_some_and(|words| words.starts_with("waits for the store"))
+    })
+    .await;
+    pause(500).await;
+    let before = said().expect("it floods");
+    // Longer than it may say nothing: it is we who do not listen.
+    pause(4_000).await;
+    assert_eq!(said(), Some(before), "it waits");
+    assert!(before < 10_000, "so much lies in pipes and in memory: {before}");
+    assert!(!state.borrow().needs_a_person);
+    stop.cancel();
+    task.await.expect("an end");
+    assert!(!root.join("crm").exists());
+    store.close().await.expect("an end");
 }

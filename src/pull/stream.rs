@@ -24,6 +24,9 @@ const MENDED: Span = Span::from_minutes(1);
 /// Stretches of the past that may wait.
 const STRETCHES: usize = 16;
 
+/// From and until.
+type Stretch = (Timestamp, Timestamp);
+
 /// One list and the tasks that read it.
 pub struct Pulling {
     /// The source's name in the configuration.
@@ -38,7 +41,7 @@ pub struct Pulling {
     pub state: watch::Sender<StreamState>,
     names: identity::Settings,
     /// Stretches of the past to be read again.
-    pub again: (mpsc::Sender<(Timestamp, Timestamp)>, tokio::sync::Mutex<mpsc::Receiver<(Timestamp, Timestamp)>>),
+    pub again: (mpsc::Sender<Stretch>, tokio::sync::Mutex<mpsc::Receiver<Stretch>>),
 }
 
 /// How a task of a list goes on after a failure.

@@ -93,6 +93,26 @@ fn the_parts_of_the_guide_are_parts() {
     assert!(compiled.is_ok(), "{:?}", compiled.err());
 }
 
+/// The source and the mapping of the guide to programs are right, but for the program itself.
+#[test]
+fn the_guide_to_programs_is_right() {
+    let text = guide("processes.md");
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        std::fs::write(path, text).expect("a file");
+    };
+    write("espalier.toml", &blocks(&text, "toml source")[0]);
+    write("taps/crm.toml", &blocks(&text, "toml mapping")[0]);
+    write("taps/spreadsheets/bin/tap-spreadsheets", "");
+    write("triggers/none", "");
+    let mut check = Command::new(env!("CARGO_BIN_EXE_espalier"));
+    let ended =
+        check.args(["check", "--config"]).arg(folder.path().join("espalier.toml")).output().expect("the program");
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+}
+
 /// The activation that follows from the guide's simulation, of somebody whose e-mail address is known.
 fn activation() -> Activation {
     let fire: Value = serde_json::from_str(&blocks(&guide("triggers.md"), "json fires")[0]).expect("one fire");

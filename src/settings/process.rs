@@ -1,5 +1,6 @@
 //! `[source.NAME]` with `kind = "singer"` or `"airbyte"`: its files read, and what can be known of it before it is run.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -62,7 +63,7 @@ pub fn program(
             mistakes.push(at(key, "must be a second or longer"));
         }
     }
-    let settings = Value::Object(source.settings.json().clone().into_iter().collect());
+    let settings = ordered(Value::Object(source.settings.json().clone().into_iter().collect()));
     let mut looking = Looking { layers, secrets: Vec::new(), mistakes: Vec::new() };
     looking.look(&settings, &mut vec!["source".into(), name.into(), "settings".into()]);
     let secrets = looking.secrets;
@@ -122,6 +123,19 @@ fn environment(name: &str, source: &Settings, layers: &Layers, mistakes: &mut Ve
         }
     }
     environment
+}
+
+/// With keys in order: layers leave them in any, and settings are known again by their text.
+fn ordered(value: Value) -> Value {
+    match value {
+        Value::Object(entries) => {
+            let ordered: BTreeMap<String, Value> =
+                entries.into_iter().map(|(key, inner)| (key, ordered(inner))).collect();
+            Value::Object(ordered.into_iter().collect())
+        }
+        Value::Array(items) => items.into_iter().map(ordered).collect(),
+        plain => plain,
+    }
 }
 
 /// Where a program is: a path as seen from the configuration, or a name that is looked for.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::kept::{Kept, beginning};
-use super::super::recent::Recent;
+use super::seen::Seen;
 use crate::model::{Span, Timestamp};
 use crate::source::Arrival;
 use crate::source::manifest::records::Mapping;
@@ -50,13 +50,13 @@ impl Batch {
         record: &Record,
         mapping: &Mapping,
         progress: &Progress,
-        recent: &mut Recent,
+        seen: &mut Seen,
         arrival: &Arrival<'_>,
     ) {
         let items = self.mapped.items.len();
         let mut events = std::mem::take(&mut self.mapped.read.events);
         let stream = map(mapping, record, progress, arrival, &mut self.mapped);
-        recent.only_new(&mut self.mapped.read.events);
+        seen.only_new(&mut self.mapped.read.events);
         let new = self.mapped.read.events.len();
         events.append(&mut self.mapped.read.events);
         self.mapped.read.events = events;

@@ -7,6 +7,7 @@ mod folder;
 mod lines;
 mod once;
 mod said;
+mod seen;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,9 +20,9 @@ use tokio_util::sync::CancellationToken;
 
 use self::once::Ended;
 use self::said::Said;
+use self::seen::Seen;
 use super::Watching;
 use super::kept::REFUSED;
-use super::recent::Recent;
 use super::state::{Doing, StreamState};
 use crate::clock::SharedClock;
 use crate::identity;
@@ -55,7 +56,7 @@ pub struct Process {
 /// What is known from run to run.
 struct Memory {
     progress: Progress,
-    recent: Recent,
+    seen: Seen,
     /// Its settings, as it has changed them where it did.
     settings: Secret,
     /// What it said that it has, and when.
@@ -84,10 +85,9 @@ impl Process {
         let name: Arc<str> = name.into();
         let state = StreamState { read: clock.now(), ..StreamState::default() };
         let states = program.mapping.streams.keys().map(|name| (name.clone(), watch::Sender::new(state.clone())));
-        let secrets = program
-            .secrets
-            .iter()
-            .chain(program.environment.iter().filter(|(name, _)| !is_plain(name)).map(|(_, v)| v));
+        // Short words, such as levels of a log, stand in many a line.
+        let handed_on = program.environment.iter().filter(|(name, value)| !is_plain(name) && value.expose().len() >= 8);
+        let secrets = program.secrets.iter().chain(handed_on.map(|(_, value)| value));
         let said = Arc::new(Said::new(&name, &secrets.cloned().collect::<Vec<_>>(), clock.clone()));
         let (folder, states) = (root.join(&*name), states.collect());
         Self { name, program, names: names.clone(), store, clock, folder, states, said }
@@ -202,7 +202,7 @@ impl Process {
         let read = |bytes: Option<Vec<u8>>| bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         Ok(Memory {
             progress: progress.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default(),
-            recent: Recent::default(),
+            seen: Seen::open(self.folder.with_extension("seen")),
             settings,
             catalog: None,
             schemas: read(schemas).unwrap_or_default(),

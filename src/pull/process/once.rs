@@ -52,6 +52,7 @@ impl Process {
     /// Runs it once.
     pub(super) async fn once(&self, memory: &mut Memory, stop: &CancellationToken) -> Ended {
         self.said.begin();
+        memory.seen.begin();
         let began = self.clock.now();
         for state in self.states.values() {
             state.send_modify(|state| state.doing = Doing::Reading);
@@ -208,7 +209,11 @@ impl Under<'_> {
                 });
             }
         }
-        self.run.end(code).map_err(Break::Failed)
+        self.run.end(code).map_err(Break::Failed)?;
+        if let Err(error) = self.memory.seen.whole() {
+            tracing::warn!(source = %self.of.name, reason = %error, "what a program read could not be written down");
+        }
+        Ok(())
     }
 
     fn has(&self, mapped: &str) -> bool {
@@ -282,7 +287,7 @@ impl Under<'_> {
                 let limits = Limits { message: usize::MAX, messages: usize::MAX };
                 let arrival = Arrival { source: &self.of.name, at: now, names: &self.of.names, limits: &limits };
                 let (mapping, progress) = (&self.of.program.mapping, &self.memory.progress);
-                self.batch.add(&record, mapping, progress, &mut self.memory.recent, &arrival);
+                self.batch.add(&record, mapping, progress, &mut self.memory.seen, &arrival);
             }
             Message::State(state) => {
                 match self.run.count(&state) {

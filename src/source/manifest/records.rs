@@ -118,7 +118,7 @@ mod tests {
         check(
             "[shape.d]\n[stream.b]\nlike = \"c\"\n[[stream.b.emit]]\nevent = \"E\"\n",
             &[
-                "m.toml:3:8: stream.b.like: `c` is not known (did you mean `d`?)",
+                "m.toml:3:8: stream.b.like: `c` is not known (known here: d)",
                 "m.toml:4:1: stream.b.emit[0]: needs `identify`: an event without a person is none",
             ],
         );

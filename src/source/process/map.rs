@@ -19,7 +19,8 @@ pub fn map<'m>(
     into: &mut Mapped,
 ) -> Option<&'m str> {
     let (name, makes) = mapping.of(record.stream.namespace.as_deref(), &record.stream.name)?;
-    let full = record.stream.to_string();
+    // A topic is known by what stands before its slash: two streams must not be one.
+    let full = record.stream.to_string().replace('/', ".");
     let done = match &record.record {
         Ok(value) => {
             let message = Message {

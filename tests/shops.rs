@@ -11,10 +11,11 @@ use arc_swap::ArcSwap;
 use espalier::clock::{Clock, VirtualClock};
 use espalier::engine::{self, Engine};
 use espalier::identity;
-use espalier::model::{Identifier, IdentifierKind, Person, Span, Timestamp};
+use espalier::model::{Event, Identifier, IdentifierKind, Person, Span, Timestamp};
 use espalier::pull::{Source, Watching};
 use espalier::rules::{self, Program};
 use espalier::sandbox::{Options, Sandbox};
+use espalier::source::fixture;
 use espalier::source::manifest::setting::{Given, Written};
 use espalier::source::manifest::{Connected, Manifest, shipped};
 use espalier::source::stream::settings::Settings as Pull;
@@ -254,4 +255,126 @@ async fn shopify_by_a_token() {
 async fn shopify_by_client_credentials() {
     let said = |url: &str| json!({ "shop": "sandbox.myshopify.com", "client_id": "sandbox", "client_secret": "sandbox", "base_url": url });
     shopify(said).await;
+}
+
+#[tokio::test]
+async fn woocommerce() {
+    let shop = Shop::open(
+        "woocommerce",
+        |sandbox| {
+            fill(sandbox, "woocommerce", "orders", 230);
+            fill(sandbox, "woocommerce", "customers", 230);
+            fill(sandbox, "woocommerce", "products", 130);
+            let draft = json!({ "id": 6_999, "status": "checkout-draft", "billing": { "email": "draft@example.com" } });
+            sandbox.put("woocommerce", "orders", draft).expect("an order");
+        },
+        |url| json!({ "shop": url, "key": "sandbox", "secret": "sandbox", "currency": "EUR" }),
+    )
+    .await;
+    shop.read().await;
+    let orders: Vec<String> = (7_001..=7_230).map(|n: u64| n.to_string()).collect();
+    let mut wanted = once(&["Order Completed", "Order Updated"], orders.iter());
+    same(&shop.did("order_id").await, &wanted);
+    assert_eq!((shop.people().await.len(), shop.store.catalogue().len()), (230, 130));
+
+    let at = shop.clock.now().as_millis();
+    let mut placed = espalier::sandbox::made_up::woocommerce::order(300, at);
+    placed["status"] = "on-hold".into();
+    (placed["date_paid_gmt"], placed["date_paid"]) = (Value::Null, Value::Null);
+    shop.sandbox.put("woocommerce", "orders", placed).expect("an order");
+    let late = espalier::sandbox::made_up::woocommerce::order(301, at);
+    shop.sandbox.put_late("woocommerce", "orders", late, shop.clock.now() + Span::from_minutes(10)).expect("an order");
+    // Opened in the admin, and nothing changed.
+    shop.change("orders", "7001", json!({}));
+    shop.change("orders", "7002", json!({ "status": "cancelled" }));
+    let gmt = shop.clock.now().to_string();
+    let gmt = gmt.get(..19).expect("an instant");
+    shop.change("orders", "7003", json!({ "status": "completed", "date_completed_gmt": gmt }));
+    let refund = json!({ "order_id": 7_004, "amount": "9.50", "reason": "", "line_items": [] });
+    let refund = shop.sandbox.put("woocommerce", "refunds", refund).expect("a refund");
+    shop.change("orders", "7004", json!({ "refunds": [{ "id": refund, "reason": "", "total": "-9.50" }] }));
+    shop.change("customers", "45", json!({ "first_name": "Changed" }));
+    shop.change("products", "95", json!({ "stock_status": "outofstock", "stock_quantity": 0 }));
+    shop.turn(Span::from_minutes(90)).await;
+    wanted.extend(once(&["Order Placed", "Order Updated"], ["7300".into()].iter()));
+    wanted.extend(once(&["Order Completed", "Order Updated"], ["7301".into()].iter()));
+    for event in ["Order Cancelled 7002", "Order Fulfilled 7003", "Order Refunded 7004"] {
+        wanted.insert(event.into(), 1);
+    }
+    wanted.insert("Order Updated 7002".into(), 2);
+    wanted.insert("Order Updated 7003".into(), 2);
+    same(&shop.did("order_id").await, &wanted);
+    assert_eq!(shop.of("person5@example.com", "first_name").await, "Changed");
+    assert_eq!(shop.store.catalogue().get("95").expect("a product").stock, Some(0));
+    // The transfer comes in.
+    let gmt = shop.clock.now().to_string();
+    let gmt = gmt.get(..19).expect("an instant");
+    shop.change("orders", "7300", json!({ "status": "processing", "date_paid_gmt": gmt }));
+    shop.turn(Span::from_minutes(5)).await;
+    wanted.insert("Order Completed 7300".into(), 1);
+    wanted.insert("Order Updated 7300".into(), 2);
+    same(&shop.did("order_id").await, &wanted);
+    shop.end().await;
+}
+
+/// The keys by which repeats are known, of each event that a message or an answer makes.
+fn keys(connector: &str, made: impl Fn(&Manifest) -> Vec<Event>) -> BTreeMap<String, Vec<[u8; 16]>> {
+    let manifest = Manifest::read("connector.toml", shipped(connector).expect("its text")).expect("right");
+    made(&manifest).into_iter().map(|event| (event.name.to_string(), event.dedupe)).collect()
+}
+
+#[track_caller]
+fn one(connector: &str, topic: &str, event: &str, body: &Value, list: &str, answer: &Value) {
+    let came = keys(connector, |manifest| {
+        fixture::topic(manifest, topic, body.to_string().as_bytes()).expect("it listens").events
+    });
+    let pulled = keys(connector, |manifest| {
+        fixture::page(manifest, list, answer.to_string().as_bytes(), &[]).expect("a page").read.events
+    });
+    let is_one = came[event].iter().any(|key| pulled[event].contains(key));
+    assert!(is_one, "{event} of {topic} and of {list}");
+}
+
+#[test]
+fn what_comes_by_webhook_and_by_list_is_one_event() {
+    let read = |file: &str| -> Value {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("connectors").join(file);
+        serde_json::from_slice(&std::fs::read(path).expect("a sample")).expect("JSON")
+    };
+    let mut page = read("shopify/fixtures/orders.page.json");
+    let order = |topic: &str, event: &str, number: u64, at: &str, page: &Value| {
+        let body = json!({ "id": number, "email": "a@example.org", "created_at": at, "updated_at": at });
+        one("shopify", topic, event, &body, "orders", page);
+    };
+    let all = page["data"]["orders"]["nodes"].take();
+    for (n, number, events) in [
+        (
+            0,
+            5_871_200_337_001_u64,
+            &[("orders/create", "Order Completed"), ("orders/updated", "Order Updated"), ("orders/paid", "Order Paid")]
+                [..],
+        ),
+        (1, 5_871_200_338_842, &[("orders/fulfilled", "Order Fulfilled")][..]),
+        (2, 5_871_200_339_001, &[("orders/cancelled", "Order Cancelled")][..]),
+    ] {
+        page["data"]["orders"]["nodes"] = json!([all[n]]);
+        for (topic, event) in events {
+            order(topic, event, number, "2026-11-22T19:04:14+01:00", &page);
+        }
+    }
+    page["data"]["orders"]["nodes"] = json!([all[1]]);
+    let refund = json!({ "id": 944_012_300_034_u64, "order_id": 5_871_200_338_842_u64, "created_at": "2026-11-23T05:29:58-05:00" });
+    one("shopify", "refunds/create", "Order Refunded", &refund, "orders", &page);
+    let mut page = read("shopify/fixtures/checkouts.page.json");
+    page["data"]["abandonedCheckouts"]["nodes"].as_array_mut().expect("a list").truncate(1);
+    let checkout =
+        json!({ "token": "6c1b7f0e9d", "email": "a@example.org", "updated_at": "2026-11-23T11:52:10+01:00" });
+    one("shopify", "checkouts/create", "Checkout Started", &checkout, "checkouts", &page);
+    one("shopify", "checkouts/update", "Checkout Updated", &checkout, "checkouts", &page);
+
+    let order = read("woocommerce/fixtures/order_created.json");
+    for event in ["Order Completed", "Order Updated"] {
+        one("woocommerce", "order.created", event, &order, "orders", &json!([order]));
+        one("woocommerce", "order.updated", event, &order, "orders", &json!([order]));
+    }
 }

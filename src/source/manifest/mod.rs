@@ -20,7 +20,10 @@ use super::mapping::Shape;
 use crate::model::Mistake;
 
 /// The connectors that ship, by name.
-const SHIPPED: &[(&str, &str)] = &[("shopify", include_str!("../../../connectors/shopify/connector.toml"))];
+const SHIPPED: &[(&str, &str)] = &[
+    ("shopify", include_str!("../../../connectors/shopify/connector.toml")),
+    ("woocommerce", include_str!("../../../connectors/woocommerce/connector.toml")),
+];
 
 /// A connector.
 #[derive(Clone, Debug, PartialEq)]
@@ -218,7 +221,7 @@ mod tests {
         let path = |text| Some(vec![Path::parse(text).expect("a path")]);
         assert_eq!(made("a"), [("E".to_owned(), path("id"))]);
         assert_eq!(made("b"), [("E".to_owned(), path("other"))]);
-        assert_eq!(made("c"), [("F".to_owned(), path("id"))]);
+        assert_eq!(made("c"), [("E".to_owned(), path("id")), ("F".to_owned(), path("id"))]);
         let wrong = format!("{HEAD}{shape}when = \"rec\"\n{topics}");
         check(
             &wrong,

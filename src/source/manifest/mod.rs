@@ -21,6 +21,8 @@ use crate::model::Mistake;
 
 /// The connectors that ship, by name.
 const SHIPPED: &[(&str, &str)] = &[
+    ("bigcommerce", include_str!("../../../connectors/bigcommerce/connector.toml")),
+    ("magento", include_str!("../../../connectors/magento/connector.toml")),
     ("shopify", include_str!("../../../connectors/shopify/connector.toml")),
     ("woocommerce", include_str!("../../../connectors/woocommerce/connector.toml")),
 ];

@@ -121,7 +121,7 @@ fn gates_in_the_configuration_are_checked() {
 fn what_no_single_key_can_know_is_told_with_the_rest() {
     let source = |name: &str| format!("[source.{name}]\nkind = \"tracking\"\nwrite_key = \"${{env:TEST_KEY}}\"\n");
     let config = format!(
-        "[ops]\nlisten = \"0.0.0.0:8081\"\n[engagement]\nwindow = \"4000d\"\nopens = -1.0\n{}{}[source.shop]\nkind = \"webhook\"\nconnector = \"shopifi\"\nsecrets = [\"${{env:TEST_KEY}}\"]\n\
+        "[ops]\nlisten = \"0.0.0.0:8081\"\n[engagement]\nwindow = \"4000d\"\nopens = -1.0\n{}{}[source.shop]\nkind = \"connector\"\nconnector = \"shopifi\"\n\
          [source.bad]\nkind = \"trackin\"\n[store]\nbacklog = \"many\"\n{ACCOUNT}",
         source("a"),
         source("b"),
@@ -227,4 +227,36 @@ fn segments_and_cohorts_are_told_of_too() {
         "segments/b.toml:2:28: when.not.segment: goes round in a circle: segment `a` asks segment `b` asks segment `a`",
     ];
     assert_eq!(told, wanted, "{text}");
+}
+
+/// What is said of a connector, against what its manifest asks.
+#[test]
+fn a_connector_says_what_it_has_to_be_told() {
+    let source =
+        |lines: &str| format!("[source.shop]\nkind = \"connector\"\nconnector = \"shopify\"\n{lines}\n{ACCOUNT}");
+    let good = "settings = { shop = \"acme.myshopify.com\", secrets = [\"${env:TEST_KEY}\"] }";
+    assert_eq!(check(&source(good), GOOD), (true, Vec::new()));
+    for (lines, key, words) in [
+        ("settings = { secrets = [\"${env:TEST_KEY}\"] }", "source.shop.settings", "`shop` is missing"),
+        (
+            "settings = { shop = \"acme\", secrets = [\"${env:TEST_KEY}\"] }",
+            "source.shop.settings.shop",
+            "must be a host name",
+        ),
+        (
+            "settings = { shop = \"acme.myshopify.com\", secret = [\"${env:TEST_KEY}\"] }",
+            "source.shop.settings.secret",
+            "is no setting of this connector (did you mean `secrets`?)",
+        ),
+        (
+            "settings = { shop = \"acme.myshopify.com\", secrets = [\"hush\"] }",
+            "source.shop.settings.secrets.0",
+            "is a secret and must not stand in a file",
+        ),
+        ("settings = { shop = \"acme.myshopify.com\" }", "source.shop.settings", "no credentials: set "),
+    ] {
+        let (is_well, told) = check(&source(lines), GOOD);
+        assert!(!is_well && told.iter().any(|told| told.contains(&format!(": {key}: {words}"))), "{lines}: {told:#?}");
+        assert!(!told.iter().any(|told| told.contains("hush")), "{told:#?}");
+    }
 }

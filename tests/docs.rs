@@ -157,3 +157,16 @@ fn marketo_gets_what_the_guide_says() {
         "activity_type": 100_001, "attributes": {"cartId": "cart_id", "product": "name"}});
     is_in_the_guide("marketo", &bodies(settings, vec![(200, lead), (200, added)]));
 }
+
+/// What the guide has people put into their pages is what the browser's test has in its pages.
+#[test]
+fn the_snippet_is_installed_as_the_guide_says() {
+    let text = guide("snippet.md");
+    let lines = blocks(&text, "html").concat();
+    let stub = lines.lines().next().and_then(|line| line.strip_suffix("</script>")).expect("the stub's line");
+    assert!(include_str!("libraries/snippet.mjs").contains(stub), "tests/libraries/snippet.mjs should have {stub}");
+    let source = include_str!("../src/intake/snippet.js");
+    for call in blocks(&text, "js").concat().lines().filter_map(|line| line.split('"').nth(1)) {
+        assert!(source.contains(&format!("const {call} = ")), "{call} is a call");
+    }
+}

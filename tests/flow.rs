@@ -164,6 +164,7 @@ async fn what_intake_takes_and_refuses() {
         let call = http
             .post(url("/hooks/shop"))
             .header("x-shopify-topic", "orders/create")
+            .header("x-shopify-shop-domain", "acme.myshopify.com")
             .header("x-shopify-webhook-id", "w1");
         call.header("x-shopify-hmac-sha256", signature).body(order.clone())
     };

@@ -1,5 +1,5 @@
-//! The real libraries that send to the tracking API, unmodified, with only the host changed; and the status page in a
-//! real browser. `scripts/test` installs them; without them these tests fail.
+//! The real libraries that send to the tracking API, unmodified, with only the host changed; our own snippet, and the
+//! status page, in a real browser. `scripts/test` installs them; without them these tests fail.
 
 mod support;
 
@@ -12,7 +12,7 @@ use espalier::store::Store as _;
 use espalier::store::embedded::Embedded;
 use espalier::store::settings::Settings;
 use serde_json::Value;
-use support::{Daemon, WRITE_KEY, eventually};
+use support::{Daemon, WRITE_KEY, client, eventually, shop};
 
 fn libraries() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/libraries")
@@ -135,4 +135,96 @@ async fn segments_library_in_a_browser_and_the_status_page() {
     let person = person_after(&mut daemon, &store, "browser-user").await;
     assert_eq!(names(&person), ["Left With The Page", "Page Viewed", "Product Added"]);
     assert_eq!(person.trait_value("plan"), Some(&Value::from("gold")));
+}
+
+const STUDIED: &str = r#"
+name = "studied"
+per = "product_id"
+[[when.all]]
+seconds_on = "Product Viewed"
+over = "2s"
+within = "session"
+[[activate]]
+destination = "klaviyo"
+event = "Studied"
+"#;
+
+const VIEWED: &str = r#"
+name = "viewed"
+per = "product_id"
+[[when.all]]
+did = "Product Viewed"
+at_least = 3
+[[activate]]
+destination = "klaviyo"
+event = "Viewed"
+"#;
+
+/// A shop's pages with `/espalier.js`, which are viewed, hidden, left, reloaded and cut off; what the browser stores and
+/// sends is looked at by the script, what comes of it here.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_snippet_in_a_browser() {
+    let (folder, sandbox, mut daemon) = shop::open(&[("studied", STUDIED), ("viewed", VIEWED)]).await;
+    let intake = format!("http://{}", daemon.intake);
+    let screenshots = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/screenshots");
+    std::fs::create_dir_all(&screenshots).expect("a folder");
+
+    let arguments = [intake.as_str(), WRITE_KEY, "/usr/bin/chromium", &screenshots.display().to_string()];
+    let ended = run("node", "snippet.mjs", &arguments);
+    assert!(ended.status.success(), "the browser met something it should not");
+    let seen: Value = serde_json::from_slice(&ended.stdout).expect("what the browser saw");
+    let fired = |event: &str| sandbox.effects("klaviyo").iter().filter(|e| e.event == event).count();
+    eventually("both triggers fire", Duration::from_secs(20), || async {
+        fired("Studied") == 1 && fired("Viewed") == 1
+    })
+    .await;
+
+    let person = person_after(&mut daemon, &folder.path().join("store"), "snippet-user").await;
+    let entries = person.history.entries();
+    let of = |name: &str| entries.iter().filter(|e| &*e.name == name).collect::<Vec<_>>();
+    // Sent twice and more, by beacon and by the next page: known again by their ids.
+    for once in ["Before Reload", "Made Offline", "Left Offline", "Product Added"] {
+        assert_eq!(of(once).len(), 1, "{once}");
+    }
+    for never in ["Too Old", "Too Large", "After The Refusal"] {
+        assert!(of(never).is_empty(), "{never}");
+    }
+    assert_eq!(of("Product Viewed").len(), 3);
+    let seconds: Vec<&Value> = of("Page Left")
+        .iter()
+        .filter(|e| e.fields()["view_id"] == seen["view"])
+        .map(|e| &e.fields()["dwell_seconds"])
+        .collect();
+    assert_eq!(seconds.len(), 2, "when it was hidden, and when it was left");
+    assert_eq!(seconds.last(), Some(&&seen["left"]), "how long in all");
+    let identifier = Identifier::new(IdentifierKind::AnonymousId, seen["anonymous"].as_str().expect("an id"));
+    assert!(person.identifiers.contains(&identifier), "the browser's id is theirs");
+    let sessions: std::collections::BTreeSet<_> = entries.iter().filter_map(|e| e.session.as_deref()).collect();
+    assert_eq!(sessions.len(), 2, "one before half an hour of silence, one after it");
+    assert!(person.trait_value("timezone").is_some(), "quiet hours are on their clock");
+    assert_eq!((fired("Studied"), fired("Viewed")), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_snippet_is_served_to_every_page() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut daemon = Daemon::new(folder.path(), &folder.path().join("store"), "", &[]);
+    daemon.start_ready().await;
+    let url = format!("http://{}/espalier.js", daemon.intake);
+    let get = |name: &'static str, value: String| client().get(&url).header(name, value).send();
+    let answer = get("origin", "https://shop.example".into()).await.expect("an answer");
+    assert_eq!(answer.status(), 200);
+    for (name, wanted) in [("access-control-allow-origin", "*"), ("vary", "accept-encoding")] {
+        assert_eq!(answer.headers()[name], wanted);
+    }
+    let tag = answer.headers()["etag"].to_str().expect("a tag").to_owned();
+    assert_eq!(get("if-none-match", tag.clone()).await.expect("an answer").status(), 304);
+
+    // Not where it is switched off.
+    assert!(daemon.terminate().success());
+    let file = folder.path().join("espalier.toml");
+    let text = std::fs::read_to_string(&file).expect("the configuration");
+    std::fs::write(&file, text.replace("[intake]\n", "[intake]\nsnippet = false\n")).expect("the configuration");
+    daemon.start_ready().await;
+    assert_eq!(get("if-none-match", tag).await.expect("an answer").status(), 404);
 }

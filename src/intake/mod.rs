@@ -10,6 +10,7 @@ mod endpoint;
 pub mod import;
 mod server;
 pub mod settings;
+mod snippet;
 mod tracking;
 mod webhook;
 

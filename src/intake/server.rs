@@ -18,7 +18,7 @@ use tower_http::timeout::TimeoutLayer;
 
 use super::accept::Accept;
 use super::settings::{Settings, SourceSettings};
-use super::{endpoint, tracking, webhook};
+use super::{endpoint, snippet, tracking, webhook};
 use crate::clock::SharedClock;
 use crate::identity;
 use crate::model::Timestamp;
@@ -173,7 +173,7 @@ fn router(
         }
     }
     let shared = Arc::new(shared);
-    Ok(Router::new()
+    let router = Router::new()
         .route("/v1/{call}", post(tracking::call))
         .route("/beacon/v1/{call}", post(tracking::call))
         .route("/v1/projects/{key}/settings", get(tracking::project_settings))
@@ -181,7 +181,10 @@ fn router(
         .route("/sourceConfig/", get(tracking::source_config))
         .route("/hooks/{source}", post(webhook::receive))
         .fallback(endpoint::receive)
-        .layer(from_fn_with_state(shared.clone(), cors))
+        .layer(from_fn_with_state(shared.clone(), cors));
+    // Beside CORS: a script is for every page, and its answer does not vary with the origin.
+    let router = if settings.snippet { router.route("/espalier.js", get(snippet::serve)) } else { router };
+    Ok(router
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, settings.timeout.to_std()))
         .layer(CatchPanicLayer::new())
         .with_state(shared))

@@ -26,6 +26,8 @@ pub struct Settings {
     pub messages: usize,
     /// Web origins whose pages may send: `"https://shop.example"`, or `"*"` for all.
     pub origins: Vec<String>,
+    /// Serves `/espalier.js`, the snippet for pages without a tracking library.
+    pub snippet: bool,
     /// What a sender is told to wait when we cannot take its message.
     pub retry_after: Span,
     /// Requests served at once; more wait in the kernel's queue.
@@ -42,6 +44,7 @@ impl Default for Settings {
             request: Size(4 << 20),
             messages: 2_500,
             origins: vec!["*".into()],
+            snippet: true,
             retry_after: Span::from_secs(5),
             concurrency: 1_024,
             timeout: Span::from_secs(20),

@@ -22,7 +22,11 @@ impl RawJson {
     }
     /// What `value` looks like as JSON.
     pub fn from_value(value: &serde_json::Value) -> Self {
-        Self(value.to_string().into())
+        Self::of(value)
+    }
+    /// The same of what is like a value: texts are its only keys, so that nothing can fail.
+    pub fn of(value: &impl Serialize) -> Self {
+        serde_json::to_string(value).map_or_else(|_| Self("null".into()), |text| Self(text.into()))
     }
     /// For text already checked: from our own store, or from serde's raw value.
     pub fn trusted(text: impl Into<Box<str>>) -> Self {

@@ -5,6 +5,8 @@
 //! repeats; products and what is set aside are kept before it.
 
 mod account;
+pub mod look;
+mod page;
 mod past;
 mod state;
 mod stream;
@@ -17,12 +19,14 @@ use tokio_util::sync::CancellationToken;
 pub use account::NotPulled;
 pub use state::{Doing, StreamState};
 
-use self::account::Account;
+use self::account::{Account, Kept};
 use self::past::Past;
 use self::stream::Pulling;
 use crate::clock::SharedClock;
 use crate::identity;
+use crate::source::audit::{Audit, Findings};
 use crate::source::manifest::Connected;
+use crate::source::manifest::stream::Stream as Declared;
 use crate::source::stream::settings::Settings;
 use crate::source::stream::{self as list};
 use crate::store::Store;
@@ -42,6 +46,21 @@ pub struct Watching {
     pub stream: Arc<str>,
     /// What is being done.
     pub state: watch::Receiver<StreamState>,
+    /// What its records were seen to hold.
+    audit: watch::Receiver<Audit>,
+    declared: Arc<Declared>,
+}
+
+impl Watching {
+    /// What is worth saying of what its records hold.
+    pub fn findings(&self) -> Findings {
+        self.audit.borrow().findings(&self.declared)
+    }
+}
+
+/// Under what name a list's audit is kept in the store.
+pub fn audit_name(source: &str, stream: &str) -> String {
+    format!("audit:{source}:{stream}")
 }
 
 impl Source {
@@ -62,14 +81,16 @@ impl Source {
         };
         let name: Arc<str> = name.into();
         let of = Arc::new(of);
-        let account = Arc::new(Account::new(&name, of.clone(), settings.share, store, clock)?);
+        let rotates = of.token.as_ref().is_some_and(|token| token.rotates);
+        let keeper = rotates.then(|| Kept::of(&name, store.clone()));
+        let account = Arc::new(Account::new(&name, of.clone(), settings.share, keeper, clock)?);
         let wanted = |stream: &str| settings.streams.as_ref().is_none_or(|some| some.iter().any(|one| one == stream));
         let streams =
             connected.manifest.streams.iter().filter(|(stream, _)| wanted(stream)).map(|(stream, declared)| {
                 let mut declared = declared.clone();
                 declared.every = settings.every.unwrap_or(declared.every);
                 let stream = list::Stream::new(stream, of.clone(), declared);
-                Pulling::new(name.clone(), stream, account.clone(), settings.start, names.clone())
+                Pulling::new(name.clone(), stream, (account.clone(), store.clone()), settings.start, names.clone())
             });
         Ok(Self { streams: streams.collect() })
     }

@@ -171,6 +171,10 @@ impl Levels {
 
     /// The person's traits at T, as far as there are any: what goes to the vendors.
     pub fn traits(&self, view: &View<'_>) -> Map<String, Value> {
+        // Without e-mail in the window there is no rate either.
+        if !self.known.answer(view).is_true {
+            return Map::new();
+        }
         let rate = |rate| {
             self.of(rate).counts(&view.of_person()).1.rate().map(|rate| ((rate * 1_000.0).round() / 1_000.0).into())
         };

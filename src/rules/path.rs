@@ -1,5 +1,7 @@
 //! A dotted path into an event's properties.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 /// `order.lines.sku`. A path that crosses an array goes on in each element.
@@ -52,6 +54,13 @@ impl Path {
         keys
     }
 
+    /// False when no event whose properties are this text can carry a key: most that do not are told without being
+    /// parsed.
+    pub fn may_lead(&self, properties: &str) -> bool {
+        // Only what is escaped is written otherwise.
+        self.0.iter().all(|part| properties.contains(&**part)) || properties.contains('\\')
+    }
+
     /// True when the event carries `key`: like [`Path::keys`], without making them.
     pub fn carries(&self, properties: &Value, key: &str) -> bool {
         let is_key = |value: &Value| match value {
@@ -73,6 +82,11 @@ pub fn may_carry(properties: &str, key: &str) -> bool {
 
 /// Texts and numbers are keys; an empty one is none.
 pub fn key_text(value: &Value) -> Option<Box<str>> {
+    key_of(value).map(Box::from)
+}
+
+/// The same, lent where it is a text.
+pub fn key_of(value: &Value) -> Option<Cow<'_, str>> {
     match value {
         Value::String(text) if !text.trim().is_empty() => Some(text.trim().into()),
         Value::Number(n) => Some(n.to_string().into()),
@@ -130,8 +144,11 @@ mod tests {
             assert_eq!(path.carries(&value, key), carries, "{text} {key}");
             assert_eq!(path.keys(&value).iter().any(|k| &**k == key), carries, "{text} {key}");
             assert!(may_carry(text, key) || !carries, "{text} {key}");
+            assert!(path.may_lead(text) || !carries, "{text} {key}");
         }
         assert!(!may_carry(r#"{"id":"b"}"#, "a"));
         assert!(!may_carry(r#"{"id":17}"#, "18"));
+        assert!(!Path::new("id").may_lead(r#"{"other":"a"}"#) && !Path::new("a.id").may_lead(r#"{"a":1}"#));
+        assert!(Path::new("id").may_lead(r#"{"\u0069d":"a"}"#));
     }
 }

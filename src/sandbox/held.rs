@@ -44,6 +44,8 @@ impl Sandbox {
     }
 
     /// Lays `patch` over a record, object by object. It counts as changed now, unless the patch itself says when.
+    ///
+    /// Marketo's leads and activities are only put in: they can be neither changed, nor removed, nor listed here.
     pub fn change(&self, account: &str, kind: &str, id: &str, patch: Value) -> Result<(), String> {
         self.known(account)?.vendor.records().change(kind, id, patch, self.clock.now().as_millis())
     }

@@ -48,7 +48,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{Query, Request, State};
-use axum::http::{Response, StatusCode, Uri};
+use axum::http::{HeaderValue, Response, StatusCode, Uri, header};
 use axum::response::IntoResponse;
 use axum::routing::{any, post};
 use axum::{Json, Router};
@@ -60,6 +60,7 @@ use faults::{Fault, Faults, Kind};
 use received::lock;
 pub use received::{Counts, Effect};
 pub use records::Read;
+use stamp::Stamp;
 
 /// The vendors that activations go to, as they are called in paths and faults.
 pub const VENDORS: [&str; 3] = ["klaviyo", "hubspot", "marketo"];
@@ -265,7 +266,15 @@ impl Sandbox {
             Verdict::Refused => ledger.open().counts.refused += 1,
             Verdict::Throttled => ledger.open().counts.throttled += 1,
         }
-        if kind == Some(Kind::CloseAfterAccept) { call::cut() } else { answer.into_response() }
+        if kind == Some(Kind::CloseAfterAccept) {
+            return call::cut();
+        }
+        let mut answer = answer.into_response();
+        // Who reads learns how far our clock is from theirs by it.
+        if let Some(Ok(date)) = Stamp::Rfc2822.write(call.at).as_str().map(HeaderValue::from_str) {
+            answer.headers_mut().insert(header::DATE, date);
+        }
+        answer
     }
 
     /// Waits until the clock has gone on by so much.

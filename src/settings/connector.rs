@@ -64,7 +64,13 @@ pub fn connect(
         match Account::of(&manifest, given) {
             Ok(_) => {}
             Err(NoAccount::Listens(_) | NoAccount::Credentials(_)) if hears && source.pull == Default::default() => {}
-            Err(words) => mistakes.push(layers.at(&["source", name, "settings"], words.to_string())),
+            Err(words) => {
+                let words = match (&words, &manifest.webhook) {
+                    (NoAccount::Listens(_), Some(webhook)) => format!("no credentials: set `{}`", webhook.secrets),
+                    _ => words.to_string(),
+                };
+                mistakes.push(layers.at(&["source", name, "settings"], words));
+            }
         }
         let known: Vec<&str> = manifest.streams.keys().map(String::as_str).collect();
         for (n, stream) in source.pull.streams.iter().flatten().enumerate() {

@@ -15,22 +15,25 @@ pub fn activations(
 ) -> (Vec<Activation>, Option<GivenCode>) {
     let Fire { program, trigger, person, key, at, occasion, .. } = *fire;
     let said = payload(fire);
-    let (identifiers, traits) = (identifiers(person), traits(program, person, at));
-    let one = |(lane, event): &(LaneName, Arc<str>)| Activation {
-        occasion,
-        lane: lane.clone(),
-        trigger: trigger.name.clone(),
-        person: person.id,
-        identifiers: identifiers.clone(),
-        traits: traits.clone(),
-        key: key.into(),
-        at,
-        event: event.clone(),
-        priority: trigger.priority,
-        expires_at: at + trigger.expires,
-        not_before,
-        payload: said.payload.clone(),
-        broken: said.broken.clone(),
-    };
-    (activate.iter().map(one).collect(), said.code)
+    let each = (identifiers(person), traits(program, person, at), said.payload, said.broken);
+    // The last takes them: most often it is the only one.
+    let activations = activate.iter().zip(std::iter::repeat_n(each, activate.len())).map(
+        |((lane, event), (identifiers, traits, payload, broken))| Activation {
+            occasion,
+            lane: lane.clone(),
+            trigger: trigger.name.clone(),
+            person: person.id,
+            identifiers,
+            traits,
+            key: key.into(),
+            at,
+            event: event.clone(),
+            priority: trigger.priority,
+            expires_at: at + trigger.expires,
+            not_before,
+            payload,
+            broken,
+        },
+    );
+    (activations.collect(), said.code)
 }

@@ -9,6 +9,8 @@ use std::sync::{Arc, LazyLock};
 use minijinja::value::ValueKind;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Value};
 
+use super::reads::Reads;
+use super::short::{Kind, Short};
 use super::source::{check_code, check_text};
 use crate::rules::amount::Amount;
 
@@ -60,6 +62,7 @@ fn amount(value: &Value) -> Result<Amount, Error> {
 #[derive(Clone)]
 pub struct Expression {
     text: Arc<str>,
+    short: Option<Arc<Short>>,
     compiled: Arc<minijinja::Expression<'static, 'static>>,
 }
 
@@ -76,12 +79,37 @@ impl Expression {
     pub fn compile(text: &str) -> Result<Self, String> {
         let compiled = LANGUAGE.compile_expression_owned(text.to_owned()).map_err(|e| broken("an expression", &e))?;
         check_code(text)?;
-        Ok(Self { text: text.into(), compiled: Arc::new(compiled) })
+        let mut read = Self { text: text.into(), short: None, compiled: Arc::new(compiled) };
+        read.short = Short::of(text, &read.names()).map(Arc::new);
+        Ok(read)
     }
 
     /// Every name it uses: `cart.total`.
     pub fn names(&self) -> BTreeSet<String> {
         outer(self.compiled.undeclared_variables(true))
+    }
+
+    /// What it is, where it needs no language.
+    pub fn short(&self) -> Option<&Short> {
+        self.short.as_deref()
+    }
+
+    /// Notes what a condition of it reads.
+    pub fn note(&self, reads: &mut Reads) {
+        reads.note(&self.text, &self.names());
+    }
+
+    /// Notes what its value reads.
+    pub fn note_value(&self, reads: &mut Reads) {
+        match self.short() {
+            Some(Short { path, kind: Kind::Name }) => path.iter().take(1).for_each(|top| reads.note_alone(top)),
+            _ => self.note(reads),
+        }
+    }
+
+    /// What is wrong when the name that it is has no value.
+    pub fn without_value(&self) -> String {
+        words_without(&self.names().iter().map(|name| format!("`{name}`")).collect::<Vec<_>>())
     }
 
     /// Its value as JSON.
@@ -119,6 +147,11 @@ impl Text {
     /// Every name it uses: `cart.total`.
     pub fn names(&self) -> BTreeSet<String> {
         self.compiled.get_template(NAME).map(|t| outer(t.undeclared_variables(true))).unwrap_or_default()
+    }
+
+    /// Notes what it reads.
+    pub fn note(&self, reads: &mut Reads) {
+        reads.note(&self.text, &self.names());
     }
 
     /// What it says.
@@ -160,7 +193,11 @@ fn words(error: &Error, names: impl Fn() -> BTreeSet<String>, seen: &Value) -> S
 
 /// Which of the names have no value.
 fn not_there(names: BTreeSet<String>, seen: &Value) -> String {
-    match missing(&names, seen).as_slice() {
+    words_without(&missing(&names, seen))
+}
+
+fn words_without(missing: &[String]) -> String {
+    match missing {
         [] => "a value that it asks for is not there".to_owned(),
         [one] => format!("{one} is not there"),
         several => format!("{} are not there", several.join(", ")),

@@ -10,9 +10,11 @@ mod language;
 mod names;
 mod plain;
 mod product;
+mod reads;
 mod recommend;
 mod said;
 mod scene;
+mod short;
 mod source;
 mod template;
 #[cfg(test)]

@@ -1,10 +1,12 @@
 //! One product as templates see it: what events said of it, with exact amounts.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 use crate::model::{Catalogue, CatalogueItem};
 use crate::rules::amount::Amount;
-use crate::rules::path::key_text;
+use crate::rules::path::{key_of, key_text};
 
 /// What is said of a product beside its amounts, and by which names events say it.
 const FIELDS: &[(&str, &[&str])] = &[
@@ -23,20 +25,20 @@ const FIELDS: &[(&str, &[&str])] = &[
 /// Between a product's id and its variant's: a character that no id has.
 const VARIANT: char = '\u{1f}';
 
-/// One product of a cart or an order.
-#[derive(Clone, Debug)]
-pub struct Product {
+/// One product of a cart or an order, lent from events and the catalogue.
+pub struct Product<'a> {
     /// What tells it from others.
-    pub id: Box<str>,
-    fields: Map<String, Value>,
+    pub id: Cow<'a, str>,
+    /// In the order they were said.
+    fields: Vec<(&'static str, Cow<'a, Value>)>,
     price: Option<Amount>,
     /// How many; 1 unless said.
     pub quantity: Amount,
 }
 
-impl Product {
+impl<'a> Product<'a> {
     /// From an event's properties, or an element of its `products`; `None` for what names no product, or none of it.
-    pub fn of(said: &Value) -> Option<Self> {
+    pub fn of(said: &'a Value) -> Option<Self> {
         let id = identity(said)?;
         let quantity = said.get("quantity").and_then(Amount::of).unwrap_or(Amount::ONE);
         if quantity <= Amount::ZERO {
@@ -44,7 +46,7 @@ impl Product {
         }
         let known = FIELDS.iter().filter_map(|(name, from)| {
             let value = from.iter().find_map(|name| said.get(*name)).filter(|value| !value.is_null())?;
-            matches!(value, Value::String(_) | Value::Number(_)).then(|| ((*name).to_owned(), value.clone()))
+            matches!(value, Value::String(_) | Value::Number(_)).then_some((*name, Cow::Borrowed(value)))
         });
         Some(Self { id, fields: known.collect(), price: said.get("price").and_then(Amount::of), quantity })
     }
@@ -61,38 +63,42 @@ impl Product {
 
     /// The currency said for it.
     pub fn currency(&self) -> Option<&str> {
-        self.fields.get("currency").and_then(Value::as_str)
+        self.field("currency").and_then(Value::as_str)
     }
 
     /// The same product, said again: what is new counts, what is not said again stays.
-    pub fn renew(&mut self, newer: Product) {
-        self.fields.extend(newer.fields);
+    pub fn renew(&mut self, newer: Self) {
+        newer.fields.into_iter().for_each(|(name, value)| self.put(name, value));
         self.price = newer.price.or(self.price);
         self.quantity = newer.quantity;
     }
 
     /// What events did not say of it, the catalogue does.
     pub fn fill(&mut self, catalogue: &Catalogue) {
-        let id = self.fields.get("product_id").and_then(key_text);
+        let id = self.field("product_id").and_then(key_text);
         let Some(item) = id.and_then(|id| catalogue.get(&id)) else { return };
         let said =
             [("name", &item.name), ("url", &item.url), ("image_url", &item.image_url), ("category", &item.category)];
         for (name, value) in said {
-            if let Some(value) = value {
-                self.fields.entry(name).or_insert_with(|| (**value).into());
+            if let Some(value) = value
+                && self.field(name).is_none()
+            {
+                self.put(name, Cow::Owned((**value).into()));
             }
         }
         if self.price.is_none() {
             self.price = item.price.as_deref().and_then(|price| Amount::of(&price.into()));
             if let Some(currency) = &item.currency {
-                self.fields.insert("currency".to_owned(), (**currency).into());
+                self.put("currency", Cow::Owned((**currency).into()));
             }
         }
     }
 
     /// As templates see it.
     pub fn to_value(&self) -> Value {
-        let mut said = self.fields.clone();
+        let fields = self.fields.iter();
+        let mut said: Map<String, Value> =
+            fields.map(|(name, value)| ((*name).to_owned(), (**value).clone())).collect();
         let amounts = [("price", self.price), ("quantity", Some(self.quantity)), ("total", self.total())];
         for (name, amount) in amounts {
             if let Some(amount) = amount {
@@ -103,6 +109,18 @@ impl Product {
             }
         }
         Value::Object(said)
+    }
+
+    fn field(&self, name: &str) -> Option<&Value> {
+        self.fields.iter().find(|(known, _)| *known == name).map(|(_, value)| &**value)
+    }
+
+    /// What is said again keeps its place.
+    fn put(&mut self, name: &'static str, value: Cow<'a, Value>) {
+        match self.fields.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, known)) => *known = value,
+            None => self.fields.push((name, value)),
+        }
     }
 }
 
@@ -127,8 +145,8 @@ pub fn of_item(item: &CatalogueItem) -> Value {
 }
 
 /// What tells a product from others: its variant counts, where it is said.
-pub fn identity(said: &Value) -> Option<Box<str>> {
-    let text = |name: &str| said.get(name).and_then(key_text);
+pub fn identity(said: &Value) -> Option<Cow<'_, str>> {
+    let text = |name: &str| said.get(name).and_then(key_of);
     let id = text("product_id").or_else(|| text("sku"))?;
     Some(match text("variant_id").or_else(|| text("variant")) {
         Some(variant) => format!("{id}{VARIANT}{variant}").into(),

@@ -1,24 +1,20 @@
 //! What a trigger's file adds to the payload: `[payload]`, and the `[[content]]` whose condition holds.
 
-use std::collections::BTreeSet;
-
 use serde_json::{Map, Value};
 
-use super::cart::cart;
 use super::code::Code;
 use super::language::Expression;
 use super::names::{LeafNames, Names};
-use super::plain::plain;
+use super::plain::{FIXED, Plain};
+use super::reads::Reads;
 use super::recommend::Recommend;
-use super::scene::{Fire, scene};
+use super::scene::{Fire, Found, Scene};
 use super::template::Fields;
 use super::urgency::Urgency;
 use crate::model::{GivenCode, RawJson};
 use crate::rules::condition::Condition;
 use crate::rules::written::{Reading, Table};
 
-/// What is always said as it is.
-const FIXED: &[&str] = &["trigger", "occasion", "occurred_at", "key"];
 /// The most content blocks of one trigger.
 const MOST_CONTENT: usize = 50;
 /// The most that a trigger's file adds, in bytes of JSON.
@@ -34,8 +30,8 @@ pub struct Payload {
     urgency: Option<Urgency>,
     code: Option<Code>,
     recommend: Option<Recommend>,
-    /// The top names that any template uses.
-    tops: BTreeSet<Box<str>>,
+    /// What any template asks for.
+    reads: Reads,
 }
 
 /// Fields that are said when something holds.
@@ -127,9 +123,9 @@ impl Payload {
             urgency,
             code,
             recommend,
-            tops: BTreeSet::new(),
+            reads: Reads::default(),
         };
-        read.tops = read.uses();
+        read.reads = read.reads();
         Some(read)
     }
 
@@ -143,58 +139,54 @@ impl Payload {
         self.recommend.is_some()
     }
 
-    fn uses(&self) -> BTreeSet<Box<str>> {
-        let mut used = BTreeSet::new();
-        self.fields.uses(&mut used);
+    fn reads(&self) -> Reads {
+        let mut reads = Reads::default();
+        self.fields.note(&mut reads);
         for block in &self.content {
-            used.extend(block.when.names());
-            block.set.uses(&mut used);
+            block.when.note(&mut reads);
+            block.set.note(&mut reads);
         }
         if let Some(urgency) = &self.urgency {
-            urgency.set.uses(&mut used);
+            urgency.set.note(&mut reads);
         }
-        used.iter().map(|name| name.split('.').next().unwrap_or_default().into()).collect()
+        reads.finish()
     }
 
     /// What it adds to `plain`.
     ///
     /// # Errors
     /// In words, the place that fails and why.
-    fn render(
-        &self,
-        fire: &Fire<'_>,
-        plain: &Map<String, Value>,
-        given: Option<&str>,
-    ) -> Result<Map<String, Value>, Box<str>> {
-        let tops = self.tops.iter().map(|name| &**name).collect();
+    fn render(&self, fire: &Fire<'_>, plain: &Plain<'_>, given: Option<&str>) -> Result<Map<String, Value>, Box<str>> {
         let mut said = Map::new();
-        let mut scene = scene(fire, &self.leaves, plain, &tops);
+        let mut scene = Scene::new(fire, &self.leaves, plain, &self.reads);
         if let Some(code) = &self.code {
             let code_said = code.said(given)?;
             scene.put("code", code_said.clone());
             said.insert(code.field.to_string(), code_said);
         }
-        let products = plain.get("products").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
         if let Some(recommend) = &self.recommend {
-            let cart = cart(&fire.view(), fire.shelf.catalogue);
-            let cart = cart.as_ref().and_then(|cart| cart.get("products")?.as_array()).map_or(&[][..], Vec::as_slice);
-            let recommended = recommend.products(fire, products, cart);
+            let cart = match scene.find(&["cart".into(), "products".into()]) {
+                Found::Value(Value::Array(products)) => products,
+                _ => Vec::new(),
+            };
+            let recommended = recommend.products(fire, &plain.products().collect::<Vec<_>>(), &cart);
             scene.put("recommended", recommended.clone());
             said.insert(recommend.field.to_string(), recommended);
         }
-        let seen = scene.seen();
         let broken =
             |(path, words): (Box<str>, String)| -> Box<str> { format!("`{path}` cannot be said: {words}").into() };
-        said.extend(self.fields.render(&seen).map_err(broken)?);
+        said.extend(self.fields.render(&scene).map_err(broken)?);
         if let Some(urgency) = &self.urgency
-            && let Some(scarce) = urgency.scarce(products, fire.shelf.catalogue)
+            && let Some(scarce) = urgency.scarce(&plain.products().collect::<Vec<_>>(), fire.shelf.catalogue)
         {
-            scarce.into_iter().for_each(|(name, value)| scene.put(&name, value));
-            said.extend(urgency.set.render(&scene.seen()).map_err(broken)?);
+            let count = scarce.len();
+            scarce.into_iter().for_each(|(name, value)| scene.put(name, value));
+            said.extend(urgency.set.render(&scene).map_err(broken)?);
+            scene.forget(count);
         }
         for block in &self.content {
-            if block.when.holds(&seen).map_err(|words| broken((block.path.clone(), words)))? {
-                said.extend(block.set.render(&seen).map_err(broken)?);
+            if block.when.holds_in(&scene).map_err(|words| broken((block.path.clone(), words)))? {
+                said.extend(block.set.render(&scene).map_err(broken)?);
                 if self.takes == Takes::First {
                     break;
                 }
@@ -256,25 +248,16 @@ pub fn read_fields(table: &Table<'_, '_>, names: &Names, reading: &mut Reading<'
 
 /// The payload of one fire. Where a template fails, it is what every payload says, for the dead letter.
 pub fn payload(fire: &Fire<'_>) -> Rendered {
-    let mut said = plain(fire.trigger, &fire.view(), fire.key, fire.occasion);
+    let plain = Plain::of(fire.trigger, &fire.view(), fire.key, fire.occasion);
     let pool = fire.trigger.payload.as_ref().and_then(|payload| payload.pool());
     let given = pool.and_then(|(pool, _)| fire.shelf.codes.of(pool, fire.occasion));
     let code = given.as_ref().map(|given| &*given.code);
-    let added = fire.trigger.payload.as_ref().map(|payload| payload.render(fire, &said, code));
-    let broken = match added {
-        Some(Ok(added)) => {
-            // Before the event's own: a vendor that takes only so many fields takes the first.
-            let (mut first, rest): (Map<_, _>, Map<_, _>) =
-                said.into_iter().partition(|(name, _)| FIXED.contains(&name.as_str()));
-            let rest = rest.into_iter().filter(|(name, _)| !added.contains_key(name)).collect::<Vec<_>>();
-            first.extend(added);
-            first.extend(rest);
-            said = first;
-            None
-        }
-        Some(Err(words)) => Some(words),
-        None => None,
+    let added = fire.trigger.payload.as_ref().map(|payload| payload.render(fire, &plain, code));
+    let (added, broken) = match added {
+        Some(Ok(added)) => (added, None),
+        Some(Err(words)) => (Map::new(), Some(words)),
+        None => (Map::new(), None),
     };
     let code = given.filter(|_| broken.is_none());
-    Rendered { payload: RawJson::from_value(&Value::Object(said)), broken, code }
+    Rendered { payload: plain.with(&added), broken, code }
 }

@@ -1,12 +1,11 @@
 //! A value of a payload as the file writes it: texts are templates; tables and lists hold further values.
 
-use std::collections::BTreeSet;
-
-use minijinja::Value as Seen;
 use serde_json::{Map, Value};
 
 use super::language::{Expression, Text};
 use super::names::Names;
+use super::reads::Reads;
+use super::scene::Scene;
 use crate::rules::written::{self, Reading, Table};
 
 /// How deep tables and lists may nest.
@@ -44,17 +43,17 @@ impl Fields {
         Self(read.collect())
     }
 
-    /// Every name that the templates in it use.
-    pub fn uses(&self, used: &mut BTreeSet<String>) {
-        self.0.iter().for_each(|(_, template)| template.uses(used));
+    /// Notes what the templates in it read.
+    pub fn note(&self, reads: &mut Reads) {
+        self.0.iter().for_each(|(_, template)| template.note(reads));
     }
 
     /// What it says.
     ///
     /// # Errors
     /// The place of the template that fails, and why.
-    pub fn render(&self, seen: &Seen) -> Result<Map<String, Value>, (Box<str>, String)> {
-        self.0.iter().map(|(name, template)| Ok((name.to_string(), template.render(seen)?))).collect()
+    pub fn render(&self, scene: &Scene<'_>) -> Result<Map<String, Value>, (Box<str>, String)> {
+        self.0.iter().map(|(name, template)| Ok((name.to_string(), template.render(scene)?))).collect()
     }
 }
 
@@ -100,23 +99,25 @@ impl Template {
         }
     }
 
-    fn uses(&self, used: &mut BTreeSet<String>) {
+    fn note(&self, reads: &mut Reads) {
         match self {
             Self::Plain(_) => {}
-            Self::Expression { expression, .. } => used.extend(expression.names()),
-            Self::Text { text, .. } => used.extend(text.names()),
-            Self::List(items) => items.iter().for_each(|item| item.uses(used)),
-            Self::Table(fields) => fields.uses(used),
+            Self::Expression { expression, .. } => expression.note_value(reads),
+            Self::Text { text, .. } => text.note(reads),
+            Self::List(items) => items.iter().for_each(|item| item.note(reads)),
+            Self::Table(fields) => fields.note(reads),
         }
     }
 
-    fn render(&self, seen: &Seen) -> Result<Value, (Box<str>, String)> {
+    fn render(&self, scene: &Scene<'_>) -> Result<Value, (Box<str>, String)> {
         Ok(match self {
             Self::Plain(value) => value.clone(),
-            Self::Expression { path, expression } => expression.value(seen).map_err(|words| (path.clone(), words))?,
-            Self::Text { path, text } => text.render(seen).map_err(|words| (path.clone(), words))?.into(),
-            Self::List(items) => Value::Array(items.iter().map(|item| item.render(seen)).collect::<Result<_, _>>()?),
-            Self::Table(fields) => Value::Object(fields.render(seen)?),
+            Self::Expression { path, expression } => {
+                expression.value_in(scene).map_err(|words| (path.clone(), words))?
+            }
+            Self::Text { path, text } => text.render(scene.seen()).map_err(|words| (path.clone(), words))?.into(),
+            Self::List(items) => Value::Array(items.iter().map(|item| item.render(scene)).collect::<Result<_, _>>()?),
+            Self::Table(fields) => Value::Object(fields.render(scene)?),
         })
     }
 }

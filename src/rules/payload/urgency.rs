@@ -1,6 +1,6 @@
 //! `[urgency]`: fields that are said when the catalogue has few left of one of the products.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::names::Names;
 use super::product;
@@ -32,12 +32,12 @@ impl Urgency {
     }
 
     /// The scarcest of the products of which there are few: `stock` and `product`.
-    pub fn scarce(&self, products: &[Value], catalogue: &Catalogue) -> Option<Map<String, Value>> {
+    pub fn scarce(&self, products: &[Value], catalogue: &Catalogue) -> Option<[(&'static str, Value); 2]> {
         let items =
             products.iter().filter_map(|said| said.get("product_id")?.as_str()).filter_map(|id| catalogue.get(id));
         let few = items.filter_map(|item| Some((u64::try_from(item.stock?).ok()?, item)));
         let few = few.filter(|(stock, _)| (1..self.under).contains(stock));
         let (stock, item) = few.min_by_key(|(stock, item)| (*stock, &*item.id))?;
-        Some([("stock".to_owned(), json!(stock)), ("product".to_owned(), product::of_item(item))].into_iter().collect())
+        Some([("stock", json!(stock)), ("product", product::of_item(item))])
     }
 }

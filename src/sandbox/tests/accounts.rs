@@ -79,3 +79,50 @@ async fn reads_go_wrong_in_each_way() {
     world.sandbox.fault(json!({"vendor": "bigcommerce", "kind": "status", "skip": 2})).expect("a fault");
     assert_eq!((page(1).await.status, page(2).await.status, page(3).await.status), (200, 200, 503));
 }
+
+#[tokio::test]
+async fn a_cursor_that_loops_gives_the_same_page_again() {
+    let world = World::free();
+    for (account, kind) in
+        [("shopify", "customers"), ("klaviyo", "events"), ("hubspot", "email_events"), ("salesforce", "Lead")]
+    {
+        world.fill(account, kind, 3);
+        world
+            .sandbox
+            .fault(json!({"vendor": account, "path": "/", "kind": "cursor_loop", "skip": 1}))
+            .expect("a fault");
+    }
+    let form = "grant_type=client_credentials&client_id=sandbox&client_secret=sandbox".to_owned();
+    let session = world.send("POST", "/salesforce/services/oauth2/token", &[], form).await;
+    let session = format!("Bearer {}", session.at("/access_token").as_str().expect("a session"));
+    let leads = "/salesforce/services/data/v66.0/query?q=SELECT+Id+FROM+Lead";
+    let page = world.get(leads, &[("authorization", &session)]).await;
+    assert!(page.at("/nextRecordsUrl").as_str().is_some_and(|next| next.ends_with("-0")), "{:?}", page.body);
+
+    let klaviyo = [("authorization", "Klaviyo-API-Key sandbox"), ("revision", "2026-07-15")];
+    let first = world.get("/klaviyo/api/events", &klaviyo).await;
+    let stuck = world.get("/klaviyo/api/events", &klaviyo).await;
+    let next = stuck.at("/links/next").as_str().and_then(|n| n.strip_prefix("http://127.0.0.1")).expect("a next page");
+    assert_eq!(world.get(next, &klaviyo).await.at("/data"), first.at("/data"));
+
+    let path = "/hubspot/email/public/v1/events?limit=10";
+    let hubspot = [("authorization", "Bearer sandbox")];
+    let first = world.get(path, &hubspot).await;
+    let stuck = world.get(path, &hubspot).await;
+    assert_eq!((first.at("/hasMore"), stuck.at("/hasMore")), (&json!(false), &json!(true)));
+    let again = format!("{path}&offset={}", stuck.at("/offset").as_str().expect("an offset"));
+    assert_eq!(world.get(&again, &hubspot).await.at("/events"), first.at("/events"));
+
+    let query = json!({"query": "query($after: String){ customers(first:10, after:$after){ nodes{ id } pageInfo{ hasNextPage endCursor } } }"});
+    let shopify = [("x-shopify-access-token", "sandbox"), ("content-type", "application/json")];
+    let ask = async |after: &Value| {
+        let mut query = query.clone();
+        query["variables"] = json!({"after": after});
+        world.send("POST", "/shopify/admin/api/2026-07/graphql.json", &shopify, query.to_string()).await
+    };
+    let first = ask(&Value::Null).await;
+    let stuck = ask(&Value::Null).await;
+    assert_eq!(stuck.at("/data/customers/pageInfo/hasNextPage"), &json!(true));
+    let again = ask(stuck.at("/data/customers/pageInfo/endCursor")).await;
+    assert_eq!(again.at("/data/customers/nodes"), first.at("/data/customers/nodes"));
+}

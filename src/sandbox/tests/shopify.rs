@@ -81,6 +81,14 @@ async fn shopify_says_what_is_wrong_with_a_query() {
             reply.body
         );
     }
+    let open = "{ orders(first:1){ nodes{ customer{ lastOrder{ id } } refunds{ id transactions(first:5){ nodes{ kind } } } } } }";
+    let reply = world.shopify("sandbox", open, json!({})).await;
+    assert_eq!(
+        reply.at("/data/orders/nodes/0"),
+        &json!({"customer": {"lastOrder": null}, "refunds": []}),
+        "{:?}",
+        reply.body
+    );
     for kind in ["customers", "products", "abandonedCheckouts"] {
         world.fill("shopify", kind, 3);
         let reply = world

@@ -55,6 +55,14 @@ pub struct Connected {
     pub given: setting::Given,
 }
 
+/// The JSON Schema of a manifest, for editors.
+///
+/// # Errors
+/// Never for the one that ships; it is a text.
+pub fn schema() -> Result<serde_json::Value, serde_json::Error> {
+    serde_json::from_str(include_str!("schema.json"))
+}
+
 /// The text of a connector that ships.
 pub fn shipped(name: &str) -> Option<&'static str> {
     SHIPPED.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
@@ -156,6 +164,33 @@ mod tests {
             assert_eq!(manifest.expect("read").name, name);
         }
         assert_eq!(shipped("none"), None);
+    }
+
+    #[test]
+    fn the_schema_knows_every_key_and_fits_what_ships() {
+        let schema = schema().expect("JSON");
+        let text = schema.to_string();
+        for source in [
+            include_str!("mod.rs"),
+            include_str!("api.rs"),
+            include_str!("stream.rs"),
+            include_str!("mapped.rs"),
+            include_str!("setting.rs"),
+            include_str!("webhook.rs"),
+        ] {
+            let code = source.split("#[cfg(test)]").next().unwrap_or_default();
+            for word in ["get(\"", "need(\""] {
+                let keys = code.split(word).skip(1).filter_map(|rest| rest.split('"').next());
+                keys.for_each(|key| assert!(text.contains(&format!("\"{key}\":")), "the schema does not know `{key}`"));
+            }
+        }
+        let validator = jsonschema::validator_for(&schema).expect("a schema");
+        for name in shipped_names() {
+            let manifest: serde_json::Value = toml::from_str(shipped(name).expect("its text")).expect("TOML");
+            let wrong: Vec<String> =
+                validator.iter_errors(&manifest).map(|e| format!("{}: {e}", e.instance_path())).collect();
+            assert!(wrong.is_empty(), "{name}: {wrong:#?}");
+        }
     }
 
     #[test]

@@ -503,7 +503,7 @@ impl Stream {
     /// At once again while there is more to catch up with than one rest brings.
     fn rest(&self, place: &mut Place, now: Timestamp) -> Timestamp {
         let margin = self.window().map_or(Span::ZERO, |window| window.margin);
-        if place.read + margin + self.declared.every < now {
+        if place.read + margin + place.behind() + self.declared.every < now {
             return now;
         }
         place.whole = place.read;

@@ -59,6 +59,40 @@ proptest! {
         }
     }
 
+    /// A name by itself says what the language would say of it, and reading all of a thing tells no more than reading
+    /// the part of it that is named.
+    #[test]
+    fn however_a_name_is_read_it_says_the_same(
+        events in prop::collection::vec((0_usize..5, any_json()), 1..12), t in any_json(), name in prop::sample::select(&[
+            "trigger", "title", "key", "occurred_at", "person", "person.first_name", "person.email", "traits",
+            "traits.t", "traits.t.products", "traits.t.name.name", "event", "event.price", "event.products",
+            "event.trigger", "products", "products.name", "events", "events.product_added", "cart", "cart.id",
+            "cart.products", "cart.quantity", "cart.total", "cart.currency", "cart.recovery_url", "last_order",
+            "last_order.id", "last_order.at", "last_order.products", "last_order.total", "last_order.currency",
+        ][..]),
+    ) {
+        const NAMES: [&str; 5] = ["Product Added", "Product Removed", "Order Completed", "Checkout Started", "Cart Viewed"];
+        let events: Vec<_> = events.into_iter().map(|(n, p)| (NAMES[n], p)).collect();
+        let mut person = ines(&events);
+        person.traits.insert("first_name".into(), Trait { at: START, value: t.clone() });
+        person.traits.insert("t".into(), Trait { at: START, value: t });
+        let says = |lines: &str, key: &str| {
+            let said = rendered(&compile(&format!("{HEAD}{PER_CART}[payload]\n{lines}")).expect("a trigger"), &person, key);
+            (said.payload.get().to_owned(), said.broken)
+        };
+        for key in ["", "1", "c1"] {
+            for done in ["", " | default(\"-\")", " is defined", " | money"] {
+                let alone = says(&format!("x = '{{{{ {name}{done} }}}}'\n"), key);
+                prop_assert_eq!(&alone, &says(&format!("x = '{{{{ ({name}){done} }}}}'\n"), key), "{}", done);
+            }
+            let when = |name: &str| format!("[[content]]\nwhen = '{name} is defined'\nset = {{ x = 1 }}\n");
+            prop_assert_eq!(says(&when(name), key), says(&when(&format!("({name})")), key));
+            let with_all = says(&format!("x = '{{{{ ({name}) }}}}'\ny = '{{% if true %}}{{% endif %}}'\n"), key);
+            let with_more = says(&format!("x = '{{{{ ({name}) }}}}'\ny = ''\n"), key);
+            prop_assert_eq!(with_all, with_more);
+        }
+    }
+
     /// Any template is refused with words, or says something within bounds, or tells why not.
     #[test]
     fn any_template_comes_to_an_end(parts in prop::collection::vec(prop_oneof![

@@ -33,6 +33,9 @@ const AUDIT_KEPT: Span = Span::from_minutes(10);
 /// Stretches of the past that may wait.
 const STRETCHES: usize = 16;
 
+/// A stretch of the past: from when, until before when.
+type Stretch = (Timestamp, Timestamp);
+
 /// One list and the tasks that read it.
 pub struct Pulling {
     /// The source's name in the configuration.
@@ -50,7 +53,7 @@ pub struct Pulling {
     names: identity::Settings,
     audit: watch::Sender<Audit>,
     /// Stretches of the past to be read again.
-    pub again: (mpsc::Sender<(Timestamp, Timestamp)>, tokio::sync::Mutex<mpsc::Receiver<(Timestamp, Timestamp)>>),
+    pub again: (mpsc::Sender<Stretch>, tokio::sync::Mutex<mpsc::Receiver<Stretch>>),
 }
 
 /// How a task of a list goes on after a failure.

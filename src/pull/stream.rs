@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::account::Account;
@@ -33,8 +33,8 @@ const AUDIT_KEPT: Span = Span::from_minutes(10);
 /// Stretches of the past that may wait.
 const STRETCHES: usize = 16;
 
-/// A stretch of the past: from when, until before when.
-type Stretch = (Timestamp, Timestamp);
+/// From when until when.
+pub type Stretch = (Timestamp, Timestamp);
 
 /// One list and the tasks that read it.
 pub struct Pulling {
@@ -53,7 +53,7 @@ pub struct Pulling {
     names: identity::Settings,
     audit: watch::Sender<Audit>,
     /// Stretches of the past to be read again.
-    pub again: (mpsc::Sender<Stretch>, tokio::sync::Mutex<mpsc::Receiver<Stretch>>),
+    pub again: (mpsc::Sender<Stretch>, Mutex<mpsc::Receiver<Stretch>>),
 }
 
 /// How a task of a list goes on after a failure.
@@ -95,7 +95,7 @@ impl Pulling {
     ) -> Self {
         let state = watch::Sender::new(StreamState::default());
         let (sender, receiver) = mpsc::channel(STRETCHES);
-        let again = (sender, tokio::sync::Mutex::new(receiver));
+        let again = (sender, Mutex::new(receiver));
         let audit = watch::Sender::new(Audit::default());
         Self { source, stream, account, store, start, state, names, audit, again }
     }

@@ -22,11 +22,14 @@ use crate::model::Mistake;
 
 /// The connectors that ship, by name.
 const SHIPPED: &[(&str, &str)] = &[
+    ("bigcommerce", include_str!("../../../connectors/bigcommerce/connector.toml")),
     ("hubspot", include_str!("../../../connectors/hubspot/connector.toml")),
     ("klaviyo", include_str!("../../../connectors/klaviyo/connector.toml")),
+    ("magento", include_str!("../../../connectors/magento/connector.toml")),
     ("marketo", include_str!("../../../connectors/marketo/connector.toml")),
     ("salesforce", include_str!("../../../connectors/salesforce/connector.toml")),
     ("shopify", include_str!("../../../connectors/shopify/connector.toml")),
+    ("woocommerce", include_str!("../../../connectors/woocommerce/connector.toml")),
 ];
 
 /// A connector.
@@ -274,7 +277,7 @@ mod tests {
         let path = |text| Some(vec![Path::parse(text).expect("a path")]);
         assert_eq!(made("a"), [("E".to_owned(), path("id"))]);
         assert_eq!(made("b"), [("E".to_owned(), path("other"))]);
-        assert_eq!(made("c"), [("F".to_owned(), path("id"))]);
+        assert_eq!(made("c"), [("E".to_owned(), path("id")), ("F".to_owned(), path("id"))]);
         let wrong = format!("{HEAD}{shape}when = \"rec\"\n{topics}");
         check(
             &wrong,

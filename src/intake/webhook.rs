@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 
 use super::accept::failure;
 use super::body;
@@ -25,6 +25,9 @@ pub async fn receive(
         Err(answer) => return answer,
     };
     let header = |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
+    if webhooks.is_ping(&header, &bytes) {
+        return StatusCode::OK.into_response();
+    }
     let now = shared.clock.now();
     let read =
         webhooks.verify(&header, &bytes).and_then(|()| webhooks.read(&header, &bytes, &shared.arrival(name, now)));

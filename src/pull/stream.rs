@@ -123,7 +123,10 @@ impl Pulling {
             None => {
                 let now = self.account.clock.now();
                 if self.stream.has_past() {
-                    let _ = self.again.0.send((now - self.start, now)).await;
+                    // What did not change for a year is on sale all the same.
+                    let is_catalogue = !self.stream.declared().item.is_empty();
+                    let start = if is_catalogue { Timestamp::from_millis(0) } else { now - self.start };
+                    let _ = self.again.0.send((start, now)).await;
                 }
                 Place::at(now)
             }
@@ -191,9 +194,9 @@ impl Pulling {
             }
             Turn::Stop(stop) => return Err(stop),
         };
-        for (number, request) in self.stream.lookups(&page.records) {
+        for (asked, request) in self.stream.lookups(&page.records) {
             let response = self.account.call(request).await?;
-            self.stream.look_up(number, &response, &mut page.records, self.account.clock.now())?;
+            self.stream.look_up(&asked, &response, &mut page.records, self.account.clock.now())?;
         }
         // The bounds are of requests that come in; a record is one message.
         let limits = Limits { message: usize::MAX, messages: usize::MAX };

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::manifest::setting::{Given, Setting, SettingKind, Written};
 use super::manifest::{Manifest, Topic};
-use super::stream::{Account, Mapped, Place, Records, Stream, Turn};
+use super::stream::{Account, Asked, Mapped, Place, Records, Stream, Turn};
 use super::webhook::Webhooks;
 use super::{Arrival, Limits, Read, catalogue};
 use crate::identity;
@@ -64,7 +64,7 @@ pub fn anything(settings: &[Setting]) -> Given {
 
 /// What a message of a topic makes; none where the connector does not listen.
 pub fn topic(manifest: &Manifest, topic: &str, body: &[u8]) -> Option<Read> {
-    let webhooks = Webhooks::of(manifest, &anything(&manifest.settings))?;
+    let webhooks = Webhooks::of(manifest, &anything(&manifest.settings))?.of_any_age();
     let webhook = webhooks.webhook();
     let headers = |name: &str| {
         let said = (name == webhook.topic_header).then(|| topic.to_owned());
@@ -91,7 +91,10 @@ pub fn page(manifest: &Manifest, list: &str, body: &[u8], lookups: &[(String, Ve
     };
     for (number, lookup) in declared.lookups.iter().enumerate() {
         if let Some((_, body)) = lookups.iter().find(|(name, _)| *name == lookup.name) {
-            stream.look_up(number, &came(body), &mut page.records, AT).map_err(|stop| stop.to_string())?;
+            // The ids are those of all records that ask: a sample without a key has only one of them.
+            let ids = stream.lookups(&page.records).into_iter().filter(|(asked, _)| asked.number == number);
+            let asked = Asked { number, ids: ids.flat_map(|(asked, _)| asked.ids).collect() };
+            stream.look_up(&asked, &came(body), &mut page.records, AT).map_err(|stop| stop.to_string())?;
         }
     }
     Ok(with_arrival(|arrival| stream.map(Records { records: &page.records, fresh: None }, arrival)))

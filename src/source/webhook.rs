@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde_json::json;
+
 use super::manifest::setting::Given;
 use super::manifest::{Manifest, Topic, Webhook};
-use super::mapping::Message;
+use super::mapping::{GRACE, Message};
 use super::{Arrival, Read, Refused, Rejected, raw};
-use crate::model::Origin;
 use crate::model::setting::Secret;
+use crate::model::{Origin, Span};
 
 /// One connector as it is configured.
 #[derive(Clone, Debug)]
@@ -17,6 +19,9 @@ pub struct Webhooks {
     topics: Arc<BTreeMap<String, Topic>>,
     secrets: Vec<Secret>,
     account: Option<String>,
+    shown: serde_json::Value,
+    /// What is made once for an object was made before, when it came to hold longer ago than this.
+    young: Option<Span>,
 }
 
 /// A request's headers, by name; names are compared without case.
@@ -28,7 +33,13 @@ impl Webhooks {
         let webhook = manifest.webhook.clone()?;
         let secrets = given.secrets(&webhook.secrets).to_vec();
         let account = webhook.account.as_ref().and_then(|(_, setting)| given.shown(setting)).map(str::to_owned);
-        (!secrets.is_empty()).then(|| Self { webhook, topics: Arc::new(manifest.topics.clone()), secrets, account })
+        let (topics, shown) = (Arc::new(manifest.topics.clone()), json!(given.all_shown()));
+        (!secrets.is_empty()).then(|| Self { webhook, topics, secrets, account, shown, young: Some(GRACE) })
+    }
+
+    /// The same for messages of any age: samples.
+    pub fn of_any_age(self) -> Self {
+        Self { young: None, ..self }
     }
 
     /// What its topics make.
@@ -39,6 +50,15 @@ impl Webhooks {
     /// How its requests come.
     pub fn webhook(&self) -> &Webhook {
         &self.webhook
+    }
+
+    /// True for what only asks whether anybody is there: it is not signed, and says nothing.
+    pub fn is_ping(&self, headers: Headers<'_>, body: &[u8]) -> bool {
+        let Some(field) = &self.webhook.ping else { return false };
+        let value = std::str::from_utf8(body).ok().and_then(|text| text.strip_prefix(field)?.strip_prefix('='));
+        let is_word =
+            |value: &str| (1..=40).contains(&value.len()) && value.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        value.is_some_and(is_word) && headers(self.webhook.signature.header()).is_none()
     }
 
     /// Checks the signature over the body as it came, and the account.
@@ -95,16 +115,18 @@ impl Webhooks {
             id: id.as_deref(),
             body: &text,
             origin: Origin::System,
-            fresh: None,
+            fresh: self.young.map(|young| arrival.at - young),
+            settings: &self.shown,
         };
         for emit in emits {
-            match emit.event(&message, arrival) {
-                Ok(Some(event)) => {
-                    read.clamped += usize::from(event.claimed_at.is_some());
-                    read.events.push(event);
+            for made in emit.events(&message, arrival) {
+                match made {
+                    Ok(event) => {
+                        read.clamped += usize::from(event.claimed_at.is_some());
+                        read.events.push(event);
+                    }
+                    Err(reason) => read.rejected.push(reject(reason)),
                 }
-                Ok(None) => {}
-                Err(reason) => read.rejected.push(reject(reason)),
             }
         }
         if read.events.is_empty() && read.rejected.is_empty() {
@@ -176,6 +198,39 @@ mod tests {
         check("carts/update", r#"{"line_items":[1]}"#, [0, 1, 0, 0]);
         check("themes/publish", BODY, [0, 0, 1, 0]);
         check("shop/redact", "{}", [0, 0, 0, 1]);
+    }
+
+    #[test]
+    fn what_came_to_hold_long_ago_was_made_then() {
+        let manifest = Manifest::read("connector.toml", shipped("shopify").expect("its text")).expect("right");
+        let given = crate::source::fixture::anything(&manifest.settings);
+        let webhooks = Webhooks::of(&manifest, &given).expect("webhooks");
+        let (names, source) = (identity::Settings::default(), Arc::from("shop"));
+        let at = Timestamp::parse("2026-11-23T12:00:00Z").expect("an instant");
+        let limits = Limits { message: 10, messages: 1 };
+        let arrival = Arrival { source: &source, at, names: &names, limits: &limits };
+        let headers = headers("orders/paid", "hush", String::new());
+        for (at, made) in [("2026-11-21T12:00:00Z", 1), ("2026-11-21T11:59:59Z", 0)] {
+            let body = format!(r#"{{"id":1,"email":"ines@example.com","updated_at":"{at}"}}"#);
+            let read =
+                |webhooks: &Webhooks| webhooks.read(&headers, body.as_bytes(), &arrival).expect("read").events.len();
+            assert_eq!((read(&webhooks), read(&webhooks.clone().of_any_age())), (made, 1), "{at}");
+        }
+    }
+
+    #[test]
+    fn a_ping_says_nothing_and_is_let_in() {
+        let text = shipped("shopify").expect("its text").replacen("[webhook]", "[webhook]\nping = \"webhook_id\"", 1);
+        let manifest = Manifest::read("connector.toml", &text).expect("right");
+        let given = crate::source::fixture::anything(&manifest.settings);
+        let webhooks = Webhooks::of(&manifest, &given).expect("webhooks");
+        let none = |_: &str| None;
+        assert!(webhooks.is_ping(&none, b"webhook_id=123"));
+        for other in ["webhook_id=", "webhook_id=1&a=b", "webhook_ids=1", "{}", ""] {
+            assert!(!webhooks.is_ping(&none, other.as_bytes()), "{other}");
+        }
+        assert!(!webhooks.is_ping(&headers("carts/update", "", sign(b"")), b"webhook_id=123"), "signed, so no ping");
+        assert!(!shop().is_ping(&none, b"webhook_id=123"), "of a vendor that sends none");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::model::{EventKind, IdentifierKind};
 use crate::source::mapping::{Emit, Expression, Path, Paths, Shape, Take, Version};
 
 /// Names that an expression over a message may use.
-const OF_MESSAGE: &[&str] = &["record", "topic"];
+pub(super) const OF_MESSAGE: &[&str] = &["record", "topic", "settings"];
 
 pub(super) fn only_shape(mut table: Table<'_, '_>, reading: &mut Reading<'_>) -> Shape {
     let shape = shape(&mut table, reading);
@@ -60,16 +60,18 @@ pub(super) fn emit(mut table: Table<'_, '_>, beneath: &Shape, reading: &mut Read
     }
     let when = table.get("when").and_then(|value| expression(&value, OF_MESSAGE, reading));
     let once = table.get("once").and_then(|value| paths(&value, reading));
+    let each = table.get("each").and_then(|value| path(&value, reading));
     let shape = beneath.under(shape(&mut table, reading));
     if shape.identify.is_empty() {
         table.wrong(reading, "needs `identify`: an event without a person is none");
     }
     table.finish(reading);
     let kind = kind.unwrap_or(EventKind::Did);
-    Some(Emit { kind, name: name.unwrap_or_default().into(), when, once, shape })
+    Some(Emit { kind, name: name.unwrap_or_default().into(), when, once, each, shape })
 }
 
 pub(super) fn shape(table: &mut Table<'_, '_>, reading: &mut Reading<'_>) -> Shape {
+    let object = table.get("object").and_then(|v| v.text(reading)).map(Into::into);
     let id = table.get("id").and_then(|v| paths(&v, reading));
     let version = table.get("version").and_then(|v| version(&v, reading));
     let at = table.get("at").and_then(|v| paths(&v, reading));
@@ -84,7 +86,7 @@ pub(super) fn shape(table: &mut Table<'_, '_>, reading: &mut Reading<'_>) -> Sha
     }
     let properties = takes(table.get("properties"), OF_MESSAGE, reading);
     let traits = takes(table.get("traits"), OF_MESSAGE, reading);
-    Shape { id, version, at, identify, properties, traits }
+    Shape { object, id, version, at, identify, properties, traits }
 }
 
 /// Paths, or `{ content = true }`.
@@ -152,6 +154,6 @@ fn take(value: &Value<'_, '_>, names: &[&str], reading: &mut Reading<'_>) -> Opt
         return Some(Take::Const(fixed.json()));
     }
     let list = path(&each?, reading);
-    let take = takes(inner, &["record", "topic", "item"], reading);
+    let take = takes(inner, &["record", "topic", "settings", "item"], reading);
     Some(Take::Each { list: list?, take })
 }

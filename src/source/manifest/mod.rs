@@ -191,7 +191,7 @@ mod tests {
                 "kind = \"erase\"\nwhen = \"rec.a\"\nidentify = { email = \"e\" }\nproperties = { a = { each = \"l\" } }",
             ),
             &[
-                "c.toml:7:8: topic.\"a/b\".emit[0].when: uses `rec`, but only record, topic can be used here",
+                "c.toml:7:8: topic.\"a/b\".emit[0].when: uses `rec`, but only record, topic, settings can be used here",
                 "c.toml:9:20: topic.\"a/b\".emit[0].properties.a: needs one of `text`, `value`, `const`, or `each` with `take`",
             ],
         );

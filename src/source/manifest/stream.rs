@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 
 use super::api::texts;
-use super::mapped::{emits, path, takes};
+use super::mapped::{OF_MESSAGE, emits, entries, expression, path, takes};
 use super::written::{Reading, Table, Value};
 use crate::model::http::Method;
 use crate::model::{Origin, Span};
-use crate::source::mapping::{Emit, Path, Shape, Take};
+use crate::source::mapping::{Emit, Expression, Path, Shape, Take};
 use crate::source::text::{Body, Text};
 
 /// Names that a call for a page may use.
@@ -35,6 +35,8 @@ pub struct Stream {
     pub lookups: Vec<Lookup>,
     /// Names of what stands beside the records (JSON:API), put into each record that refers to it.
     pub included: Vec<String>,
+    /// What is worked out of each record and put into it, for what a path cannot reach.
+    pub derive: Vec<(String, Expression)>,
     /// Which sort of system saw it.
     pub origin: Origin,
     /// The events of a record.
@@ -159,6 +161,8 @@ pub enum TimeForm {
 pub struct Lookup {
     /// Where it stands in the record afterwards.
     pub name: String,
+    /// Only for records of which this holds.
+    pub when: Option<Expression>,
     /// The id in the record.
     pub id: Path,
     /// The call for several.
@@ -167,8 +171,10 @@ pub struct Lookup {
     pub most: usize,
     /// Where in the answer they are.
     pub records: Option<Path>,
-    /// The id in each.
-    pub key: Path,
+    /// The id in each; none where one is asked for at a time, and all of the answer is of it.
+    pub key: Option<Path>,
+    /// Several may be of one record: they stand in it as a list.
+    pub is_list: bool,
 }
 
 /// What a stream has that it does not say itself: `[every_stream]`.
@@ -254,7 +260,10 @@ pub(super) fn stream(
     let included = included.iter().filter_map(|value| value.text(reading)).collect();
     let unread = table.get("unread").map(|v| v.list(reading)).unwrap_or_default();
     let unread = unread.iter().filter_map(|value| value.text(reading)).collect();
-    let item = takes(table.get("item"), &["record", "topic"], reading);
+    let derive = entries(table.get("derive"), reading);
+    let derive =
+        derive.into_iter().filter_map(|(name, value)| Some((name, expression(&value, OF_MESSAGE, reading)?))).collect();
+    let item = takes(table.get("item"), OF_MESSAGE, reading);
     let emits = emits(&mut table, every.1, shapes, reading);
     if emits.is_empty() && item.is_empty() {
         table.wrong(reading, "needs `emit`, `item` or both: what its records make");
@@ -291,6 +300,7 @@ pub(super) fn stream(
         field: part.field,
         lookups,
         included,
+        derive,
         origin: part.origin.unwrap_or(Origin::System),
         emits,
         item,
@@ -311,14 +321,17 @@ fn call(table: &mut Table<'_, '_>, known: &[&str], reading: &mut Reading<'_>) ->
 
 fn lookup(mut table: Table<'_, '_>, reading: &mut Reading<'_>) -> Option<Lookup> {
     let name = table.need("name", reading).and_then(|v| v.text(reading));
+    let when = table.get("when").and_then(|v| expression(&v, &["record"], reading));
     let id = table.need("id", reading).and_then(|v| path(&v, reading));
     let call = call(&mut table, OF_LOOKUP, reading);
     let most = table.need("most", reading).and_then(|v| v.whole(1, 10_000, reading));
     let records = table.get("records").and_then(|v| path(&v, reading));
-    let key = table.need("key", reading).and_then(|v| path(&v, reading));
+    let key = if most == Some(1) { table.get("key") } else { table.need("key", reading) };
+    let key = key.and_then(|v| path(&v, reading));
+    let is_list = table.get("list").and_then(|v| v.yes_or_no(reading)).unwrap_or(false);
     table.finish(reading);
     let most = most.and_then(|n| usize::try_from(n).ok());
-    Some(Lookup { name: name?, id: id?, call: call?, most: most?, records, key: key? })
+    Some(Lookup { name: name?, when, id: id?, call: call?, most: most?, records, key, is_list })
 }
 
 fn token(mut table: Table<'_, '_>, reading: &mut Reading<'_>) -> Option<Reach> {

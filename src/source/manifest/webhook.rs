@@ -21,6 +21,8 @@ pub struct Webhook {
     pub id_header: Option<String>,
     /// The header that says which account of the vendor sends, and the setting that it must be.
     pub account: Option<(String, String)>,
+    /// The one field of the unsigned form that asks whether anybody is there (WooCommerce's `webhook_id`).
+    pub ping: Option<String>,
 }
 
 /// What a topic makes.
@@ -52,10 +54,11 @@ pub(super) fn webhook(mut table: Table<'_, '_>, settings: &[Setting], reading: &
     if header_of.is_some() != setting_of.is_some() {
         table.wrong(reading, "needs both `account_header` and `account`, the setting that it must be, or neither");
     }
+    let ping = table.get("ping").and_then(|v| v.text(reading));
     table.finish(reading);
     header?;
     let account = header_of.zip(setting_of);
-    Some(Webhook { signature: signature?, secrets: secrets?, topic_header: topic_header?, id_header, account })
+    Some(Webhook { signature: signature?, secrets: secrets?, topic_header: topic_header?, id_header, account, ping })
 }
 
 pub(super) fn topic(

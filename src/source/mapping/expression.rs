@@ -1,4 +1,4 @@
-//! The few places of a mapping where paths end: an expression over `record`, `item` and `topic`, with a bound on work.
+//! The few places of a mapping where paths end: an expression over `record`, `item`, `topic` and `settings`, with a bound on work.
 
 use std::fmt;
 use std::sync::{Arc, LazyLock};
@@ -6,6 +6,8 @@ use std::sync::{Arc, LazyLock};
 use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior};
 use serde_json::Value;
+
+use super::Message;
 
 /// Steps that one evaluation may take.
 const FUEL: u64 = 10_000;
@@ -71,12 +73,13 @@ impl Seen {
         Self(minijinja::Value::from(Serde::<&Value>(names)))
     }
 
-    /// `record` and `topic`, and `item` within a list.
-    pub fn new(record: &Value, topic: &str, item: Option<&Value>) -> Self {
+    /// `record`, `topic` and `settings`, and `item` within a list.
+    pub fn new(message: &Message<'_>, item: Option<&Value>) -> Self {
         let of = |value| minijinja::Value::from(Serde::<&Value>(value));
+        let (record, topic, settings) = (of(message.record), message.topic, of(message.settings));
         Self(match item {
-            Some(item) => minijinja::context! { record => of(record), topic => topic, item => of(item) },
-            None => minijinja::context! { record => of(record), topic => topic },
+            Some(item) => minijinja::context! { record, topic, settings, item => of(item) },
+            None => minijinja::context! { record, topic, settings },
         })
     }
 }
@@ -102,7 +105,7 @@ mod tests {
     fn check(text: &str, wanted: Option<Value>) {
         let record =
             json!({"n": 9_007_199_254_740_993_u64, "list": [{"a": "1.10", "k": "x"}, {"a": "2.05"}], "none": null});
-        let seen = Seen::new(&record, "orders/create", None);
+        let seen = Seen::of(&json!({ "record": record, "topic": "orders/create" }));
         assert_eq!(Expression::compile(text, &["record", "topic"]).expect(text).value(&seen), wanted, "{text}");
     }
 
@@ -123,8 +126,9 @@ mod tests {
         let list: Vec<u32> = (0..200_000).collect();
         let record = json!({ "list": list });
         let expression = Expression::compile("record.list | map('string') | join", &["record"]).expect("an expression");
-        assert_eq!(expression.value(&Seen::new(&record, "", None)), None);
-        assert!(expression.holds(&Seen::new(&record, "", None)).is_err());
+        let seen = Seen::of(&json!({ "record": record }));
+        assert_eq!(expression.value(&seen), None);
+        assert!(expression.holds(&seen).is_err());
     }
 
     #[test]

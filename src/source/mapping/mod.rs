@@ -11,7 +11,11 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::{Arrival, epoch, names, when};
-use crate::model::{Event, EventKind, IdentifierKind, Origin, RawJson, Timestamp};
+use crate::model::{Event, EventKind, IdentifierKind, Origin, RawJson, Span, Timestamp};
+
+/// For so long what is made once for an object counts as new after it came to hold: what is committed or delivered late.
+/// Well within the time for which repeats are known.
+pub const GRACE: Span = Span::from_days(2);
 
 /// One event that a message of a topic makes.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +29,8 @@ pub struct Emit {
     /// Made once for an object; the instant there says when it came to hold. What came to hold before [`Message::fresh`]
     /// was made then.
     pub once: Option<Paths>,
+    /// Made for each element of this list, which then is the record's `element`.
+    pub each: Option<Path>,
     /// How its parts are found.
     pub shape: Shape,
 }
@@ -32,6 +38,8 @@ pub struct Emit {
 /// How the parts of an event are found in a message. What a topic leaves out it has from its shape.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Shape {
+    /// What sort of object it is about, where neither the topic up to its slash nor the list's name says it.
+    pub object: Option<Arc<str>>,
     /// The id of the object that the message is about.
     pub id: Option<Paths>,
     /// What changes with each change of the object: the same id and version are the same event.
@@ -93,12 +101,15 @@ pub struct Message<'a> {
     pub origin: Origin,
     /// What is made once for an object, and came to hold before this, was made before.
     pub fresh: Option<Timestamp>,
+    /// The connector's settings, but for secrets.
+    pub settings: &'a Value,
 }
 
 impl Shape {
     /// This one with `upper` over it: keys of its tables and single parts win.
     pub fn under(&self, upper: Self) -> Self {
         Self {
+            object: upper.object.or_else(|| self.object.clone()),
             id: upper.id.or_else(|| self.id.clone()),
             version: upper.version.or_else(|| self.version.clone()),
             at: upper.at.or_else(|| self.at.clone()),
@@ -122,13 +133,25 @@ fn over<K: Clone + PartialEq, V: Clone>(lower: &[(K, V)], upper: Vec<(K, V)>) ->
 }
 
 impl Emit {
-    /// The event, or none when `when` does not hold.
-    ///
-    /// # Errors
-    /// What is wrong with the message, in words without personal data.
-    pub fn event(&self, message: &Message<'_>, arrival: &Arrival<'_>) -> Result<Option<Event>, String> {
+    /// The events: one, or one for each element of a list; none when `when` does not hold. What is wrong is said in words
+    /// without personal data.
+    pub fn events(&self, message: &Message<'_>, arrival: &Arrival<'_>) -> Vec<Result<Event, String>> {
+        let Some(each) = &self.each else { return self.event(message, arrival).transpose().into_iter().collect() };
+        let elements = each.get(message.record).and_then(Value::as_array).into_iter().flatten();
+        let made = elements.filter_map(|element| {
+            let mut record = message.record.clone();
+            record.as_object_mut()?.insert("element".into(), element.clone());
+            let body = record.to_string();
+            // A delivery's id is of all of them.
+            let message = Message { record: &record, id: None, body: &body, ..*message };
+            self.event(&message, arrival).transpose()
+        });
+        made.collect()
+    }
+
+    fn event(&self, message: &Message<'_>, arrival: &Arrival<'_>) -> Result<Option<Event>, String> {
         if let Some(when) = &self.when
-            && !when.holds(&Seen::new(message.record, message.topic, None))?
+            && !when.holds(&Seen::new(message, None))?
         {
             return Ok(None);
         }
@@ -196,7 +219,8 @@ impl Emit {
             (None, None) => None,
         };
         if let (Some(id), Some(version)) = (self.shape.id.as_ref().and_then(part), version) {
-            let object = message.topic.split('/').next().unwrap_or_default();
+            let named = message.topic.split('/').next().unwrap_or_default();
+            let object = self.shape.object.as_deref().unwrap_or(named);
             keys.push(Event::dedupe_key(&[source, object, &id, &version, emitted]));
         }
         if keys.is_empty() {
@@ -262,7 +286,7 @@ impl Take {
             Self::Const(value) => Some(value.clone()),
             Self::Value(expression) => {
                 let item = (!std::ptr::eq(root, message.record)).then_some(root);
-                expression.value(&Seen::new(message.record, message.topic, item))
+                expression.value(&Seen::new(message, item))
             }
             Self::Each { list, take } => {
                 let items = list.get(root)?.as_array()?;

@@ -15,8 +15,10 @@ fn emit() -> Emit {
         kind: EventKind::Did,
         name: "Order Completed".into(),
         once: None,
+        each: None,
         when: Some(Expression::compile("record.total", &["record"]).expect("an expression")),
         shape: Shape {
+            object: None,
             id: Some(paths(&["id"])),
             version: Some(Version::At(paths(&["updated_at"]))),
             at: Some(paths(&["paid_at", "created_at"])),
@@ -49,9 +51,16 @@ fn map(record: &Value, id: Option<&str>) -> Result<Option<Event>, String> {
     let (names, source) = (identity::Settings::default(), Arc::from("shop"));
     let at = Timestamp::parse("2026-11-23T12:00:00Z").expect("an instant");
     let arrival = Arrival { source: &source, at, names: &names, limits: &LIMITS };
-    let message =
-        Message { record, topic: "orders/create", id, body: &record.to_string(), origin: Origin::System, fresh: None };
-    emit().event(&message, &arrival)
+    let message = Message {
+        record,
+        topic: "orders/create",
+        id,
+        body: &record.to_string(),
+        origin: Origin::System,
+        fresh: None,
+        settings: &Value::Null,
+    };
+    emit().events(&message, &arrival).pop().transpose()
 }
 
 fn order() -> Value {
@@ -100,4 +109,46 @@ fn the_same_change_is_known_by_its_delivery_or_by_its_version() {
     assert_eq!((again.first() == both.first(), again.last() == both.last()), (true, false));
     changed["updated_at"] = Value::Null;
     assert_eq!(keys(&changed, None).len(), 1);
+}
+
+#[test]
+fn a_list_in_a_record_makes_an_event_of_each_element() {
+    let mut emit = emit();
+    (emit.each, emit.when) = (Path::parse("refunds"), None);
+    emit.once = Some(paths(&["element.at"]));
+    emit.shape = Shape {
+        object: Some("refunds".into()),
+        id: Some(paths(&["element.id"])),
+        at: Some(paths(&["element.at"])),
+        identify: vec![(IdentifierKind::Email, paths(&["email"]))],
+        properties: vec![(
+            "url".into(),
+            Take::Value(
+                Expression::compile("settings.shop ~ record.element.id", &["record", "settings"]).expect("one"),
+            ),
+        )],
+        ..Shape::default()
+    };
+    let record = json!({"email": "ines@example.com", "refunds": [
+        {"id": 1, "at": "2026-11-22T10:00:00Z"}, {"id": 2, "at": "2026-11-23T10:00:00Z"}, {"id": 3, "at": "now"}]});
+    let made = |topic: &str, fresh: Option<&str>| {
+        let (names, source) = (identity::Settings::default(), Arc::from("shop"));
+        let at = Timestamp::parse("2026-11-23T12:00:00Z").expect("an instant");
+        let arrival = Arrival { source: &source, at, names: &names, limits: &LIMITS };
+        let fresh = fresh.and_then(Timestamp::parse);
+        let settings = json!({"shop": "https://s.example/"});
+        let (record, origin, id) = (&record, Origin::System, Some("d1"));
+        emit.events(&Message { record, topic, id, body: "{}", origin, fresh, settings: &settings }, &arrival)
+    };
+    let all = made("orders/updated", None);
+    let urls: Vec<&str> = all.iter().flatten().map(|event| event.properties.get()).collect();
+    assert_eq!(urls, [r#"{"url":"https://s.example/1"}"#, r#"{"url":"https://s.example/2"}"#]);
+    assert_eq!(all.last(), Some(&Err("element.at is not a time".into())));
+    let keys = |made: &[Result<Event, String>]| made.iter().flatten().map(|e| e.dedupe.clone()).collect::<Vec<_>>();
+    assert_eq!(keys(&made("order.updated", None)), keys(&all), "of whichever topic, by its object");
+    assert_eq!(
+        keys(&made("orders/updated", Some("2026-11-23T00:00:00Z"))),
+        keys(&all)[1..],
+        "the older was made before"
+    );
 }

@@ -25,13 +25,11 @@ use super::manifest::Manifest;
 use super::manifest::api::{self, Api};
 use super::manifest::setting::Given;
 use super::manifest::stream::{Call, Filter, Lookup, Paging, Reach, Stream as Declared, TimeForm, Window};
-use super::mapping::{Path, Seen};
+use super::mapping::{Expression, GRACE, Path, Seen};
 use crate::model::http::{Auth, Method, Name, Pace, Request, Response, TokenRequest, Window as Budget};
 use crate::model::setting::Secret;
 use crate::model::{Span, Timestamp};
 
-/// How long before a window what is made once for an object counts as new: what is committed late.
-const GRACE: Span = Span::from_days(2);
 /// A window is not halved below this.
 const NARROWEST: Span = Span::from_millis(1);
 
@@ -85,6 +83,15 @@ pub enum Turn {
     Again(Place),
     /// Nothing can be read for now.
     Stop(Stop),
+}
+
+/// What a call for what records refer to asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// The lookup's place among those of its list.
+    pub number: usize,
+    /// These of its ids.
+    pub ids: Vec<String>,
 }
 
 /// What is asked next.
@@ -206,6 +213,11 @@ impl Stream {
     /// True for a list that has a past to be read: one that is always read as a whole has none.
     pub fn has_past(&self) -> bool {
         self.window().is_none_or(|window| window.filter != Filter::Nobody)
+    }
+
+    /// What was said of the connector's settings, but for secrets.
+    fn settings(&self) -> &Value {
+        self.account.shown.get("settings").unwrap_or(&Value::Null)
     }
 
     /// As the manifest has it.
@@ -438,17 +450,17 @@ impl Stream {
     }
 
     /// What else has to be asked for these records: a call for each part of their ids.
-    pub fn lookups(&self, records: &[Value]) -> Vec<(usize, Request)> {
+    pub fn lookups(&self, records: &[Value]) -> Vec<(Asked, Request)> {
         let mut calls = Vec::new();
-        for (n, lookup) in self.declared.lookups.iter().enumerate() {
-            let mut ids: Vec<String> =
-                records.iter().filter_map(|record| super::mapping::text(lookup.id.get(record)?)).collect();
+        for (number, lookup) in self.declared.lookups.iter().enumerate() {
+            let mut ids: Vec<String> = records.iter().filter_map(|record| lookup.of(record)).collect();
             ids.sort_unstable();
             ids.dedup();
             for ids in ids.chunks(lookup.most.max(1)) {
                 let inputs: Vec<Value> = ids.iter().map(|id| json!({ "id": id })).collect();
                 let beside = [("ids", json!(ids.join(","))), ("inputs", Value::Array(inputs))];
-                calls.push((n, self.account.call(&lookup.call, &beside)));
+                let asked = Asked { number, ids: ids.to_vec() };
+                calls.push((asked, self.account.call(&lookup.call, &beside)));
             }
         }
         calls
@@ -460,20 +472,29 @@ impl Stream {
     /// Why nothing can be read for now.
     pub fn look_up(
         &self,
-        number: usize,
+        asked: &Asked,
         response: &Response,
         records: &mut [Value],
         now: Timestamp,
     ) -> Result<(), Stop> {
-        let Some(Lookup { name, id, records: at, key, .. }) = self.declared.lookups.get(number) else { return Ok(()) };
+        let Some(lookup) = self.declared.lookups.get(asked.number) else { return Ok(()) };
         let body = self.account.judge(response, now)?;
-        let found = list(at.as_ref(), &body).map_err(Stop::odd)?;
-        let found: std::collections::HashMap<String, Value> =
-            found.into_iter().filter_map(|one| Some((super::mapping::text(key.get(&one)?)?, one))).collect();
+        let all = if body.is_null() { Vec::new() } else { list(lookup.records.as_ref(), &body).map_err(Stop::odd)? };
+        let mut found: std::collections::HashMap<String, Vec<Value>> = std::collections::HashMap::new();
+        for one in all {
+            let id = match &lookup.key {
+                Some(key) => key.get(&one).and_then(super::mapping::text),
+                None => asked.ids.first().cloned(),
+            };
+            if let Some(id) = id {
+                found.entry(id).or_default().push(one);
+            }
+        }
         for record in records {
-            let one = id.get(record).and_then(super::mapping::text).and_then(|id| found.get(&id)).cloned();
-            if let (Value::Object(entries), Some(one)) = (record, one) {
-                entries.insert(name.clone(), one);
+            let Some(mut of) = lookup.of(record).and_then(|id| found.get(&id)).cloned() else { continue };
+            let value = if lookup.is_list { Value::Array(of) } else { of.pop().unwrap_or_default() };
+            if let Value::Object(entries) = record {
+                entries.insert(lookup.name.clone(), value);
             }
         }
         Ok(())
@@ -492,6 +513,15 @@ impl Stream {
     /// Before this, what is made once for an object was made then.
     pub fn fresh(&self, place: &Place) -> Option<Timestamp> {
         self.window().map(|_| place.whole - GRACE)
+    }
+}
+
+impl Lookup {
+    /// The id that a record refers to, where it is to be asked for.
+    fn of(&self, record: &Value) -> Option<String> {
+        let id = super::mapping::text(self.id.get(record)?)?;
+        let when = |when: &Expression| when.holds(&Seen::of(&json!({ "record": record }))).unwrap_or(false);
+        self.when.as_ref().is_none_or(when).then_some(id)
     }
 }
 

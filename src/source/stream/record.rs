@@ -1,11 +1,11 @@
 //! From a page's records to what is kept of them: events, products, and what could not be read.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Stream;
 use crate::model::{CatalogueItem, Timestamp};
 use crate::source::catalogue;
-use crate::source::mapping::{Message, object};
+use crate::source::mapping::{Message, Seen, object};
 use crate::source::{Arrival, Read, Rejected};
 
 /// A page's records, with what is known of all of them.
@@ -27,11 +27,27 @@ pub struct Mapped {
 }
 
 impl Stream {
+    /// The record with what is worked out of it; none, where nothing is.
+    fn derived(&self, record: &Value) -> Option<Value> {
+        let derive = &self.declared().derive;
+        if derive.is_empty() {
+            return None;
+        }
+        let seen = Seen::of(&json!({ "record": record, "topic": &*self.name, "settings": self.settings() }));
+        let found: Vec<(String, Value)> =
+            derive.iter().filter_map(|(name, asked)| Some((name.clone(), asked.value(&seen)?))).collect();
+        let mut derived = (!found.is_empty()).then(|| record.clone())?;
+        derived.as_object_mut()?.extend(found);
+        Some(derived)
+    }
+
     /// Maps each record by itself: a broken one is set aside, and the page goes on.
     pub fn map(&self, records: Records<'_>, arrival: &Arrival<'_>) -> Mapped {
         let mut mapped = Mapped::default();
         for (index, record) in records.records.iter().enumerate() {
             let body = record.to_string();
+            let derived = self.derived(record);
+            let record = derived.as_ref().unwrap_or(record);
             let message = Message {
                 record,
                 topic: &self.name,
@@ -39,6 +55,7 @@ impl Stream {
                 body: &body,
                 origin: self.declared().origin,
                 fresh: records.fresh,
+                settings: self.settings(),
             };
             let mut wrong = Vec::new();
             if !record.is_object() {
@@ -46,13 +63,14 @@ impl Stream {
             }
             let before = mapped.read.events.len();
             for emit in self.declared().emits.iter().filter(|_| record.is_object()) {
-                match emit.event(&message, arrival) {
-                    Ok(Some(event)) => {
-                        mapped.read.clamped += usize::from(event.claimed_at.is_some());
-                        mapped.read.events.push(event);
+                for made in emit.events(&message, arrival) {
+                    match made {
+                        Ok(event) => {
+                            mapped.read.clamped += usize::from(event.claimed_at.is_some());
+                            mapped.read.events.push(event);
+                        }
+                        Err(words) => wrong.push(words),
                     }
-                    Ok(None) => {}
-                    Err(words) => wrong.push(words),
                 }
             }
             if !self.declared().item.is_empty() && record.is_object() {

@@ -297,3 +297,52 @@ fn a_broken_record_is_set_aside_and_the_page_goes_on() {
     let at: Vec<Timestamp> = mapped.read.events.iter().map(|event| event.at).collect();
     assert_eq!(at, [NOW - Span::from_secs(1), NOW], "what claims to be of the future is of now");
 }
+
+#[test]
+fn what_records_refer_to_is_put_into_them() {
+    let lookups = "[[stream.things.lookup]]\nname = \"lines\"\nwhen = \"record.lines > 0\"\nid = \"id\"\nlist = true\n\
+                   path = \"/things/{{ ids }}/lines\"\nmost = 1\nrecords = \"items\"\n\
+                   [[stream.things.lookup]]\nname = \"of\"\nid = \"who\"\npath = \"/people\"\nquery.ids = \"{{ ids }}\"\n\
+                   most = 2\nkey = \"id\"\n";
+    let stream = stream(&format!("{WINDOW}{lookups}"));
+    let mut records = vec![
+        json!({ "id": 1, "lines": 2, "who": "a" }),
+        json!({ "id": 2, "lines": 0, "who": "b" }),
+        json!({ "id": 3, "lines": 1, "who": "c" }),
+    ];
+    let calls = stream.lookups(&records);
+    let asked: Vec<&str> = calls.iter().map(|(_, call)| call.path.as_str()).collect();
+    assert_eq!(asked, ["/things/1/lines", "/things/3/lines", "/people", "/people"]);
+    let answers = [
+        came(200, "{\"items\": [{\"sku\": \"x\"}, {\"sku\": \"y\"}]}"),
+        came(204, ""),
+        came(200, "[{\"id\": \"b\", \"n\": 7}, {\"id\": \"z\"}]"),
+        came(200, "[]"),
+    ];
+    for ((asked, _), answer) in calls.iter().zip(&answers) {
+        stream.look_up(asked, answer, &mut records, NOW).expect("read");
+    }
+    assert_eq!(
+        records,
+        [
+            json!({ "id": 1, "lines": [{ "sku": "x" }, { "sku": "y" }], "who": "a" }),
+            json!({ "id": 2, "lines": 0, "who": "b", "of": { "id": "b", "n": 7 } }),
+            json!({ "id": 3, "lines": 1, "who": "c" }),
+        ]
+    );
+}
+
+#[test]
+fn what_no_path_reaches_is_worked_out() {
+    let stream = stream(&format!("{WINDOW}derive.id = \"record.url | split('/') | list | last\"\n"));
+    let record = json!({ "url": "https://x.example/things/7", "changed": 1_799_999_999_000_i64, "who": "u1" });
+    let (names, source) = (identity::Settings::default(), Arc::from("shop"));
+    let limits = Limits { message: 10, messages: 1 };
+    let arrival = Arrival { source: &source, at: NOW, names: &names, limits: &limits };
+    let keys = |record: Value| {
+        let mapped = stream.map(Records { records: &[record], fresh: None }, &arrival);
+        mapped.read.events.into_iter().map(|event| event.dedupe).collect::<Vec<_>>()
+    };
+    let known = json!({ "id": 7, "changed": 1_799_999_999_000_i64, "who": "u1" });
+    assert_eq!(keys(record), keys(known));
+}

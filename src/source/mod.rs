@@ -11,6 +11,7 @@ pub mod mapping;
 mod raw;
 pub mod signature;
 pub mod stream;
+pub mod subscriptions;
 pub mod text;
 pub mod tracking;
 pub mod webhook;

@@ -5,6 +5,7 @@ pub mod api;
 mod mapped;
 pub mod setting;
 pub mod stream;
+pub mod subscriptions;
 mod webhook;
 mod written;
 
@@ -92,6 +93,9 @@ fn manifest(mut top: Table<'_, '_>, reading: &mut Reading<'_>) -> Option<Manifes
     let (hears, asks) = (webhook.is_some(), api.is_some());
     let webhook = webhook.and_then(|v| v.table(reading)).and_then(|t| webhook::webhook(t, &settings, reading));
     let api = api.and_then(|v| v.table(reading)).and_then(|t| api::api(t, &settings, reading));
+    if !asks && webhook.as_ref().is_some_and(|webhook| webhook.subscriptions.is_some()) {
+        top.wrong(reading, "needs `api` for `webhook.subscriptions`: how the vendor is asked");
+    }
     let shape = |key, top: &mut Table<'_, '_>, reading: &mut Reading<'_>| {
         top.get(key).and_then(|v| v.table(reading)).map(|t| mapped::only_shape(t, reading)).unwrap_or_default()
     };

@@ -226,6 +226,9 @@ impl Pulled {
         let watching = source.watching().into_iter().next().expect("one list");
         let stop = CancellationToken::new();
         let task = tokio::spawn(source.run(stop.clone()));
+        // Where it begins is by the clock as it stands now, however late the task is.
+        let begun = |state: &espalier::pull::StreamState| state.read > Timestamp::from_millis(0);
+        watching.state.clone().wait_for(begun).await.expect("it runs");
         Self { vendor, store, clock, watching, stop, task }
     }
 

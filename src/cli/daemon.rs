@@ -97,7 +97,7 @@ impl Daemon {
             let Some(SourceSettings::Connector(of)) = settings.source.get(name) else { continue };
             let (store, clock) = (shared.clone(), clock.clone());
             let source = pull::Source::new(name, one, &of.pull, &settings.identity, store, clock);
-            sources.push(source.map_err(Failed::new)?);
+            sources.push(source.map_err(Failed::new)?.managing(name, one, of.webhooks.as_ref()));
         }
         let (reloads, asked) = Reloads::new();
         let reload = Reload {
@@ -117,6 +117,7 @@ impl Daemon {
             engine: engine_state,
             lanes: lanes.iter().map(|lane| (lane.name().clone(), lane.state())).collect(),
             streams: sources.iter().flat_map(pull::Source::watching).collect(),
+            hooks: sources.iter().filter_map(pull::Source::watching_hooks).collect(),
             sources: settings.source.iter().map(|(name, source)| (name.clone(), kind(source))).collect(),
             began,
         };

@@ -88,6 +88,16 @@ pub fn print(status: &Value) {
         show::to_the_right(&mut table, 2..7);
         println!("{table}");
     }
+    let subscriptions = status["subscriptions"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if !subscriptions.is_empty() {
+        let mut table = show::table(["webhooks", "state", "subscribed", "wanted", "looked at"]);
+        for one in subscriptions {
+            let cells = ["source", "state", "standing", "wanted", "looked"].map(|name| text(&one[name]));
+            table.add_row(cells);
+        }
+        show::to_the_right(&mut table, 2..4);
+        println!("{table}");
+    }
     for trouble in status["troubles"].as_array().into_iter().flatten() {
         println!("! {}", text(trouble));
     }

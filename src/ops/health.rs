@@ -6,12 +6,13 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use serde::Serialize;
 use tokio::sync::watch;
 
+pub use super::hooks::HooksHealth;
 use super::triggers::Liveness;
 use crate::clock::SharedClock;
 use crate::delivery::LaneState;
 use crate::engine::{EngineState, Stage};
 use crate::model::{LaneName, Sales, Span, Timestamp};
-use crate::pull::Watching;
+use crate::pull::{Watching, WatchingHooks};
 use crate::rules::{Program, Trigger};
 use crate::store::Store;
 
@@ -35,6 +36,8 @@ pub struct Watched {
     pub lanes: Vec<(LaneName, watch::Receiver<LaneState>)>,
     /// The lists that are pulled.
     pub streams: Vec<Watching>,
+    /// The subscriptions to webhooks that are seen to.
+    pub hooks: Vec<WatchingHooks>,
     /// Names and kinds of the sources.
     pub sources: Vec<(String, &'static str)>,
     /// When the daemon began.
@@ -66,6 +69,8 @@ pub struct Health {
     pub sources: Vec<SourceHealth>,
     /// Every list that is pulled.
     pub streams: Vec<StreamHealth>,
+    /// The subscriptions to webhooks that are seen to, by source.
+    pub subscriptions: Vec<HooksHealth>,
     /// Every trigger.
     pub triggers: Vec<TriggerHealth>,
 }
@@ -273,6 +278,8 @@ impl Watched {
         }
         let streams: Vec<StreamHealth> = self.streams.iter().map(|one| StreamHealth::of(one, now)).collect();
         troubles.extend(streams.iter().flat_map(StreamHealth::troubles));
+        let subscriptions: Vec<HooksHealth> = self.hooks.iter().map(HooksHealth::of).collect();
+        troubles.extend(subscriptions.iter().flat_map(|hooks| hooks.troubles(now)));
         let (program, states) = (self.program.load(), self.store.triggers());
         let triggers: Vec<TriggerHealth> = program
             .triggers()
@@ -315,6 +322,7 @@ impl Watched {
                 .map(|(name, kind)| SourceHealth { name: name.clone(), kind: (*kind).to_owned() })
                 .collect(),
             streams,
+            subscriptions,
             triggers,
         }
     }

@@ -70,6 +70,9 @@ fn describe() {
     describe_counter!("espalier_vendor_calls_total", "Calls by lane, family and status.");
     describe_counter!("espalier_activations_total", "Outcomes by lane.");
     describe_counter!("espalier_lane_throttled_total", "Times a vendor said that its limit is reached.");
+    describe_counter!("espalier_subscriptions_lost_total", "Subscriptions to webhooks that were gone, by source.");
+    describe_counter!("espalier_subscriptions_changed_total", "Subscriptions created, enabled and removed, by source.");
+    describe_gauge!("espalier_subscriptions_missing", "Topics that have no subscription at work, by source.");
     describe_histogram!("espalier_vendor_call_seconds", "Time to a vendor's answer.");
     describe_gauge!("espalier_journal_position", "Events accepted since the store was made.");
     describe_gauge!("espalier_backlog_events", "Events accepted and not yet decided.");

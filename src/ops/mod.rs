@@ -6,6 +6,7 @@ mod backtest;
 mod explain;
 mod frame;
 mod health;
+mod hooks;
 pub mod letters;
 mod metric;
 mod page;

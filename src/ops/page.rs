@@ -157,6 +157,7 @@ fn sources(health: &Health) -> Markup {
             ul { @for source in &health.sources { li { (source.name) " " span.muted { (source.kind) } } } }
             @if health.sources.is_empty() { p.muted { "No source is configured." } }
             @if !health.streams.is_empty() { (streams(health)) }
+            @if !health.subscriptions.is_empty() { (subscriptions(health)) }
         }
     }
 }
@@ -186,6 +187,31 @@ fn streams(health: &Health) -> Markup {
                             td.n { (number(stream.products)) }
                             td.n { (number(stream.set_aside)) }
                             td { @if let Some(at) = stream.last_success { (short(at)) } @else { "-" } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn subscriptions(health: &Health) -> Markup {
+    html! {
+        div.wide tabindex="0" role="region" aria-label="Subscriptions to webhooks" {
+            table {
+                thead { tr {
+                    th scope="col" { "Webhooks" } th scope="col" { "State" } th.n scope="col" { "Subscribed" }
+                    th.n scope="col" { "Wanted" } th scope="col" { "Looked at" } th scope="col" { "Last lost" }
+                } }
+                tbody {
+                    @for one in &health.subscriptions {
+                        tr {
+                            td { (one.source) br; span.muted { (one.address) } }
+                            td { (one.state) }
+                            td.n { (one.standing) }
+                            td.n { (one.wanted) }
+                            td { @if let Some(at) = one.looked { (short(at)) } @else { "-" } }
+                            td { @if let Some(at) = one.lost.values().max() { (short(*at)) } @else { "never" } }
                         }
                     }
                 }

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Watching;
 use super::account::Account;
+use super::past::Again;
 use super::state::{Doing, StreamState};
 use crate::identity;
 use crate::model::{DedupeKey, Span, Timestamp};
@@ -43,7 +44,7 @@ pub struct Pulling {
     pub state: watch::Sender<StreamState>,
     names: identity::Settings,
     /// Stretches of the past to be read again.
-    pub again: (mpsc::Sender<(Timestamp, Timestamp)>, tokio::sync::Mutex<mpsc::Receiver<(Timestamp, Timestamp)>>),
+    pub again: (mpsc::Sender<Again>, tokio::sync::Mutex<mpsc::Receiver<Again>>),
 }
 
 /// How a task of a list goes on after a failure.
@@ -126,7 +127,7 @@ impl Pulling {
                     // What did not change for a year is on sale all the same.
                     let is_catalogue = !self.stream.declared().item.is_empty();
                     let start = if is_catalogue { Timestamp::from_millis(0) } else { now - self.start };
-                    let _ = self.again.0.send((start, now)).await;
+                    let _ = self.again.0.send(Again { from: start, until: now, kept: None }).await;
                 }
                 Place::at(now)
             }

@@ -1,50 +1,21 @@
-//! Every shipped connector against samples of its vendor: what `espalier connector test` runs. `UPDATE=1` writes down what
-//! is made; read the difference before keeping it.
+//! Every shipped connector against samples of its vendor, by the command that its writer has: `espalier connector test`.
+//! `UPDATE=1` writes down what is made; read the difference before keeping it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::process::Command;
 
-use espalier::source::fixture::{self, Kind};
+use espalier::source::fixture;
 use espalier::source::manifest::{Manifest, Topic, shipped, shipped_names};
-use serde_json::Value;
 
 fn manifest(connector: &str) -> Manifest {
     let text = shipped(connector).expect("a shipped connector");
     Manifest::read("connector.toml", text).unwrap_or_else(|mistakes| panic!("{connector}: {mistakes:#?}"))
 }
 
-/// The files of a connector's samples, by name.
-fn files(connector: &str) -> Vec<(String, PathBuf)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("connectors").join(connector).join("fixtures");
-    let mut found: Vec<(String, PathBuf)> = std::fs::read_dir(folder)
-        .expect("a folder of fixtures")
-        .map(|entry| {
-            let path = entry.expect("an entry").path();
-            (path.file_name().expect("a name").to_string_lossy().into_owned(), path)
-        })
-        .collect();
-    found.sort();
-    found
-}
-
-/// What the sample in a file makes.
-fn made(manifest: &Manifest, kind: &Kind, path: &Path, files: &[(String, PathBuf)]) -> Value {
-    let body = std::fs::read(path).expect("a fixture");
-    match kind {
-        Kind::Topic(topic) => fixture::shown(&fixture::topic(manifest, topic, &body).expect("a topic"), &[]),
-        Kind::Page(list) => {
-            let start = format!("{list}.lookup.");
-            let lookups: Vec<(String, Vec<u8>)> = files
-                .iter()
-                .filter_map(|(name, path)| {
-                    let name = name.strip_prefix(&start)?.strip_suffix(".json")?;
-                    Some((name.to_owned(), std::fs::read(path).expect("a fixture")))
-                })
-                .collect();
-            let page = fixture::page(manifest, list, &body, &lookups);
-            let page = page.unwrap_or_else(|words| panic!("{}: {words}", path.display()));
-            fixture::shown(&page.read, &page.items)
-        }
-    }
+fn espalier(args: &[&str], folder: &Path) -> (bool, String) {
+    let out =
+        Command::new(env!("CARGO_BIN_EXE_espalier")).args(args).current_dir(folder).output().expect("the program");
+    (out.status.success(), String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr))
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test's own switch, not configuration")]
@@ -53,35 +24,31 @@ fn updating() -> bool {
 }
 
 #[test]
-fn samples_make_the_events_beside_them() {
-    let mut different = Vec::new();
+fn samples_make_what_is_written_down_and_none_is_missing() {
     for connector in shipped_names() {
-        let (manifest, files) = (manifest(connector), files(connector));
-        for (name, path) in &files {
-            let Some(kind) = fixture::kind(&manifest, name) else { continue };
-            let made = made(&manifest, &kind, path, &files);
-            let golden = path.with_extension("events.json");
-            if updating() {
-                let text = serde_json::to_string_pretty(&made).expect("JSON");
-                std::fs::write(&golden, text + "\n").expect("a written file");
-            }
-            let wanted = std::fs::read(&golden).ok().and_then(|text| serde_json::from_slice::<Value>(&text).ok());
-            if wanted.as_ref() != Some(&made) {
-                different.push(format!("{}:\n{made:#}", golden.display()));
-            }
-        }
+        let mut args = vec!["connector", "test", connector];
+        args.extend(updating().then_some("--update"));
+        let (is_well, told) = espalier(&args, Path::new(env!("CARGO_MANIFEST_DIR")));
+        assert!(is_well && !told.contains("no sample of"), "{connector}:\n{told}");
     }
-    assert!(different.is_empty(), "other events than written down:\n{}", different.join("\n"));
 }
 
+/// What `connector new` writes is a connector whose test passes, and a wrong sample fails it in words.
 #[test]
-fn every_topic_and_list_has_a_sample() {
-    for connector in shipped_names() {
-        let manifest = manifest(connector);
-        let sampled: Vec<Kind> =
-            files(connector).iter().filter_map(|(name, _)| fixture::kind(&manifest, name)).collect();
-        assert_eq!(fixture::missing(&manifest, &sampled), Vec::<String>::new(), "of {connector}");
-    }
+fn a_new_connector_begins_whole() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (is_well, told) = espalier(&["connector", "new", "acme"], folder.path());
+    assert!(is_well, "{told}");
+    let (is_well, told) = espalier(&["connector", "test", "connectors/acme"], folder.path());
+    assert!(is_well && told.contains("1 samples, 0 wrong"), "{told}");
+    let sample = folder.path().join("connectors/acme/fixtures/orders.page.json");
+    let text = std::fs::read_to_string(&sample).expect("a sample").replacen("49.90", "50.00", 1);
+    std::fs::write(&sample, text).expect("a file");
+    let (is_well, told) = espalier(&["connector", "test", "connectors/acme"], folder.path());
+    let line = "events[0].properties.total: makes \"50.00\", and \"49.90\" is written down";
+    assert!(!is_well && told.contains(line), "{told}");
+    let (is_well, told) = espalier(&["connector", "new", "acme"], folder.path());
+    assert!(!is_well && told.contains("is there already"), "{told}");
 }
 
 #[test]

@@ -57,6 +57,13 @@ impl Vendor {
         Self::open("shopify", kind, said).await
     }
 
+    async fn woocommerce() -> Self {
+        let kind = ["webhooks", "topic", "delivery_url"];
+        let said =
+            |url: &str| json!({ "shop": url, "key": "sandbox", "secret": "sandbox", "secrets": ["hush", "older"] });
+        Self::open("woocommerce", kind, said).await
+    }
+
     fn put(&self, topic: &str, address: &str) -> String {
         let [kind, of, at] = self.kind;
         self.sandbox.put(self.name, kind, json!({ of: topic, at: address })).expect("a subscription")
@@ -264,5 +271,40 @@ async fn what_cannot_be_read_changes_nothing() {
     watched.turn(Span::from_minutes(20)).await;
     assert_eq!(vendor.there(), counts(&[("ORDERS_CREATE", OURS, 1), ("CARTS_UPDATE", OURS, 1)]));
     assert_eq!((watched.state().held, watched.state().standing), (None, 2));
+    watched.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_shop_disabled_is_put_to_work_again() {
+    let vendor = Vendor::woocommerce().await;
+    let off = json!({ "topic": "order.created", "delivery_url": OTHER, "status": "disabled" });
+    vendor.sandbox.put("woocommerce", "webhooks", off).expect("a webhook");
+    let folder = tempfile::tempdir().expect("a folder");
+    let topics = ["order.created", "order.updated"];
+    let watched = Watched::start(&vendor, folder.path(), &topics, &["orders"]);
+    watched.turn(Span::from_minutes(16)).await;
+    let state = watched.state();
+    assert_eq!((state.standing, state.lost.len(), &state.held), (2, 0, &None));
+    let ours = || {
+        let rows = vendor.sandbox.records("woocommerce", "webhooks");
+        let mut ours: Vec<Value> = rows.into_iter().filter(|row| row["delivery_url"] == OURS).collect();
+        ours.sort_by_key(|row| row["id"].as_u64());
+        ours
+    };
+    assert!(ours().iter().all(|row| row["secret"] == "hush" && row["status"] == "active"), "{:?}", ours());
+    let ids: Vec<Value> = ours().iter().map(|row| row["id"].clone()).collect();
+    let id = vendor.id("order.updated").expect("it is there");
+    vendor.sandbox.change("woocommerce", "webhooks", &id, json!({ "status": "disabled" })).expect("a webhook");
+    watched.turn(Span::from_minutes(16)).await;
+    assert_eq!(watched.state().lost.keys().collect::<Vec<_>>(), ["order.updated"]);
+    assert_eq!(ours().iter().map(|row| row["id"].clone()).collect::<Vec<_>>(), ids, "the same, and none beside them");
+    assert!(ours().iter().all(|row| row["status"] == "active"), "{:?}", ours());
+    // Somebody who pauses one has a reason.
+    vendor.sandbox.change("woocommerce", "webhooks", &id, json!({ "status": "paused" })).expect("a webhook");
+    watched.turn(Span::from_minutes(16)).await;
+    assert!(ours().iter().any(|row| row["status"] == "paused"));
+    let rows = vendor.sandbox.records("woocommerce", "webhooks");
+    let other: Vec<&Value> = rows.iter().filter(|row| row["delivery_url"] == OTHER).collect();
+    assert!(matches!(other.as_slice(), [one] if one["status"] == "disabled"), "{other:?}");
     watched.end().await;
 }

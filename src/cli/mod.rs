@@ -5,6 +5,7 @@ mod baseline;
 mod catalogue;
 mod check;
 mod codes;
+mod connector;
 mod daemon;
 mod dead_letters;
 mod demo;
@@ -48,8 +49,8 @@ enum Command {
     Run(Configured),
     /// Tells every mistake in the configuration and the triggers.
     Check(check::Args),
-    /// The JSON Schema of the configuration, for editors.
-    Schema,
+    /// The JSON Schema of the configuration, for editors; of a connector's manifest with `connector`.
+    Schema(schema::Args),
     /// What triggers would have done, over a file of messages.
     Simulate(simulate::Args),
     /// What triggers would have done, over the stored history.
@@ -60,6 +61,8 @@ enum Command {
     Import(import::Args),
     /// Products for payloads to speak of.
     Catalogue(catalogue::Args),
+    /// For who writes or sets up a connector: begin, check, test, run, audit.
+    Connector(connector::Args),
     /// Discount codes for payloads to give.
     Codes(codes::Args),
     /// How the running daemon is.
@@ -105,7 +108,7 @@ impl Cli {
     /// Does what was asked.
     pub fn run(self) -> ExitCode {
         let ended = match self.command {
-            Command::Schema => schema::run(),
+            Command::Schema(args) => schema::run(&args),
             Command::Check(args) => check::run(&args),
             Command::Simulate(args) => simulate::run(&args),
             Command::Store(args) => store::run(&args),
@@ -133,13 +136,14 @@ fn runtime(command: Command) -> Ended {
             Command::Import(args) => import::run(&args).await,
             Command::Catalogue(args) => catalogue::run(&args).await,
             Command::Codes(args) => codes::run(&args).await,
+            Command::Connector(args) => connector::run(&args).await,
             Command::Status(args) => status::run(&args).await,
             Command::Explain(args) => explain::run(&args).await,
             Command::Payload(args) => payload::run(&args).await,
             Command::DeadLetters(args) => dead_letters::run(&args).await,
             Command::Triggers(args) => triggers::run(&args).await,
             Command::Sandbox(args) => sandbox::run(&args).await,
-            Command::Schema | Command::Check(_) | Command::Simulate(_) | Command::Store(_) => Ok(ExitCode::SUCCESS),
+            Command::Schema(_) | Command::Check(_) | Command::Simulate(_) | Command::Store(_) => Ok(ExitCode::SUCCESS),
         }
     })
 }

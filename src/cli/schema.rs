@@ -2,9 +2,28 @@
 
 use std::process::ExitCode;
 
-use super::{Ended, Failed};
+use super::{Ended, Failed, show};
+use crate::source::manifest;
 
-pub fn run() -> Ended {
-    println!("{}", serde_json::to_string_pretty(&crate::settings::schema()).map_err(Failed::new)?);
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Of what.
+    #[arg(value_enum, default_value_t = Of::Configuration)]
+    of: Of,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Of {
+    /// `espalier.toml`.
+    Configuration,
+    /// `connector.toml`.
+    Connector,
+}
+
+pub fn run(args: &Args) -> Ended {
+    match args.of {
+        Of::Configuration => show::json(&crate::settings::schema())?,
+        Of::Connector => show::json(&manifest::schema().map_err(Failed::new)?)?,
+    }
     Ok(ExitCode::SUCCESS)
 }

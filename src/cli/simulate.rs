@@ -14,8 +14,8 @@ use crate::replay::{Fire, Simulation, Sold, leaves, simulate_with};
 use crate::rules::{self, Files, Program, gate};
 use crate::{identity, intake, settings};
 
-/// So many fires are text at once; fewer are not worth a thread.
-const BLOCK: usize = 20_000;
+/// So many fires are text at once, in memory that is used again; fewer are not worth a thread.
+const BLOCK: usize = 2_000;
 const FEW: usize = 512;
 
 #[derive(Debug, clap::Args)]

@@ -105,6 +105,7 @@ impl Ops {
             .route("/api/codes", get(api::pools))
             .route("/api/codes/{pool}", post(api::add_codes))
             .route("/api/set-aside", get(api::set_aside))
+            .route("/api/audit/{source}", get(api::audit))
             .route("/api/triggers", get(triggers::get_list))
             .route("/api/triggers/reload", post(api::reload))
             .route("/api/triggers/{name}/held", get(triggers::get_held))

@@ -22,8 +22,6 @@ pub enum NotPulled {
 
 /// One account.
 pub struct Account {
-    /// Where what is read is kept.
-    pub store: Arc<dyn Store>,
     /// The daemon's clock.
     pub clock: SharedClock,
     source: Arc<str>,
@@ -45,17 +43,15 @@ impl Drop for Reading {
 }
 
 impl Account {
-    /// Of the source `name`, which may use this `share` of the vendor's limits.
+    /// Of a source, which may use this `share` of the vendor's limits; `keeper` keeps what the vendor changes of its
+    /// credentials.
     pub fn new(
         source: &Arc<str>,
         of: Arc<list::Account>,
         share: f64,
-        store: Arc<dyn Store>,
+        keeper: Option<Arc<dyn Keeper>>,
         clock: SharedClock,
     ) -> Result<Self, NotPulled> {
-        let keeper = Kept { store: store.clone(), name: format!("pull:{source}:refresh") };
-        let keeper: Option<Arc<dyn Keeper>> =
-            of.token.as_ref().filter(|token| token.rotates).map(|_| Arc::new(keeper) as _);
         let wire = Wire::new(&of.base_url, of.token.clone(), keeper, clock.clone())?;
         let shared = |window: &Window| Window {
             calls: ((f64::from(window.calls) * share).floor() as u32).max(1),
@@ -63,7 +59,7 @@ impl Account {
         };
         let ledger = Ledger::new(&of.windows.iter().map(shared).collect::<Vec<_>>(), clock.clone());
         let permits = Semaphore::new(of.concurrency.clamp(1, 100));
-        Ok(Self { store, clock, source: source.clone(), of, wire, ledger, permits, reading: watch::Sender::new(0) })
+        Ok(Self { clock, source: source.clone(), of, wire, ledger, permits, reading: watch::Sender::new(0) })
     }
 
     /// The newest of a list is read while this is held.
@@ -124,9 +120,16 @@ impl Account {
 }
 
 /// A refresh token in the store.
-struct Kept {
+pub struct Kept {
     store: Arc<dyn Store>,
     name: String,
+}
+
+impl Kept {
+    /// Of this source.
+    pub fn of(source: &str, store: Arc<dyn Store>) -> Arc<dyn Keeper> {
+        Arc::new(Self { store, name: format!("pull:{source}:refresh") })
+    }
 }
 
 #[async_trait::async_trait]

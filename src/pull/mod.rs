@@ -7,6 +7,8 @@
 //! Beside the lists, a watchdog sees that the subscriptions to webhooks are there, and has the gap read where one was lost.
 
 mod account;
+pub mod look;
+mod page;
 mod past;
 mod state;
 mod stream;
@@ -20,13 +22,15 @@ use tokio_util::sync::CancellationToken;
 pub use account::NotPulled;
 pub use state::{Doing, HooksState, StreamState};
 
-use self::account::Account;
+use self::account::{Account, Kept};
 use self::past::Past;
 use self::stream::Pulling;
 use self::watchdog::Watchdog;
 use crate::clock::SharedClock;
 use crate::identity;
+use crate::source::audit::{Audit, Findings};
 use crate::source::manifest::Connected;
+use crate::source::manifest::stream::Stream as Declared;
 use crate::source::stream::settings::Settings;
 use crate::source::stream::{self as list};
 use crate::source::subscriptions::{self, Subscriptions};
@@ -38,6 +42,7 @@ pub struct Source {
     streams: Vec<Pulling>,
     /// The account of all of them; none, where nobody lets us in.
     account: Option<(Arc<list::Account>, Arc<Account>)>,
+    store: Arc<dyn Store>,
     watchdog: Option<Watchdog>,
 }
 
@@ -59,6 +64,21 @@ pub struct Watching {
     pub stream: Arc<str>,
     /// What is being done.
     pub state: watch::Receiver<StreamState>,
+    /// What its records were seen to hold.
+    audit: watch::Receiver<Audit>,
+    declared: Arc<Declared>,
+}
+
+impl Watching {
+    /// What is worth saying of what its records hold.
+    pub fn findings(&self) -> Findings {
+        self.audit.borrow().findings(&self.declared)
+    }
+}
+
+/// Under what name a list's audit is kept in the store.
+pub fn audit_name(source: &str, stream: &str) -> String {
+    format!("audit:{source}:{stream}")
 }
 
 impl Source {
@@ -75,20 +95,23 @@ impl Source {
         clock: SharedClock,
     ) -> Result<Self, NotPulled> {
         let Ok(of) = list::Account::of(&connected.manifest, &connected.given) else {
-            return Ok(Self { streams: Vec::new(), account: None, watchdog: None });
+            return Ok(Self { streams: Vec::new(), account: None, store, watchdog: None });
         };
         let name: Arc<str> = name.into();
         let of = Arc::new(of);
-        let account = Arc::new(Account::new(&name, of.clone(), settings.share, store, clock)?);
+        let rotates = of.token.as_ref().is_some_and(|token| token.rotates);
+        let keeper = rotates.then(|| Kept::of(&name, store.clone()));
+        let account = Arc::new(Account::new(&name, of.clone(), settings.share, keeper, clock)?);
         let wanted = |stream: &str| settings.streams.as_ref().is_none_or(|some| some.iter().any(|one| one == stream));
         let streams =
             connected.manifest.streams.iter().filter(|(stream, _)| wanted(stream)).map(|(stream, declared)| {
                 let mut declared = declared.clone();
                 declared.every = settings.every.unwrap_or(declared.every);
                 let stream = list::Stream::new(stream, of.clone(), declared);
-                Pulling::new(name.clone(), stream, account.clone(), settings.start, names.clone())
+                Pulling::new(name.clone(), stream, (account.clone(), store.clone()), settings.start, names.clone())
             });
-        Ok(Self { streams: streams.collect(), account: Some((of, account)), watchdog: None })
+        let streams = streams.collect();
+        Ok(Self { streams, account: Some((of, account)), store, watchdog: None })
     }
 
     /// Sees to its subscriptions to webhooks too, where `settings` say an address for them.
@@ -99,7 +122,8 @@ impl Source {
             let managed = Subscriptions::of(manifest, given, of.clone(), settings);
             let lists = self.streams.iter().filter(|one| one.stream.has_past());
             let lists = lists.map(|one| (one.stream.name.clone(), one.again.0.clone())).collect();
-            self.watchdog = managed.map(|of| Watchdog::new(name.into(), of, account.clone(), settings.every, lists));
+            let with = (account.clone(), self.store.clone());
+            self.watchdog = managed.map(|of| Watchdog::new(name.into(), of, with, settings.every, lists));
         }
         self
     }

@@ -6,15 +6,15 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::Watching;
 use super::account::Account;
 use super::past::Again;
 use super::state::{Doing, StreamState};
+use super::{Watching, audit_name, page};
 use crate::identity;
 use crate::model::{DedupeKey, Span, Timestamp};
-use crate::source::stream::{Mapped, Place, Records, Stop, Stream, Turn};
-use crate::source::{Arrival, Limits};
-use crate::store::SetAside;
+use crate::source::audit::Audit;
+use crate::source::stream::{Mapped, Place, Stop, Stream};
+use crate::store::{SetAside, Store};
 use crate::wire::backoff;
 
 /// The first wait after a failure, and the longest.
@@ -27,6 +27,10 @@ const REFUSED: Span = Span::from_secs(1);
 const REMEMBERED: usize = 20_000;
 /// Bytes of a record that are kept for inspection.
 const ASIDE_BYTES: usize = 32 << 10;
+/// Records of a page that are held against what the connector reads.
+const AUDITED: usize = 20;
+/// How often what was seen of them is kept.
+const AUDIT_KEPT: Span = Span::from_minutes(10);
 /// Stretches of the past that may wait.
 const STRETCHES: usize = 16;
 
@@ -38,11 +42,14 @@ pub struct Pulling {
     pub stream: Stream,
     /// Whose it is.
     pub account: Arc<Account>,
+    /// Where what is read is kept.
+    pub store: Arc<dyn Store>,
     /// How far back the first run goes.
     pub start: Span,
     /// What is being done.
     pub state: watch::Sender<StreamState>,
     names: identity::Settings,
+    audit: watch::Sender<Audit>,
     /// Stretches of the past to be read again.
     pub again: (mpsc::Sender<Again>, tokio::sync::Mutex<mpsc::Receiver<Again>>),
 }
@@ -80,18 +87,25 @@ impl Pulling {
     pub fn new(
         source: Arc<str>,
         stream: Stream,
-        account: Arc<Account>,
+        (account, store): (Arc<Account>, Arc<dyn Store>),
         start: Span,
         names: identity::Settings,
     ) -> Self {
         let state = watch::Sender::new(StreamState::default());
         let (sender, receiver) = mpsc::channel(STRETCHES);
         let again = (sender, tokio::sync::Mutex::new(receiver));
-        Self { source, stream, account, start, state, names, again }
+        let audit = watch::Sender::new(Audit::default());
+        Self { source, stream, account, store, start, state, names, audit, again }
     }
 
     pub fn watching(&self) -> Watching {
-        Watching { source: self.source.clone(), stream: self.stream.name.clone(), state: self.state.subscribe() }
+        Watching {
+            source: self.source.clone(),
+            stream: self.stream.name.clone(),
+            state: self.state.subscribe(),
+            audit: self.audit.subscribe(),
+            declared: Arc::new(self.stream.declared().clone()),
+        }
     }
 
     /// Under what name the place is kept.
@@ -102,7 +116,7 @@ impl Pulling {
     /// What is kept under this name; waits for a store that refuses.
     pub async fn kept<T: serde::de::DeserializeOwned>(&self, cursor: &str) -> Option<T> {
         loop {
-            match self.account.store.cursor(cursor).await {
+            match self.store.cursor(cursor).await {
                 Ok(bytes) => return bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()),
                 Err(refused) => {
                     tracing::error!(source = %self.source, stream = %self.stream.name, reason = %refused, "the place of a list waits for the store");
@@ -132,11 +146,23 @@ impl Pulling {
                 Place::at(now)
             }
         };
+        let audit_name = audit_name(&self.source, &self.stream.name);
+        if let Ok(Some(kept)) = self.store.kept(&audit_name).await {
+            self.audit.send_replace(serde_json::from_slice(&kept).unwrap_or_default());
+        }
+        let mut audited = self.account.clock.now();
         let (mut failures, mut recent, mut reading) = (Failures::default(), Recent::default(), None);
         self.state.send_modify(|state| (state.read, state.skew_ms) = (place.read, place.skew));
         while !stop.is_cancelled() {
             if let Err(rest) = self.stream.open(&mut place, self.account.clock.now(), None) {
                 reading = None;
+                if self.account.clock.now() >= audited + AUDIT_KEPT {
+                    audited = self.account.clock.now();
+                    let value = serde_json::to_vec(&*self.audit.borrow()).unwrap_or_default();
+                    if let Err(refused) = self.store.keep(&audit_name, &value).await {
+                        tracing::warn!(source = %self.source, reason = %refused, "an audit could not be kept");
+                    }
+                }
                 self.state.send_if_modified(|state| {
                     let is_news = state.doing != Doing::Resting;
                     (state.doing, state.held, state.until) = (Doing::Resting, None, None);
@@ -184,26 +210,13 @@ impl Pulling {
 
     /// One page at `place`, which then is where the list goes on; nothing, where it only has to be asked again.
     pub async fn page(&self, place: &mut Place, recent: &mut Recent) -> Result<Option<Mapped>, Stop> {
-        let Some(request) = self.stream.ask(place) else { return Ok(None) };
-        let response = self.account.call(request).await?;
+        let Some(page) = page::fetch(&self.stream, &self.account, place).await? else { return Ok(None) };
         let now = self.account.clock.now();
-        let mut page = match self.stream.read(place, &response, now) {
-            Turn::Page(page) => page,
-            Turn::Again(next) => {
-                *place = next;
-                return Ok(None);
-            }
-            Turn::Stop(stop) => return Err(stop),
-        };
-        for (asked, request) in self.stream.lookups(&page.records) {
-            let response = self.account.call(request).await?;
-            self.stream.look_up(&asked, &response, &mut page.records, self.account.clock.now())?;
-        }
-        // The bounds are of requests that come in; a record is one message.
-        let limits = Limits { message: usize::MAX, messages: usize::MAX };
-        let arrival = Arrival { source: &self.source, at: now, names: &self.names, limits: &limits };
-        let fresh = self.stream.fresh(place);
-        let mut mapped = self.stream.map(Records { records: &page.records, fresh }, &arrival);
+        let mut mapped = page::map(&self.stream, &page, place, (&self.source, &self.names), now);
+        self.audit.send_modify(|audit| {
+            let some = page.records.iter().take(AUDITED);
+            some.for_each(|record| audit.see(record, self.stream.declared(), now));
+        });
         let count = page.records.len();
         mapped.read.events.retain(|event| !recent.knows(&event.dedupe));
         recent.learn(mapped.read.events.iter().flat_map(|event| event.dedupe.iter().copied()));
@@ -243,7 +256,7 @@ impl Pulling {
                 SetAside { at: now, source, reason: one.reason.into(), body }
             })
             .collect();
-        let store = &self.account.store;
+        let store = &self.store;
         let mut aside = (!aside.is_empty()).then_some(aside);
         let mut items = (!items.is_empty()).then_some(items);
         let mut is_told = false;

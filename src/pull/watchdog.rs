@@ -15,6 +15,7 @@ use super::state::HooksState;
 use crate::model::{Span, Timestamp};
 use crate::source::stream::{Place, Stop, Turn};
 use crate::source::subscriptions::{Step, Subscription, Subscriptions};
+use crate::store::Store;
 use crate::wire::backoff;
 
 /// The first wait after a failure, and the longest.
@@ -33,6 +34,7 @@ pub struct Watchdog {
     source: Arc<str>,
     of: Subscriptions,
     account: Arc<Account>,
+    store: Arc<dyn Store>,
     every: Span,
     /// The lists that have a past, and where to ask for it.
     lists: Vec<(Arc<str>, mpsc::Sender<Again>)>,
@@ -58,13 +60,13 @@ impl Watchdog {
     pub fn new(
         source: Arc<str>,
         of: Subscriptions,
-        account: Arc<Account>,
+        (account, store): (Arc<Account>, Arc<dyn Store>),
         every: Span,
         lists: Vec<(Arc<str>, mpsc::Sender<Again>)>,
     ) -> Self {
         let (address, wanted) = (of.address.clone(), of.wanted.len());
         let state = watch::Sender::new(HooksState { address, wanted, ..HooksState::default() });
-        Self { source, of, account, every, lists, state }
+        Self { source, of, account, store, every, lists, state }
     }
 
     pub fn watching(&self) -> WatchingHooks {
@@ -295,7 +297,7 @@ impl Watchdog {
 
     async fn kept(&self) -> Kept {
         loop {
-            match self.account.store.kept(&self.name()).await {
+            match self.store.kept(&self.name()).await {
                 Ok(bytes) => return bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default(),
                 Err(refused) => self.refused(&refused.to_string()).await,
             }
@@ -304,7 +306,7 @@ impl Watchdog {
 
     async fn keep(&self, kept: &Kept) {
         let value = serde_json::to_vec(kept).unwrap_or_default();
-        while let Err(refused) = self.account.store.keep(&self.name(), &value).await {
+        while let Err(refused) = self.store.keep(&self.name(), &value).await {
             self.refused(&refused.to_string()).await;
         }
     }

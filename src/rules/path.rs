@@ -54,6 +54,13 @@ impl Path {
         keys
     }
 
+    /// False when no event whose properties are this text can carry a key: most that do not are told without being
+    /// parsed.
+    pub fn may_lead(&self, properties: &str) -> bool {
+        // Only what is escaped is written otherwise.
+        self.0.iter().all(|part| properties.contains(&**part)) || properties.contains('\\')
+    }
+
     /// True when the event carries `key`: like [`Path::keys`], without making them.
     pub fn carries(&self, properties: &Value, key: &str) -> bool {
         let is_key = |value: &Value| match value {
@@ -137,8 +144,11 @@ mod tests {
             assert_eq!(path.carries(&value, key), carries, "{text} {key}");
             assert_eq!(path.keys(&value).iter().any(|k| &**k == key), carries, "{text} {key}");
             assert!(may_carry(text, key) || !carries, "{text} {key}");
+            assert!(path.may_lead(text) || !carries, "{text} {key}");
         }
         assert!(!may_carry(r#"{"id":"b"}"#, "a"));
         assert!(!may_carry(r#"{"id":17}"#, "18"));
+        assert!(!Path::new("id").may_lead(r#"{"other":"a"}"#) && !Path::new("a.id").may_lead(r#"{"a":1}"#));
+        assert!(Path::new("id").may_lead(r#"{"\u0069d":"a"}"#));
     }
 }

@@ -275,7 +275,7 @@ impl Program {
                 asked.insert(Asked { trigger: n, key: "".into() });
                 continue;
             };
-            let carried = per.keys(entry.fields());
+            let carried = keys(per, entry);
             if if carried.is_empty() { reach.keyless } else { reach.keyed } {
                 asked.extend(Self::all_keys(n, trigger, person, &mut carried_ever));
             }
@@ -285,7 +285,7 @@ impl Program {
             let Some(trigger) = self.triggers.get(n) else { continue };
             let carried = match &trigger.per {
                 None => vec!["".into()],
-                Some(per) => per.keys(entry.fields()),
+                Some(per) => keys(per, entry),
             };
             // A key exists from the first event that carries it, whatever its name.
             let new = carried.into_iter().filter(|key| !is_watched(person, trigger, key));
@@ -357,12 +357,17 @@ impl<'p> Carried<'p> {
 
     fn by(&mut self, per: &'p Path) -> &BTreeSet<Box<str>> {
         let place = self.found.iter().position(|(known, _)| *known == per).unwrap_or_else(|| {
-            let keys = self.entries.iter().flat_map(|entry| per.keys(entry.fields())).collect();
+            let keys = self.entries.iter().flat_map(|entry| keys(per, entry)).collect();
             self.found.push((per, keys));
             self.found.len() - 1
         });
         &self.found[place].1
     }
+}
+
+/// The keys that one event carries.
+fn keys(per: &Path, entry: &Entry) -> Vec<Box<str>> {
+    if per.may_lead(entry.properties.get()) { per.keys(entry.fields()) } else { Vec::new() }
 }
 
 fn is_watched(person: &Person, trigger: &Trigger, key: &str) -> bool {

@@ -132,6 +132,19 @@ fn event(event: &Event) -> Value {
     })
 }
 
+/// What one record of a list makes.
+pub fn one(stream: &Stream, record: &Value) -> Value {
+    let records = Records { records: std::slice::from_ref(record), fresh: None };
+    let mapped = with_arrival(|arrival| stream.map(records, arrival));
+    shown(&mapped.read, &mapped.items)
+}
+
+/// Events and products, each as one line of JSON.
+pub fn lines(mapped: &Mapped) -> impl Iterator<Item = String> {
+    let events = mapped.read.events.iter().map(|one| event(one).to_string());
+    events.chain(mapped.items.iter().map(|item| catalogue::shown(item).to_string()))
+}
+
 /// The topics and lists of which there is no sample among these.
 pub fn missing(manifest: &Manifest, sampled: &[Kind]) -> Vec<String> {
     let topics = manifest.topics.iter().filter(|(_, topic)| matches!(topic, Topic::Emit(_)));

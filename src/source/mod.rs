@@ -3,6 +3,7 @@
 //! A source that listens is given the bytes of one request and says which events it holds and which parts of it could
 //! not be read. Pulling sources will stand beside it.
 
+pub mod audit;
 pub mod catalogue;
 pub mod endpoint;
 pub mod fixture;

@@ -10,6 +10,7 @@ use minijinja::value::ValueKind;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Value};
 
 use super::reads::Reads;
+use super::short::{Kind, Short};
 use super::source::{check_code, check_text};
 use crate::rules::amount::Amount;
 
@@ -19,8 +20,6 @@ const FUEL: u64 = 50_000;
 const LONGEST: usize = 16 << 10;
 /// What the language brings along.
 const GLOBALS: &[&str] = &["range", "dict", "namespace", "loop"];
-/// A longer path is for the language, which counts its work.
-const DEEPEST: usize = 8;
 /// The only template of an environment.
 const NAME: &str = "template";
 
@@ -63,8 +62,7 @@ fn amount(value: &Value) -> Result<Amount, Error> {
 #[derive(Clone)]
 pub struct Expression {
     text: Arc<str>,
-    /// Its parts, where it is one name and nothing else.
-    path: Option<Arc<[Box<str>]>>,
+    short: Option<Arc<Short>>,
     compiled: Arc<minijinja::Expression<'static, 'static>>,
 }
 
@@ -81,8 +79,8 @@ impl Expression {
     pub fn compile(text: &str) -> Result<Self, String> {
         let compiled = LANGUAGE.compile_expression_owned(text.to_owned()).map_err(|e| broken("an expression", &e))?;
         check_code(text)?;
-        let mut read = Self { text: text.into(), path: None, compiled: Arc::new(compiled) };
-        read.path = path(text, &read.names());
+        let mut read = Self { text: text.into(), short: None, compiled: Arc::new(compiled) };
+        read.short = Short::of(text, &read.names()).map(Arc::new);
         Ok(read)
     }
 
@@ -91,9 +89,9 @@ impl Expression {
         outer(self.compiled.undeclared_variables(true))
     }
 
-    /// The parts of its name, where it is one and nothing else: what it yields is there as JSON.
-    pub fn path(&self) -> Option<&[Box<str>]> {
-        self.path.as_deref()
+    /// What it is, where it needs no language.
+    pub fn short(&self) -> Option<&Short> {
+        self.short.as_deref()
     }
 
     /// Notes what a condition of it reads.
@@ -103,8 +101,8 @@ impl Expression {
 
     /// Notes what its value reads.
     pub fn note_value(&self, reads: &mut Reads) {
-        match self.path() {
-            Some([top, ..]) => reads.note_alone(top),
+        match self.short() {
+            Some(Short { path, kind: Kind::Name }) => path.iter().take(1).for_each(|top| reads.note_alone(top)),
             _ => self.note(reads),
         }
     }
@@ -169,18 +167,6 @@ impl Text {
         })?;
         String::from_utf8(said.0).map_err(|_| "is no text".to_owned())
     }
-}
-
-/// The parts of an expression that is one name. The catalogue answers by itself.
-fn path(text: &str, names: &BTreeSet<String>) -> Option<Arc<[Box<str>]>> {
-    let text = text.trim();
-    let parts: Vec<&str> = text.split('.').collect();
-    let is_name = |part: &&str| {
-        part.starts_with(|c: char| c.is_ascii_alphabetic())
-            && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-    };
-    let is_path = names.len() == 1 && names.contains(text) && parts.len() <= DEEPEST && parts.iter().all(is_name);
-    (is_path && parts.first() != Some(&"catalogue")).then(|| parts.into_iter().map(Box::from).collect())
 }
 
 /// Without what the language brings along.

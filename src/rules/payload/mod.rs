@@ -14,6 +14,7 @@ mod reads;
 mod recommend;
 mod said;
 mod scene;
+mod short;
 mod source;
 mod template;
 #[cfg(test)]

@@ -8,7 +8,7 @@ use super::names::{LeafNames, Names};
 use super::plain::{FIXED, Plain};
 use super::reads::Reads;
 use super::recommend::Recommend;
-use super::scene::{Fire, Scene};
+use super::scene::{Fire, Found, Scene};
 use super::template::Fields;
 use super::urgency::Urgency;
 use crate::model::{GivenCode, RawJson};
@@ -165,9 +165,11 @@ impl Payload {
             said.insert(code.field.to_string(), code_said);
         }
         if let Some(recommend) = &self.recommend {
-            let cart = scene.at(&["cart".into(), "products".into()]);
-            let cart = cart.as_ref().and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-            let recommended = recommend.products(fire, &plain.products().collect::<Vec<_>>(), cart);
+            let cart = match scene.find(&["cart".into(), "products".into()]) {
+                Found::Value(Value::Array(products)) => products,
+                _ => Vec::new(),
+            };
+            let recommended = recommend.products(fire, &plain.products().collect::<Vec<_>>(), &cart);
             scene.put("recommended", recommended.clone());
             said.insert(recommend.field.to_string(), recommended);
         }
@@ -183,7 +185,7 @@ impl Payload {
             scene.forget(count);
         }
         for block in &self.content {
-            if block.when.holds(scene.seen()).map_err(|words| broken((block.path.clone(), words)))? {
+            if block.when.holds_in(&scene).map_err(|words| broken((block.path.clone(), words)))? {
                 said.extend(block.set.render(&scene).map_err(broken)?);
                 if self.takes == Takes::First {
                     break;

@@ -66,6 +66,16 @@ impl<'a> Fire<'a> {
     }
 }
 
+/// What a name leads to.
+pub enum Found {
+    /// This.
+    Value(Value),
+    /// There is nothing, but what it would be part of is there.
+    Missing,
+    /// Nor is that.
+    Nowhere,
+}
+
 /// What templates speak of. Nothing of it is put together before one asks.
 pub struct Scene<'a> {
     fire: Fire<'a>,
@@ -109,15 +119,20 @@ impl<'a> Scene<'a> {
     }
 
     /// What a name leads to. What is null is not there.
-    pub fn at(&self, path: &[Box<str>]) -> Option<Value> {
-        let (top, inner) = path.split_first()?;
+    pub fn find(&self, path: &[Box<str>]) -> Found {
+        let Some((top, inner)) = path.split_first() else { return Found::Nowhere };
         let first = inner.first();
-        let mut found = self.part(top, &|name| first.is_none_or(|first| **first == *name))?;
-        for name in inner {
-            found = found.get_mut(&**name)?.take();
+        let part = self.part(top, &|name| first.is_none_or(|first| **first == *name));
+        let missing = |n| if n == inner.len() { Found::Missing } else { Found::Nowhere };
+        let Some(mut found) = part.filter(|value| !value.is_null()) else { return missing(0) };
+        for (n, name) in inner.iter().enumerate() {
+            match found.get_mut(&**name).map(Value::take).filter(|value| !value.is_null()) {
+                Some(value) => found = value,
+                None => return missing(n + 1),
+            }
         }
         take_nulls(&mut found);
-        Some(found).filter(|value| !value.is_null())
+        Found::Value(found)
     }
 
     /// All that the language asks for, as it sees it.

@@ -113,11 +113,7 @@ impl Template {
         Ok(match self {
             Self::Plain(value) => value.clone(),
             Self::Expression { path, expression } => {
-                let value = match expression.path() {
-                    Some(names) => scene.at(names).ok_or_else(|| expression.without_value()),
-                    None => expression.value(scene.seen()),
-                };
-                value.map_err(|words| (path.clone(), words))?
+                expression.value_in(scene).map_err(|words| (path.clone(), words))?
             }
             Self::Text { path, text } => text.render(scene.seen()).map_err(|words| (path.clone(), words))?.into(),
             Self::List(items) => Value::Array(items.iter().map(|item| item.render(scene)).collect::<Result<_, _>>()?),

@@ -9,6 +9,18 @@ use crate::source::mapping::{Emit, Expression, Path, Paths, Shape, Take, Version
 /// Names that an expression over a message may use.
 pub(super) const OF_MESSAGE: &[&str] = &["record", "topic", "settings"];
 
+/// A shape by its name: how messages and records that are like it are mapped, and what all of them emit.
+pub(super) struct Like<'a, 't> {
+    pub shape: Shape,
+    emits: Vec<Value<'a, 't>>,
+}
+
+/// A named shape, over what every topic or stream has.
+pub(super) fn like<'a, 't>(mut table: Table<'a, 't>, every: &Shape, reading: &mut Reading<'_>) -> Like<'a, 't> {
+    let emits = table.get("emit").map(|v| v.list(reading)).unwrap_or_default();
+    Like { shape: every.under(only_shape(table, reading)), emits }
+}
+
 pub(super) fn only_shape(mut table: Table<'_, '_>, reading: &mut Reading<'_>) -> Shape {
     let shape = shape(&mut table, reading);
     table.finish(reading);
@@ -19,7 +31,7 @@ pub(super) fn only_shape(mut table: Table<'_, '_>, reading: &mut Reading<'_>) ->
 pub(super) fn emits(
     table: &mut Table<'_, '_>,
     every: &Shape,
-    shapes: &BTreeMap<String, Shape>,
+    shapes: &BTreeMap<String, Like<'_, '_>>,
     reading: &mut Reading<'_>,
 ) -> Vec<Emit> {
     let like = table.get("like").and_then(|value| {
@@ -30,9 +42,10 @@ pub(super) fn emits(
         }
         like
     });
-    let beneath = like.unwrap_or(every).under(shape(table, reading));
-    let emits = table.get("emit").map(|v| v.list(reading)).unwrap_or_default();
-    emits.iter().filter_map(|value| emit(value.table(reading)?, &beneath, reading)).collect()
+    let beneath = like.map_or(every, |like| &like.shape).under(shape(table, reading));
+    let own = table.get("emit").map(|v| v.list(reading)).unwrap_or_default();
+    let emits = like.map(|like| like.emits.as_slice()).unwrap_or_default().iter().chain(&own);
+    emits.filter_map(|value| emit(value.table(reading)?, &beneath, reading)).collect()
 }
 
 /// The entries of a table whose keys are the writer's own.

@@ -21,7 +21,12 @@ use super::mapping::Shape;
 use crate::model::Mistake;
 
 /// The connectors that ship, by name.
-const SHIPPED: &[(&str, &str)] = &[("shopify", include_str!("../../../connectors/shopify/connector.toml"))];
+const SHIPPED: &[(&str, &str)] = &[
+    ("bigcommerce", include_str!("../../../connectors/bigcommerce/connector.toml")),
+    ("magento", include_str!("../../../connectors/magento/connector.toml")),
+    ("shopify", include_str!("../../../connectors/shopify/connector.toml")),
+    ("woocommerce", include_str!("../../../connectors/woocommerce/connector.toml")),
+];
 
 /// A connector.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,6 +54,14 @@ pub struct Connected {
     pub manifest: Manifest,
     /// Its settings.
     pub given: setting::Given,
+}
+
+/// The JSON Schema of a manifest, for editors.
+///
+/// # Errors
+/// Never for the one that ships; it is a text.
+pub fn schema() -> Result<serde_json::Value, serde_json::Error> {
+    serde_json::from_str(include_str!("schema.json"))
 }
 
 /// The text of a connector that ships.
@@ -108,9 +121,10 @@ fn manifest(mut top: Table<'_, '_>, reading: &mut Reading<'_>) -> Option<Manifes
     let mut shapes = (BTreeMap::new(), BTreeMap::new());
     for (name, value) in entries(top.get("shape"), reading) {
         if let Some(table) = value.table(reading) {
-            let shape = mapped::only_shape(table, reading);
-            shapes.0.insert(name.clone(), every_topic.under(shape.clone()));
-            shapes.1.insert(name, every_stream.1.under(shape));
+            shapes.0.insert(name.clone(), mapped::like(table, &every_topic, reading));
+            if let Some(table) = value.table(reading) {
+                shapes.1.insert(name, mapped::like(table, &every_stream.1, reading));
+            }
         }
     }
     let mut topics = BTreeMap::new();
@@ -154,6 +168,34 @@ mod tests {
             assert_eq!(manifest.expect("read").name, name);
         }
         assert_eq!(shipped("none"), None);
+    }
+
+    #[test]
+    fn the_schema_knows_every_key_and_fits_what_ships() {
+        let schema = schema().expect("JSON");
+        let text = schema.to_string();
+        for source in [
+            include_str!("mod.rs"),
+            include_str!("api.rs"),
+            include_str!("stream.rs"),
+            include_str!("mapped.rs"),
+            include_str!("setting.rs"),
+            include_str!("webhook.rs"),
+            include_str!("subscriptions.rs"),
+        ] {
+            let code = source.split("#[cfg(test)]").next().unwrap_or_default();
+            for word in ["get(\"", "need(\""] {
+                let keys = code.split(word).skip(1).filter_map(|rest| rest.split('"').next());
+                keys.for_each(|key| assert!(text.contains(&format!("\"{key}\":")), "the schema does not know `{key}`"));
+            }
+        }
+        let validator = jsonschema::validator_for(&schema).expect("a schema");
+        for name in shipped_names() {
+            let manifest: serde_json::Value = toml::from_str(shipped(name).expect("its text")).expect("TOML");
+            let wrong: Vec<String> =
+                validator.iter_errors(&manifest).map(|e| format!("{}: {e}", e.instance_path())).collect();
+            assert!(wrong.is_empty(), "{name}: {wrong:#?}");
+        }
     }
 
     #[test]
@@ -202,6 +244,30 @@ mod tests {
         check(
             &format!("{HEAD}[topic.\"a/b\"]\n"),
             &["c.toml:5:1: topic.\"a/b\": needs either `emit` or `acknowledge = true`"],
+        );
+    }
+
+    #[test]
+    fn what_a_shape_emits_is_emitted_by_all_that_are_like_it() {
+        let shape =
+            "[shape.order]\nid = \"id\"\nidentify = { email = \"email\" }\n[[shape.order.emit]]\nevent = \"E\"\n";
+        let topics = "[topic.a]\nlike = \"order\"\n[topic.b]\nlike = \"order\"\nid = \"other\"\n\
+                      [topic.c]\nlike = \"order\"\n[[topic.c.emit]]\nevent = \"F\"\n";
+        let manifest = Manifest::read("c.toml", &format!("{HEAD}{shape}{topics}")).expect("right");
+        let made = |topic: &str| match manifest.topics.get(topic) {
+            Some(Topic::Emit(emits)) => {
+                emits.iter().map(|emit| (emit.name.to_string(), emit.shape.id.clone())).collect()
+            }
+            _ => Vec::new(),
+        };
+        let path = |text| Some(vec![Path::parse(text).expect("a path")]);
+        assert_eq!(made("a"), [("E".to_owned(), path("id"))]);
+        assert_eq!(made("b"), [("E".to_owned(), path("other"))]);
+        assert_eq!(made("c"), [("E".to_owned(), path("id")), ("F".to_owned(), path("id"))]);
+        let wrong = format!("{HEAD}{shape}when = \"rec\"\n{topics}");
+        check(
+            &wrong,
+            &["c.toml:10:8: shape.order.emit[0].when: uses `rec`, but only record, topic, settings can be used here"],
         );
     }
 

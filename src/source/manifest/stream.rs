@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::api::texts;
-use super::mapped::{OF_MESSAGE, emits, entries, expression, path, takes};
+use super::mapped::{Like, OF_MESSAGE, emits, entries, expression, path, takes};
 use super::written::{Reading, Table, Value};
 use crate::model::http::Method;
 use crate::model::{Origin, Span};
@@ -285,7 +285,7 @@ pub(super) fn part(table: &mut Table<'_, '_>, reading: &mut Reading<'_>) -> Part
 pub(super) fn stream(
     mut table: Table<'_, '_>,
     every: (&Part, &Shape),
-    shapes: &BTreeMap<String, Shape>,
+    shapes: &BTreeMap<String, Like<'_, '_>>,
     reading: &mut Reading<'_>,
 ) -> Option<Stream> {
     let part = part(&mut table, reading).over(every.0);

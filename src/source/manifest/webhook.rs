@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::mapped::emits;
+use super::mapped::{Like, emits};
 use super::setting::{Setting, SettingKind};
 use super::subscriptions::{self, Subscriptions};
 use super::written::{Reading, Table};
@@ -70,7 +70,7 @@ pub(super) fn webhook(mut table: Table<'_, '_>, settings: &[Setting], reading: &
 pub(super) fn topic(
     mut table: Table<'_, '_>,
     every: &Shape,
-    shapes: &BTreeMap<String, Shape>,
+    shapes: &BTreeMap<String, Like<'_, '_>>,
     reading: &mut Reading<'_>,
 ) -> Topic {
     let acknowledged = table.get("acknowledge").and_then(|v| v.yes_or_no(reading)).unwrap_or(false);

@@ -60,6 +60,8 @@ impl<'t> Reading<'t> {
     /// What was found wrong, in the file's order.
     pub(super) fn into_mistakes(mut self) -> Vec<Mistake> {
         self.mistakes.sort();
+        // What several read alike is wrong once.
+        self.mistakes.dedup();
         self.mistakes
     }
 }

@@ -44,6 +44,11 @@ impl Expression {
         }
     }
 
+    /// As it is written.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Its value; none when it is undefined, null, no JSON, or could not be worked out.
     pub fn value(&self, seen: &Seen) -> Option<Value> {
         let value = self.compiled.eval(seen.0.clone()).ok()?;

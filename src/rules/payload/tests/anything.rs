@@ -81,8 +81,12 @@ proptest! {
             (said.payload.get().to_owned(), said.broken)
         };
         for key in ["", "1", "c1"] {
-            let alone = says(&format!("x = '{{{{ {name} }}}}'\n"), key);
-            prop_assert_eq!(&alone, &says(&format!("x = '{{{{ ({name}) }}}}'\n"), key));
+            for done in ["", " | default(\"-\")", " is defined", " | money"] {
+                let alone = says(&format!("x = '{{{{ {name}{done} }}}}'\n"), key);
+                prop_assert_eq!(&alone, &says(&format!("x = '{{{{ ({name}){done} }}}}'\n"), key), "{}", done);
+            }
+            let when = |name: &str| format!("[[content]]\nwhen = '{name} is defined'\nset = {{ x = 1 }}\n");
+            prop_assert_eq!(says(&when(name), key), says(&when(&format!("({name})")), key));
             let with_all = says(&format!("x = '{{{{ ({name}) }}}}'\ny = '{{% if true %}}{{% endif %}}'\n"), key);
             let with_more = says(&format!("x = '{{{{ ({name}) }}}}'\ny = ''\n"), key);
             prop_assert_eq!(with_all, with_more);

@@ -1,0 +1,45 @@
+//! One page: asked for, read, with what its records refer to, and mapped.
+
+use std::sync::Arc;
+
+use super::account::Account;
+use crate::identity;
+use crate::model::Timestamp;
+use crate::source::stream::{Mapped, Page, Place, Records, Stop, Stream, Turn};
+use crate::source::{Arrival, Limits};
+
+/// The page at `place`; nothing where it only has to be asked again, from where `place` then is.
+///
+/// # Errors
+/// Why nothing can be read for now.
+pub async fn fetch(stream: &Stream, account: &Account, place: &mut Place) -> Result<Option<Page>, Stop> {
+    let Some(request) = stream.ask(place) else { return Ok(None) };
+    let response = account.call(request).await?;
+    let mut page = match stream.read(place, &response, account.clock.now()) {
+        Turn::Page(page) => *page,
+        Turn::Again(next) => {
+            *place = next;
+            return Ok(None);
+        }
+        Turn::Stop(stop) => return Err(stop),
+    };
+    for (asked, request) in stream.lookups(&page.records) {
+        let response = account.call(request).await?;
+        stream.look_up(&asked, &response, &mut page.records, account.clock.now())?;
+    }
+    Ok(Some(page))
+}
+
+/// What a page that was asked for at `place` makes.
+pub fn map(
+    stream: &Stream,
+    page: &Page,
+    place: &Place,
+    (source, names): (&Arc<str>, &identity::Settings),
+    now: Timestamp,
+) -> Mapped {
+    // The bounds are of requests that come in; a record is one message.
+    let limits = Limits { message: usize::MAX, messages: usize::MAX };
+    let arrival = Arrival { source, at: now, names, limits: &limits };
+    stream.map(Records { records: &page.records, fresh: stream.fresh(place) }, &arrival)
+}

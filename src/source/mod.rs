@@ -15,6 +15,7 @@ pub mod stream;
 pub mod subscriptions;
 pub mod text;
 pub mod tracking;
+pub mod volume;
 pub mod webhook;
 
 use std::sync::Arc;

@@ -109,6 +109,14 @@ impl Daemon {
             stamp,
             asked,
         };
+        let names = settings.identity.clone();
+        let intake = Intake::bind(&settings.intake, &settings.source, &connected, names, shared.clone(), clock.clone())
+            .await
+            .map_err(Failed::new)?;
+        let coming = intake.tallies().iter().cloned();
+        let coming = coming.map(|(source, tally)| pull::Ear { source, stream: None, tally });
+        let ears = coming.chain(sources.iter().flat_map(pull::Source::ears)).collect();
+        let listening_to = pull::Listening::new(ears, shared.clone(), clock.clone());
         let watched = Watched {
             store: shared.clone(),
             clock: clock.clone(),
@@ -118,6 +126,7 @@ impl Daemon {
             lanes: lanes.iter().map(|lane| (lane.name().clone(), lane.state())).collect(),
             streams: sources.iter().flat_map(pull::Source::watching).collect(),
             hooks: sources.iter().filter_map(pull::Source::watching_hooks).collect(),
+            heard: listening_to.heard(),
             sources: settings.source.iter().map(|(name, source)| (name.clone(), kind(source))).collect(),
             began,
         };
@@ -132,10 +141,6 @@ impl Daemon {
         )
         .await
         .map_err(|e| Failed(format!("ops cannot listen on {}: {e}", settings.ops.listen)))?;
-        let names = settings.identity.clone();
-        let intake = Intake::bind(&settings.intake, &settings.source, &connected, names, shared.clone(), clock.clone())
-            .await
-            .map_err(Failed::new)?;
         let missing = || Failed("the listener has no address".into());
         let (intake_at, ops_at) = (intake.address().ok_or_else(missing)?, ops.address().ok_or_else(missing)?);
 
@@ -148,6 +153,7 @@ impl Daemon {
         for source in sources {
             workers.spawn(source.run(working.clone()));
         }
+        workers.spawn(listening_to.run(working.clone()));
         workers.spawn(reload.run(working.clone()));
         workers.spawn(keep_counts(store.clone(), clock.clone(), (program, sales), working.clone()));
         workers.spawn(keep_house(store.clone(), clock.clone(), metrics, working.clone()));

@@ -76,7 +76,7 @@ pub fn print(status: &Value) {
                 .map_or_else(|| "-".into(), |ms| Span::from_millis(ms / 1_000 * 1_000).to_string());
             table.add_row([
                 format!("{}/{}", text(&stream["source"]), text(&stream["stream"])),
-                text(&stream["state"]),
+                format!("{}{}", text(&stream["state"]), if stream["quiet"].is_null() { "" } else { ", quiet" }),
                 behind,
                 text(&stream["records"]),
                 text(&stream["events"]),

@@ -13,6 +13,7 @@ mod page;
 mod page_trigger;
 mod payload;
 mod plot;
+mod quiet;
 mod reload;
 mod server;
 pub mod settings;

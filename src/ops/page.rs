@@ -154,7 +154,10 @@ fn sources(health: &Health) -> Markup {
     html! {
         section {
             h2 { "Sources" }
-            ul { @for source in &health.sources { li { (source.name) " " span.muted { (source.kind) } } } }
+            ul { @for source in &health.sources { li {
+                (source.name) " " span.muted { (source.kind) }
+                @if let Some(quiet) = &source.quiet { " " (quiet.words()) }
+            } } }
             @if health.sources.is_empty() { p.muted { "No source is configured." } }
             @if !health.streams.is_empty() { (streams(health)) }
             @if !health.subscriptions.is_empty() { (subscriptions(health)) }
@@ -178,6 +181,7 @@ fn streams(health: &Health) -> Markup {
                             td { (stream.source) " / " (stream.stream) }
                             td {
                                 (stream.state)
+                                @if let Some(quiet) = &stream.quiet { br; (quiet.words()) }
                                 @if let Some(until) = stream.until { br; span.muted { "again at " (short(until)) } }
                             }
                             td.n { (age(stream.lag_ms)) }

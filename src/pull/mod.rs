@@ -10,6 +10,7 @@ mod account;
 pub mod look;
 mod page;
 mod past;
+mod quiet;
 mod state;
 mod stream;
 mod watchdog;
@@ -20,6 +21,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub use account::NotPulled;
+pub use quiet::{Ear, Heard, Listening};
 pub use state::{Doing, HooksState, StreamState};
 
 use self::account::{Account, Kept};
@@ -136,6 +138,15 @@ impl Source {
     /// Its lists, to be looked at.
     pub fn watching(&self) -> Vec<Watching> {
         self.streams.iter().map(Pulling::watching).collect()
+    }
+
+    /// What comes of each of its lists.
+    pub fn ears(&self) -> impl Iterator<Item = Ear> {
+        self.streams.iter().map(|one| Ear {
+            source: one.source.clone(),
+            stream: Some((one.stream.name.clone(), one.state.subscribe())),
+            tally: one.tally.clone(),
+        })
     }
 
     /// Pulls until `stop`. A page that was begun is kept.

@@ -14,6 +14,7 @@ use crate::identity;
 use crate::model::{DedupeKey, Span, Timestamp};
 use crate::source::audit::Audit;
 use crate::source::stream::{Mapped, Place, Stop, Stream};
+use crate::source::volume::Tally;
 use crate::store::{SetAside, Store};
 use crate::wire::backoff;
 
@@ -50,6 +51,8 @@ pub struct Pulling {
     pub state: watch::Sender<StreamState>,
     names: identity::Settings,
     audit: watch::Sender<Audit>,
+    /// How much of it is new.
+    pub tally: Tally,
     /// Stretches of the past to be read again.
     pub again: (mpsc::Sender<Again>, tokio::sync::Mutex<mpsc::Receiver<Again>>),
 }
@@ -95,7 +98,7 @@ impl Pulling {
         let (sender, receiver) = mpsc::channel(STRETCHES);
         let again = (sender, tokio::sync::Mutex::new(receiver));
         let audit = watch::Sender::new(Audit::default());
-        Self { source, stream, account, store, start, state, names, audit, again }
+        Self { source, stream, account, store, start, state, names, audit, tally: Tally::default(), again }
     }
 
     pub fn watching(&self) -> Watching {
@@ -177,6 +180,7 @@ impl Pulling {
             if reading.is_none() {
                 reading = Some(self.account.reads_newest());
             }
+            let window = place.open.as_ref().map(|open| (open.from, open.until));
             let step = tokio::select! {
                 () = stop.cancelled() => break,
                 step = self.page(&mut place, &mut recent) => step,
@@ -184,6 +188,10 @@ impl Pulling {
             match step {
                 Ok(None) => {}
                 Ok(Some(mapped)) => {
+                    // A record is of the time in which it changed, whatever it says of when it was made.
+                    let (from, until) = window.unwrap_or((place.read, place.read));
+                    let at = mapped.read.events.iter().map(|event| event.at.max(from).min(until));
+                    at.for_each(|at| self.tally.count_of(at));
                     // Not given up for `stop`: what is read is kept, or read again.
                     let value = serde_json::to_vec(&place).unwrap_or_default();
                     if !self.keep(mapped, (&cursor, &value), &stop).await {

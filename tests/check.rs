@@ -307,6 +307,28 @@ fn a_connector_says_what_it_has_to_be_told() {
             "is a secret and must not stand in a file",
         ),
         ("settings = { shop = \"acme.myshopify.com\" }", "source.shop.settings", "no credentials: set "),
+        (
+            &format!("{good}\nwebhooks = {{ address = \"https://h.example/hooks/shop\" }}"),
+            "source.shop.webhooks",
+            "no credentials: set ",
+        ),
+        (
+            &format!("{good}\nwebhooks = {{ address = \"http://h.example/hooks/shop\" }}"),
+            "source.shop.webhooks.address",
+            "must be an address that begins with `https://`",
+        ),
+        (
+            &format!(
+                "{good}\nwebhooks = {{ address = \"https://h.example/\", topics = [\"order/create\", \"shop/redact\"] }}"
+            ),
+            "source.shop.webhooks.topics.0",
+            "the connector has no topic `order/create` (did you mean `orders/create`?)",
+        ),
+        (
+            &format!("{good}\nwebhooks = {{ address = \"https://h.example/\", topics = [\"shop/redact\"] }}"),
+            "source.shop.webhooks.topics.0",
+            "`shop/redact` can be subscribed by hand alone",
+        ),
     ] {
         let (is_well, told) = check(&source(lines), GOOD);
         assert!(!is_well && told.iter().any(|told| told.contains(&format!(": {key}: {words}"))), "{lines}: {told:#?}");

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::model::Span;
 use crate::model::setting::{Secret, Size};
 use crate::source::manifest::setting::Written;
-use crate::source::{endpoint, process, stream};
+use crate::source::{endpoint, process, stream, subscriptions};
 
 /// Where intake listens, and the bounds of what it takes.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -91,6 +91,9 @@ pub struct Connector {
     /// How its lists are pulled; without credentials for them they are not.
     #[serde(default)]
     pub pull: stream::settings::Settings,
+    /// Its subscriptions to webhooks are seen to where the address is said that the vendor reaches us by.
+    #[serde(default)]
+    pub webhooks: Option<subscriptions::Settings>,
 }
 
 /// How a file's rows become events.

@@ -3,6 +3,8 @@
 //! One task for each list, and one more for its past. What is new goes first: the past waits while anything new of the
 //! account is being read. A page's events and the place after it are one append, so that a crash neither leaves out nor
 //! repeats; products and what is set aside are kept before it.
+//!
+//! Beside the lists, a watchdog sees that the subscriptions to webhooks are there, and has the gap read where one was lost.
 
 mod account;
 mod kept;
@@ -10,9 +12,11 @@ pub mod look;
 mod page;
 mod past;
 mod process;
+mod quiet;
 mod recent;
 mod state;
 mod stream;
+mod watchdog;
 
 use std::sync::Arc;
 
@@ -21,11 +25,13 @@ use tokio_util::sync::CancellationToken;
 
 pub use account::NotPulled;
 pub use process::Process;
-pub use state::{Doing, StreamState};
+pub use quiet::{Ear, Heard, Listening};
+pub use state::{Doing, HooksState, StreamState};
 
 use self::account::{Account, Refresh};
 use self::past::Past;
 use self::stream::Pulling;
+use self::watchdog::Watchdog;
 use crate::clock::SharedClock;
 use crate::identity;
 use crate::source::audit::{Audit, Findings};
@@ -33,12 +39,26 @@ use crate::source::manifest::Connected;
 use crate::source::manifest::stream::Stream as Declared;
 use crate::source::stream::settings::Settings;
 use crate::source::stream::{self as list};
+use crate::source::subscriptions::{self, Subscriptions};
 use crate::store::Store;
 use tokio::sync::watch;
 
-/// A source's lists, ready to be pulled.
+/// A source's lists, ready to be pulled, and its subscriptions to webhooks.
 pub struct Source {
     streams: Vec<Pulling>,
+    /// The account of all of them; none, where nobody lets us in.
+    account: Option<(Arc<list::Account>, Arc<Account>)>,
+    store: Arc<dyn Store>,
+    watchdog: Option<Watchdog>,
+}
+
+/// A source's subscriptions to webhooks, looked at.
+#[derive(Clone, Debug)]
+pub struct WatchingHooks {
+    /// The source's name in the configuration.
+    pub source: Arc<str>,
+    /// How they are.
+    pub state: watch::Receiver<HooksState>,
 }
 
 /// One list, looked at.
@@ -80,7 +100,7 @@ impl Source {
         clock: SharedClock,
     ) -> Result<Self, NotPulled> {
         let Ok(of) = list::Account::of(&connected.manifest, &connected.given) else {
-            return Ok(Self { streams: Vec::new() });
+            return Ok(Self { streams: Vec::new(), account: None, store, watchdog: None });
         };
         let name: Arc<str> = name.into();
         let of = Arc::new(of);
@@ -95,7 +115,27 @@ impl Source {
                 let stream = list::Stream::new(stream, of.clone(), declared);
                 Pulling::new(name.clone(), stream, (account.clone(), store.clone()), settings.start, names.clone())
             });
-        Ok(Self { streams: streams.collect() })
+        let streams = streams.collect();
+        Ok(Self { streams, account: Some((of, account)), store, watchdog: None })
+    }
+
+    /// Sees to its subscriptions to webhooks too, where `settings` say an address for them.
+    #[must_use]
+    pub fn managing(mut self, name: &str, connected: &Connected, settings: Option<&subscriptions::Settings>) -> Self {
+        if let (Some((of, account)), Some(settings)) = (&self.account, settings) {
+            let Connected { manifest, given } = connected;
+            let managed = Subscriptions::of(manifest, given, of.clone(), settings);
+            let lists = self.streams.iter().filter(|one| one.stream.has_past());
+            let lists = lists.map(|one| (one.stream.name.clone(), one.again.0.clone())).collect();
+            let with = (account.clone(), self.store.clone());
+            self.watchdog = managed.map(|of| Watchdog::new(name.into(), of, with, settings.every, lists));
+        }
+        self
+    }
+
+    /// Its subscriptions, to be looked at, where they are managed.
+    pub fn watching_hooks(&self) -> Option<WatchingHooks> {
+        self.watchdog.as_ref().map(Watchdog::watching)
     }
 
     /// Its lists, to be looked at.
@@ -103,9 +143,21 @@ impl Source {
         self.streams.iter().map(Pulling::watching).collect()
     }
 
+    /// What comes of each of its lists.
+    pub fn ears(&self) -> impl Iterator<Item = Ear> {
+        self.streams.iter().map(|one| Ear {
+            source: one.source.clone(),
+            stream: Some((one.stream.name.clone(), one.state.subscribe())),
+            tally: one.tally.clone(),
+        })
+    }
+
     /// Pulls until `stop`. A page that was begun is kept.
     pub async fn run(self, stop: CancellationToken) {
         let mut tasks = JoinSet::new();
+        if let Some(watchdog) = self.watchdog {
+            tasks.spawn(watchdog.run(stop.clone()));
+        }
         for stream in self.streams {
             let stream = Arc::new(stream);
             tasks.spawn(Past::run(stream.clone(), stop.clone()));

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::account::Account;
 use super::kept::{Kept, REFUSED, beginning};
+use super::past::Again;
 use super::recent::Recent;
 use super::state::{Doing, StreamState};
 use super::{Watching, audit_name, page};
@@ -14,6 +15,7 @@ use crate::identity;
 use crate::model::{Span, Timestamp};
 use crate::source::audit::Audit;
 use crate::source::stream::{Mapped, Place, Stop, Stream};
+use crate::source::volume::Tally;
 use crate::store::{SetAside, Store};
 use crate::wire::backoff;
 
@@ -27,9 +29,6 @@ const AUDITED: usize = 20;
 const AUDIT_KEPT: Span = Span::from_minutes(10);
 /// Stretches of the past that may wait.
 const STRETCHES: usize = 16;
-
-/// From when until when.
-pub type Stretch = (Timestamp, Timestamp);
 
 /// One list and the tasks that read it.
 pub struct Pulling {
@@ -47,8 +46,10 @@ pub struct Pulling {
     pub state: watch::Sender<StreamState>,
     names: identity::Settings,
     audit: watch::Sender<Audit>,
+    /// How much of it is new.
+    pub tally: Tally,
     /// Stretches of the past to be read again.
-    pub again: (mpsc::Sender<Stretch>, Mutex<mpsc::Receiver<Stretch>>),
+    pub again: (mpsc::Sender<Again>, Mutex<mpsc::Receiver<Again>>),
 }
 
 /// How a task of a list goes on after a failure.
@@ -72,7 +73,7 @@ impl Pulling {
         let (sender, receiver) = mpsc::channel(STRETCHES);
         let again = (sender, Mutex::new(receiver));
         let audit = watch::Sender::new(Audit::default());
-        Self { source, stream, account, store, start, state, names, audit, again }
+        Self { source, stream, account, store, start, state, names, audit, tally: Tally::default(), again }
     }
 
     pub fn watching(&self) -> Watching {
@@ -117,7 +118,7 @@ impl Pulling {
                     // What did not change for a year is on sale all the same.
                     let is_catalogue = !self.stream.declared().makes.item.is_empty();
                     let start = if is_catalogue { Timestamp::from_millis(0) } else { now - self.start };
-                    let _ = self.again.0.send((start, now)).await;
+                    let _ = self.again.0.send(Again { from: start, until: now, kept: None }).await;
                 }
                 Place::at(now)
             }
@@ -153,6 +154,7 @@ impl Pulling {
             if reading.is_none() {
                 reading = Some(self.account.reads_newest());
             }
+            let window = place.open.as_ref().map(|open| (open.from, open.until));
             let step = tokio::select! {
                 () = stop.cancelled() => break,
                 step = self.page(&mut place, &mut recent) => step,
@@ -160,6 +162,10 @@ impl Pulling {
             match step {
                 Ok(None) => {}
                 Ok(Some(mapped)) => {
+                    // A record is of the time in which it changed, whatever it says of when it was made.
+                    let (from, until) = window.unwrap_or((place.read, place.read));
+                    let at = mapped.read.events.iter().map(|event| event.at.max(from).min(until));
+                    at.for_each(|at| self.tally.count_of(at));
                     // Not given up for `stop`: what is read is kept, or read again.
                     let value = serde_json::to_vec(&place).unwrap_or_default();
                     if !self.keep(mapped, (&cursor, &value), &stop).await {

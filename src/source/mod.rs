@@ -13,8 +13,10 @@ pub mod process;
 mod raw;
 pub mod signature;
 pub mod stream;
+pub mod subscriptions;
 pub mod text;
 pub mod tracking;
+pub mod volume;
 pub mod webhook;
 
 use std::sync::Arc;

@@ -6,6 +6,7 @@ mod mapped;
 pub mod records;
 pub mod setting;
 pub mod stream;
+pub mod subscriptions;
 mod webhook;
 mod written;
 
@@ -110,6 +111,9 @@ fn manifest(mut top: Table<'_, '_>, reading: &mut Reading<'_>) -> Option<Manifes
     let (hears, asks) = (webhook.is_some(), api.is_some());
     let webhook = webhook.and_then(|v| v.table(reading)).and_then(|t| webhook::webhook(t, &settings, reading));
     let api = api.and_then(|v| v.table(reading)).and_then(|t| api::api(t, &settings, reading));
+    if !asks && webhook.as_ref().is_some_and(|webhook| webhook.subscriptions.is_some()) {
+        top.wrong(reading, "needs `api` for `webhook.subscriptions`: how the vendor is asked");
+    }
     let shape = |key, top: &mut Table<'_, '_>, reading: &mut Reading<'_>| {
         top.get(key).and_then(|v| v.table(reading)).map(|t| mapped::only_shape(t, reading)).unwrap_or_default()
     };
@@ -182,6 +186,7 @@ mod tests {
             include_str!("mapped.rs"),
             include_str!("setting.rs"),
             include_str!("webhook.rs"),
+            include_str!("subscriptions.rs"),
         ] {
             let code = source.split("#[cfg(test)]").next().unwrap_or_default();
             for word in ["get(\"", "need(\""] {

@@ -159,7 +159,7 @@ impl Account {
     }
 
     /// A call with what `beside` the settings its texts may use.
-    fn call(&self, call: &Call, beside: &[(&str, Value)]) -> Request {
+    pub(super) fn call(&self, call: &Call, beside: &[(&str, Value)]) -> Request {
         let mut names = self.shown.as_object().cloned().unwrap_or_default();
         names.extend(beside.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
         let seen = Seen::of(&Value::Object(names));

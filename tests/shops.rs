@@ -51,15 +51,7 @@ impl Shop {
         fill(&sandbox);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}/{vendor}", listener.local_addr().expect("an address"));
-        let date = clock.clone();
-        // The vendor's clock is the test's, too.
-        let dated = axum::middleware::map_response(move |mut answer: axum::response::Response| {
-            let now = jiff::Timestamp::from_millisecond(date.now().as_millis()).expect("an instant");
-            let now = now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
-            answer.headers_mut().insert("date", now.parse().expect("a header"));
-            async move { answer }
-        });
-        let router = sandbox.router().layer(dated);
+        let router = sandbox.router();
         tokio::spawn(async move { axum::serve(listener, router).await.expect("the vendors") });
         let manifest = Manifest::read("connector.toml", shipped(vendor).expect("its text")).expect("right");
         let written: Written = serde_json::from_value(settings(&url)).expect("settings");

@@ -23,9 +23,11 @@ pub async fn fetch(stream: &Stream, account: &Account, place: &mut Place) -> Res
         }
         Turn::Stop(stop) => return Err(stop),
     };
-    for (asked, request) in stream.lookups(&page.records) {
-        let response = account.call(request).await?;
-        stream.look_up(&asked, &response, &mut page.records, account.clock.now())?;
+    for number in 0..stream.declared().lookups.len() {
+        for (asked, request) in stream.lookups(number, &page.records) {
+            let response = account.call(request).await?;
+            stream.look_up(&asked, &response, &mut page.records, account.clock.now())?;
+        }
     }
     Ok(Some(page))
 }

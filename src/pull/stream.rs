@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::account::Account;
@@ -54,7 +54,7 @@ pub struct Pulling {
     /// How much of it is new.
     pub tally: Tally,
     /// Stretches of the past to be read again.
-    pub again: (mpsc::Sender<Again>, tokio::sync::Mutex<mpsc::Receiver<Again>>),
+    pub again: (mpsc::Sender<Again>, Mutex<mpsc::Receiver<Again>>),
 }
 
 /// How a task of a list goes on after a failure.
@@ -96,7 +96,7 @@ impl Pulling {
     ) -> Self {
         let state = watch::Sender::new(StreamState::default());
         let (sender, receiver) = mpsc::channel(STRETCHES);
-        let again = (sender, tokio::sync::Mutex::new(receiver));
+        let again = (sender, Mutex::new(receiver));
         let audit = watch::Sender::new(Audit::default());
         Self { source, stream, account, store, start, state, names, audit, tally: Tally::default(), again }
     }

@@ -92,7 +92,7 @@ pub fn page(manifest: &Manifest, list: &str, body: &[u8], lookups: &[(String, Ve
     for (number, lookup) in declared.lookups.iter().enumerate() {
         if let Some((_, body)) = lookups.iter().find(|(name, _)| *name == lookup.name) {
             // The ids are those of all records that ask: a sample without a key has only one of them.
-            let ids = stream.lookups(&page.records).into_iter().filter(|(asked, _)| asked.number == number);
+            let ids = stream.lookups(number, &page.records).into_iter();
             let asked = Asked { number, ids: ids.flat_map(|(asked, _)| asked.ids).collect() };
             stream.look_up(&asked, &came(body), &mut page.records, AT).map_err(|stop| stop.to_string())?;
         }

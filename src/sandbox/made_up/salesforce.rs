@@ -82,3 +82,33 @@ pub fn order(n: u64, changed: i64) -> Value {
     });
     with_times(record, id("801", n), changed)
 }
+
+/// The nth product.
+pub fn product(n: u64, changed: i64) -> Value {
+    let (name, sku, _) = article(n);
+    let record = json!({"Name": name, "ProductCode": sku, "Family": null, "IsActive": true, "Description": null});
+    with_times(record, id("01t", n), changed)
+}
+
+/// The nth item: of the nth order, two of the nth product.
+pub fn order_item(n: u64, changed: i64) -> Value {
+    let price = article(n).2 as f64 / 200.0;
+    let record = json!({
+        "OrderId": id("801", n), "Product2Id": id("01t", n), "OrderItemNumber": format!("{n:010}"), "Quantity": 2.0,
+        "UnitPrice": price, "TotalPrice": price * 2.0,
+    });
+    with_times(record, id("802", n), changed)
+}
+
+/// The nth step: the nth opportunity in its first stage.
+pub fn opportunity_history(n: u64, changed: i64) -> Value {
+    let record = json!({
+        "OpportunityId": id("006", n), "StageName": "Prospecting", "Amount": article(n).2 as f64 / 100.0,
+        "Probability": 10.0, "CloseDate": "2026-12-31", "ForecastCategory": "Pipeline",
+    });
+    let mut record = with_times(record, id("008", n), changed);
+    if let Some(map) = record.as_object_mut() {
+        map.insert("CreatedDate".to_owned(), Stamp::NoColon.write(changed));
+    }
+    record
+}

@@ -221,8 +221,19 @@ impl Salesforce {
             let words = format!("No such column '{wrong}' on entity '{}'.", query.object);
             return error(400, "INVALID_FIELD", &words);
         }
+        for (fields, relation) in &query.below {
+            let object = relation.trim_end_matches('s');
+            let Some(schema) = self.schema(object) else {
+                let words = format!("Didn't understand relationship '{relation}' in FROM part of query call.");
+                return error(400, "INVALID_TYPE", &words);
+            };
+            if let Some(wrong) = fields.iter().find(|f| !self.knows(&schema, f)) {
+                let words = format!("No such column '{wrong}' on entity '{object}'.");
+                return error(400, "INVALID_FIELD", &words);
+            }
+        }
         let rows = self.chosen(call, &query, with_deleted);
-        let shown: Vec<Value> = rows.iter().map(|r| self.shown(version, &query, r)).collect();
+        let shown: Vec<Value> = rows.iter().map(|r| self.shown(call, version, &query, r)).collect();
         let hint =
             call.header("sforce-query-options").split_once("batchSize=").and_then(|(_, n)| n.trim().parse().ok());
         let size = hint.unwrap_or(PAGE.0).clamp(PAGE.1, PAGE.0);
@@ -308,7 +319,7 @@ impl Salesforce {
             None => schema.get(field).is_some(),
             Some((relation, inner)) => {
                 schema.get(format!("{relation}Id")).is_some()
-                    && self.schema(relation).is_some_and(|s| self.knows(&s, inner))
+                    && self.schema(object_of(relation)).is_some_and(|s| self.knows(&s, inner))
             }
         }
     }
@@ -318,13 +329,13 @@ impl Salesforce {
             None => body.get(field).cloned().unwrap_or_default(),
             Some((relation, inner)) => {
                 let id = body.get(format!("{relation}Id")).and_then(Value::as_str).unwrap_or("");
-                self.records.find(relation, id).map_or(Value::Null, |row| self.value(&row.body, inner))
+                self.records.find(object_of(relation), id).map_or(Value::Null, |row| self.value(&row.body, inner))
             }
         }
     }
 
     /// A record with its attributes and the fields that were selected.
-    fn shown(&self, version: &str, query: &Query, row: &Row) -> Value {
+    fn shown(&self, call: &Call, version: &str, query: &Query, row: &Row) -> Value {
         let attributes = |object: &str, id: &str| json!({"type": object, "url": format!("/services/data/v{version}/sobjects/{object}/{id}")});
         let mut shown = Map::from_iter([("attributes".to_owned(), attributes(&query.object, &row.id))]);
         for field in &query.fields {
@@ -333,13 +344,27 @@ impl Salesforce {
                 None => drop(shown.insert(field.clone(), value)),
                 Some((relation, inner)) => {
                     let id = row.body.get(format!("{relation}Id")).and_then(Value::as_str).unwrap_or("");
-                    let is_there = self.records.find(relation, id).is_some();
+                    let object = object_of(relation);
+                    let is_there = self.records.find(object, id).is_some();
                     let below = shown.entry(relation.to_owned()).or_insert_with(|| {
-                        if is_there { json!({"attributes": attributes(relation, id)}) } else { Value::Null }
+                        if is_there { json!({"attributes": attributes(object, id)}) } else { Value::Null }
                     });
-                    set(below, &format!("/{inner}"), value);
+                    if is_there {
+                        set(below, &format!("/{}", inner.replace('.', "/")), value);
+                    }
                 }
             }
+        }
+        for (fields, relation) in &query.below {
+            let (object, fields) = (relation.trim_end_matches('s').to_owned(), fields.clone());
+            let mut rows = self.records.all(&object, call.at);
+            let of = format!("{}Id", query.object);
+            rows.retain(|below| below.body.get(&of).and_then(Value::as_str) == Some(&row.id));
+            let below = Query { fields, object, condition: None, order: Vec::new(), limit: None, below: Vec::new() };
+            let records: Vec<Value> = rows.iter().map(|row| self.shown(call, version, &below, row)).collect();
+            // Where there are none there is no list either.
+            let list = json!({"totalSize": records.len(), "done": true, "records": records});
+            shown.insert(relation.clone(), if rows.is_empty() { Value::Null } else { list });
         }
         shown.into()
     }
@@ -360,6 +385,11 @@ impl Salesforce {
         });
         Answer::json(200, &json!({"name": object, "queryable": true, "fields": names.collect::<Vec<_>>()}))
     }
+}
+
+/// The object that a relation leads to.
+fn object_of(relation: &str) -> &str {
+    if relation.ends_with("Contact") { "Contact" } else { relation }
 }
 
 /// Errors are a list.

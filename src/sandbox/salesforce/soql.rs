@@ -1,5 +1,5 @@
 //! As much SOQL as a client that pulls needs: `SELECT … FROM … WHERE … ORDER BY … LIMIT …`, with comparisons joined by
-//! `AND` and `OR`.
+//! `AND` and `OR`, and lists of what belongs to a record: `(SELECT … FROM OrderItems)`.
 
 use std::cmp::Ordering;
 
@@ -16,6 +16,8 @@ pub(super) struct Query {
     /// Fields, and whether each is descending.
     pub order: Vec<(String, bool)>,
     pub limit: Option<usize>,
+    /// What belongs to each record, of which only fields are chosen: the object in the plural.
+    pub below: Vec<(Vec<String>, String)>,
 }
 
 /// What a record must be like.
@@ -50,9 +52,16 @@ const DEPTH: usize = 20;
 pub(super) fn read(text: &str) -> Result<Query, String> {
     let mut reader = Reader { tokens: tokens(text)?, at: 0, depth: 0 };
     reader.keyword("SELECT")?;
-    let mut fields = vec![reader.word()?];
-    while reader.eats(",") {
-        fields.push(reader.word()?);
+    let (mut fields, mut below) = (Vec::new(), Vec::new());
+    loop {
+        if reader.eats("(") {
+            below.push(reader.below()?);
+        } else {
+            fields.push(reader.word()?);
+        }
+        if !reader.eats(",") {
+            break;
+        }
     }
     reader.keyword("FROM")?;
     let object = reader.word()?;
@@ -74,7 +83,7 @@ pub(super) fn read(text: &str) -> Result<Query, String> {
     }
     let limit = if reader.has("LIMIT") { Some(reader.word()?.parse().map_err(|_| "invalid LIMIT")?) } else { None };
     match reader.peek() {
-        None => Ok(Query { fields, object, condition, order, limit }),
+        None => Ok(Query { fields, object, condition, order, limit, below }),
         Some(token) => Err(format!("unexpected token: {}", shown(token))),
     }
 }
@@ -121,6 +130,18 @@ impl Reader {
             }
             _ => Err(self.unexpected()),
         }
+    }
+
+    /// `SELECT … FROM OrderItems)`
+    fn below(&mut self) -> Result<(Vec<String>, String), String> {
+        self.keyword("SELECT")?;
+        let mut fields = vec![self.word()?];
+        while self.eats(",") {
+            fields.push(self.word()?);
+        }
+        self.keyword("FROM")?;
+        let relation = self.word()?;
+        if self.eats(")") { Ok((fields, relation)) } else { Err(self.unexpected()) }
     }
 
     fn condition(&mut self) -> Result<Condition, String> {

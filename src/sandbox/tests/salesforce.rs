@@ -138,3 +138,22 @@ async fn salesforce_counts_the_calls_of_a_day() {
     let session = world.session().await;
     assert_eq!(world.soql(&session, "query", "SELECT Id FROM Contact").await.status, 200);
 }
+
+#[tokio::test]
+async fn salesforce_gives_what_belongs_to_a_record() {
+    let world = World::free();
+    let session = world.session().await;
+    for kind in ["Contact", "Product2", "Opportunity", "Order", "OrderItem", "OpportunityHistory"] {
+        world.fill("salesforce", kind, 2);
+    }
+    let query = "SELECT Id,BillToContact.Email,(SELECT Quantity,Product2.Name FROM OrderItems) FROM Order WHERE OrderNumber = '00000002'";
+    let order = world.soql(&session, "query", query).await;
+    assert_eq!(order.at("/records/0/BillToContact/Email"), "person2@example.com", "{:?}", order.body);
+    assert_eq!(order.at("/records/0/OrderItems/totalSize"), 1);
+    assert_eq!(order.at("/records/0/OrderItems/records/0/Product2/Name"), "Linen apron");
+    let query = "SELECT Id,Opportunity.Contact.Email FROM OpportunityHistory WHERE StageName = 'Prospecting'";
+    let steps = world.soql(&session, "query", query).await;
+    assert_eq!(steps.at("/records/1/Opportunity/Contact/Email"), "person2@example.com", "{:?}", steps.body);
+    let wrong = "SELECT Id,(SELECT Colour FROM OrderItems) FROM Order";
+    assert_eq!(world.soql(&session, "query", wrong).await.at("/0/errorCode"), "INVALID_FIELD");
+}

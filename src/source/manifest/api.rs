@@ -47,6 +47,8 @@ pub enum Auth {
     Bearer {
         /// The setting.
         secret: String,
+        /// The word before it, where that is another.
+        scheme: Option<String>,
     },
     /// `Authorization: Basic ...`
     Basic {
@@ -78,7 +80,7 @@ impl Auth {
     /// The settings that it needs.
     pub fn needs(&self) -> Vec<&str> {
         match self {
-            Self::Header { secret, .. } | Self::Bearer { secret } => vec![secret],
+            Self::Header { secret, .. } | Self::Bearer { secret, .. } => vec![secret],
             Self::Basic { user, password } => vec![user, password],
             Self::Token { secrets, .. } => secrets.iter().map(|(_, setting)| setting.as_str()).collect(),
         }
@@ -217,7 +219,8 @@ fn auth(mut table: Table<'_, '_>, settings: &[Setting], reading: &mut Reading<'_
             header.zip(secret).map(|(header, secret)| Auth::Header { header, secret })
         }
         Kind::Bearer => {
-            table.need("secret", reading).and_then(|v| secret(v, reading)).map(|secret| Auth::Bearer { secret })
+            let scheme = table.get("scheme").and_then(|v| v.text(reading));
+            table.need("secret", reading).and_then(|v| secret(v, reading)).map(|secret| Auth::Bearer { secret, scheme })
         }
         Kind::Basic => {
             let user = table.need("user", reading).and_then(|v| any(v, reading));

@@ -74,13 +74,19 @@ pub(super) fn emit(mut table: Table<'_, '_>, beneath: &Shape, reading: &mut Read
     let when = table.get("when").and_then(|value| expression(&value, OF_MESSAGE, reading));
     let once = table.get("once").and_then(|value| paths(&value, reading));
     let each = table.get("each").and_then(|value| path(&value, reading));
+    let once_each = table.get("once_each").and_then(|value| {
+        if once.is_none() {
+            value.wrong(reading, "stands beside `once`, which says since when its value holds");
+        }
+        paths(&value, reading)
+    });
     let shape = beneath.under(shape(&mut table, reading));
     if shape.identify.is_empty() {
         table.wrong(reading, "needs `identify`: an event without a person is none");
     }
     table.finish(reading);
     let kind = kind.unwrap_or(EventKind::Did);
-    Some(Emit { kind, name: name.unwrap_or_default().into(), when, once, each, shape })
+    Some(Emit { kind, name: name.unwrap_or_default().into(), when, once, once_each, each, shape })
 }
 
 pub(super) fn shape(table: &mut Table<'_, '_>, reading: &mut Reading<'_>) -> Shape {
@@ -95,11 +101,21 @@ pub(super) fn shape(table: &mut Table<'_, '_>, reading: &mut Reading<'_>) -> Sha
             let known = ["user_id", "email", "phone", "order", "checkout", "cart", "anonymous_id", "SOURCE_customer"];
             value.unknown(reading, &name, &known);
         }
-        identify.extend(kind.zip(paths(&value, reading)));
+        let several =
+            if value.is_table() { all(&value, reading) } else { paths(&value, reading).into_iter().collect() };
+        identify.extend(several.into_iter().filter_map(|paths| Some((kind.clone()?, paths))));
     }
     let properties = takes(table.get("properties"), OF_MESSAGE, reading);
     let traits = takes(table.get("traits"), OF_MESSAGE, reading);
     Shape { object, id, version, at, identify, properties, traits }
+}
+
+/// `{ all = [...] }`: each of these paths is a name.
+fn all(value: &Value<'_, '_>, reading: &mut Reading<'_>) -> Vec<Paths> {
+    let Some(mut table) = value.table(reading) else { return Vec::new() };
+    let paths = table.need("all", reading).and_then(|v| paths(&v, reading)).unwrap_or_default();
+    table.finish(reading);
+    paths.into_iter().map(|path| vec![path]).collect()
 }
 
 /// Paths, or `{ content = true }`.

@@ -23,7 +23,11 @@ use crate::model::Mistake;
 /// The connectors that ship, by name.
 const SHIPPED: &[(&str, &str)] = &[
     ("bigcommerce", include_str!("../../../connectors/bigcommerce/connector.toml")),
+    ("hubspot", include_str!("../../../connectors/hubspot/connector.toml")),
+    ("klaviyo", include_str!("../../../connectors/klaviyo/connector.toml")),
     ("magento", include_str!("../../../connectors/magento/connector.toml")),
+    ("marketo", include_str!("../../../connectors/marketo/connector.toml")),
+    ("salesforce", include_str!("../../../connectors/salesforce/connector.toml")),
     ("shopify", include_str!("../../../connectors/shopify/connector.toml")),
     ("woocommerce", include_str!("../../../connectors/woocommerce/connector.toml")),
 ];
@@ -219,6 +223,20 @@ mod tests {
         let emit = |keys: &str| format!("{HEAD}[[topic.\"a/b\".emit]]\n{keys}\n");
         check(&emit("event = \"E\"\nidentify = { email = [\"a\", \"b.c\"] }"), &[]);
         check(
+            &emit("event = \"E\"\nidentify = { email = \"a\" }\nonce_each = \"b\""),
+            &[
+                "c.toml:8:13: topic.\"a/b\".emit[0].once_each: stands beside `once`, which says since when its value holds",
+            ],
+        );
+        check(
+            &emit("kind = \"alias\"\nidentify = { x_customer = { al = [\"a\"] } }"),
+            &[
+                "c.toml:5:1: topic.\"a/b\".emit[0]: needs `identify`: an event without a person is none",
+                "c.toml:7:27: topic.\"a/b\".emit[0].identify.x_customer.all: is missing",
+                "c.toml:7:29: topic.\"a/b\".emit[0].identify.x_customer.al: is not a key that is known here (did you mean `all`?)",
+            ],
+        );
+        check(
             &emit("event = \"E\""),
             &["c.toml:5:1: topic.\"a/b\".emit[0]: needs `identify`: an event without a person is none"],
         );
@@ -269,6 +287,18 @@ mod tests {
             &wrong,
             &["c.toml:10:8: shape.order.emit[0].when: uses `rec`, but only record, topic, settings can be used here"],
         );
+    }
+
+    #[test]
+    fn each_of_several_names_is_one() {
+        let text = format!(
+            "{HEAD}[every_topic]\nidentify = {{ x_customer = \"id\", email = \"e\" }}\n[[topic.\"m\".emit]]\nkind = \"alias\"\n\
+             identify = {{ x_customer = {{ all = [\"id\", \"winner\"] }} }}\n"
+        );
+        let manifest = Manifest::read("c.toml", &text).expect("right");
+        let Some(Topic::Emit(emits)) = manifest.topics.get("m") else { panic!("a topic") };
+        let said: Vec<String> = emits[0].shape.identify.iter().map(|(k, p)| format!("{k}={}", p[0].as_str())).collect();
+        assert_eq!(said, ["email=e", "x_customer=id", "x_customer=winner"]);
     }
 
     #[test]

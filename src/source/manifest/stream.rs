@@ -23,6 +23,8 @@ pub struct Stream {
     pub call: Call,
     /// Where in the answer the records are; the answer itself, where none is said.
     pub records: Option<Path>,
+    /// An empty list is left out of the answer: its absence is no mistake.
+    pub empty_is_absent: bool,
     /// How it goes on.
     pub paging: Paging,
     /// How far it was read.
@@ -196,6 +198,7 @@ pub(super) struct Part {
     body: Option<Body>,
     family: Option<String>,
     records: Option<Path>,
+    empty_is_absent: Option<bool>,
     paging: Option<Paging>,
     reach: Option<Reach>,
     every: Option<Span>,
@@ -219,6 +222,7 @@ impl Part {
             body: self.body.or_else(|| lower.body.clone()),
             family: self.family.or_else(|| lower.family.clone()),
             records: self.records.or_else(|| lower.records.clone()),
+            empty_is_absent: self.empty_is_absent.or(lower.empty_is_absent),
             paging: self.paging.or_else(|| lower.paging.clone()),
             reach: self.reach.or_else(|| lower.reach.clone()),
             every: self.every.or(lower.every),
@@ -238,6 +242,7 @@ impl Part {
                 family: self.family.unwrap_or_default(),
             },
             records: self.records,
+            empty_is_absent: self.empty_is_absent.unwrap_or(false),
             paging: self.paging.unwrap_or(Paging::None),
             reach,
             every: self.every.unwrap_or(Span::from_minutes(1)),
@@ -274,6 +279,7 @@ pub(super) fn part(table: &mut Table<'_, '_>, reading: &mut Reading<'_>) -> Part
         body,
         family: table.get("family").and_then(|v| v.text(reading)),
         records: table.get("records").and_then(|v| path(&v, reading)),
+        empty_is_absent: table.get("empty_is_absent").and_then(|v| v.yes_or_no(reading)),
         paging: table.get("paging").and_then(|v| v.table(reading)).and_then(|t| paging(t, reading)),
         reach,
         every: table.get("every").and_then(|v| v.span(reading)),

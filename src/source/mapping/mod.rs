@@ -31,6 +31,8 @@ pub struct Emit {
     pub once: Option<Paths>,
     /// Made for each element of this list, which then is the record's `element`.
     pub each: Option<Path>,
+    /// Made once for each value there, instead of once for the object.
+    pub once_each: Option<Paths>,
     /// How its parts are found.
     pub shape: Shape,
 }
@@ -46,7 +48,7 @@ pub struct Shape {
     pub version: Option<Version>,
     /// When it happened.
     pub at: Option<Paths>,
-    /// The person's names.
+    /// The person's names; several of a kind where each of them is meant.
     pub identify: Vec<(IdentifierKind, Paths)>,
     /// The event's properties.
     pub properties: Vec<(String, Take)>,
@@ -113,7 +115,7 @@ impl Shape {
             id: upper.id.or_else(|| self.id.clone()),
             version: upper.version.or_else(|| self.version.clone()),
             at: upper.at.or_else(|| self.at.clone()),
-            identify: over(&self.identify, upper.identify),
+            identify: instead(&self.identify, upper.identify),
             properties: over(&self.properties, upper.properties),
             traits: over(&self.traits, upper.traits),
         }
@@ -129,6 +131,14 @@ fn over<K: Clone + PartialEq, V: Clone>(lower: &[(K, V)], upper: Vec<(K, V)>) ->
             None => all.push((key, value)),
         }
     }
+    all
+}
+
+/// `upper`, and those of `lower` whose kinds it does not have.
+fn instead(lower: &[(IdentifierKind, Paths)], upper: Vec<(IdentifierKind, Paths)>) -> Vec<(IdentifierKind, Paths)> {
+    let is_said = |kind: &IdentifierKind| upper.iter().any(|(said, _)| said == kind);
+    let mut all: Vec<_> = lower.iter().filter(|(kind, _)| !is_said(kind)).cloned().collect();
+    all.extend(upper);
     all
 }
 
@@ -210,7 +220,10 @@ impl Emit {
             keys.push(Event::dedupe_key(&[source, "webhook", id, emitted]));
         }
         let version = match (&self.once, &self.shape.version) {
-            (Some(_), _) => Some("once".to_owned()),
+            (Some(_), _) => {
+                let each = self.once_each.as_ref().and_then(part);
+                Some(each.map_or_else(|| "once".to_owned(), |value| format!("once {value}")))
+            }
             (None, Some(Version::At(paths))) => part(paths).map(|text| match time(&text) {
                 Some(at) => at.to_string(),
                 None => text,

@@ -16,6 +16,7 @@ fn emit() -> Emit {
         name: "Order Completed".into(),
         once: None,
         each: None,
+        once_each: None,
         when: Some(Expression::compile("record.total", &["record"]).expect("an expression")),
         shape: Shape {
             object: None,
@@ -151,4 +152,29 @@ fn a_list_in_a_record_makes_an_event_of_each_element() {
         keys(&all)[1..],
         "the older was made before"
     );
+}
+
+#[test]
+fn what_is_made_once_is_made_once_for_each_value_where_that_is_said() {
+    let keys = |record: &Value, each: &[&str]| {
+        let mut emit = emit();
+        emit.once = Some(paths(&["created_at"]));
+        emit.once_each = (!each.is_empty()).then(|| paths(each));
+        let (names, source) = (identity::Settings::default(), Arc::from("shop"));
+        let at = Timestamp::parse("2026-11-23T12:00:00Z").expect("an instant");
+        let arrival = Arrival { source: &source, at, names: &names, limits: &LIMITS };
+        let (body, origin) = (record.to_string(), Origin::System);
+        let message =
+            Message { record, topic: "deals", id: None, body: &body, origin, fresh: None, settings: &Value::Null };
+        emit.event(&message, &arrival).expect("read").expect("an event").dedupe
+    };
+    let mut moved = order();
+    moved["updated_at"] = json!("v2");
+    moved["stage"] = json!("won");
+    assert_eq!(keys(&order(), &[]), keys(&moved, &[]));
+    assert_ne!(keys(&order(), &["stage"]), keys(&moved, &["stage"]));
+    moved["updated_at"] = json!("v3");
+    let again = keys(&moved, &["stage"]);
+    moved["updated_at"] = json!("v4");
+    assert_eq!(keys(&moved, &["stage"]), again);
 }

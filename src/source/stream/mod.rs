@@ -30,8 +30,8 @@ use crate::model::http::{Auth, Method, Name, Pace, Request, Response, TokenReque
 use crate::model::setting::Secret;
 use crate::model::{Span, Timestamp};
 
-/// A window is not halved below this.
-const NARROWEST: Span = Span::from_millis(1);
+/// So long before it a list is read again whose token was lost.
+const LATE: Span = Span::from_hours(1);
 
 /// An account at a vendor, as a configuration has it.
 #[derive(Clone, Debug)]
@@ -125,7 +125,11 @@ impl Account {
         };
         let (auth, token) = match way {
             api::Auth::Header { header, secret } => (Auth::Named(header.clone(), said(secret)), None),
-            api::Auth::Bearer { secret } => (Auth::Header("Bearer", said(secret)), None),
+            api::Auth::Bearer { secret, scheme: None } => (Auth::Header("Bearer", said(secret)), None),
+            api::Auth::Bearer { secret, scheme: Some(scheme) } => {
+                let value = Secret::new(format!("{scheme} {}", said(secret).expose()));
+                (Auth::Named("authorization".to_owned(), value), None)
+            }
             api::Auth::Basic { user, password } => {
                 let pair = format!("{}:{}", said(user).expose(), said(password).expose());
                 let pair = base64::engine::general_purpose::STANDARD.encode(pair);
@@ -289,6 +293,8 @@ impl Stream {
             Ok(body) => body,
             Err(Stop::Restart(words)) => return self.begun_again(place, words),
             Err(Stop::Narrow(words)) => return self.narrowed(place, words),
+            // What was taken at the list's beginning and is refused in its middle is the place in it.
+            Err(Stop::Configuration(words)) if place.is_amid() => return self.begun_again(place, words),
             Err(stop) => return Turn::Stop(stop),
         };
         let Some(mut open) = place.open.take() else { return Turn::Stop(Stop::odd("an answer to nothing")) };
@@ -329,6 +335,7 @@ impl Stream {
         } else {
             place.read = place.read.max(open.until);
             place.restarts = 0;
+            place.open = open.rest_of_cut();
             place.rest = self.rest(&mut place, now);
         }
         Turn::Page(Box::new(Page { records, next: place, is_end: !more }))
@@ -336,7 +343,9 @@ impl Stream {
 
     /// The list of an answer; nothing, where there is `null`.
     fn records(&self, body: &Value) -> Result<Vec<Value>, String> {
-        if body.is_null() { Ok(Vec::new()) } else { list(self.declared.records.as_ref(), body) }
+        let path = self.declared.records.as_ref();
+        let is_absent = || self.declared.empty_is_absent && path.is_some_and(|path| path.get(body).is_none());
+        if body.is_null() || (body.is_object() && is_absent()) { Ok(Vec::new()) } else { list(path, body) }
     }
 
     /// Moves on; false at the end.
@@ -426,44 +435,43 @@ impl Stream {
 
     fn begun_again(&self, mut place: Place, words: String) -> Turn {
         let Some(open) = place.open.take() else { return Turn::Stop(Stop::odd(words)) };
-        place.token = None;
+        // A token that is lost knew what came late; another one only knows what is asked of it.
+        let late = if place.token.take().is_some() { LATE } else { Span::ZERO };
         place.restarts += 1;
+        place.open = Some(open.begun_again(late));
         if place.restarts > 3 {
-            place.restarts = 0;
-            place.open = Some(Open::new(open.from, open.until));
             return Turn::Stop(Stop::odd(format!("the list broke off again and again: {words}")));
         }
-        place.open = Some(Open::new(open.from, open.until));
         Turn::Again(place)
     }
 
     fn narrowed(&self, mut place: Place, words: String) -> Turn {
         let Some(open) = place.open.take() else { return Turn::Stop(Stop::odd(words)) };
-        let half = Span::from_millis(open.until.since(open.from).as_millis() / 2);
-        let from = open.from;
-        if half < NARROWEST {
-            place.open = Some(open);
-            return Turn::Stop(Stop::odd(format!("{words}, and lies in one instant")));
-        }
-        place.open = Some(Open::new(from, from + half));
-        Turn::Again(place)
-    }
-
-    /// What else has to be asked for these records: a call for each part of their ids.
-    pub fn lookups(&self, records: &[Value]) -> Vec<(Asked, Request)> {
-        let mut calls = Vec::new();
-        for (number, lookup) in self.declared.lookups.iter().enumerate() {
-            let mut ids: Vec<String> = records.iter().filter_map(|record| lookup.of(record)).collect();
-            ids.sort_unstable();
-            ids.dedup();
-            for ids in ids.chunks(lookup.most.max(1)) {
-                let inputs: Vec<Value> = ids.iter().map(|id| json!({ "id": id })).collect();
-                let beside = [("ids", json!(ids.join(","))), ("inputs", Value::Array(inputs))];
-                let asked = Asked { number, ids: ids.to_vec() };
-                calls.push((asked, self.account.call(&lookup.call, &beside)));
+        match open.halved() {
+            Some(half) => {
+                place.open = Some(half);
+                Turn::Again(place)
+            }
+            None => {
+                place.open = Some(open);
+                Turn::Stop(Stop::odd(format!("{words}, and lies in one instant")))
             }
         }
-        calls
+    }
+
+    /// What the lookup of this number has to ask for these records: a call for each part of their ids. One lookup may
+    /// ask for what another has found, so each is asked when those before it are answered.
+    pub fn lookups(&self, number: usize, records: &[Value]) -> Vec<(Asked, Request)> {
+        let Some(lookup) = self.declared.lookups.get(number) else { return Vec::new() };
+        let mut ids: Vec<String> = records.iter().filter_map(|record| lookup.of(record)).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let call = |ids: &[String]| {
+            let inputs: Vec<Value> = ids.iter().map(|id| json!({ "id": id })).collect();
+            let beside = [("ids", json!(ids.join(","))), ("inputs", Value::Array(inputs))];
+            (Asked { number, ids: ids.to_vec() }, self.account.call(&lookup.call, &beside))
+        };
+        ids.chunks(lookup.most.max(1)).map(call).collect()
     }
 
     /// Puts what a lookup's answer holds into the records that refer to it.

@@ -8,8 +8,10 @@ use crate::model::{Span, Timestamp};
 
 /// A vendor's clock that is off by less than this is taken to be right: answers take their time.
 const EVEN: Span = Span::from_secs(5);
-/// A vendor's clock is not believed to be further behind than this.
+/// A vendor's clock is not believed to be further off than this.
 const FURTHEST: Span = Span::from_hours(1);
+/// A window is not halved below this.
+const NARROWEST: Span = Span::from_millis(1);
 
 /// How far a list is read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +42,9 @@ pub struct Open {
     pub from: Timestamp,
     /// Its end; not in it.
     pub until: Timestamp,
+    /// The end that it had before it was cut, where it was: it goes on until there.
+    #[serde(default)]
+    whole: Option<Timestamp>,
     /// Pages read of it.
     pub pages: u64,
     /// Records read of it.
@@ -64,7 +69,13 @@ impl Place {
 
     /// How far the vendor's clock is behind ours.
     pub fn behind(&self) -> Span {
-        Span::from_millis(self.skew).min(FURTHEST)
+        let furthest = FURTHEST.as_millis();
+        Span::from_millis(self.skew.clamp(-furthest, furthest))
+    }
+
+    /// True where a page was read of the window that is open.
+    pub(super) fn is_amid(&self) -> bool {
+        self.open.as_ref().is_some_and(|open| open.pages > 0)
     }
 
     /// Learns from the `Date` of an answer.
@@ -80,6 +91,24 @@ impl Open {
     /// At its beginning.
     pub fn new(from: Timestamp, until: Timestamp) -> Self {
         Self { from, until, ..Self::default() }
+    }
+
+    /// The same window from its beginning, and from so long before it.
+    pub(super) fn begun_again(&self, late: Span) -> Self {
+        Self { whole: self.whole, ..Self::new(self.from - late, self.until) }
+    }
+
+    /// Its first half, after which the rest of it follows; none where it is as short as can be.
+    pub(super) fn halved(&self) -> Option<Self> {
+        let half = Span::from_millis(self.until.since(self.from).as_millis() / 2);
+        let whole = Some(self.whole.unwrap_or(self.until));
+        (half >= NARROWEST).then(|| Self { whole, ..Self::new(self.from, self.from + half) })
+    }
+
+    /// What follows a window that was cut. Not with an overlap, which may hold more than can be listed by itself.
+    pub(super) fn rest_of_cut(&self) -> Option<Self> {
+        let whole = self.whole.filter(|whole| *whole > self.until)?;
+        Some(Self { whole: Some(whole), ..Self::new(self.until, whole) })
     }
 
     /// True for the same records as those of the page before.

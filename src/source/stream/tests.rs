@@ -250,6 +250,86 @@ fn a_window_that_holds_too_much_is_halved() {
 }
 
 #[test]
+fn a_window_comes_forward_though_its_overlap_holds_too_much() {
+    let cap = WINDOW.replace("slice = \"1h\"", "slice = \"1h\", cap = { total = \"total\", most = 4 }");
+    let stream = stream(&format!("{cap}{}", PAGINGS[0].1));
+    // All of it within the ten seconds of the overlap.
+    let world: World = (0..40).map(|id| (id, NOW.as_millis() - 14_000 + id as i64 * 200)).collect();
+    let mut place = Place::at(NOW - Span::from_secs(6));
+    let mut calls = 0;
+    let mut seen = read_all(&stream, &mut place, NOW, &mut |request| {
+        calls += 1;
+        answer(&world, request)
+    });
+    assert!(calls < 100, "{calls} calls");
+    seen.sort_unstable();
+    seen.dedup();
+    let end = NOW.as_millis() - 5_000;
+    assert_eq!(seen.len(), world.values().filter(|at| **at >= NOW.as_millis() - 16_000 && **at < end).count());
+    assert_eq!(place.read.as_millis(), end);
+}
+
+#[test]
+fn what_is_refused_in_the_middle_of_a_list_begins_it_again() {
+    let stream = stream(&format!("{WINDOW}{}", PAGINGS[0].1));
+    let mut place = opened(&stream);
+    let body = json!({ "items": [{ "id": 1 }], "next": "t" }).to_string();
+    let Turn::Page(page) = stream.read(&place, &came(200, &body), NOW) else { panic!("a page") };
+    for _ in 0..3 {
+        place = page.next.clone();
+        let Turn::Again(next) = stream.read(&place, &came(400, "{}"), NOW) else { panic!("again") };
+        assert_eq!((next.open.as_ref().map(|open| open.pages), next.restarts), (Some(0), 1));
+    }
+    place = page.next;
+    place.restarts = 3;
+    assert!(matches!(stream.read(&place, &came(400, "{}"), NOW), Turn::Stop(Stop::Retry(_))));
+}
+
+#[test]
+fn an_empty_list_may_be_left_out_where_that_is_said() {
+    let empty = came(200, "{\"next\": null}");
+    let strict = stream(&format!("{WINDOW}{}", PAGINGS[0].1));
+    assert!(matches!(strict.read(&opened(&strict), &empty, NOW), Turn::Stop(_)));
+    let lax = stream(&format!("empty_is_absent = true\n{WINDOW}{}", PAGINGS[0].1));
+    let Turn::Page(page) = lax.read(&opened(&lax), &empty, NOW) else { panic!("a page") };
+    assert_eq!((page.records.len(), page.is_end), (0, true));
+    assert!(matches!(lax.read(&opened(&lax), &came(200, "[]"), NOW), Turn::Stop(_)));
+}
+
+#[test]
+fn a_lookup_may_ask_for_what_another_found() {
+    let lookup = |name: &str, id: &str, key: &str| {
+        format!(
+            "[[stream.things.lookup]]\nname = \"{name}\"\nid = \"{id}\"\npath = \"/{name}\"\nmost = 2\n\
+             query = {{ ids = \"{{{{ ids }}}}\" }}\nrecords = \"items\"\nkey = \"{key}\"\n"
+        )
+    };
+    let stream = stream(&format!("{WINDOW}{}{}", lookup("owner", "id", "of"), lookup("person", "owner.who", "id")));
+    let mut records = vec![json!({ "id": 1 }), json!({ "id": 2 }), json!({ "id": 3 })];
+    assert_eq!(stream.lookups(1, &records).len(), 0);
+    let asked: Vec<String> = stream.lookups(0, &records).iter().map(|(_, call)| call.query[0].1.clone()).collect();
+    assert_eq!(asked, ["1,2", "3"]);
+    let owners = came(200, "{\"items\": [{\"of\": 1, \"who\": \"a\"}, {\"of\": 3, \"who\": \"a\"}]}");
+    let of = |number| Asked { number, ids: Vec::new() };
+    stream.look_up(&of(0), &owners, &mut records, NOW).expect("found");
+    let asked: Vec<String> = stream.lookups(1, &records).iter().map(|(_, call)| call.query[0].1.clone()).collect();
+    assert_eq!(asked, ["a"]);
+    stream
+        .look_up(&of(1), &came(200, "{\"items\": [{\"id\": \"a\", \"email\": \"e\"}]}"), &mut records, NOW)
+        .expect("found");
+    assert_eq!(records[2]["person"]["email"], "e");
+    assert_eq!(records[1].get("person"), None);
+}
+
+#[test]
+fn a_clock_that_is_far_off_is_not_believed() {
+    for (off, believed) in [(Span::from_days(3), 60), (Span::from_days(-3), -60)] {
+        let place = Place { skew: off.as_millis(), ..Place::default() };
+        assert_eq!(place.behind(), Span::from_minutes(believed));
+    }
+}
+
+#[test]
 fn a_vendor_whose_clock_is_behind_is_waited_for() {
     let stream = stream(&format!("{WINDOW}{}", PAGINGS[0].1));
     let mut place = opened(&stream);
@@ -310,7 +390,7 @@ fn what_records_refer_to_is_put_into_them() {
         json!({ "id": 2, "lines": 0, "who": "b" }),
         json!({ "id": 3, "lines": 1, "who": "c" }),
     ];
-    let calls = stream.lookups(&records);
+    let calls: Vec<_> = (0..2).flat_map(|number| stream.lookups(number, &records)).collect();
     let asked: Vec<&str> = calls.iter().map(|(_, call)| call.path.as_str()).collect();
     assert_eq!(asked, ["/things/1/lines", "/things/3/lines", "/people", "/people"]);
     let answers = [

@@ -111,7 +111,7 @@ mod tests {
                 "m.toml:1:1: strem: is not a key that is known here (did you mean `stream`?)",
                 "m.toml:3:10: every_stream.origin: `mail` is not known (did you mean `email`?)",
                 "m.toml:4:1: stream.a: needs `emit`, `item` or both: what its records make",
-                "m.toml:5:1: stream.a.get: is not a key that is known here (known here: origin, item, like, id, version, at, identify, \
+                "m.toml:5:1: stream.a.get: is not a key that is known here (known here: origin, item, like, object, id, version, at, identify, \
              properties, traits, emit)",
             ],
         );

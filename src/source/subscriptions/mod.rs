@@ -12,10 +12,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::manifest::Manifest;
 use super::manifest::setting::Given;
 use super::manifest::stream::Call;
 use super::manifest::subscriptions::Subscriptions as Declared;
+use super::manifest::{Manifest, Topic};
 use super::mapping::text;
 use super::stream::{Account, Stop, Stream};
 use crate::model::http::{Request, Response};
@@ -153,7 +153,10 @@ impl Subscriptions {
         let declared = manifest.webhook.as_ref()?.subscriptions.clone()?;
         let topics: Vec<&String> = match &settings.topics {
             Some(some) => some.iter().collect(),
-            None => manifest.topics.keys().filter(|topic| !declared.by_hand.contains(topic)).collect(),
+            None => {
+                let made = manifest.topics.iter().filter(|(_, made)| matches!(made, Topic::Emit(_)));
+                made.map(|(topic, _)| topic).filter(|topic| !declared.by_hand.contains(topic)).collect()
+            }
         };
         let wanted =
             topics.into_iter().map(|topic| Wanted { topic: topic.clone(), written: declared.written.write(topic) });

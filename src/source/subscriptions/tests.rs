@@ -144,8 +144,10 @@ create  = { method = "post", path = "/hooks", body = { topic = "{{ topic }}", ur
 enable  = { method = "put", path = "/hooks/{{ id }}", body = { status = "active" } }
 remove  = { method = "delete", path = "/hooks/{{ id }}", query = { force = "true" } }
 [topic."orders/create"]
-acknowledge = true
+emit = [{ event = "E", id = "id", at = "at", identify = { email = "email" } }]
 [topic."shop/gone"]
+emit = [{ kind = "erase", identify = { email = "email" } }]
+[topic."shop/asks"]
 acknowledge = true
 [stream.orders]
 path = "/orders"
@@ -165,7 +167,7 @@ fn managed() -> Subscriptions {
 fn calls_are_as_the_manifest_has_them_and_show_no_secret() {
     let managed = managed();
     let topics: Vec<&str> = managed.wanted.iter().map(|one| one.topic.as_str()).collect();
-    assert_eq!(topics, ["orders/create"], "what can be subscribed by hand alone is left to that");
+    assert_eq!(topics, ["orders/create"], "neither what is made by hand, nor what says nothing");
     let step = managed.plan(&[]).remove(0);
     let create = managed.ask(&step);
     let body: Value = serde_json::from_slice(&create.body).expect("a body");

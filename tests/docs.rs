@@ -190,3 +190,33 @@ fn the_snippet_is_installed_as_the_guide_says() {
         assert!(source.contains(&format!("const {call} = ")), "{call} is a call");
     }
 }
+
+/// The guide to connectors names every key that a manifest may have.
+#[test]
+fn the_guide_to_connectors_names_every_key() {
+    let text = guide("connectors.md");
+    let schema = espalier::source::manifest::schema().expect("JSON");
+    let mut missing = Vec::new();
+    // Keys of the writer's own stand in `additionalProperties`; those of the manifest in `properties`.
+    fn keys(schema: &Value, found: &mut std::collections::BTreeSet<String>) {
+        match schema {
+            Value::Object(entries) => {
+                if let Some(Value::Object(properties)) = entries.get("properties") {
+                    found.extend(properties.keys().cloned());
+                }
+                entries.values().for_each(|inner| keys(inner, found));
+            }
+            Value::Array(items) => items.iter().for_each(|inner| keys(inner, found)),
+            _ => {}
+        }
+    }
+    let mut found = std::collections::BTreeSet::new();
+    keys(&schema, &mut found);
+    for key in found {
+        let is_word = |c: char| c.is_alphanumeric() || c == '_';
+        if !text.split(|c| !is_word(c)).any(|word| word == key) {
+            missing.push(key);
+        }
+    }
+    assert_eq!(missing, Vec::<String>::new());
+}

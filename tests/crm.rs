@@ -17,7 +17,7 @@ use espalier::identity;
 use espalier::model::http::Response;
 use espalier::model::setting::Size;
 use espalier::model::{IdentifierKind, Person, Span, Timestamp};
-use espalier::pull::{Source, Watching};
+use espalier::pull::{Doing, Source, Watching};
 use espalier::rules::{self, Program};
 use espalier::sandbox::made_up::engagement;
 use espalier::sandbox::{Options, Sandbox};
@@ -90,7 +90,7 @@ impl World {
     }
 
     /// Begins to pull what the connector has with these settings.
-    fn pull(&mut self, settings: Value) {
+    async fn pull(&mut self, settings: Value) {
         let text = shipped(self.vendor).expect("a shipped connector");
         let manifest = Manifest::read("connector.toml", text).expect("a manifest");
         let written: Written = serde_json::from_value(settings).expect("settings");
@@ -108,6 +108,21 @@ impl World {
         assert!(!self.lists.is_empty(), "it is let in");
         self.stop = CancellationToken::new();
         self.task = Some(tokio::spawn(source.run(self.stop.clone())));
+        // The first time the clock is turned when each list has begun with its past.
+        if self.now() != START {
+            return;
+        }
+        let has_begun = |list: &Watching| {
+            let state = list.state.borrow();
+            state.doing != Doing::Starting && (state.past.is_some() || state.pages > 0)
+        };
+        for _ in 0..5_000 {
+            if self.lists.iter().all(has_begun) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        panic!("they do not begin: {}", self.states());
     }
 
     /// Stops pulling, as a restart does.
@@ -130,21 +145,24 @@ impl World {
 
     /// Turns the clock until all lists have read what there is now.
     async fn read(&self) {
-        self.turn(Span::from_secs(1)).await;
         let now = self.now();
         for _ in 0..20_000 {
             let behind = self.lists.iter().find(|list| {
                 let state = list.state.borrow();
                 assert!(!state.needs_a_person, "{}: {:?}", list.stream, state.held);
-                state.read < now || state.past.is_some()
+                state.read <= now || state.past.is_some()
             });
             if behind.is_none() {
                 return;
             }
             self.turn(Span::from_secs(2)).await;
         }
-        let states: Vec<_> = self.lists.iter().map(|list| (list.stream.clone(), list.state.borrow().clone())).collect();
-        panic!("it is never read to its end: {states:#?}");
+        panic!("it is never read to its end: {}", self.states());
+    }
+
+    fn states(&self) -> String {
+        let said = |list: &Watching| format!("{} {:?}", list.stream, *list.state.borrow());
+        self.lists.iter().map(said).collect::<Vec<_>>().join("\n")
     }
 
     fn put(&self, kind: &str, record: Value) -> String {
@@ -237,7 +255,11 @@ fn once_each(done: &BTreeMap<(String, String), usize>, name: &str, people: impl 
     let wanted: BTreeSet<String> = people.map(email).collect();
     let missing: Vec<&String> = wanted.iter().filter(|who| !did.contains_key(who.as_str())).take(5).collect();
     let wrong: Vec<_> = did.iter().filter(|(who, n)| **n != 1 || !wanted.contains(**who)).take(5).collect();
-    assert!(missing.is_empty() && wrong.is_empty(), "{name}: {missing:?} are missing, {wrong:?} are too many");
+    assert!(
+        missing.is_empty() && wrong.is_empty(),
+        "{name}: {missing:?} are missing of {}, {wrong:?} are too many",
+        did.len()
+    );
 }
 
 // === Klaviyo ===
@@ -251,7 +273,7 @@ fn klaviyo_event(metric: &str, profile: u64, properties: Value) -> Value {
 async fn klaviyo_tells_what_people_did_with_mail() {
     let mut world = World::new("klaviyo").await;
     world.fill("events", 1_300);
-    world.pull(json!({ "api_key": "sandbox", "base_url": format!("http://{}/klaviyo", world.address) }));
+    world.pull(json!({ "api_key": "sandbox", "base_url": format!("http://{}/klaviyo", world.address) })).await;
     world.fault(json!({ "kind": "status", "status": 503, "path": "/api/events", "skip": 1 }));
     world.fault(json!({ "kind": "repeat_page", "path": "/api/events", "skip": 2 }));
     world.read().await;
@@ -277,7 +299,7 @@ async fn klaviyo_tells_what_people_did_with_mail() {
     world.turn(Span::from_secs(1)).await;
     world.read().await;
     world.halt().await;
-    world.pull(json!({ "api_key": "sandbox", "base_url": format!("http://{}/klaviyo", world.address) }));
+    world.pull(json!({ "api_key": "sandbox", "base_url": format!("http://{}/klaviyo", world.address) })).await;
     for _ in 0..6 {
         world.turn(Span::from_minutes(10)).await;
     }
@@ -317,7 +339,7 @@ async fn marketo_tells_what_leads_did_with_mail() {
     let settings = json!({
         "base_url": format!("http://{}/marketo", world.address), "client_id": "sandbox", "client_secret": "sandbox",
     });
-    world.pull(settings.clone());
+    world.pull(settings.clone()).await;
     // In the middle of the list: a token that is revoked, and an instance that is busy.
     world.fault(json!({ "kind": "revoke_token", "path": "/activities.json", "skip": 3 }));
     world.fault(json!({ "kind": "code", "code": "713", "path": "/activities.json", "skip": 1 }));
@@ -337,7 +359,7 @@ async fn marketo_tells_what_leads_did_with_mail() {
         world.turn(Span::from_hours(1)).await;
         world.read().await;
         world.halt().await;
-        world.pull(settings.clone());
+        world.pull(settings.clone()).await;
     }
     world.read().await;
     let wanted = [("Email Bounced", 3), ("Email Delivered", 1), ("Email Link Clicked", 400), ("Unsubscribed", 3)];
@@ -363,7 +385,7 @@ async fn hubspot_tells_of_contacts_their_deals_orders_and_mail() {
     world.fill("email_events", 1_050);
     world.put("deals", json!({ "properties": { "dealname": "of nobody", "dealstage": "new" } }));
     let settings = json!({ "token": "sandbox", "base_url": format!("http://{}/hubspot", world.address) });
-    world.pull(settings.clone());
+    world.pull(settings.clone()).await;
     world.fault(json!({ "kind": "status", "status": 502, "path": "/deals/search", "skip": 1 }));
     world.fault(json!({ "kind": "html", "status": 200, "path": "/associations", "skip": 1 }));
     world.fault(json!({ "kind": "truncated", "path": "/email/public/v1/events", "skip": 1 }));
@@ -393,7 +415,7 @@ async fn hubspot_tells_of_contacts_their_deals_orders_and_mail() {
         world.turn(Span::from_minutes(3)).await;
         world.read().await;
         world.halt().await;
-        world.pull(settings.clone());
+        world.pull(settings.clone()).await;
     }
     world.change("deals", &deals[2], json!({ "properties": { "dealname": "Renamed" } }));
     world.read().await;
@@ -422,7 +444,7 @@ async fn hubspot_lists_more_than_one_search_does() {
     // An import: all within five minutes, which the overlap is longer than.
     let from = world.now() - Span::from_minutes(6);
     world.sandbox.fill("hubspot", "contacts", 10_400, from, Span::from_millis(20)).expect("contacts");
-    world.pull(json!({ "token": "sandbox", "base_url": format!("http://{}/hubspot", world.address) }));
+    world.pull(json!({ "token": "sandbox", "base_url": format!("http://{}/hubspot", world.address) })).await;
     world.read().await;
     once_each(&world.done().await, "Contact Created", 1..=10_400);
     world.is_clean().await;
@@ -446,7 +468,7 @@ async fn salesforce_tells_of_contacts_leads_deals_and_orders() {
     let settings = json!({
         "domain": format!("http://{}", world.address), "client_id": "sandbox", "client_secret": "sandbox",
     });
-    world.pull(settings.clone());
+    world.pull(settings.clone()).await;
     world.fault(json!({ "kind": "revoke_token", "path": "/query/" }));
     world.fault(json!({ "kind": "cursor_loop", "path": "/query/" }));
     world.fault(json!({ "kind": "status", "status": 420, "path": "/queryAll", "skip": 3 }));
@@ -476,7 +498,7 @@ async fn salesforce_tells_of_contacts_leads_deals_and_orders() {
         world.turn(Span::from_hours(3)).await;
         world.read().await;
         world.halt().await;
-        world.pull(settings.clone());
+        world.pull(settings.clone()).await;
     }
     world.read().await;
     let wanted = [
@@ -514,7 +536,7 @@ fn check(vendor: &str, list: &str, status: u16, body: &str, wanted: &str) {
     list.open(&mut place, START, None).expect("a window");
     let response = Response { status, headers: Vec::new(), body: body.as_bytes().to_vec() };
     let said = match list.read(&place, &response, START) {
-        Turn::Stop(stop) => stop.to_string(),
+        Turn::Stop(stop) | Turn::Broken(_, stop) => stop.to_string(),
         Turn::Again(next) if next.restarts > 0 => "again from the beginning".into(),
         Turn::Again(_) => "again".into(),
         Turn::Page(page) => format!("{} records", page.records.len()),

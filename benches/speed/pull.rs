@@ -198,7 +198,12 @@ pub async fn beside_the_cdk(records: u64) {
     let (said, most) = run(command).await;
     assert!(said.contains(&format!("orders: {records} records")), "{said}");
     let ours = rates(&server, began, began.elapsed());
-    println!("pull: {:.0} records/s, steady {:.0}, durable with their place; {} MB resident at most", ours.0, ours.1, most >> 20);
+    println!(
+        "pull: {:.0} records/s, steady {:.0}, durable with their place; {} MB resident at most",
+        ours.0,
+        ours.1,
+        most >> 20
+    );
     let Some(program) = cdk() else {
         println!("pull: the CDK is not installed; scripts/test does it");
         return;
@@ -208,7 +213,8 @@ pub async fn beside_the_cdk(records: u64) {
         folder.path().join(name)
     };
     let start = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(24);
-    let config = serde_json::json!({ "base_url": format!("http://{address}"), "api_key": "k", "start": format!("{start:.0}") });
+    let config =
+        serde_json::json!({ "base_url": format!("http://{address}"), "api_key": "k", "start": format!("{start:.0}") });
     let mut command = Command::new(program);
     command.arg("read");
     command.arg("--config").arg(write("config.json", config.to_string()));
@@ -220,7 +226,11 @@ pub async fn beside_the_cdk(records: u64) {
     assert_eq!(read, records, "the CDK reads all of it: {}", said.lines().last().unwrap_or_default());
     let theirs = rates(&server, began, began.elapsed());
     println!("pull: the CDK {:.0} records/s, steady {:.0}; {} MB resident at most", theirs.0, theirs.1, most >> 20);
-    println!("pull: {:.1} times the CDK's whole run (6), {:.1} times its steady rate (4)", ours.0 / theirs.0, ours.1 / theirs.1);
+    println!(
+        "pull: {:.1} times the CDK's whole run (6), {:.1} times its steady rate (4)",
+        ours.0 / theirs.0,
+        ours.1 / theirs.1
+    );
 }
 
 /// A quota of two calls in any second: how much of it is used, and how many calls are refused.

@@ -22,6 +22,10 @@ pub async fn fetch(stream: &Stream, account: &Account, place: &mut Place) -> Res
             return Ok(None);
         }
         Turn::Stop(stop) => return Err(stop),
+        Turn::Broken(next, stop) => {
+            *place = next;
+            return Err(stop);
+        }
     };
     for number in 0..stream.declared().lookups.len() {
         for (asked, request) in stream.lookups(number, &page.records) {

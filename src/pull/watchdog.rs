@@ -227,7 +227,7 @@ impl Watchdog {
                     place = page.next;
                 }
                 Turn::Again(next) => place = next,
-                Turn::Stop(stop) => return Err(stop),
+                Turn::Stop(stop) | Turn::Broken(_, stop) => return Err(stop),
             }
         }
         Ok(there)

@@ -86,7 +86,7 @@ pub fn page(manifest: &Manifest, list: &str, body: &[u8], lookups: &[(String, Ve
     stream.open(&mut place, AT, None).map_err(|_| "no window could be opened")?;
     let mut page = match stream.read(&place, &came(body), AT) {
         Turn::Page(page) => page,
-        Turn::Stop(stop) => return Err(stop.to_string()),
+        Turn::Stop(stop) | Turn::Broken(_, stop) => return Err(stop.to_string()),
         Turn::Again(_) => return Err("the answer has to be asked for again".into()),
     };
     for (number, lookup) in declared.lookups.iter().enumerate() {

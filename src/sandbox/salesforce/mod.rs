@@ -246,7 +246,10 @@ impl Salesforce {
         }
         memory.cursors.push_back(Cursor { id: id.clone(), used: call.at, object: query.object, rows, shown, size });
         drop(memory);
-        self.page(call, version, &format!("{id}-0"))
+        let answer = self.page(call, version, &format!("{id}-0"));
+        // One that is read to its end with its first page takes nobody's place.
+        lock(&self.state).cursors.retain(|cursor| cursor.id != id || cursor.shown.len() > cursor.size || call.is_stuck);
+        answer
     }
 
     /// The page of a cursor from the number after its dash on.

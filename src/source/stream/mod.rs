@@ -83,6 +83,8 @@ pub enum Turn {
     Again(Place),
     /// Nothing can be read for now.
     Stop(Stop),
+    /// Nothing can be read for now, and then only from here.
+    Broken(Place, Stop),
 }
 
 /// What a call for what records refer to asked for.
@@ -440,7 +442,8 @@ impl Stream {
         place.restarts += 1;
         place.open = Some(open.begun_again(late));
         if place.restarts > 3 {
-            return Turn::Stop(Stop::odd(format!("the list broke off again and again: {words}")));
+            let stop = Stop::odd(format!("the list broke off again and again: {words}"));
+            return Turn::Broken(place, stop);
         }
         Turn::Again(place)
     }

@@ -104,7 +104,7 @@ fn read_all(
                 *place = serde_json::from_slice(&kept).expect("a place");
             }
             Turn::Again(next) => *place = next,
-            Turn::Stop(stop) => panic!("{stop}"),
+            Turn::Stop(stop) | Turn::Broken(_, stop) => panic!("{stop}"),
         }
     }
     panic!("it never ends");
@@ -156,7 +156,7 @@ fn check(response: &Response, wanted: &str) {
     let stream = stream(&format!("{WINDOW}{}", PAGINGS[0].1));
     let place = opened(&stream);
     let said = match stream.read(&place, response, NOW) {
-        Turn::Stop(stop) => stop.to_string(),
+        Turn::Stop(stop) | Turn::Broken(_, stop) => stop.to_string(),
         Turn::Again(_) => "again".into(),
         Turn::Page(page) => format!("{} records", page.records.len()),
     };
@@ -197,7 +197,7 @@ fn a_list_that_turns_in_circles_is_met() {
             match stream.read(&place, &came(200, &body), NOW) {
                 Turn::Page(page) => place = page.next,
                 Turn::Stop(stop) => break stop,
-                Turn::Again(_) => panic!("again"),
+                Turn::Again(_) | Turn::Broken(..) => panic!("again"),
             }
         };
         assert_eq!(stop.to_string(), "the vendor gives the same place in the list again and again");
@@ -282,7 +282,10 @@ fn what_is_refused_in_the_middle_of_a_list_begins_it_again() {
     }
     place = page.next;
     place.restarts = 3;
-    assert!(matches!(stream.read(&place, &came(400, "{}"), NOW), Turn::Stop(Stop::Retry(_))));
+    // After that it goes on from the beginning, and not from the place that is lost.
+    let Turn::Broken(next, Stop::Retry(_)) = stream.read(&place, &came(400, "{}"), NOW) else { panic!("a rest") };
+    assert_eq!(next.open.as_ref().map(|open| (open.pages, open.token.clone())), Some((0, None)));
+    assert!(matches!(stream.read(&next, &came(200, &body), NOW), Turn::Page(_)));
 }
 
 #[test]

@@ -170,6 +170,59 @@ fn what_ships_is_well() {
     }
 }
 
+/// Programs that read a vendor: what they are given, and what their records make, in its own file.
+#[test]
+fn programs_and_their_mappings_are_checked() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(folder.path().join("triggers")).expect("a folder");
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("a file");
+    write("good.toml", "[stream.orders]\nidentify = { email = \"email\" }\nemit = [{ event = \"Ordered\" }]\n");
+    write("bad.toml", "[stream.orders]\nidentify = { mail = \"email\" }\nemit = [{ event = \"Ordered\" }]\n");
+    write("catalog.json", "{\"streams\": [{\"tap_stream_id\": \"order\"}]}");
+    let told = |config: &str| {
+        write("espalier.toml", config);
+        let out = Command::new(env!("CARGO_BIN_EXE_espalier"))
+            .args(["check", "--config", "espalier.toml"])
+            .current_dir(folder.path())
+            .env("TEST_KEY", "k-3-cr-3-t")
+            .output()
+            .expect("the program");
+        let text = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert!(!text.contains("k-3-cr-3-t") && !text.contains("pl41n"), "a secret's value is never shown");
+        text.lines()
+            .filter(|line| !line.starts_with(' ') && line.contains(".toml:"))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let good = "kind = \"singer\"\ncommand = [\"sh\"]\nmapping = \"good.toml\"\n";
+    let secret = "settings = { a = { api_key = \"${env:TEST_KEY}\" }, token_url = \"x\" }\n";
+    assert_eq!(told(&format!("[source.crm]\n{good}{secret}")), Vec::<String>::new());
+    let wanted = [
+        "espalier.toml:1:9: source.\u{fc}: must be letters, digits, `-` and `_`: a folder has its name",
+        "espalier.toml:3:1: source.\u{fc}.command: there is no program `no-such-tap` (install it, or say where it is; it is looked for in \
+         the PATH that `environment` hands on)",
+        "espalier.toml:5:1: source.\u{fc}.every: must be a second or longer",
+        "espalier.toml:6:1: source.\u{fc}.catalog: has no stream `orders`, which the mapping speaks of (did you mean `order`?)",
+        "espalier.toml:7:16: source.\u{fc}.environment.0: the environment variable NO_SUCH is not set",
+        "espalier.toml:8:28: source.\u{fc}.settings.a.0.db_password: is a secret and must not stand in a file: write a reference to it \
+         (\"${env:NAME}\" or \"${file:/path}\")",
+    ];
+    let config = "[source.\"\u{fc}\"]\nkind = \"singer\"\ncommand = [\"no-such-tap\"]\nmapping = \"good.toml\"\nevery = \"0s\"\n\
+                  catalog = \"catalog.json\"\nenvironment = [\"NO_SUCH\"]\nsettings = { a = [{ n = 1, db_password = \"pl41n\" }] }\n";
+    assert_eq!(told(config), wanted);
+    assert_eq!(
+        told(&format!("[source.crm]\n{good}silent = \"1h\"\n")),
+        ["espalier.toml:5:1: source.crm.silent: is not a key that is known here (did you mean `silence`?)"]
+    );
+    let wanted = [
+        "bad.toml:2:21: stream.orders.identify.mail: `mail` is not known (did you mean `email`?)",
+        "bad.toml:3:9: stream.orders.emit[0]: needs `identify`: an event without a person is none",
+    ];
+    assert_eq!(told(&format!("[source.crm]\n{}", good.replace("good", "bad"))), wanted);
+    let missing = told(&format!("[source.crm]\n{}", good.replace("good", "none")));
+    assert!(missing[0].starts_with("espalier.toml:4:1: source.crm.mapping: none.toml cannot be read"), "{missing:?}");
+}
+
 #[test]
 fn a_test_that_comes_out_otherwise_is_told_with_its_line() {
     let test = |events: &str, fires: &str| {
@@ -254,6 +307,28 @@ fn a_connector_says_what_it_has_to_be_told() {
             "is a secret and must not stand in a file",
         ),
         ("settings = { shop = \"acme.myshopify.com\" }", "source.shop.settings", "no credentials: set "),
+        (
+            &format!("{good}\nwebhooks = {{ address = \"https://h.example/hooks/shop\" }}"),
+            "source.shop.webhooks",
+            "no credentials: set ",
+        ),
+        (
+            &format!("{good}\nwebhooks = {{ address = \"http://h.example/hooks/shop\" }}"),
+            "source.shop.webhooks.address",
+            "must be an address that begins with `https://`",
+        ),
+        (
+            &format!(
+                "{good}\nwebhooks = {{ address = \"https://h.example/\", topics = [\"order/create\", \"shop/redact\"] }}"
+            ),
+            "source.shop.webhooks.topics.0",
+            "the connector has no topic `order/create` (did you mean `orders/create`?)",
+        ),
+        (
+            &format!("{good}\nwebhooks = {{ address = \"https://h.example/\", topics = [\"shop/redact\"] }}"),
+            "source.shop.webhooks.topics.0",
+            "`shop/redact` can be subscribed by hand alone",
+        ),
     ] {
         let (is_well, told) = check(&source(lines), GOOD);
         assert!(!is_well && told.iter().any(|told| told.contains(&format!(": {key}: {words}"))), "{lines}: {told:#?}");

@@ -93,6 +93,26 @@ fn the_parts_of_the_guide_are_parts() {
     assert!(compiled.is_ok(), "{:?}", compiled.err());
 }
 
+/// The source and the mapping of the guide to programs are right, but for the program itself.
+#[test]
+fn the_guide_to_programs_is_right() {
+    let text = guide("processes.md");
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        std::fs::write(path, text).expect("a file");
+    };
+    write("espalier.toml", &blocks(&text, "toml source")[0]);
+    write("taps/crm.toml", &blocks(&text, "toml mapping")[0]);
+    write("taps/spreadsheets/bin/tap-spreadsheets", "");
+    write("triggers/none", "");
+    let mut check = Command::new(env!("CARGO_BIN_EXE_espalier"));
+    let ended =
+        check.args(["check", "--config"]).arg(folder.path().join("espalier.toml")).output().expect("the program");
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+}
+
 /// The activation that follows from the guide's simulation, of somebody whose e-mail address is known.
 fn activation() -> Activation {
     let fire: Value = serde_json::from_str(&blocks(&guide("triggers.md"), "json fires")[0]).expect("one fire");
@@ -169,4 +189,34 @@ fn the_snippet_is_installed_as_the_guide_says() {
     for call in blocks(&text, "js").concat().lines().filter_map(|line| line.split('"').nth(1)) {
         assert!(source.contains(&format!("const {call} = ")), "{call} is a call");
     }
+}
+
+/// The guide to connectors names every key that a manifest may have.
+#[test]
+fn the_guide_to_connectors_names_every_key() {
+    let text = guide("connectors.md");
+    let schema = espalier::source::manifest::schema().expect("JSON");
+    let mut missing = Vec::new();
+    // Keys of the writer's own stand in `additionalProperties`; those of the manifest in `properties`.
+    fn keys(schema: &Value, found: &mut std::collections::BTreeSet<String>) {
+        match schema {
+            Value::Object(entries) => {
+                if let Some(Value::Object(properties)) = entries.get("properties") {
+                    found.extend(properties.keys().cloned());
+                }
+                entries.values().for_each(|inner| keys(inner, found));
+            }
+            Value::Array(items) => items.iter().for_each(|inner| keys(inner, found)),
+            _ => {}
+        }
+    }
+    let mut found = std::collections::BTreeSet::new();
+    keys(&schema, &mut found);
+    for key in found {
+        let is_word = |c: char| c.is_alphanumeric() || c == '_';
+        if !text.split(|c| !is_word(c)).any(|word| word == key) {
+            missing.push(key);
+        }
+    }
+    assert_eq!(missing, Vec::<String>::new());
 }

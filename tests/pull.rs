@@ -207,6 +207,8 @@ struct Pulled {
     store: Embedded,
     clock: VirtualClock,
     watching: Watching,
+    /// What is new in it.
+    tally: espalier::source::volume::Tally,
     stop: CancellationToken,
     task: tokio::task::JoinHandle<()>,
 }
@@ -224,9 +226,13 @@ impl Pulled {
         let source = Source::new("acme", &connected, &settings, &names, shared, Arc::new(clock.clone()));
         let source = source.expect("an HTTP client");
         let watching = source.watching().into_iter().next().expect("one list");
+        let tally = source.ears().next().expect("one list").tally;
         let stop = CancellationToken::new();
         let task = tokio::spawn(source.run(stop.clone()));
-        Self { vendor, store, clock, watching, stop, task }
+        // Where it begins is by the clock as it stands now, however late the task is.
+        let begun = |state: &espalier::pull::StreamState| state.read > Timestamp::from_millis(0);
+        watching.state.clone().wait_for(begun).await.expect("it runs");
+        Self { vendor, store, clock, watching, tally, stop, task }
     }
 
     /// Turns the clock, a second at a time, until this holds.
@@ -328,6 +334,8 @@ async fn the_past_is_read_beside_what_is_new_and_a_restart_goes_on() {
     let calls = vendor.calls();
     let pulled = Pulled::start(vendor, folder.path(), clock, Span::from_days(30)).await;
     pulled.until("all", |pulled| pulled.accepted() == 5_100 && pulled.watching.state.borrow().past.is_none()).await;
+    let new: u64 = pulled.tally.take(pulled.clock.now()).values().sum();
+    assert_eq!(new, 100, "the past says nothing of how much comes");
     assert!(pulled.vendor.calls() - calls < 120, "it did not begin anew: {} calls", pulled.vendor.calls() - calls);
     pulled.end().await;
 }

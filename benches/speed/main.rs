@@ -10,6 +10,7 @@ mod load;
 mod opening;
 mod path;
 mod people;
+mod pull;
 mod reference;
 mod rules;
 mod triggers;
@@ -58,6 +59,14 @@ async fn main() {
     }
     if is_wanted("backtest") {
         history::backtest().await;
+    }
+    if is_wanted("pull-cdk") {
+        // ESPALIER_RECORDS: 10,000,000 shows whether memory is flat; the CDK then takes its time.
+        let records = std::env::var("ESPALIER_RECORDS").ok().and_then(|text| text.parse().ok());
+        pull::beside_the_cdk(records.unwrap_or(100_000)).await;
+    }
+    if is_wanted("pull-quota") {
+        pull::within_a_quota().await;
     }
     if is_wanted("opening") {
         opening::after_kill().await;

@@ -61,7 +61,7 @@ impl Daemon {
 
     /// Opens the store, listens and begins to work.
     pub async fn begin(self) -> Result<Running, Failed> {
-        let Configured { settings, program, connected, file, folder: _, stamp } = self.configured;
+        let Configured { settings, program, connected, file, folder: _, stamp, programs } = self.configured;
         let clock = self.clock;
         std::fs::create_dir_all(&settings.store.path)
             .map_err(|e| Failed(format!("the store's folder {}: {e}", settings.store.path.display())))?;
@@ -97,8 +97,14 @@ impl Daemon {
             let Some(SourceSettings::Connector(of)) = settings.source.get(name) else { continue };
             let (store, clock) = (shared.clone(), clock.clone());
             let source = pull::Source::new(name, one, &of.pull, &settings.identity, store, clock);
-            sources.push(source.map_err(Failed::new)?);
+            sources.push(source.map_err(Failed::new)?.managing(name, one, of.webhooks.as_ref()));
         }
+        let folder = settings.store.path.join("processes");
+        let processes = programs.into_iter().map(|(name, program)| {
+            let (store, clock) = (shared.clone(), clock.clone());
+            pull::Process::new(&name, program, &settings.identity, &folder, store, clock)
+        });
+        let processes: Vec<pull::Process> = processes.collect();
         let (reloads, asked) = Reloads::new();
         let reload = Reload {
             file,
@@ -109,6 +115,14 @@ impl Daemon {
             stamp,
             asked,
         };
+        let names = settings.identity.clone();
+        let intake = Intake::bind(&settings.intake, &settings.source, &connected, names, shared.clone(), clock.clone())
+            .await
+            .map_err(Failed::new)?;
+        let coming = intake.tallies().iter().cloned();
+        let coming = coming.map(|(source, tally)| pull::Ear { source, stream: None, tally });
+        let ears = coming.chain(sources.iter().flat_map(pull::Source::ears)).collect();
+        let listening_to = pull::Listening::new(ears, shared.clone(), clock.clone());
         let watched = Watched {
             store: shared.clone(),
             clock: clock.clone(),
@@ -116,7 +130,12 @@ impl Daemon {
             sales: sales.clone(),
             engine: engine_state,
             lanes: lanes.iter().map(|lane| (lane.name().clone(), lane.state())).collect(),
-            streams: sources.iter().flat_map(pull::Source::watching).collect(),
+            streams: {
+                let programs = processes.iter().flat_map(pull::Process::watching);
+                sources.iter().flat_map(pull::Source::watching).chain(programs).collect()
+            },
+            hooks: sources.iter().filter_map(pull::Source::watching_hooks).collect(),
+            heard: listening_to.heard(),
             sources: settings.source.iter().map(|(name, source)| (name.clone(), kind(source))).collect(),
             began,
         };
@@ -131,10 +150,6 @@ impl Daemon {
         )
         .await
         .map_err(|e| Failed(format!("ops cannot listen on {}: {e}", settings.ops.listen)))?;
-        let names = settings.identity.clone();
-        let intake = Intake::bind(&settings.intake, &settings.source, &connected, names, shared.clone(), clock.clone())
-            .await
-            .map_err(Failed::new)?;
         let missing = || Failed("the listener has no address".into());
         let (intake_at, ops_at) = (intake.address().ok_or_else(missing)?, ops.address().ok_or_else(missing)?);
 
@@ -147,6 +162,10 @@ impl Daemon {
         for source in sources {
             workers.spawn(source.run(working.clone()));
         }
+        for process in processes {
+            workers.spawn(process.run(working.clone()));
+        }
+        workers.spawn(listening_to.run(working.clone()));
         workers.spawn(reload.run(working.clone()));
         workers.spawn(keep_counts(store.clone(), clock.clone(), (program, sales), working.clone()));
         workers.spawn(keep_house(store.clone(), clock.clone(), metrics, working.clone()));
@@ -197,6 +216,8 @@ fn kind(source: &SourceSettings) -> &'static str {
         SourceSettings::Tracking(_) => "tracking API",
         SourceSettings::Connector(_) => "connector",
         SourceSettings::Endpoint(_) => "custom endpoint",
+        SourceSettings::Singer(_) => "Singer tap",
+        SourceSettings::Airbyte(_) => "Airbyte connector",
         SourceSettings::File(_) => "file mapping",
     }
 }

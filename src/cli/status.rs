@@ -76,7 +76,7 @@ pub fn print(status: &Value) {
                 .map_or_else(|| "-".into(), |ms| Span::from_millis(ms / 1_000 * 1_000).to_string());
             table.add_row([
                 format!("{}/{}", text(&stream["source"]), text(&stream["stream"])),
-                text(&stream["state"]),
+                format!("{}{}", text(&stream["state"]), if stream["quiet"].is_null() { "" } else { ", quiet" }),
                 behind,
                 text(&stream["records"]),
                 text(&stream["events"]),
@@ -86,6 +86,16 @@ pub fn print(status: &Value) {
             ]);
         }
         show::to_the_right(&mut table, 2..7);
+        println!("{table}");
+    }
+    let subscriptions = status["subscriptions"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if !subscriptions.is_empty() {
+        let mut table = show::table(["webhooks", "state", "subscribed", "wanted", "looked at"]);
+        for one in subscriptions {
+            let cells = ["source", "state", "standing", "wanted", "looked"].map(|name| text(&one[name]));
+            table.add_row(cells);
+        }
+        show::to_the_right(&mut table, 2..4);
         println!("{table}");
     }
     for trouble in status["troubles"].as_array().into_iter().flatten() {

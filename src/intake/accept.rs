@@ -1,5 +1,6 @@
 //! Append, wait for the disk, answer. Full or unwritable becomes 503 with Retry-After.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,6 +11,7 @@ use serde_json::json;
 use tokio::sync::mpsc;
 
 use crate::model::{Span, Timestamp};
+use crate::source::volume::Tally;
 use crate::source::{Read, Refused};
 use crate::store::{AppendError, SetAside, Store};
 
@@ -23,13 +25,15 @@ pub struct Accept {
     store: Arc<dyn Store>,
     aside: mpsc::Sender<SetAside>,
     retry_after: HeaderValue,
+    /// How much comes of each source.
+    tallies: HashMap<Arc<str>, Tally>,
     /// The last request could not be kept.
     refuses: AtomicBool,
 }
 
 impl Accept {
     /// With a task beside it that keeps unreadable messages.
-    pub fn new(store: Arc<dyn Store>, retry_after: Span) -> Self {
+    pub fn new(store: Arc<dyn Store>, retry_after: Span, tallies: HashMap<Arc<str>, Tally>) -> Self {
         let (aside, mut waiting) = mpsc::channel::<SetAside>(ASIDE_QUEUE);
         let keeper = store.clone();
         tokio::spawn(async move {
@@ -41,7 +45,8 @@ impl Accept {
             }
         });
         let seconds = retry_after.as_millis().div_euclid(1_000).max(1);
-        Self { store, aside, retry_after: HeaderValue::from(seconds), refuses: AtomicBool::new(false) }
+        let retry_after = HeaderValue::from(seconds);
+        Self { store, aside, retry_after, tallies, refuses: AtomicBool::new(false) }
     }
 
     /// Keeps what was read, then answers: 200, `on_nothing` when nothing could be read, 503 when nothing could be kept.
@@ -61,6 +66,9 @@ impl Accept {
         }
         if taken > 0 && self.refuses.load(Ordering::Relaxed) && self.refuses.swap(false, Ordering::Relaxed) {
             tracing::info!("intake accepts again");
+        }
+        if let Some(tally) = self.tallies.get(source) {
+            tally.count(taken as u64);
         }
         count("accepted", taken);
         count("rejected", read.rejected.len());

@@ -25,6 +25,7 @@ use crate::model::Timestamp;
 use crate::model::setting::Secret;
 use crate::source::endpoint::Endpoint;
 use crate::source::manifest::Connected;
+use crate::source::volume::Tally;
 use crate::source::webhook::Webhooks;
 use crate::source::{Arrival, Limits};
 use crate::store::Store;
@@ -80,6 +81,7 @@ impl Sources {
 pub struct Intake {
     listener: TcpListener,
     router: Router,
+    tallies: Vec<(Arc<str>, Tally)>,
 }
 
 impl Intake {
@@ -92,9 +94,19 @@ impl Intake {
         store: Arc<dyn Store>,
         clock: SharedClock,
     ) -> Result<Self, NotReady> {
-        let router = router(settings, sources, connected, names, store, clock)?;
+        let comes = |source: &SourceSettings| !matches!(source, SourceSettings::File(_));
+        let tallies = sources.iter().filter(|(_, source)| comes(source));
+        let tallies: Vec<(Arc<str>, Tally)> =
+            tallies.map(|(name, _)| (name.as_str().into(), Tally::default())).collect();
+        let accept = Accept::new(store, settings.retry_after, tallies.iter().cloned().collect());
+        let router = router(settings, sources, connected, names, accept, clock)?;
         let listener = TcpListener::bind(settings.listen).await.map_err(|e| NotReady::Listen(settings.listen, e))?;
-        Ok(Self { listener, router })
+        Ok(Self { listener, router, tallies })
+    }
+
+    /// How much comes of each source by itself.
+    pub fn tallies(&self) -> &[(Arc<str>, Tally)] {
+        &self.tallies
     }
 
     /// Where it listens: the port that the system gave, where the settings say 0.
@@ -135,11 +147,11 @@ fn router(
     sources: &std::collections::BTreeMap<String, SourceSettings>,
     connected: &std::collections::BTreeMap<String, Connected>,
     names: identity::Settings,
-    store: Arc<dyn Store>,
+    accept: Accept,
     clock: SharedClock,
 ) -> Result<Router, NotReady> {
     let mut shared = Sources {
-        accept: Accept::new(store, settings.retry_after),
+        accept,
         clock,
         tracking: Vec::new(),
         webhooks: HashMap::new(),
@@ -169,7 +181,7 @@ fn router(
                 let endpoint = Endpoint::new((**settings).clone()).map_err(|words| wrong(words.join("; ")))?;
                 shared.endpoints.insert(settings.path.clone(), (name.as_str().into(), endpoint));
             }
-            SourceSettings::File(_) => {}
+            SourceSettings::Singer(_) | SourceSettings::Airbyte(_) | SourceSettings::File(_) => {}
         }
     }
     let shared = Arc::new(shared);

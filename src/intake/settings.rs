@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::model::Span;
 use crate::model::setting::{Secret, Size};
 use crate::source::manifest::setting::Written;
-use crate::source::{endpoint, stream};
+use crate::source::{endpoint, process, stream, subscriptions};
 
 /// Where intake listens, and the bounds of what it takes.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -62,6 +62,10 @@ pub enum SourceSettings {
     Connector(Connector),
     /// An endpoint of your own.
     Endpoint(Box<endpoint::Settings>),
+    /// A program that reads a vendor: a tap of the Singer specification.
+    Singer(Box<process::settings::Settings>),
+    /// A program that reads a vendor: a source connector of Airbyte.
+    Airbyte(Box<process::settings::Settings>),
     /// A mapping of a file's rows, for `espalier import`.
     File(Box<FileMapping>),
 }
@@ -87,6 +91,9 @@ pub struct Connector {
     /// How its lists are pulled; without credentials for them they are not.
     #[serde(default)]
     pub pull: stream::settings::Settings,
+    /// Its subscriptions to webhooks are seen to where the address is said that the vendor reaches us by.
+    #[serde(default)]
+    pub webhooks: Option<subscriptions::Settings>,
 }
 
 /// How a file's rows become events.

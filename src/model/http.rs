@@ -1,6 +1,7 @@
 //! One call over HTTP as a value: what sources and destinations build, what `wire` makes, and what came back.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use super::setting::Secret;
 use super::{Span, Timestamp};
@@ -34,8 +35,8 @@ pub enum Auth {
     Token,
 }
 
-/// One call to be made.
-#[derive(Clone, Debug)]
+/// One call to be made. `Debug` shows no body: it may hold people, or a secret that a vendor has to be told.
+#[derive(Clone)]
 pub struct Request {
     /// Method.
     pub method: Method,
@@ -55,6 +56,17 @@ pub struct Request {
     pub family: Name,
     /// The whole call takes at most this long.
     pub timeout: Span,
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("method", &self.method)
+            .field("path", &self.path)
+            .field("auth", &self.auth)
+            .field("bytes", &self.body.len())
+            .finish_non_exhaustive()
+    }
 }
 
 /// What came back.

@@ -52,7 +52,8 @@ pub async fn explain(State(shared): State<Shared>, Query(asked): Query<Asked>) -
 /// What the records of a source's lists were seen to hold, by list; 404 for a source of which none is pulled.
 pub async fn audit(State(shared): State<Shared>, Path(source): Path<String>) -> Response {
     let of = shared.watched.streams.iter().filter(|one| *one.source == *source);
-    let found: std::collections::BTreeMap<String, _> = of.map(|one| (one.stream.to_string(), one.findings())).collect();
+    let found: std::collections::BTreeMap<String, _> =
+        of.filter_map(|one| Some((one.stream.to_string(), one.findings()?))).collect();
     if found.is_empty() { StatusCode::NOT_FOUND.into_response() } else { Json(found).into_response() }
 }
 

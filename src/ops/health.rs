@@ -6,12 +6,14 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use serde::Serialize;
 use tokio::sync::watch;
 
+pub use super::hooks::HooksHealth;
+pub use super::quiet::QuietHealth;
 use super::triggers::Liveness;
 use crate::clock::SharedClock;
 use crate::delivery::LaneState;
 use crate::engine::{EngineState, Stage};
 use crate::model::{LaneName, Sales, Span, Timestamp};
-use crate::pull::Watching;
+use crate::pull::{Heard, Watching, WatchingHooks};
 use crate::rules::{Program, Trigger};
 use crate::store::Store;
 
@@ -35,6 +37,10 @@ pub struct Watched {
     pub lanes: Vec<(LaneName, watch::Receiver<LaneState>)>,
     /// The lists that are pulled.
     pub streams: Vec<Watching>,
+    /// The subscriptions to webhooks that are seen to.
+    pub hooks: Vec<WatchingHooks>,
+    /// How quiet sources and lists are.
+    pub heard: watch::Receiver<Vec<Heard>>,
     /// Names and kinds of the sources.
     pub sources: Vec<(String, &'static str)>,
     /// When the daemon began.
@@ -66,6 +72,8 @@ pub struct Health {
     pub sources: Vec<SourceHealth>,
     /// Every list that is pulled.
     pub streams: Vec<StreamHealth>,
+    /// The subscriptions to webhooks that are seen to, by source.
+    pub subscriptions: Vec<HooksHealth>,
     /// Every trigger.
     pub triggers: Vec<TriggerHealth>,
 }
@@ -145,6 +153,8 @@ pub struct SourceHealth {
     pub name: String,
     /// Its kind.
     pub kind: String,
+    /// That less comes by itself than could be by chance.
+    pub quiet: Option<QuietHealth>,
 }
 
 /// A list that is pulled.
@@ -158,6 +168,8 @@ pub struct StreamHealth {
     pub state: String,
     /// Until when, where it is held.
     pub until: Option<Timestamp>,
+    /// That less is new than could be by chance.
+    pub quiet: Option<QuietHealth>,
     /// How long ago that was up to which everything is read, in milliseconds.
     pub lag_ms: i64,
     /// How much of the past is still to be read, in milliseconds of it; none where all of it is.
@@ -181,13 +193,14 @@ pub struct StreamHealth {
 }
 
 impl StreamHealth {
-    fn of(watching: &Watching, now: Timestamp) -> Self {
+    fn of(watching: &Watching, heard: &[Heard], now: Timestamp) -> Self {
         let state = watching.state.borrow().clone();
         Self {
             source: watching.source.to_string(),
             stream: watching.stream.to_string(),
             state: state.held.unwrap_or_else(|| state.doing.word().to_owned()),
             until: state.until,
+            quiet: QuietHealth::of(heard, &watching.source, Some(&watching.stream)),
             lag_ms: now.since(state.read).as_millis(),
             past_ms: state.past.map(Span::as_millis),
             last_success: state.last_success,
@@ -207,6 +220,9 @@ impl StreamHealth {
         let mut troubles = Vec::new();
         if self.until.is_some() {
             troubles.push(format!("source {source}, {stream}: {}", self.state));
+        }
+        if let Some(quiet) = &self.quiet {
+            troubles.push(format!("source {source}, {stream}: {}", quiet.words()));
         }
         if self.set_aside > 0 {
             let n = self.set_aside;
@@ -271,8 +287,22 @@ impl Watched {
                 troubles.push(format!("lane {}: {} dead letters; `espalier dead-letters list`", lane.name, lane.dead));
             }
         }
-        let streams: Vec<StreamHealth> = self.streams.iter().map(|one| StreamHealth::of(one, now)).collect();
+        let heard = self.heard.borrow().clone();
+        let sources: Vec<SourceHealth> = self
+            .sources
+            .iter()
+            .map(|(name, kind)| SourceHealth {
+                name: name.clone(),
+                kind: (*kind).to_owned(),
+                quiet: QuietHealth::of(&heard, name, None),
+            })
+            .collect();
+        let quiet = sources.iter().filter_map(|one| Some((&one.name, one.quiet.as_ref()?)));
+        troubles.extend(quiet.map(|(name, quiet)| format!("source {name}: {}", quiet.words())));
+        let streams: Vec<StreamHealth> = self.streams.iter().map(|one| StreamHealth::of(one, &heard, now)).collect();
         troubles.extend(streams.iter().flat_map(StreamHealth::troubles));
+        let subscriptions: Vec<HooksHealth> = self.hooks.iter().map(HooksHealth::of).collect();
+        troubles.extend(subscriptions.iter().flat_map(|hooks| hooks.troubles(now)));
         let (program, states) = (self.program.load(), self.store.triggers());
         let triggers: Vec<TriggerHealth> = program
             .triggers()
@@ -309,12 +339,9 @@ impl Watched {
             engine: EngineHealth { doing: doing(&engine.stage), since: engine.since },
             lanes,
             pools,
-            sources: self
-                .sources
-                .iter()
-                .map(|(name, kind)| SourceHealth { name: name.clone(), kind: (*kind).to_owned() })
-                .collect(),
+            sources,
             streams,
+            subscriptions,
             triggers,
         }
     }

@@ -42,6 +42,12 @@ impl Metrics {
             let live = metrics::gauge!("espalier_trigger_live", "trigger" => trigger.name.clone());
             live.set(f64::from(u8::from(is_live)));
         }
+        let sources = health.sources.iter().map(|one| (&one.name, "", one.quiet.is_some()));
+        let lists = health.streams.iter().map(|one| (&one.source, one.stream.as_str(), one.quiet.is_some()));
+        for (source, list, is_quiet) in sources.chain(lists) {
+            metrics::gauge!("espalier_source_quiet", "source" => source.clone(), "list" => list.to_owned())
+                .set(f64::from(u8::from(is_quiet)));
+        }
         for pool in &health.pools {
             metrics::gauge!("espalier_codes_left", "pool" => pool.name.clone()).set(pool.left as f64);
         }
@@ -70,6 +76,13 @@ fn describe() {
     describe_counter!("espalier_vendor_calls_total", "Calls by lane, family and status.");
     describe_counter!("espalier_activations_total", "Outcomes by lane.");
     describe_counter!("espalier_lane_throttled_total", "Times a vendor said that its limit is reached.");
+    describe_counter!("espalier_process_runs_total", "Runs of programs that read a vendor, by source and result.");
+    describe_counter!("espalier_process_lines_total", "Lines of such programs that are no message, by source.");
+    describe_counter!("espalier_process_schema_changes_total", "Times the records of a stream came to look otherwise.");
+    describe_counter!("espalier_subscriptions_lost_total", "Subscriptions to webhooks that were gone, by source.");
+    describe_counter!("espalier_subscriptions_changed_total", "Subscriptions created, enabled and removed, by source.");
+    describe_gauge!("espalier_source_quiet", "1 while improbably little comes of a source, or of a list of it.");
+    describe_gauge!("espalier_subscriptions_missing", "Topics that have no subscription at work, by source.");
     describe_histogram!("espalier_vendor_call_seconds", "Time to a vendor's answer.");
     describe_gauge!("espalier_journal_position", "Events accepted since the store was made.");
     describe_gauge!("espalier_backlog_events", "Events accepted and not yet decided.");

@@ -154,9 +154,13 @@ fn sources(health: &Health) -> Markup {
     html! {
         section {
             h2 { "Sources" }
-            ul { @for source in &health.sources { li { (source.name) " " span.muted { (source.kind) } } } }
+            ul { @for source in &health.sources { li {
+                (source.name) " " span.muted { (source.kind) }
+                @if let Some(quiet) = &source.quiet { " " (quiet.words()) }
+            } } }
             @if health.sources.is_empty() { p.muted { "No source is configured." } }
             @if !health.streams.is_empty() { (streams(health)) }
+            @if !health.subscriptions.is_empty() { (subscriptions(health)) }
         }
     }
 }
@@ -177,6 +181,7 @@ fn streams(health: &Health) -> Markup {
                             td { (stream.source) " / " (stream.stream) }
                             td {
                                 (stream.state)
+                                @if let Some(quiet) = &stream.quiet { br; (quiet.words()) }
                                 @if let Some(until) = stream.until { br; span.muted { "again at " (short(until)) } }
                             }
                             td.n { (age(stream.lag_ms)) }
@@ -186,6 +191,31 @@ fn streams(health: &Health) -> Markup {
                             td.n { (number(stream.products)) }
                             td.n { (number(stream.set_aside)) }
                             td { @if let Some(at) = stream.last_success { (short(at)) } @else { "-" } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn subscriptions(health: &Health) -> Markup {
+    html! {
+        div.wide tabindex="0" role="region" aria-label="Subscriptions to webhooks" {
+            table {
+                thead { tr {
+                    th scope="col" { "Webhooks" } th scope="col" { "State" } th.n scope="col" { "Subscribed" }
+                    th.n scope="col" { "Wanted" } th scope="col" { "Looked at" } th scope="col" { "Last lost" }
+                } }
+                tbody {
+                    @for one in &health.subscriptions {
+                        tr {
+                            td { (one.source) br; span.muted { (one.address) } }
+                            td { (one.state) }
+                            td.n { (one.standing) }
+                            td.n { (one.wanted) }
+                            td { @if let Some(at) = one.looked { (short(at)) } @else { "-" } }
+                            td { @if let Some(at) = one.lost.values().max() { (short(*at)) } @else { "never" } }
                         }
                     }
                 }

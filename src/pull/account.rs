@@ -122,12 +122,12 @@ impl Account {
 }
 
 /// A refresh token in the store.
-pub struct Kept {
+pub struct Refresh {
     store: Arc<dyn Store>,
     name: String,
 }
 
-impl Kept {
+impl Refresh {
     /// Of this source.
     pub fn of(source: &str, store: Arc<dyn Store>) -> Arc<dyn Keeper> {
         Arc::new(Self { store, name: format!("pull:{source}:refresh") })
@@ -135,7 +135,7 @@ impl Kept {
 }
 
 #[async_trait::async_trait]
-impl Keeper for Kept {
+impl Keeper for Refresh {
     async fn kept(&self) -> Result<Option<Secret>, String> {
         let kept = self.store.kept(&self.name).await.map_err(|e| e.to_string())?;
         Ok(kept.and_then(|bytes| String::from_utf8(bytes).ok()).map(Secret::new))

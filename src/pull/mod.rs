@@ -3,13 +3,20 @@
 //! One task for each list, and one more for its past. What is new goes first: the past waits while anything new of the
 //! account is being read. A page's events and the place after it are one append, so that a crash neither leaves out nor
 //! repeats; products and what is set aside are kept before it.
+//!
+//! Beside the lists, a watchdog sees that the subscriptions to webhooks are there, and has the gap read where one was lost.
 
 mod account;
+mod kept;
 pub mod look;
 mod page;
 mod past;
+mod process;
+mod quiet;
+mod recent;
 mod state;
 mod stream;
+mod watchdog;
 
 use std::sync::Arc;
 
@@ -17,11 +24,14 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub use account::NotPulled;
-pub use state::{Doing, StreamState};
+pub use process::Process;
+pub use quiet::{Ear, Heard, Listening};
+pub use state::{Doing, HooksState, StreamState};
 
-use self::account::{Account, Kept};
+use self::account::{Account, Refresh};
 use self::past::Past;
 use self::stream::Pulling;
+use self::watchdog::Watchdog;
 use crate::clock::SharedClock;
 use crate::identity;
 use crate::source::audit::{Audit, Findings};
@@ -29,12 +39,26 @@ use crate::source::manifest::Connected;
 use crate::source::manifest::stream::Stream as Declared;
 use crate::source::stream::settings::Settings;
 use crate::source::stream::{self as list};
+use crate::source::subscriptions::{self, Subscriptions};
 use crate::store::Store;
 use tokio::sync::watch;
 
-/// A source's lists, ready to be pulled.
+/// A source's lists, ready to be pulled, and its subscriptions to webhooks.
 pub struct Source {
     streams: Vec<Pulling>,
+    /// The account of all of them; none, where nobody lets us in.
+    account: Option<(Arc<list::Account>, Arc<Account>)>,
+    store: Arc<dyn Store>,
+    watchdog: Option<Watchdog>,
+}
+
+/// A source's subscriptions to webhooks, looked at.
+#[derive(Clone, Debug)]
+pub struct WatchingHooks {
+    /// The source's name in the configuration.
+    pub source: Arc<str>,
+    /// How they are.
+    pub state: watch::Receiver<HooksState>,
 }
 
 /// One list, looked at.
@@ -47,14 +71,13 @@ pub struct Watching {
     /// What is being done.
     pub state: watch::Receiver<StreamState>,
     /// What its records were seen to hold.
-    audit: watch::Receiver<Audit>,
-    declared: Arc<Declared>,
+    audited: Option<(watch::Receiver<Audit>, Arc<Declared>)>,
 }
 
 impl Watching {
-    /// What is worth saying of what its records hold.
-    pub fn findings(&self) -> Findings {
-        self.audit.borrow().findings(&self.declared)
+    /// What is worth saying of what its records hold; none, for what is not read by a manifest.
+    pub fn findings(&self) -> Option<Findings> {
+        self.audited.as_ref().map(|(audit, declared)| audit.borrow().findings(declared))
     }
 }
 
@@ -77,12 +100,12 @@ impl Source {
         clock: SharedClock,
     ) -> Result<Self, NotPulled> {
         let Ok(of) = list::Account::of(&connected.manifest, &connected.given) else {
-            return Ok(Self { streams: Vec::new() });
+            return Ok(Self { streams: Vec::new(), account: None, store, watchdog: None });
         };
         let name: Arc<str> = name.into();
         let of = Arc::new(of);
         let rotates = of.token.as_ref().is_some_and(|token| token.rotates);
-        let keeper = rotates.then(|| Kept::of(&name, store.clone()));
+        let keeper = rotates.then(|| Refresh::of(&name, store.clone()));
         let account = Arc::new(Account::new(&name, of.clone(), settings.share, keeper, clock)?);
         let wanted = |stream: &str| settings.streams.as_ref().is_none_or(|some| some.iter().any(|one| one == stream));
         let streams =
@@ -92,7 +115,27 @@ impl Source {
                 let stream = list::Stream::new(stream, of.clone(), declared);
                 Pulling::new(name.clone(), stream, (account.clone(), store.clone()), settings.start, names.clone())
             });
-        Ok(Self { streams: streams.collect() })
+        let streams = streams.collect();
+        Ok(Self { streams, account: Some((of, account)), store, watchdog: None })
+    }
+
+    /// Sees to its subscriptions to webhooks too, where `settings` say an address for them.
+    #[must_use]
+    pub fn managing(mut self, name: &str, connected: &Connected, settings: Option<&subscriptions::Settings>) -> Self {
+        if let (Some((of, account)), Some(settings)) = (&self.account, settings) {
+            let Connected { manifest, given } = connected;
+            let managed = Subscriptions::of(manifest, given, of.clone(), settings);
+            let lists = self.streams.iter().filter(|one| one.stream.has_past());
+            let lists = lists.map(|one| (one.stream.name.clone(), one.again.0.clone())).collect();
+            let with = (account.clone(), self.store.clone());
+            self.watchdog = managed.map(|of| Watchdog::new(name.into(), of, with, settings.every, lists));
+        }
+        self
+    }
+
+    /// Its subscriptions, to be looked at, where they are managed.
+    pub fn watching_hooks(&self) -> Option<WatchingHooks> {
+        self.watchdog.as_ref().map(Watchdog::watching)
     }
 
     /// Its lists, to be looked at.
@@ -100,9 +143,21 @@ impl Source {
         self.streams.iter().map(Pulling::watching).collect()
     }
 
+    /// What comes of each of its lists.
+    pub fn ears(&self) -> impl Iterator<Item = Ear> {
+        self.streams.iter().map(|one| Ear {
+            source: one.source.clone(),
+            stream: Some((one.stream.name.clone(), one.state.subscribe())),
+            tally: one.tally.clone(),
+        })
+    }
+
     /// Pulls until `stop`. A page that was begun is kept.
     pub async fn run(self, stop: CancellationToken) {
         let mut tasks = JoinSet::new();
+        if let Some(watchdog) = self.watchdog {
+            tasks.spawn(watchdog.run(stop.clone()));
+        }
         for stream in self.streams {
             let stream = Arc::new(stream);
             tasks.spawn(Past::run(stream.clone(), stop.clone()));

@@ -5,14 +5,26 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::stream::{Failures, Pulling, Recent};
+use super::recent::Recent;
+use super::stream::{Failures, Pulling};
 use crate::model::{Span, Timestamp};
 use crate::source::stream::{Mapped, Place};
 
 /// Stretches that may wait; a further one is put together with the last.
 const STRETCHES: usize = 16;
+
+/// A stretch of the past that is to be read.
+pub struct Again {
+    /// Its beginning.
+    pub from: Timestamp,
+    /// Its end; not in it, and not before it is over.
+    pub until: Timestamp,
+    /// Told when the store has it, so that no crash forgets it.
+    pub kept: Option<oneshot::Sender<()>>,
+}
 
 /// What is still to be read, as it is kept in the store.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,22 +67,24 @@ impl Past {
                 let before = std::mem::replace(&mut state.past, past.left());
                 before != state.past
             });
-            let Some((from, until)) = past.stretches.front().copied() else {
-                let more = tokio::select! {
+            let more = match past.stretches.is_empty() {
+                true => tokio::select! {
                     () = stop.cancelled() => break,
                     more = wanted.recv() => more,
-                };
-                let Some(more) = more else { break };
-                past.add(more);
+                },
+                false => wanted.try_recv().ok(),
+            };
+            if let Some(Again { from, until, kept }) = more {
+                past.add((from, until));
                 let value = serde_json::to_vec(&past).unwrap_or_default();
                 if !of.keep(Mapped::default(), (&cursor, &value), &stop).await {
                     break;
                 }
+                // Who does not wait for it needs no word.
+                kept.map(|kept| kept.send(()));
                 continue;
-            };
-            while let Ok(more) = wanted.try_recv() {
-                past.add(more);
             }
+            let Some((from, until)) = past.stretches.front().copied() else { break };
             let mut place = past.place.take().unwrap_or_else(|| Place::at(from));
             let now = of.account.clock.now();
             if let Err(rest) = of.stream.open(&mut place, now, Some(until)) {

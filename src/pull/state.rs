@@ -1,4 +1,6 @@
-//! What a list's task is doing, for health, the page and `status`.
+//! What a list's task is doing, and how subscriptions to webhooks are, for health, the page and `status`.
+
+use std::collections::BTreeMap;
 
 use crate::model::{Span, Timestamp};
 
@@ -59,4 +61,23 @@ impl Doing {
             Self::Held => "held",
         }
     }
+}
+
+/// How a source's subscriptions to webhooks are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HooksState {
+    /// Where they send to.
+    pub address: String,
+    /// Topics that should have one.
+    pub wanted: usize,
+    /// Those that have one which is at work.
+    pub standing: usize,
+    /// When it was last seen which there are.
+    pub looked: Option<Timestamp>,
+    /// Why it cannot be seen, in words; `None` when nothing stops it.
+    pub held: Option<String>,
+    /// Topics that have none and could not be given one, and why.
+    pub missing: BTreeMap<String, String>,
+    /// Topics whose subscription was lost, and when that was last seen.
+    pub lost: BTreeMap<String, Timestamp>,
 }

@@ -1,18 +1,21 @@
 //! The newest of one list: its task, and what it has in common with the task of its past.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::account::Account;
+use super::kept::{Kept, REFUSED, beginning};
+use super::past::Again;
+use super::recent::Recent;
 use super::state::{Doing, StreamState};
 use super::{Watching, audit_name, page};
 use crate::identity;
-use crate::model::{DedupeKey, Span, Timestamp};
+use crate::model::{Span, Timestamp};
 use crate::source::audit::Audit;
 use crate::source::stream::{Mapped, Place, Stop, Stream};
+use crate::source::volume::Tally;
 use crate::store::{SetAside, Store};
 use crate::wire::backoff;
 
@@ -20,21 +23,12 @@ use crate::wire::backoff;
 const BACKOFF: (Span, Span) = (Span::from_secs(1), Span::from_minutes(15));
 /// What only a person can mend is tried again after so long, at first.
 const MENDED: Span = Span::from_minutes(1);
-/// The wait when the store takes nothing.
-const REFUSED: Span = Span::from_secs(1);
-/// Events remembered of what was read, so that an overlap is not appended again. The journal knows more of them.
-const REMEMBERED: usize = 20_000;
-/// Bytes of a record that are kept for inspection.
-const ASIDE_BYTES: usize = 32 << 10;
 /// Records of a page that are held against what the connector reads.
 const AUDITED: usize = 20;
 /// How often what was seen of them is kept.
 const AUDIT_KEPT: Span = Span::from_minutes(10);
 /// Stretches of the past that may wait.
 const STRETCHES: usize = 16;
-
-/// From when until when.
-pub type Stretch = (Timestamp, Timestamp);
 
 /// One list and the tasks that read it.
 pub struct Pulling {
@@ -52,8 +46,10 @@ pub struct Pulling {
     pub state: watch::Sender<StreamState>,
     names: identity::Settings,
     audit: watch::Sender<Audit>,
+    /// How much of it is new.
+    pub tally: Tally,
     /// Stretches of the past to be read again.
-    pub again: (mpsc::Sender<Stretch>, Mutex<mpsc::Receiver<Stretch>>),
+    pub again: (mpsc::Sender<Again>, Mutex<mpsc::Receiver<Again>>),
 }
 
 /// How a task of a list goes on after a failure.
@@ -63,26 +59,6 @@ pub struct Failures {
     pub tries: u32,
     /// Tokens refused in a row.
     tokens: u32,
-}
-
-/// What was read of late, by the keys of its events.
-#[derive(Default)]
-pub struct Recent {
-    newer: HashSet<DedupeKey>,
-    older: HashSet<DedupeKey>,
-}
-
-impl Recent {
-    fn knows(&self, keys: &[DedupeKey]) -> bool {
-        keys.iter().any(|key| self.newer.contains(key) || self.older.contains(key))
-    }
-
-    fn learn(&mut self, keys: impl Iterator<Item = DedupeKey>) {
-        self.newer.extend(keys);
-        if self.newer.len() > REMEMBERED {
-            self.older = std::mem::take(&mut self.newer);
-        }
-    }
 }
 
 impl Pulling {
@@ -97,7 +73,7 @@ impl Pulling {
         let (sender, receiver) = mpsc::channel(STRETCHES);
         let again = (sender, Mutex::new(receiver));
         let audit = watch::Sender::new(Audit::default());
-        Self { source, stream, account, store, start, state, names, audit, again }
+        Self { source, stream, account, store, start, state, names, audit, tally: Tally::default(), again }
     }
 
     pub fn watching(&self) -> Watching {
@@ -105,8 +81,7 @@ impl Pulling {
             source: self.source.clone(),
             stream: self.stream.name.clone(),
             state: self.state.subscribe(),
-            audit: self.audit.subscribe(),
-            declared: Arc::new(self.stream.declared().clone()),
+            audited: Some((self.audit.subscribe(), Arc::new(self.stream.declared().clone()))),
         }
     }
 
@@ -141,9 +116,9 @@ impl Pulling {
                 let now = self.account.clock.now();
                 if self.stream.has_past() {
                     // What did not change for a year is on sale all the same.
-                    let is_catalogue = !self.stream.declared().item.is_empty();
+                    let is_catalogue = !self.stream.declared().makes.item.is_empty();
                     let start = if is_catalogue { Timestamp::from_millis(0) } else { now - self.start };
-                    let _ = self.again.0.send((start, now)).await;
+                    let _ = self.again.0.send(Again { from: start, until: now, kept: None }).await;
                 }
                 Place::at(now)
             }
@@ -179,6 +154,7 @@ impl Pulling {
             if reading.is_none() {
                 reading = Some(self.account.reads_newest());
             }
+            let window = place.open.as_ref().map(|open| (open.from, open.until));
             let step = tokio::select! {
                 () = stop.cancelled() => break,
                 step = self.page(&mut place, &mut recent) => step,
@@ -186,6 +162,10 @@ impl Pulling {
             match step {
                 Ok(None) => {}
                 Ok(Some(mapped)) => {
+                    // A record is of the time in which it changed, whatever it says of when it was made.
+                    let (from, until) = window.unwrap_or((place.read, place.read));
+                    let at = mapped.read.events.iter().map(|event| event.at.max(from).min(until));
+                    at.for_each(|at| self.tally.count_of(at));
                     // Not given up for `stop`: what is read is kept, or read again.
                     let value = serde_json::to_vec(&place).unwrap_or_default();
                     if !self.keep(mapped, (&cursor, &value), &stop).await {
@@ -220,8 +200,7 @@ impl Pulling {
             some.for_each(|record| audit.see(record, self.stream.declared(), now));
         });
         let count = page.records.len();
-        mapped.read.events.retain(|event| !recent.knows(&event.dedupe));
-        recent.learn(mapped.read.events.iter().flat_map(|event| event.dedupe.iter().copied()));
+        recent.only_new(&mut mapped.read.events);
         *place = page.next;
         self.state.send_modify(|state| {
             state.pages += 1;
@@ -245,42 +224,18 @@ impl Pulling {
 
     /// Keeps what a page held, and the place after it in the same step as its events. However long the store takes to let
     /// us: this is what holds a list back. False when it was given up for `stop`.
-    pub async fn keep(&self, mapped: Mapped, cursor: (&str, &[u8]), stop: &CancellationToken) -> bool {
+    pub async fn keep(&self, mapped: Mapped, (cursor, place): (&str, &[u8]), stop: &CancellationToken) -> bool {
         let now = self.account.clock.now();
         let Mapped { read, items } = mapped;
-        let aside: Vec<SetAside> = read
-            .rejected
-            .into_iter()
-            .map(|one| {
-                let cut = (0..=ASIDE_BYTES.min(one.body.len())).rev().find(|i| one.body.is_char_boundary(*i));
-                let body = one.body.get(..cut.unwrap_or(0)).unwrap_or_default().into();
-                let source = Arc::from(format!("{}/{}", self.source, self.stream.name));
-                SetAside { at: now, source, reason: one.reason.into(), body }
-            })
-            .collect();
-        let store = &self.store;
-        let mut aside = (!aside.is_empty()).then_some(aside);
-        let mut items = (!items.is_empty()).then_some(items);
+        let source: Arc<str> = Arc::from(format!("{}/{}", self.source, self.stream.name));
+        let aside = read.rejected.into_iter().map(|one| {
+            let (reason, body) = (one.reason.into(), beginning(&one.body));
+            SetAside { at: now, source: source.clone(), reason, body }
+        });
+        let cursor = Some((cursor.to_owned(), place.to_vec()));
+        let kept = Kept { events: read.events, items, aside: aside.collect(), cursor };
         let mut is_told = false;
-        loop {
-            let refused = 'refused: {
-                if let Some(some) = aside.clone() {
-                    match store.set_aside(some).await {
-                        Ok(()) => aside = None,
-                        Err(refused) => break 'refused refused.to_string(),
-                    }
-                }
-                if let Some(some) = items.clone() {
-                    match store.put_items(some).await {
-                        Ok(_) => items = None,
-                        Err(refused) => break 'refused refused.to_string(),
-                    }
-                }
-                match store.append(read.events.clone(), Some(cursor)).await {
-                    Ok(_) => return true,
-                    Err(refused) => refused.to_string(),
-                }
-            };
+        let told = |refused: String| {
             if !is_told {
                 tracing::warn!(source = %self.source, stream = %self.stream.name, reason = %refused, "a list waits for the store");
                 is_told = true;
@@ -288,11 +243,8 @@ impl Pulling {
             self.state.send_modify(|state| {
                 (state.doing, state.held) = (Doing::Held, Some(format!("waits for the store: {refused}")));
             });
-            tokio::select! {
-                () = stop.cancelled() => return false,
-                () = self.rest(REFUSED) => {}
-            }
-        }
+        };
+        kept.put(&self.store, &self.account.clock, stop, told).await
     }
 
     /// Takes a stop to heart, and says until when.

@@ -1,7 +1,8 @@
 //! WooCommerce: the REST API v3 of a shop whose clock is three hours behind UTC. Facts from its public API documentation
 //! (v3) and its issues; every shop is a host of its own, so the limit here is a host's.
 //!
-//! Kinds of records: `orders`, `customers`, `products`, `webhooks`, in the shape of the REST API.
+//! Kinds of records: `orders`, `customers`, `products`, `webhooks`, in the shape of the REST API; `refunds`, which say in
+//! `order_id` of which order, and are given below it without that.
 
 use std::sync::Arc;
 
@@ -31,7 +32,7 @@ pub(super) struct Woocommerce {
 }
 
 fn shape(kind: &str) -> Option<Shape> {
-    matches!(kind, "orders" | "customers" | "products" | "webhooks").then_some(Shape {
+    matches!(kind, "orders" | "customers" | "products" | "webhooks" | "refunds").then_some(Shape {
         id: "/id",
         new_id: |n| (90_000 + n).into(),
         created: &[("/date_created_gmt", Stamp::Bare(0)), ("/date_created", Stamp::Bare(BEFORE_UTC))],
@@ -58,7 +59,10 @@ impl Vendor for Woocommerce {
             return answer;
         }
         let (kind, id) = path.split_once('/').map_or((path, None), |(kind, id)| (kind, Some(id)));
-        if shape(kind).is_none() {
+        if let (Some(order), &Method::GET) = (id.and_then(|id| id.strip_suffix("/refunds")), &call.method) {
+            return self.refunds(call, order);
+        }
+        if shape(kind).is_none() || kind == "refunds" {
             return error(404, "rest_no_route", "No route was found matching the URL and request method.");
         }
         match (id, &call.method) {
@@ -157,6 +161,21 @@ impl Woocommerce {
             answer = answer.header("link", links.join(", "));
         }
         answer.header("x-wp-total", total).header("x-wp-totalpages", pages)
+    }
+
+    /// The refunds of an order.
+    fn refunds(&self, call: &Call, order: &str) -> Answer {
+        if self.records.find("orders", order).is_none() {
+            return invalid_id("orders");
+        }
+        let mut rows = self.records.all("refunds", call.at);
+        rows.retain(|row| row.body.get("order_id").map(Value::to_string).as_deref() == Some(order));
+        let mut bodies: Vec<Value> =
+            rows.iter().map(|row| shown(row, &format!("orders/{order}/refunds"), call)).collect();
+        for body in &mut bodies {
+            body.as_object_mut().map(|map| map.shift_remove("order_id"));
+        }
+        Answer::json(200, &bodies.into())
     }
 
     /// The query without what lets in.

@@ -5,11 +5,12 @@ use std::path::Path;
 use super::layer::Layers;
 use super::secret;
 use crate::intake::settings::Connector;
-use crate::model::Mistake;
 use crate::model::mistake::instead;
+use crate::model::{Mistake, Span};
 use crate::source::manifest::setting::Given;
 use crate::source::manifest::{Connected, Manifest, shipped, shipped_names};
 use crate::source::stream::{Account, NoAccount};
+use crate::source::subscriptions;
 use crate::source::webhook::Webhooks;
 
 /// The text of a connector's manifest and the file it is in: from the user's folder, else of those that ship.
@@ -85,10 +86,57 @@ pub fn connect(
             mistakes.push(layers.at(&["source", name, "pull", "share"], "must be more than 0 and at most 1"));
         }
     }
+    if let Some(webhooks) = &source.webhooks {
+        mistakes.extend(unmanaged(name, webhooks, &manifest, given.as_ref().ok(), layers));
+    }
     match given {
         Ok(given) if mistakes.is_empty() => Ok(Connected { manifest, given }),
         _ => Err(mistakes),
     }
+}
+
+/// What is wrong with `webhooks`.
+fn unmanaged(
+    name: &str,
+    webhooks: &subscriptions::Settings,
+    manifest: &Manifest,
+    given: Option<&Given>,
+    layers: &Layers,
+) -> Vec<Mistake> {
+    let at = |rest: &[&str], words: &str| layers.at(&[&["source", name, "webhooks"], rest].concat(), words);
+    let Some(declared) = manifest.webhook.as_ref().and_then(|webhook| webhook.subscriptions.as_ref()) else {
+        return vec![at(&[], "the connector does not know how its webhooks are subscribed to; do it by hand")];
+    };
+    let mut mistakes = Vec::new();
+    let host = webhooks.address.strip_prefix("https://").and_then(|rest| rest.split('/').next()).unwrap_or_default();
+    let is_plain = !webhooks.address.chars().any(|c| c.is_whitespace() || matches!(c, '@' | '#'));
+    if host.is_empty() || !is_plain {
+        let mistake = at(&["address"], "must be an address that begins with `https://`: vendors send to no other");
+        mistakes.push(mistake.suggest(format!("\"https://hooks.example/hooks/{name}\"")));
+    }
+    let known: Vec<&str> = manifest.topics.keys().map(String::as_str).collect();
+    for (n, topic) in webhooks.topics.iter().flatten().enumerate() {
+        let place = n.to_string();
+        if !known.contains(&topic.as_str()) {
+            let mistake = at(&["topics", &place], &format!("the connector has no topic `{topic}`"));
+            mistakes.push(mistake.suggest(instead(topic, &known, "of this connector")));
+        } else if declared.by_hand.contains(topic) {
+            mistakes.push(at(&["topics", &place], &format!("`{topic}` can be subscribed by hand alone")));
+        }
+    }
+    if webhooks.every < Span::from_minutes(1) {
+        mistakes.push(at(&["every"], "must be at least a minute"));
+    }
+    if let Some(given) = given {
+        if let Err(words) = Account::of(manifest, given) {
+            mistakes.push(at(&[], &words.to_string()));
+        }
+        if Webhooks::of(manifest, given).is_none() {
+            let secrets = manifest.webhook.as_ref().map(|webhook| webhook.secrets.as_str()).unwrap_or_default();
+            mistakes.push(at(&[], &format!("what comes could not be verified: set `{secrets}`")));
+        }
+    }
+    mistakes
 }
 
 /// Secrets that stand in the file themselves.

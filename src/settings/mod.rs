@@ -6,6 +6,7 @@
 pub mod connector;
 mod diagnose;
 mod layer;
+mod process;
 mod secret;
 mod stamp;
 
@@ -19,6 +20,7 @@ use crate::intake::settings::SourceSettings;
 use crate::model::{LaneName, Mistake, Span};
 use crate::rules::{Files, Program};
 use crate::source::manifest::Connected;
+use crate::source::process::{Program as SourceProgram, Protocol};
 use crate::{delivery, destination, engine, identity, intake, ops, rules, store};
 
 pub use layer::Layers;
@@ -120,6 +122,8 @@ pub struct Configured {
     pub program: Program,
     /// The connectors of its sources, by the name of the source.
     pub connected: BTreeMap<String, Connected>,
+    /// The programs of its sources, by the name of the source.
+    pub programs: BTreeMap<String, SourceProgram>,
     /// The file itself.
     pub file: PathBuf,
     /// The folder that relative paths start from.
@@ -157,12 +161,23 @@ impl Settings {
         mistakes.extend(settings.cross_check(&layers));
         let mut connected = BTreeMap::new();
         let connectors = settings.connectors.as_ref().map(|connectors| folder.join(connectors));
+        let mut programs = BTreeMap::new();
         for (name, source) in &settings.source {
-            if let SourceSettings::Connector(source) = source {
-                match connector::connect(name, source, connectors.as_deref(), &layers) {
-                    Ok(one) => drop(connected.insert(name.clone(), one)),
-                    Err(more) => mistakes.extend(more),
+            let program = match source {
+                SourceSettings::Connector(source) => {
+                    match connector::connect(name, source, connectors.as_deref(), &layers) {
+                        Ok(one) => drop(connected.insert(name.clone(), one)),
+                        Err(more) => mistakes.extend(more),
+                    }
+                    continue;
                 }
+                SourceSettings::Singer(source) => (Protocol::Singer, &**source),
+                SourceSettings::Airbyte(source) => (Protocol::Airbyte, &**source),
+                SourceSettings::Tracking(_) | SourceSettings::Endpoint(_) | SourceSettings::File(_) => continue,
+            };
+            match process::program(name, program, &folder, &layers) {
+                Ok(one) => drop(programs.insert(name.clone(), one)),
+                Err(more) => mistakes.extend(more),
             }
         }
         let mut files = |key, folder: &Path| match toml_files(folder, key) {
@@ -184,7 +199,7 @@ impl Settings {
         match program {
             Some(program) if mistakes.is_empty() => {
                 settings.store.path = folder.join(&settings.store.path);
-                Ok(Configured { settings, program, connected, file: file.to_owned(), folder, stamp })
+                Ok(Configured { settings, program, connected, programs, file: file.to_owned(), folder, stamp })
             }
             _ => {
                 mistakes.sort();

@@ -34,3 +34,9 @@ pub fn resolve(text: &str) -> Option<Result<String, String>> {
 pub fn is_reference(text: &str) -> bool {
     (text.starts_with("${env:") || text.starts_with("${file:")) && text.ends_with('}')
 }
+
+/// The value of a variable that is handed on.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}

@@ -101,7 +101,7 @@ impl Audit {
         }
         self.records += 1;
         let mut kinds = BTreeMap::new();
-        for emit in &declared.emits {
+        for emit in &declared.makes.emits {
             for (kind, paths) in &emit.shape.identify {
                 let is_named = paths.iter().any(|path| path.get(record).and_then(super::mapping::text).is_some());
                 *kinds.entry(kind.to_string()).or_insert(false) |= is_named;
@@ -207,7 +207,7 @@ struct Reads {
 impl Reads {
     fn of(declared: &Declared) -> Self {
         let mut reads = Self::default();
-        for Emit { when, once, each, shape, .. } in &declared.emits {
+        for Emit { when, once, each, shape, .. } in &declared.makes.emits {
             reads.each = each.as_ref().map(|list| format!("{}[].", listed(list.as_str())));
             let Shape { id, version, at, identify, properties, traits, object: _ } = shape;
             let version = match version {
@@ -222,7 +222,7 @@ impl Reads {
             when.iter().for_each(|when| reads.expression("", when.text()));
         }
         reads.each = None;
-        declared.item.iter().for_each(|(_, take)| reads.take("", take));
+        declared.makes.item.iter().for_each(|(_, take)| reads.take("", take));
         declared.derive.iter().for_each(|(_, expression)| reads.expression("", expression.text()));
         if let Some(field) = &declared.field {
             reads.add("", std::slice::from_ref(field));

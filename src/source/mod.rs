@@ -9,11 +9,14 @@ pub mod endpoint;
 pub mod fixture;
 pub mod manifest;
 pub mod mapping;
+pub mod process;
 mod raw;
 pub mod signature;
 pub mod stream;
+pub mod subscriptions;
 pub mod text;
 pub mod tracking;
+pub mod volume;
 pub mod webhook;
 
 use std::sync::Arc;

@@ -115,6 +115,7 @@ impl Webhooks {
             id: id.as_deref(),
             body: &text,
             origin: Origin::System,
+            at: None,
             fresh: self.young.map(|young| arrival.at - young),
             settings: &self.shown,
         };

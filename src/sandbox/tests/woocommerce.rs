@@ -71,6 +71,20 @@ async fn woocommerce_asks_for_key_and_secret() {
 }
 
 #[tokio::test]
+async fn woocommerce_gives_refunds_below_their_order() {
+    let world = World::free();
+    let ids = world.fill("woocommerce", "orders", 2);
+    let order: u64 = ids[0].parse().expect("a number");
+    world.sandbox.put("woocommerce", "refunds", json!({"order_id": order, "amount": "5.00"})).expect("a refund");
+    let refunds = world.woo(&format!("orders/{order}/refunds")).await;
+    assert_eq!((refunds.at("/0/amount"), refunds.at("/0/order_id")), (&json!("5.00"), &Value::Null));
+    assert_eq!(refunds.at("/0/date_created_gmt"), "2026-11-23T16:00:00");
+    assert_eq!(world.woo(&format!("orders/{}/refunds", ids[1])).await.body, Some(json!([])));
+    assert_eq!(world.woo("orders/7/refunds").await.status, 404);
+    assert_eq!(world.woo("refunds").await.status, 404);
+}
+
+#[tokio::test]
 async fn woocommerce_keeps_webhooks() {
     let world = World::free();
     let hook = json!({"name": "o", "topic": "order.updated", "delivery_url": "https://espalier.example/h", "secret": "s3cret"});

@@ -244,8 +244,16 @@ impl Endpoint {
         if identifiers.is_empty() {
             return Err("names nobody".into());
         }
-        let message =
-            Message { record, topic: "", id, body, origin: Origin::System, fresh: None, settings: &Value::Null };
+        let message = Message {
+            record,
+            topic: "",
+            id,
+            body,
+            origin: Origin::System,
+            at: None,
+            fresh: None,
+            settings: &Value::Null,
+        };
         let kind = if matches!(self.name, Name::Nothing) { EventKind::Identify } else { EventKind::Did };
         let properties = match &self.properties {
             _ if kind == EventKind::Identify => RawJson::empty(),

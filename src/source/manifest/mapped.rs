@@ -9,8 +9,7 @@ use crate::source::mapping::{Emit, Expression, Path, Paths, Shape, Take, Version
 /// Names that an expression over a message may use.
 pub(super) const OF_MESSAGE: &[&str] = &["record", "topic", "settings"];
 
-/// A shape by its name: how messages and records that are like it are mapped, and what they emit where they say nothing
-/// else.
+/// A shape by its name: how messages and records that are like it are mapped, and what all of them emit.
 pub(super) struct Like<'a, 't> {
     pub shape: Shape,
     emits: Vec<Value<'a, 't>>,
@@ -44,9 +43,9 @@ pub(super) fn emits(
         like
     });
     let beneath = like.map_or(every, |like| &like.shape).under(shape(table, reading));
-    let own = table.get("emit").map(|v| v.list(reading));
-    let emits = own.as_deref().or(like.map(|like| like.emits.as_slice())).unwrap_or_default();
-    emits.iter().filter_map(|value| emit(value.table(reading)?, &beneath, reading)).collect()
+    let own = table.get("emit").map(|v| v.list(reading)).unwrap_or_default();
+    let emits = like.map(|like| like.emits.as_slice()).unwrap_or_default().iter().chain(&own);
+    emits.filter_map(|value| emit(value.table(reading)?, &beneath, reading)).collect()
 }
 
 /// The entries of a table whose keys are the writer's own.

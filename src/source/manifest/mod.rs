@@ -3,8 +3,10 @@
 
 pub mod api;
 mod mapped;
+pub mod records;
 pub mod setting;
 pub mod stream;
+pub mod subscriptions;
 mod webhook;
 mod written;
 
@@ -21,11 +23,14 @@ use crate::model::Mistake;
 
 /// The connectors that ship, by name.
 const SHIPPED: &[(&str, &str)] = &[
+    ("bigcommerce", include_str!("../../../connectors/bigcommerce/connector.toml")),
     ("hubspot", include_str!("../../../connectors/hubspot/connector.toml")),
     ("klaviyo", include_str!("../../../connectors/klaviyo/connector.toml")),
+    ("magento", include_str!("../../../connectors/magento/connector.toml")),
     ("marketo", include_str!("../../../connectors/marketo/connector.toml")),
     ("salesforce", include_str!("../../../connectors/salesforce/connector.toml")),
     ("shopify", include_str!("../../../connectors/shopify/connector.toml")),
+    ("woocommerce", include_str!("../../../connectors/woocommerce/connector.toml")),
 ];
 
 /// A connector.
@@ -106,6 +111,9 @@ fn manifest(mut top: Table<'_, '_>, reading: &mut Reading<'_>) -> Option<Manifes
     let (hears, asks) = (webhook.is_some(), api.is_some());
     let webhook = webhook.and_then(|v| v.table(reading)).and_then(|t| webhook::webhook(t, &settings, reading));
     let api = api.and_then(|v| v.table(reading)).and_then(|t| api::api(t, &settings, reading));
+    if !asks && webhook.as_ref().is_some_and(|webhook| webhook.subscriptions.is_some()) {
+        top.wrong(reading, "needs `api` for `webhook.subscriptions`: how the vendor is asked");
+    }
     let shape = |key, top: &mut Table<'_, '_>, reading: &mut Reading<'_>| {
         top.get(key).and_then(|v| v.table(reading)).map(|t| mapped::only_shape(t, reading)).unwrap_or_default()
     };
@@ -178,6 +186,7 @@ mod tests {
             include_str!("mapped.rs"),
             include_str!("setting.rs"),
             include_str!("webhook.rs"),
+            include_str!("subscriptions.rs"),
         ] {
             let code = source.split("#[cfg(test)]").next().unwrap_or_default();
             for word in ["get(\"", "need(\""] {
@@ -273,7 +282,7 @@ mod tests {
         let path = |text| Some(vec![Path::parse(text).expect("a path")]);
         assert_eq!(made("a"), [("E".to_owned(), path("id"))]);
         assert_eq!(made("b"), [("E".to_owned(), path("other"))]);
-        assert_eq!(made("c"), [("F".to_owned(), path("id"))]);
+        assert_eq!(made("c"), [("E".to_owned(), path("id")), ("F".to_owned(), path("id"))]);
         let wrong = format!("{HEAD}{shape}when = \"rec\"\n{topics}");
         check(
             &wrong,

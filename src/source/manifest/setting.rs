@@ -70,6 +70,13 @@ impl fmt::Debug for Written {
     }
 }
 
+impl Written {
+    /// All of it, as JSON.
+    pub fn json(&self) -> &BTreeMap<String, Json> {
+        &self.0
+    }
+}
+
 /// What a configuration says, checked.
 #[derive(Clone, Debug, Default)]
 pub struct Given {

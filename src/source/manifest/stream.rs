@@ -8,7 +8,8 @@ use super::mapped::{Like, OF_MESSAGE, emits, entries, expression, path, takes};
 use super::written::{Reading, Table, Value};
 use crate::model::http::Method;
 use crate::model::{Origin, Span};
-use crate::source::mapping::{Emit, Expression, Path, Shape, Take};
+use crate::source::mapping::{Expression, Path, Shape};
+use crate::source::stream::Makes;
 use crate::source::text::{Body, Text};
 
 /// Names that a call for a page may use.
@@ -39,12 +40,8 @@ pub struct Stream {
     pub included: Vec<String>,
     /// What is worked out of each record and put into it, for what a path cannot reach.
     pub derive: Vec<(String, Expression)>,
-    /// Which sort of system saw it.
-    pub origin: Origin,
-    /// The events of a record.
-    pub emits: Vec<Emit>,
-    /// The products that a record is.
-    pub item: Vec<(String, Take)>,
+    /// What a record makes.
+    pub makes: Makes,
     /// Fields that nobody asks for: the audit does not name them.
     pub unread: Vec<String>,
 }
@@ -52,7 +49,7 @@ pub struct Stream {
 /// A call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Call {
-    /// GET or POST.
+    /// GET or POST; PUT and DELETE for what is changed.
     pub method: Method,
     /// Begins with `/`.
     pub path: Text,
@@ -112,6 +109,16 @@ pub enum Reach {
         next: Path,
     },
 }
+
+/// A list that is always read as a whole.
+const WHOLE: Reach = Reach::Window(Window {
+    time: TimeForm::Seconds,
+    overlap: Span::ZERO,
+    margin: Span::ZERO,
+    slice: Span::MAX,
+    filter: Filter::Nobody,
+    cap: None,
+});
 
 /// Closed windows of time.
 #[derive(Clone, Debug, PartialEq)]
@@ -220,6 +227,30 @@ impl Part {
             origin: self.origin.or(lower.origin),
         }
     }
+
+    /// A list of it, of whose records nothing is made; none without a path.
+    fn plain(self, reach: Reach) -> Option<Stream> {
+        Some(Stream {
+            call: Call {
+                method: self.method.unwrap_or(Method::Get),
+                path: self.path?,
+                query: self.query,
+                body: self.body,
+                family: self.family.unwrap_or_default(),
+            },
+            records: self.records,
+            empty_is_absent: self.empty_is_absent.unwrap_or(false),
+            paging: self.paging.unwrap_or(Paging::None),
+            reach,
+            every: self.every.unwrap_or(Span::from_minutes(1)),
+            field: self.field,
+            lookups: Vec::new(),
+            included: Vec::new(),
+            derive: Vec::new(),
+            makes: Makes { origin: self.origin.unwrap_or(Origin::System), emits: Vec::new(), item: Vec::new() },
+            unread: Vec::new(),
+        })
+    }
 }
 
 /// What `[every_stream]` and each stream may say alike.
@@ -276,47 +307,31 @@ pub(super) fn stream(
     if part.path.is_none() {
         table.wrong(reading, "needs `path`: where the list is");
     }
-    let reach = part.reach.unwrap_or(Reach::Window(Window {
-        time: TimeForm::Seconds,
-        overlap: Span::ZERO,
-        margin: Span::ZERO,
-        slice: Span::MAX,
-        filter: Filter::Nobody,
-        cap: None,
-    }));
+    let reach = part.reach.clone().unwrap_or(WHOLE);
     if let Reach::Window(Window { filter: Filter::Here, .. }) = &reach
         && part.field.is_none()
     {
         table.wrong(reading, "needs `field`, which dates a record: it is filtered here");
     }
     table.finish(reading);
-    Some(Stream {
-        call: Call {
-            method: part.method.unwrap_or(Method::Get),
-            path: part.path?,
-            query: part.query,
-            body: part.body,
-            family: part.family.unwrap_or_default(),
-        },
-        records: part.records,
-        empty_is_absent: part.empty_is_absent.unwrap_or(false),
-        paging: part.paging.unwrap_or(Paging::None),
-        reach,
-        every: part.every.unwrap_or(Span::from_minutes(1)),
-        field: part.field,
-        lookups,
-        included,
-        derive,
-        origin: part.origin.unwrap_or(Origin::System),
-        emits,
-        item,
-        unread,
-    })
+    let makes = Makes { origin: part.origin.unwrap_or(Origin::System), emits, item };
+    Some(Stream { lookups, included, derive, makes, unread, ..part.plain(reach)? })
+}
+
+/// A list that is read as a whole, and of which nothing is made.
+pub(super) fn whole(mut table: Table<'_, '_>, reading: &mut Reading<'_>) -> Option<Stream> {
+    let call = call(&mut table, OF_PAGE, reading);
+    let records = table.get("records").and_then(|v| path(&v, reading));
+    let paging = table.get("paging").and_then(|v| v.table(reading)).and_then(|t| paging(t, reading));
+    table.finish(reading);
+    let Call { method, path, query, body, family } = call?;
+    let (method, path, family) = (Some(method), Some(path), Some(family));
+    Part { method, path, query, body, family, records, paging, ..Part::default() }.plain(WHOLE)
 }
 
 /// A call that stands within another table.
-fn call(table: &mut Table<'_, '_>, known: &[&str], reading: &mut Reading<'_>) -> Option<Call> {
-    let methods = [("get", Method::Get), ("post", Method::Post)];
+pub(super) fn call(table: &mut Table<'_, '_>, known: &[&str], reading: &mut Reading<'_>) -> Option<Call> {
+    let methods = [("get", Method::Get), ("post", Method::Post), ("put", Method::Put), ("delete", Method::Delete)];
     let method = table.get("method").and_then(|v| v.one_of(&methods, reading)).unwrap_or(Method::Get);
     let path = table.need("path", reading).and_then(|v| v.template(known, reading));
     let query = texts(table.get("query"), known, reading);

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use super::mapped::{Like, emits};
 use super::setting::{Setting, SettingKind};
+use super::subscriptions::{self, Subscriptions};
 use super::written::{Reading, Table};
 use crate::source::mapping::{Emit, Shape};
 use crate::source::signature::Scheme;
 
 /// How requests come.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Webhook {
     /// How they are signed.
     pub signature: Scheme,
@@ -23,6 +24,8 @@ pub struct Webhook {
     pub account: Option<(String, String)>,
     /// The one field of the unsigned form that asks whether anybody is there (WooCommerce's `webhook_id`).
     pub ping: Option<String>,
+    /// How they are subscribed to, where that can be done by calls.
+    pub subscriptions: Option<Subscriptions>,
 }
 
 /// What a topic makes.
@@ -55,10 +58,13 @@ pub(super) fn webhook(mut table: Table<'_, '_>, settings: &[Setting], reading: &
         table.wrong(reading, "needs both `account_header` and `account`, the setting that it must be, or neither");
     }
     let ping = table.get("ping").and_then(|v| v.text(reading));
+    let subscriptions = table.get("subscriptions").and_then(|v| v.table(reading));
+    let subscriptions = subscriptions.and_then(|t| subscriptions::subscriptions(t, settings, reading));
     table.finish(reading);
     header?;
     let account = header_of.zip(setting_of);
-    Some(Webhook { signature: signature?, secrets: secrets?, topic_header: topic_header?, id_header, account, ping })
+    let (signature, secrets, topic_header) = (signature?, secrets?, topic_header?);
+    Some(Webhook { signature, secrets, topic_header, id_header, account, ping, subscriptions })
 }
 
 pub(super) fn topic(

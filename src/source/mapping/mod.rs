@@ -101,6 +101,8 @@ pub struct Message<'a> {
     pub body: &'a str,
     /// Which sort of system saw it.
     pub origin: Origin,
+    /// When it happened, where the mapping finds nothing that says so.
+    pub at: Option<Timestamp>,
     /// What is made once for an object, and came to hold before this, was made before.
     pub fresh: Option<Timestamp>,
     /// The connector's settings, but for secrets.
@@ -171,6 +173,7 @@ impl Emit {
             return Ok(None);
         }
         let claimed = self.shape.at.as_deref().map_or(Ok(None), |paths| instant(paths, message.record))?;
+        let claimed = claimed.or(message.at);
         let (at, claimed_at) = when(claimed, arrival.at);
         let mut identifiers = Vec::with_capacity(self.shape.identify.len());
         for (kind, paths) in &self.shape.identify {

@@ -58,6 +58,7 @@ fn map(record: &Value, id: Option<&str>) -> Result<Option<Event>, String> {
         id,
         body: &record.to_string(),
         origin: Origin::System,
+        at: None,
         fresh: None,
         settings: &Value::Null,
     };
@@ -139,7 +140,7 @@ fn a_list_in_a_record_makes_an_event_of_each_element() {
         let fresh = fresh.and_then(Timestamp::parse);
         let settings = json!({"shop": "https://s.example/"});
         let (record, origin, id) = (&record, Origin::System, Some("d1"));
-        emit.events(&Message { record, topic, id, body: "{}", origin, fresh, settings: &settings }, &arrival)
+        emit.events(&Message { record, topic, id, body: "{}", origin, at: None, fresh, settings: &settings }, &arrival)
     };
     let all = made("orders/updated", None);
     let urls: Vec<&str> = all.iter().flatten().map(|event| event.properties.get()).collect();
@@ -164,8 +165,16 @@ fn what_is_made_once_is_made_once_for_each_value_where_that_is_said() {
         let at = Timestamp::parse("2026-11-23T12:00:00Z").expect("an instant");
         let arrival = Arrival { source: &source, at, names: &names, limits: &LIMITS };
         let (body, origin) = (record.to_string(), Origin::System);
-        let message =
-            Message { record, topic: "deals", id: None, body: &body, origin, fresh: None, settings: &Value::Null };
+        let message = Message {
+            record,
+            topic: "deals",
+            id: None,
+            body: &body,
+            origin,
+            at: None,
+            fresh: None,
+            settings: &Value::Null,
+        };
         emit.event(&message, &arrival).expect("read").expect("an event").dedupe
     };
     let mut moved = order();

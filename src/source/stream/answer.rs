@@ -45,7 +45,7 @@ pub enum Stop {
 
 impl Stop {
     /// An answer that makes no sense: it may make sense later.
-    pub(super) fn odd(words: impl Into<String>) -> Self {
+    pub(in crate::source) fn odd(words: impl Into<String>) -> Self {
         Self::Retry(words.into())
     }
 
@@ -57,7 +57,7 @@ impl Stop {
 
 impl Account {
     /// The body of an answer that has one.
-    pub(super) fn judge(&self, response: &Response, now: Timestamp) -> Result<Value, Stop> {
+    pub(in crate::source) fn judge(&self, response: &Response, now: Timestamp) -> Result<Value, Stop> {
         let body = raw::value(&response.body);
         let seen = body.as_ref().unwrap_or(&Value::Null);
         let act = match self.api.answers.iter().find(|rule| rule.fits(response.status, seen)) {

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 pub use answer::Stop;
 pub use place::{Open, Place};
-pub use record::{Mapped, Records};
+pub use record::{Makes, Mapped, Records};
 
 use super::manifest::Manifest;
 use super::manifest::api::{self, Api};
@@ -161,7 +161,7 @@ impl Account {
     }
 
     /// A call with what `beside` the settings its texts may use.
-    fn call(&self, call: &Call, beside: &[(&str, Value)]) -> Request {
+    pub(super) fn call(&self, call: &Call, beside: &[(&str, Value)]) -> Request {
         let mut names = self.shown.as_object().cloned().unwrap_or_default();
         names.extend(beside.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
         let seen = Seen::of(&Value::Object(names));

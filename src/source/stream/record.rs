@@ -1,11 +1,11 @@
-//! From a page's records to what is kept of them: events, products, and what could not be read.
+//! From records to what is kept of them: events, products, and what could not be read.
 
 use serde_json::{Value, json};
 
 use super::Stream;
-use crate::model::{CatalogueItem, Timestamp};
+use crate::model::{CatalogueItem, Origin, Timestamp};
 use crate::source::catalogue;
-use crate::source::mapping::{Message, Seen, object};
+use crate::source::mapping::{Emit, Message, Seen, Take, object};
 use crate::source::{Arrival, Read, Rejected};
 
 /// A page's records, with what is known of all of them.
@@ -17,6 +17,17 @@ pub struct Records<'r> {
     pub fresh: Option<Timestamp>,
 }
 
+/// What the records of a list make.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Makes {
+    /// Which sort of system saw them.
+    pub origin: Origin,
+    /// Events, each where its `when` holds.
+    pub emits: Vec<Emit>,
+    /// The product that a record is.
+    pub item: Vec<(String, Take)>,
+}
+
 /// What became of them.
 #[derive(Debug, Default)]
 pub struct Mapped {
@@ -24,6 +35,41 @@ pub struct Mapped {
     pub read: Read,
     /// Products.
     pub items: Vec<CatalogueItem>,
+}
+
+impl Mapped {
+    /// Adds what one record makes.
+    ///
+    /// # Errors
+    /// What of it could not be read, in words without personal data. The rest of it is added.
+    pub fn add(&mut self, makes: &Makes, message: &Message<'_>, arrival: &Arrival<'_>) -> Result<(), String> {
+        if !message.record.is_object() {
+            return Err("is no record".into());
+        }
+        let mut wrong = Vec::new();
+        let before = self.read.events.len();
+        for emit in &makes.emits {
+            for made in emit.events(message, arrival) {
+                match made {
+                    Ok(event) => {
+                        self.read.clamped += usize::from(event.claimed_at.is_some());
+                        self.read.events.push(event);
+                    }
+                    Err(words) => wrong.push(words),
+                }
+            }
+        }
+        if !makes.item.is_empty() {
+            let row = object(&makes.item, message.record, message).to_value();
+            match catalogue::item(&row, arrival.at) {
+                Ok(item) => self.items.push(item),
+                Err(words) => wrong.push(words),
+            }
+        }
+        self.read.ignored += usize::from(wrong.is_empty() && self.read.events.len() == before);
+        wrong.dedup();
+        if wrong.is_empty() { Ok(()) } else { Err(wrong.join("; ")) }
+    }
 }
 
 impl Stream {
@@ -53,37 +99,13 @@ impl Stream {
                 topic: &self.name,
                 id: None,
                 body: &body,
-                origin: self.declared().origin,
+                origin: self.declared().makes.origin,
+                at: None,
                 fresh: records.fresh,
                 settings: self.settings(),
             };
-            let mut wrong = Vec::new();
-            if !record.is_object() {
-                wrong.push("is no record".to_owned());
-            }
-            let before = mapped.read.events.len();
-            for emit in self.declared().emits.iter().filter(|_| record.is_object()) {
-                for made in emit.events(&message, arrival) {
-                    match made {
-                        Ok(event) => {
-                            mapped.read.clamped += usize::from(event.claimed_at.is_some());
-                            mapped.read.events.push(event);
-                        }
-                        Err(words) => wrong.push(words),
-                    }
-                }
-            }
-            if !self.declared().item.is_empty() && record.is_object() {
-                let row = object(&self.declared().item, record, &message).to_value();
-                match catalogue::item(&row, arrival.at) {
-                    Ok(item) => mapped.items.push(item),
-                    Err(words) => wrong.push(words),
-                }
-            }
-            mapped.read.ignored += usize::from(wrong.is_empty() && mapped.read.events.len() == before);
-            wrong.dedup();
-            if !wrong.is_empty() {
-                mapped.read.rejected.push(Rejected { index, message_id: None, reason: wrong.join("; "), body });
+            if let Err(reason) = mapped.add(&self.declared().makes, &message, arrival) {
+                mapped.read.rejected.push(Rejected { index, message_id: None, reason, body });
             }
         }
         mapped

@@ -15,7 +15,7 @@ use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use espalier::clock::{Clock, VirtualClock};
+use espalier::clock::{Clock, SystemClock, VirtualClock};
 use espalier::identity;
 use espalier::model::{Span, Timestamp};
 use espalier::pull::{Source, Watching};
@@ -25,6 +25,7 @@ use espalier::source::stream::settings::Settings;
 use espalier::store::Store;
 use espalier::store::embedded::Embedded;
 use serde_json::{Value, json};
+use support::{Daemon, espalier, eventually};
 use tokio_util::sync::CancellationToken;
 
 const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
@@ -94,7 +95,7 @@ struct Vendor {
 
 impl Vendor {
     /// Its clock is the one that is turned: its answers are dated by it.
-    async fn start(clock: &VirtualClock) -> Self {
+    async fn start(clock: &(impl Clock + Clone)) -> Self {
         let world: Arc<Mutex<World>> = Arc::default();
         let clock = clock.clone();
         let dated = axum::middleware::map_response(move |mut answer: Response| {
@@ -139,7 +140,7 @@ impl Vendor {
 }
 
 async fn token(State(world): State<Arc<Mutex<World>>>, body: String) -> Response {
-    assert!(body.contains("client_secret=hush"), "the secret is in the form");
+    assert!(body.contains("client_secret=secret"), "the secret is in the form");
     let mut world = world.lock().expect("the world");
     world.tokens += 1;
     axum::Json(json!({ "access_token": format!("t{}", world.tokens), "expires_in": 86_400 })).into_response()
@@ -218,7 +219,7 @@ impl Pulled {
         let settings = espalier::store::settings::Settings { path: folder.to_owned(), ..Default::default() };
         let store = Embedded::open(&settings, clock.now()).expect("a store");
         let manifest = Manifest::read("acme.toml", MANIFEST).unwrap_or_else(|mistakes| panic!("{mistakes:#?}"));
-        let said = json!({ "base_url": format!("http://{}", vendor.address), "id": "me", "secret": "hush" });
+        let said = json!({ "base_url": format!("http://{}", vendor.address), "id": "me", "secret": "secret" });
         let written = serde_json::from_value(said).expect("settings");
         let given = Given::read(&manifest.settings, &written).expect("fits");
         let (connected, settings) = (Connected { manifest, given }, Settings { start, ..Settings::default() });
@@ -338,4 +339,44 @@ async fn the_past_is_read_beside_what_is_new_and_a_restart_goes_on() {
     assert_eq!(new, 100, "the past says nothing of how much comes");
     assert!(pulled.vendor.calls() - calls < 120, "it did not begin anew: {} calls", pulled.vendor.calls() - calls);
     pulled.end().await;
+}
+
+/// The whole daemon, killed again and again while it pulls: each order is in the journal once, for a page's events and the
+/// place after them are one append.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_daemon_leaves_nothing_out_and_repeats_nothing() {
+    const ORDERS: u64 = 20_000;
+    let folder = tempfile::tempdir().expect("a folder");
+    let vendor = Vendor::start(&SystemClock).await;
+    vendor.put(0..ORDERS, SystemClock.now() - Span::from_hours(2));
+    let connector = folder.path().join("connectors/acme");
+    std::fs::create_dir_all(&connector).expect("a folder");
+    std::fs::write(connector.join("connector.toml"), MANIFEST).expect("a manifest");
+    let source = format!(
+        "[source.acme]\nkind = \"connector\"\nconnector = \"acme\"\npull = {{ start = \"1d\" }}\n\
+         settings = {{ base_url = \"http://{}\", id = \"me\", secret = \"${{env:TEST_SECRET}}\" }}\n",
+        vendor.address
+    );
+    let mut daemon = Daemon::new(folder.path(), &folder.path().join("store"), &source, &[]);
+    // Above every table.
+    let config = folder.path().join("espalier.toml");
+    let text = std::fs::read_to_string(&config).expect("the configuration");
+    std::fs::write(&config, format!("connectors = \"connectors\"\n{text}")).expect("the configuration");
+    for kill in 1..=6 {
+        let enough = vendor.calls() + 30 + 7 * kill;
+        daemon.start();
+        eventually("some pages", Duration::from_secs(60), || async { vendor.calls() >= enough }).await;
+        daemon.kill();
+    }
+    daemon.start_ready().await;
+    let status = || {
+        let (_, told) = espalier(folder.path(), &["status", "--json"]);
+        serde_json::from_str::<Value>(&told).unwrap_or_default()
+    };
+    let is_read =
+        || async { status()["streams"][0]["past_ms"].is_null() && status()["streams"][0]["state"] == "in sync" };
+    eventually("all of it", Duration::from_secs(60), is_read).await;
+    let journal = status()["journal"].clone();
+    assert_eq!((&journal["accepted"], &journal["people"]), (&json!(ORDERS), &json!(ORDERS)), "{journal}");
+    assert!(vendor.calls() < 2 * ORDERS / PAGE as u64, "it goes on where it was: {} calls", vendor.calls());
 }

@@ -33,10 +33,16 @@ pub struct Past {
     stretches: VecDeque<(Timestamp, Timestamp)>,
     /// How far the first is read.
     place: Option<Place>,
+    /// The newest that was asked for: who asks again after a crash does not know that it is here.
+    #[serde(default)]
+    newest: Option<(Timestamp, Timestamp)>,
 }
 
 impl Past {
     fn add(&mut self, (from, until): (Timestamp, Timestamp)) {
+        if self.newest.replace((from, until)) == Some((from, until)) {
+            return;
+        }
         let is_full = self.stretches.len() >= STRETCHES;
         match self.stretches.back_mut().filter(|_| is_full) {
             Some(last) => *last = (last.0.min(from), last.1.max(until)),

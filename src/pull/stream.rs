@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{Mutex, mpsc, watch};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::account::Account;
@@ -114,15 +114,24 @@ impl Pulling {
             Some(place) => place,
             None => {
                 let now = self.account.clock.now();
-                if self.stream.has_past() {
-                    // What did not change for a year is on sale all the same.
-                    let is_catalogue = !self.stream.declared().makes.item.is_empty();
-                    let start = if is_catalogue { Timestamp::from_millis(0) } else { now - self.start };
-                    let _ = self.again.0.send(Again { from: start, until: now, kept: None }).await;
-                }
-                Place::at(now)
+                // What did not change for a year is on sale all the same.
+                let is_catalogue = !self.stream.declared().makes.item.is_empty();
+                let start = if is_catalogue { Timestamp::from_millis(0) } else { now - self.start };
+                Place { owes: self.stream.has_past().then_some((start, now)), ..Place::at(now) }
             }
         };
+        if let Some((from, until)) = place.owes {
+            // Where it begins is kept before anything is read: after a crash the past would be longer, and be read anew.
+            let value = serde_json::to_vec(&place).unwrap_or_default();
+            let (kept, is_kept) = oneshot::channel();
+            let is_owed = self.keep(Mapped::default(), (&cursor, &value), &stop).await
+                && self.again.0.send(Again { from, until, kept: Some(kept) }).await.is_ok()
+                && is_kept.await.is_ok();
+            if !is_owed {
+                return;
+            }
+            place.owes = None;
+        }
         let audit_name = audit_name(&self.source, &self.stream.name);
         if let Ok(Some(kept)) = self.store.kept(&audit_name).await {
             self.audit.send_replace(serde_json::from_slice(&kept).unwrap_or_default());

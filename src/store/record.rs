@@ -292,6 +292,24 @@ pub struct EventBatch<E> {
     pub events: Vec<E>,
 }
 
+/// The caller's own position in the tree, with the journal's at which it was given: of two the later counts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cursor {
+    /// The newest event then.
+    pub at: Position,
+    /// As it was given.
+    pub value: Vec<u8>,
+}
+
+/// The cursor of a journal record of events, without the events.
+pub fn cursor_of(batch: &[u8]) -> Result<Option<(String, Vec<u8>)>, StoreError> {
+    let damaged = |e: postcard::Error| StoreError::Damaged(format!("a record of events: {e}"));
+    match batch.split_first() {
+        Some((&VERSION, body)) => postcard::take_from_bytes(body).map(|(cursor, _)| cursor).map_err(damaged),
+        _ => Err(StoreError::Damaged("a record of events has an unknown version".into())),
+    }
+}
+
 /// A journal record of a step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepRecord {

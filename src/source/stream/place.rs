@@ -20,6 +20,9 @@ pub struct Place {
     pub read: Timestamp,
     /// The window that is being read.
     pub open: Option<Open>,
+    /// What was there before the list was begun: it has yet to be given to who reads the past.
+    #[serde(default)]
+    pub owes: Option<(Timestamp, Timestamp)>,
     /// The vendor's own token, where the list has one that outlives the page.
     pub token: Option<String>,
     /// Everything was read when the list was read up to here: what is made once for an object and came to hold before

@@ -279,9 +279,9 @@ impl Store for Embedded {
             Position(written.map_err(AppendError::Unavailable)?)
         };
         if let Some((name, value)) = cursor {
-            // The events are kept; the tree's sync brings the cursor to the disk with the next commit. A cursor that is
-            // lost with a crash makes its caller offer the same messages again, and they are known.
+            // The events are kept, and with them the cursor: where the tree loses it with a crash, it is read from there.
             let alone = position.0 == decided + backlog;
+            let value = record::encode(&record::Cursor { at: position, value });
             let kept = self.step(move |inner| scan::keep(inner, keys::CURSOR, &name, &value, alone)).await;
             kept.map_err(unavailable)?;
         }
@@ -289,7 +289,8 @@ impl Store for Embedded {
     }
 
     async fn cursor(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        self.inner.disk()?.get(&keys::named(keys::CURSOR, name))
+        let kept = self.inner.disk()?.get(&keys::named(keys::CURSOR, name))?;
+        kept.map(|bytes| Ok(record::decode::<record::Cursor>(&bytes)?.value)).transpose()
     }
 
     fn changed(&self) -> watch::Receiver<u64> {

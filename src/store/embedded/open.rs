@@ -20,7 +20,7 @@ use super::tree::Disk;
 use super::{Inner, Journal, delivery, keys, snapshot, sweep};
 use crate::model::{Event, Position, Timestamp};
 use crate::store::StoreError;
-use crate::store::record::{EventBatch, Noted, StepRecord, decode, encode};
+use crate::store::record::{Cursor, EventBatch, Noted, StepRecord, cursor_of, decode, encode};
 use crate::store::settings::Settings;
 
 /// Names in the store's folder.
@@ -85,6 +85,9 @@ pub fn open(settings: &Settings, now: Timestamp) -> Result<Inner, StoreError> {
     apply_settled(&inner)?;
     Ok(inner)
 }
+
+/// Events that may be decided, and in the tree, while the cursor that came with them is not yet on its way there.
+const BEHIND: u64 = 100_000;
 
 /// A state that cannot be used is put aside and made again.
 fn or_rebuilt(
@@ -224,12 +227,27 @@ fn begin_again(settings: &Settings, now: Timestamp) -> Result<(Disk, State), Sto
     }
 }
 
-/// Brings outcomes, products and codes that the journal has, and the tree has not, into the tree.
+/// Brings outcomes, products, codes and cursors that the journal has, and the tree has not, into the tree.
 pub fn apply_settled(inner: &Inner) -> Result<(), StoreError> {
-    let applied = inner.state()?.applied.clone();
+    let (applied, decided) = {
+        let state = inner.state()?;
+        (state.applied.clone(), state.decided.0)
+    };
     *inner.shelf()? = Shelf::load(&*inner.disk()?)?;
-    let mut reader = Reader::from(&inner.journal_folder, (u64::MAX, applied.through() + 1, u64::MAX))?;
+    let from = decided.saturating_sub(BEHIND).max(1);
+    let mut reader = Reader::from(&inner.journal_folder, (from, applied.through() + 1, u64::MAX))?;
     while let Some((head, payload)) = reader.next(Limit::default())? {
+        if head.kind == Kind::Events
+            && head.first >= from
+            && let Some((name, value)) = cursor_of(&payload)?
+        {
+            let key = keys::named(keys::CURSOR, &name);
+            let known: Option<Cursor> = inner.disk()?.get(&key)?.map(|bytes| decode(&bytes)).transpose()?;
+            if known.is_none_or(|known| known.at.0 < head.first) {
+                let cursor = Cursor { at: Position(head.first), value };
+                super::scan::keep(inner, keys::CURSOR, &name, &encode(&cursor), false)?;
+            }
+        }
         if head.kind != Kind::Settled || applied.has(head.first) {
             continue;
         }

@@ -426,6 +426,36 @@ async fn no_code_is_given_twice_whatever_is_lost() {
     }
 }
 
+/// What a crash takes of the tree, the journal gives back: a cursor goes with the events that it follows.
+#[tokio::test]
+async fn a_cursor_is_as_durable_as_its_events() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let settings = settings(folder.path());
+    let store = Embedded::open(&settings, Timestamp::MIN).expect("a store");
+    store.append(vec![event(1), event(2)], Some(("list", b"two"))).await.expect("an append");
+    store.append(Vec::new(), Some(("other", b"alone"))).await.expect("an append");
+    store.close().await.expect("a close");
+    drop(store);
+    let kept = tempfile::tempdir().expect("a folder");
+    copy(&folder.path().join("state"), &kept.path().join("state"));
+    let store = Embedded::open(&settings, Timestamp::MIN).expect("a store");
+    store.append(vec![event(3), event(4)], Some(("list", b"four"))).await.expect("an append");
+    store.close().await.expect("a close");
+    drop(store);
+    fs::remove_dir_all(folder.path().join("state")).expect("a folder");
+    copy(&kept.path().join("state"), &folder.path().join("state"));
+    let store = Embedded::open(&settings, Timestamp::MIN).expect("a store");
+    assert_eq!(store.cursor("list").await.expect("a read"), Some(b"four".to_vec()));
+    assert_eq!(store.cursor("other").await.expect("a read"), Some(b"alone".to_vec()));
+    // An older one in the journal never takes the place of what was kept since.
+    store.append(Vec::new(), Some(("list", b"five"))).await.expect("an append");
+    store.close().await.expect("a close");
+    drop(store);
+    let store = Embedded::open(&settings, Timestamp::MIN).expect("a store");
+    assert_eq!(store.cursor("list").await.expect("a read"), Some(b"five".to_vec()));
+    store.close().await.expect("a close");
+}
+
 /// A folder as another is.
 fn copy(from: &Path, to: &Path) {
     let _ = fs::remove_dir_all(to);

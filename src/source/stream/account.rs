@@ -1,0 +1,139 @@
+//! An account at a vendor: where it is, how we are let in, and what it costs to ask.
+
+use base64::Engine as _;
+use serde_json::{Value, json};
+
+use crate::model::http::{Auth, Method, Name, Pace, Request, TokenRequest, Window as Budget};
+use crate::model::setting::Secret;
+use crate::source::manifest::Manifest;
+use crate::source::manifest::api::{self, Api};
+use crate::source::manifest::setting::Given;
+use crate::source::manifest::stream::Call;
+use crate::source::mapping::Seen;
+use crate::source::text::Text;
+
+/// An account at a vendor, as a configuration has it.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// Where it is: scheme, host and the beginning of each path.
+    pub base_url: String,
+    /// How a token is fetched, where it needs one.
+    pub token: Option<TokenRequest>,
+    /// What may be asked how often.
+    pub windows: Vec<Budget>,
+    /// Calls at once.
+    pub concurrency: usize,
+    pub(super) api: Api,
+    auth: Auth,
+    pub(super) shown: Value,
+}
+
+/// Why no account can be made of what was said.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoAccount {
+    /// The connector only listens.
+    #[error("the connector `{0}` has nothing that is pulled")]
+    Listens(String),
+    /// None of the ways to be let in has its settings.
+    #[error("no credentials: {0}")]
+    Credentials(String),
+    /// The address makes no sense.
+    #[error("the address of its API cannot be made of these settings")]
+    Address,
+}
+
+impl Account {
+    /// Of a connector, as it is configured.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn of(manifest: &Manifest, given: &Given) -> Result<Self, NoAccount> {
+        let api = manifest.api.clone().ok_or_else(|| NoAccount::Listens(manifest.name.clone()))?;
+        let shown = json!({ "settings": given.all_shown() });
+        let seen = Seen::of(&shown);
+        let base_url = api.base_url.text(&seen).filter(|url| url.starts_with("http")).ok_or(NoAccount::Address)?;
+        let base_url = base_url.trim_end_matches('/').to_owned();
+        let way = api.auth.iter().find(|way| way.needs().iter().all(|name| given.has(name)));
+        let Some(way) = way else {
+            let ways: Vec<String> = api.auth.iter().map(|way| format!("`{}`", way.needs().join("` and `"))).collect();
+            return Err(NoAccount::Credentials(format!("set {}", ways.join(", or "))));
+        };
+        let said = |name: &str| {
+            let secret = given.secret(name).cloned();
+            secret.or_else(|| given.shown(name).map(Secret::new)).unwrap_or_else(|| Secret::new(""))
+        };
+        let (auth, token) = match way {
+            api::Auth::Header { header, secret } => (Auth::Named(header.clone(), said(secret)), None),
+            api::Auth::Bearer { secret, scheme: None } => (Auth::Header("Bearer", said(secret)), None),
+            api::Auth::Bearer { secret, scheme: Some(scheme) } => {
+                let value = Secret::new(format!("{scheme} {}", said(secret).expose()));
+                (Auth::Named("authorization".to_owned(), value), None)
+            }
+            api::Auth::Basic { user, password } => {
+                let pair = format!("{}:{}", said(user).expose(), said(password).expose());
+                let pair = base64::engine::general_purpose::STANDARD.encode(pair);
+                (Auth::Header("Basic", Secret::new(pair)), None)
+            }
+            api::Auth::Token { path, fields, secrets, form, life, header, rotates } => {
+                let token = TokenRequest {
+                    path: path.text(&seen).unwrap_or_default(),
+                    fields: named(fields, &seen),
+                    secrets: secrets.iter().map(|(name, of)| (Name::from(name.clone()), said(of))).collect(),
+                    form: *form,
+                    life: *life,
+                    header: header.clone(),
+                    rotates: *rotates,
+                };
+                (Auth::Token, Some(token))
+            }
+        };
+        let windows = api.limits.windows.iter().map(|(family, calls, span)| Budget {
+            family: family.clone().into(),
+            calls: *calls,
+            span: *span,
+            pace: Pace::Steady,
+        });
+        let (windows, concurrency) = (windows.collect(), api.limits.concurrency.max(1));
+        Ok(Self { base_url, token, windows, concurrency, api, auth, shown })
+    }
+
+    /// A call with what `beside` the settings its texts may use.
+    pub(in crate::source) fn call(&self, call: &Call, beside: &[(&str, Value)]) -> Request {
+        let mut names = self.shown.as_object().cloned().unwrap_or_default();
+        names.extend(beside.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+        let seen = Seen::of(&Value::Object(names));
+        let body = call.body.as_ref().map(|body| body.value(&seen).to_string().into_bytes()).unwrap_or_default();
+        self.request(
+            call.method,
+            call.path.text(&seen).unwrap_or_default(),
+            body,
+            &call.family,
+            named(&call.query, &seen),
+        )
+    }
+
+    pub(super) fn request(
+        &self,
+        method: Method,
+        path: String,
+        body: Vec<u8>,
+        family: &str,
+        query: Vec<(Name, String)>,
+    ) -> Request {
+        Request {
+            method,
+            path,
+            query,
+            headers: named(&self.api.headers, &Seen::of(&self.shown)),
+            content_type: "application/json",
+            auth: self.auth.clone(),
+            body,
+            family: family.to_owned().into(),
+            timeout: self.api.timeout,
+        }
+    }
+}
+
+fn named(texts: &[(String, Text)], seen: &Seen) -> Vec<(Name, String)> {
+    texts.iter().filter_map(|(name, text)| Some((Name::from(name.clone()), text.text(seen)?))).collect()
+}

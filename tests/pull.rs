@@ -378,5 +378,6 @@ async fn a_killed_daemon_leaves_nothing_out_and_repeats_nothing() {
     eventually("all of it", Duration::from_secs(60), is_read).await;
     let journal = status()["journal"].clone();
     assert_eq!((&journal["accepted"], &journal["people"]), (&json!(ORDERS), &json!(ORDERS)), "{journal}");
-    assert!(vendor.calls() < 2 * ORDERS / PAGE as u64, "it goes on where it was: {} calls", vendor.calls());
+    // A call for each page, those that were under way at a kill, and a few for what is new.
+    assert!(vendor.calls() < ORDERS / PAGE as u64 + 40, "it goes on where it was: {} calls", vendor.calls());
 }

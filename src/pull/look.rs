@@ -95,7 +95,9 @@ impl Looking<'_> {
             if self.stream.open(&mut self.place, now, Some(self.until)).is_err() {
                 return Ok(None);
             }
-            let Some(page) = page::fetch(&self.stream, way, &mut self.place).await? else { continue };
+            let Some(page) = page::fetch(&self.stream, way, &mut self.place, &mut page::Ahead::default()).await? else {
+                continue;
+            };
             let of = (&self.look.source, &self.look.names);
             let mapped = page::map(&self.stream, &page, &self.place, of, now);
             self.place = page.next;

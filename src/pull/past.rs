@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
+use super::page::Ahead;
 use super::recent::Recent;
 use super::stream::{Failures, Pulling};
 use crate::model::{Span, Timestamp};
@@ -67,7 +68,7 @@ impl Past {
         let cursor = of.cursor(":past");
         let mut past: Self = of.kept(&cursor).await.unwrap_or_default();
         let mut wanted = of.again.1.lock().await;
-        let (mut failures, mut recent) = (Failures::default(), Recent::default());
+        let (mut failures, mut recent, mut ahead) = (Failures::default(), Recent::default(), Ahead::default());
         while !stop.is_cancelled() {
             of.state.send_if_modified(|state| {
                 let before = std::mem::replace(&mut state.past, past.left());
@@ -113,7 +114,7 @@ impl Past {
                 () = stop.cancelled() => break,
                 step = async {
                     of.account.is_quiet().await;
-                    of.page(&mut place, &mut recent).await
+                    of.page(&mut place, &mut recent, &mut ahead).await
                 } => step,
             };
             past.place = Some(place);

@@ -7,10 +7,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::account::Account;
 use super::kept::{Kept, REFUSED, beginning};
+use super::page::{self, Ahead};
 use super::past::Again;
 use super::recent::Recent;
 use super::state::{Doing, StreamState};
-use super::{Watching, audit_name, page};
+use super::{Watching, audit_name};
 use crate::identity;
 use crate::model::{Span, Timestamp};
 use crate::source::audit::Audit;
@@ -138,6 +139,7 @@ impl Pulling {
         }
         let mut audited = self.account.clock.now();
         let (mut failures, mut recent, mut reading) = (Failures::default(), Recent::default(), None);
+        let mut ahead = Ahead::default();
         self.state.send_modify(|state| (state.read, state.skew_ms) = (place.read, place.skew));
         while !stop.is_cancelled() {
             if let Err(rest) = self.stream.open(&mut place, self.account.clock.now(), None) {
@@ -166,7 +168,7 @@ impl Pulling {
             let window = place.open.as_ref().map(|open| (open.from, open.until));
             let step = tokio::select! {
                 () = stop.cancelled() => break,
-                step = self.page(&mut place, &mut recent) => step,
+                step = self.page(&mut place, &mut recent, &mut ahead) => step,
             };
             match step {
                 Ok(None) => {}
@@ -200,8 +202,16 @@ impl Pulling {
     }
 
     /// One page at `place`, which then is where the list goes on; nothing, where it only has to be asked again.
-    pub async fn page(&self, place: &mut Place, recent: &mut Recent) -> Result<Option<Mapped>, Stop> {
-        let Some(page) = page::fetch(&self.stream, &self.account, place).await? else { return Ok(None) };
+    pub async fn page(
+        &self,
+        place: &mut Place,
+        recent: &mut Recent,
+        ahead: &mut Ahead,
+    ) -> Result<Option<Mapped>, Stop> {
+        let Some(page) = page::fetch(&self.stream, &self.account, place, ahead).await? else { return Ok(None) };
+        if !page.is_end {
+            ahead.ask(&self.stream, &self.account, &page.next);
+        }
         let now = self.account.clock.now();
         let mut mapped = page::map(&self.stream, &page, place, (&self.source, &self.names), now);
         self.audit.send_modify(|audit| {

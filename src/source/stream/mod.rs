@@ -115,6 +115,10 @@ impl Stream {
         let end = until.map_or(seen, |until| until.min(seen));
         let is_past = until.is_some();
         let next = place.read + margin + place.behind() + Span::from_secs(1);
+        if let Some(until) = until.filter(|until| seen < *until && seen.since(place.read) <= margin) {
+            // The last bit of it is read at once, when all of it may be seen.
+            return Err(until + margin + place.behind());
+        }
         if place.read >= end || (!is_past && now < place.rest) {
             return Err(if is_past { next } else { place.rest.max(next) });
         }

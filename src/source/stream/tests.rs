@@ -430,3 +430,20 @@ fn what_no_path_reaches_is_worked_out() {
     let known = json!({ "id": 7, "changed": 1_799_999_999_000_i64, "who": "u1" });
     assert_eq!(keys(record), keys(known));
 }
+
+/// What lies within the margin of a stretch of the past is waited for, not asked for bit by bit.
+#[test]
+fn the_end_of_a_stretch_is_read_at_once() {
+    let stream = stream(WINDOW);
+    let mut place = Place::at(NOW - Span::from_minutes(10));
+    stream.open(&mut place, NOW, Some(NOW)).expect("a window");
+    let seen = NOW - Span::from_secs(5);
+    assert_eq!(place.open.take().map(|open| open.until), Some(seen));
+    (place.read, place.pages) = (seen, 1);
+    for ms in [0, 1, 1_000, 4_999] {
+        let rest = stream.open(&mut place, NOW + Span::from_millis(ms), Some(NOW));
+        assert_eq!(rest, Err(NOW + Span::from_secs(5)), "after {ms} ms");
+    }
+    stream.open(&mut place, NOW + Span::from_secs(5), Some(NOW)).expect("a window");
+    assert_eq!(place.open.map(|open| open.until), Some(NOW));
+}

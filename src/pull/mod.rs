@@ -7,6 +7,7 @@
 //! Beside the lists, a watchdog sees that the subscriptions to webhooks are there, and has the gap read where one was lost.
 
 mod account;
+mod behind;
 mod kept;
 pub mod look;
 mod page;
@@ -161,8 +162,7 @@ impl Source {
         for stream in self.streams {
             let stream = Arc::new(stream);
             tasks.spawn(Past::run(stream.clone(), stop.clone()));
-            let stop = stop.clone();
-            tasks.spawn(async move { stream.run(stop).await });
+            tasks.spawn(stream.run(stop.clone()));
         }
         while tasks.join_next().await.is_some() {}
     }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
+use super::behind::Behind;
 use super::page::Ahead;
 use super::recent::Recent;
 use super::stream::{Failures, Pulling};
@@ -68,7 +69,8 @@ impl Past {
         let cursor = of.cursor(":past");
         let mut past: Self = of.kept(&cursor).await.unwrap_or_default();
         let mut wanted = of.again.1.lock().await;
-        let (mut failures, mut recent, mut ahead) = (Failures::default(), Recent::default(), Ahead::default());
+        let (mut failures, mut recent) = (Failures::default(), Recent::default());
+        let (mut ahead, mut behind) = (Ahead::default(), Behind::default());
         while !stop.is_cancelled() {
             of.state.send_if_modified(|state| {
                 let before = std::mem::replace(&mut state.past, past.left());
@@ -84,7 +86,7 @@ impl Past {
             if let Some(Again { from, until, kept }) = more {
                 past.add((from, until));
                 let value = serde_json::to_vec(&past).unwrap_or_default();
-                if !of.keep(Mapped::default(), (&cursor, &value), &stop).await {
+                if !behind.done().await || !of.keep(Mapped::default(), (&cursor, &value), &stop).await {
                     break;
                 }
                 // Who does not wait for it needs no word.
@@ -105,7 +107,7 @@ impl Past {
                 }
                 past.stretches.pop_front();
                 let value = serde_json::to_vec(&past).unwrap_or_default();
-                if !of.keep(Mapped::default(), (&cursor, &value), &stop).await {
+                if !behind.done().await || !of.keep(Mapped::default(), (&cursor, &value), &stop).await {
                     break;
                 }
                 continue;
@@ -121,13 +123,16 @@ impl Past {
             match step {
                 Ok(None) => {}
                 Ok(Some(mapped)) => {
+                    failures = Failures::default();
                     let value = serde_json::to_vec(&past).unwrap_or_default();
-                    if !of.keep(mapped, (&cursor, &value), &stop).await {
+                    if !behind.keep(&of, mapped, (&cursor, value), &stop, |_| {}).await {
                         break;
                     }
-                    failures = Failures::default();
                 }
                 Err(stopped) => {
+                    if !behind.done().await {
+                        break;
+                    }
                     let until = of.stopped(&stopped, &mut failures).await;
                     tokio::select! {
                         () = stop.cancelled() => break,
@@ -136,5 +141,6 @@ impl Past {
                 }
             }
         }
+        behind.done().await;
     }
 }

@@ -6,6 +6,7 @@ use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::account::Account;
+use super::behind::Behind;
 use super::kept::{Kept, REFUSED, beginning};
 use super::page::{self, Ahead};
 use super::past::Again;
@@ -109,7 +110,7 @@ impl Pulling {
     }
 
     /// Reads what is new until `stop`.
-    pub async fn run(&self, stop: CancellationToken) {
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let cursor = self.cursor("");
         let mut place: Place = match self.kept(&cursor).await {
             Some(place) => place,
@@ -139,10 +140,13 @@ impl Pulling {
         }
         let mut audited = self.account.clock.now();
         let (mut failures, mut recent, mut reading) = (Failures::default(), Recent::default(), None);
-        let mut ahead = Ahead::default();
+        let (mut ahead, mut behind) = (Ahead::default(), Behind::default());
         self.state.send_modify(|state| (state.read, state.skew_ms) = (place.read, place.skew));
         while !stop.is_cancelled() {
             if let Err(rest) = self.stream.open(&mut place, self.account.clock.now(), None) {
+                if !behind.done().await {
+                    break;
+                }
                 reading = None;
                 if self.account.clock.now() >= audited + AUDIT_KEPT {
                     audited = self.account.clock.now();
@@ -177,19 +181,24 @@ impl Pulling {
                     let (from, until) = window.unwrap_or((place.read, place.read));
                     let at = mapped.read.events.iter().map(|event| event.at.max(from).min(until));
                     at.for_each(|at| self.tally.count_of(at));
-                    // Not given up for `stop`: what is read is kept, or read again.
+                    failures = Failures::default();
                     let value = serde_json::to_vec(&place).unwrap_or_default();
-                    if !self.keep(mapped, (&cursor, &value), &stop).await {
+                    let (read, skew) = (place.read, place.skew);
+                    let kept = move |of: &Self| {
+                        of.state.send_modify(|state| {
+                            (state.doing, state.held, state.until, state.needs_a_person) =
+                                (Doing::Reading, None, None, false);
+                            (state.read, state.skew_ms) = (read, skew);
+                        });
+                    };
+                    if !behind.keep(&self, mapped, (&cursor, value), &stop, kept).await {
                         break;
                     }
-                    failures = Failures::default();
-                    self.state.send_modify(|state| {
-                        (state.doing, state.held, state.until, state.needs_a_person) =
-                            (Doing::Reading, None, None, false);
-                        (state.read, state.skew_ms) = (place.read, place.skew);
-                    });
                 }
                 Err(stopped) => {
+                    if !behind.done().await {
+                        break;
+                    }
                     let until = self.stopped(&stopped, &mut failures).await;
                     reading = None;
                     tokio::select! {
@@ -199,6 +208,8 @@ impl Pulling {
                 }
             }
         }
+        // Not given up for `stop`: what is read is kept, or read again.
+        behind.done().await;
     }
 
     /// One page at `place`, which then is where the list goes on; nothing, where it only has to be asked again.

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::manifest::setting::Given;
 use super::manifest::{Manifest, Topic, Webhook};
-use super::mapping::{GRACE, Message};
+use super::mapping::{Body, GRACE, Message};
 use super::{Arrival, Read, Refused, Rejected, raw};
 use crate::model::setting::Secret;
 use crate::model::{Origin, Span};
@@ -113,7 +113,7 @@ impl Webhooks {
             record: &record,
             topic: topic.trim(),
             id: id.as_deref(),
-            body: &text,
+            body: Body::Text(&text),
             origin: Origin::System,
             at: None,
             fresh: self.young.map(|young| arrival.at - young),

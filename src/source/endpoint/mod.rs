@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::mapping::{Message, Path, Paths, Take, instant, object, text};
+use super::mapping::{Body, Message, Path, Paths, Take, instant, object, text};
 use super::{Arrival, Read, Refused, Rejected, names, raw, when};
 use crate::model::setting::Secret;
 use crate::model::{Event, EventKind, IdentifierKind, Origin, RawJson};
@@ -248,7 +248,7 @@ impl Endpoint {
             record,
             topic: "",
             id,
-            body,
+            body: Body::Text(body),
             origin: Origin::System,
             at: None,
             fresh: None,

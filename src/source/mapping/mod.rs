@@ -6,6 +6,7 @@ mod path;
 pub use expression::{Expression, Seen};
 pub use path::{Path, text};
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -97,8 +98,8 @@ pub struct Message<'a> {
     pub topic: &'a str,
     /// The sender's id of this delivery.
     pub id: Option<&'a str>,
-    /// The text it came in.
-    pub body: &'a str,
+    /// What it is known by where nothing in it says which it is.
+    pub body: Body<'a>,
     /// Which sort of system saw it.
     pub origin: Origin,
     /// When it happened, where the mapping finds nothing that says so.
@@ -107,6 +108,24 @@ pub struct Message<'a> {
     pub fresh: Option<Timestamp>,
     /// The connector's settings, but for secrets.
     pub settings: &'a Value,
+}
+
+/// A message by its text.
+#[derive(Clone, Copy, Debug)]
+pub enum Body<'a> {
+    /// This text.
+    Text(&'a str),
+    /// The text of this, written only where it is asked for.
+    Of(&'a Value),
+}
+
+impl Body<'_> {
+    fn text(&self) -> Cow<'_, str> {
+        match self {
+            Self::Text(text) => Cow::Borrowed(text),
+            Self::Of(value) => Cow::Owned(value.to_string()),
+        }
+    }
 }
 
 impl Shape {
@@ -153,9 +172,8 @@ impl Emit {
         let made = elements.filter_map(|element| {
             let mut record = message.record.clone();
             record.as_object_mut()?.insert("element".into(), element.clone());
-            let body = record.to_string();
             // A delivery's id is of all of them.
-            let message = Message { record: &record, id: None, body: &body, ..*message };
+            let message = Message { record: &record, id: None, body: Body::Of(&record), ..*message };
             self.event(&message, arrival).transpose()
         });
         made.collect()
@@ -240,7 +258,7 @@ impl Emit {
             keys.push(Event::dedupe_key(&[source, object, &id, &version, emitted]));
         }
         if keys.is_empty() {
-            keys.push(Event::dedupe_key(&[source, message.topic, emitted, message.body]));
+            keys.push(Event::dedupe_key(&[source, message.topic, emitted, &message.body.text()]));
         }
         keys
     }

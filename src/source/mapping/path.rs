@@ -23,6 +23,17 @@ impl Path {
         self.find(root).filter(|value| !value.is_null())
     }
 
+    /// The same value, to be changed.
+    pub fn get_mut<'v>(&self, root: &'v mut Value) -> Option<&'v mut Value> {
+        if root.get(&*self.0).is_some() {
+            return root.get_mut(&*self.0);
+        }
+        self.0.split('.').try_fold(root, |value, part| match value {
+            Value::Array(items) => items.get_mut(part.parse::<usize>().ok()?),
+            other => other.get_mut(part),
+        })
+    }
+
     /// True when `null` is there.
     pub fn is_null(&self, root: &Value) -> bool {
         self.find(root).is_some_and(Value::is_null)
@@ -77,6 +88,12 @@ mod tests {
         check("a.b.0", Some(json!(1)));
         check("a.b.1.c", Some(json!(2)));
         check("x.y", Some(json!(3)));
+        let mut root = json!({"a": [{"b": 1}], "x.y": 3});
+        for path in ["a.0.b", "x.y", "a.1.b", "z"] {
+            let path = Path::parse(path).expect("a path");
+            let wanted = path.get(&root).cloned();
+            assert_eq!(path.get_mut(&mut root).cloned(), wanted);
+        }
         for nothing in ["a.n", "a.b.7", "a.b.c", "a.b.0.c", "z", "", ".", "a..b"] {
             check(nothing, None);
         }

@@ -56,7 +56,7 @@ fn map(record: &Value, id: Option<&str>) -> Result<Option<Event>, String> {
         record,
         topic: "orders/create",
         id,
-        body: &record.to_string(),
+        body: Body::Text(&record.to_string()),
         origin: Origin::System,
         at: None,
         fresh: None,
@@ -140,7 +140,10 @@ fn a_list_in_a_record_makes_an_event_of_each_element() {
         let fresh = fresh.and_then(Timestamp::parse);
         let settings = json!({"shop": "https://s.example/"});
         let (record, origin, id) = (&record, Origin::System, Some("d1"));
-        emit.events(&Message { record, topic, id, body: "{}", origin, at: None, fresh, settings: &settings }, &arrival)
+        emit.events(
+            &Message { record, topic, id, body: Body::Text("{}"), origin, at: None, fresh, settings: &settings },
+            &arrival,
+        )
     };
     let all = made("orders/updated", None);
     let urls: Vec<&str> = all.iter().flatten().map(|event| event.properties.get()).collect();
@@ -169,7 +172,7 @@ fn what_is_made_once_is_made_once_for_each_value_where_that_is_said() {
             record,
             topic: "deals",
             id: None,
-            body: &body,
+            body: Body::Text(&body),
             origin,
             at: None,
             fresh: None,

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{Progress, Record};
 use crate::source::manifest::records::Mapping;
-use crate::source::mapping::Message;
+use crate::source::mapping::{Body, Message};
 use crate::source::stream::Mapped;
 use crate::source::{Arrival, Rejected};
 
@@ -27,7 +27,7 @@ pub fn map<'m>(
                 record: value,
                 topic: &full,
                 id: None,
-                body: &told_apart(value),
+                body: Body::Text(&told_apart(value)),
                 origin: makes.origin,
                 at: record.at,
                 fresh: progress.fresh(name),

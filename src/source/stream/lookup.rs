@@ -48,15 +48,15 @@ impl Stream {
     ) -> Result<(), Stop> {
         let Some(lookup) = self.declared.lookups.get(asked.number) else { return Ok(()) };
         let body = self.account.judge(response, now)?;
-        let all = if body.is_null() { Vec::new() } else { list(lookup.records.as_ref(), &body).map_err(Stop::odd)? };
+        let all = if body.is_null() { &[] } else { list(lookup.records.as_ref(), &body).map_err(Stop::odd)? };
         let mut found: HashMap<String, Vec<Value>> = HashMap::new();
         for one in all {
             let id = match &lookup.key {
-                Some(key) => key.get(&one).and_then(text),
+                Some(key) => key.get(one).and_then(text),
                 None => asked.ids.first().cloned(),
             };
             if let Some(id) = id {
-                found.entry(id).or_default().push(one);
+                found.entry(id).or_default().push(one.clone());
             }
         }
         for record in records {

@@ -161,7 +161,7 @@ impl Stream {
     pub fn read(&self, place: &Place, response: &Response, now: Timestamp) -> Turn {
         let mut place = place.clone();
         place.heed(response, now);
-        let body = match self.account.judge(response, now) {
+        let mut body = match self.account.judge(response, now) {
             Ok(body) => body,
             Err(Stop::Restart(words)) => return self.begun_again(place, words),
             Err(Stop::Narrow(words)) => return self.narrowed(place, words),
@@ -190,12 +190,14 @@ impl Stream {
             Ok(records) => records,
             Err(words) => return Turn::Stop(Stop::odd(words)),
         };
-        let is_repeated = open.is_repeated(&records);
-        let more = match self.goes_on(&mut open, &mut place, &body, response, records.len(), is_repeated) {
+        let is_repeated = open.is_repeated(records);
+        let count = records.len();
+        let more = match self.goes_on(&mut open, &mut place, &body, response, count, is_repeated) {
             Ok(more) => more,
             Err(words) => return Turn::Stop(Stop::odd(words)),
         };
-        let mut records = if is_repeated { Vec::new() } else { self.within(records, &open) };
+        let records = if is_repeated { Vec::new() } else { self.taken(&mut body) };
+        let mut records = self.within(records, &open);
         include(&mut records, &self.declared.included, &body);
         open.pages += 1;
         place.pages += 1;
@@ -214,10 +216,22 @@ impl Stream {
     }
 
     /// The list of an answer; nothing, where there is `null`.
-    fn records(&self, body: &Value) -> Result<Vec<Value>, String> {
+    fn records<'b>(&self, body: &'b Value) -> Result<&'b [Value], String> {
         let path = self.declared.records.as_ref();
         let is_absent = || self.declared.empty_is_absent && path.is_some_and(|path| path.get(body).is_none());
-        if body.is_null() || (body.is_object() && is_absent()) { Ok(Vec::new()) } else { list(path, body) }
+        if body.is_null() || (body.is_object() && is_absent()) { Ok(&[]) } else { list(path, body) }
+    }
+
+    /// The same list, taken out of the answer.
+    fn taken(&self, body: &mut Value) -> Vec<Value> {
+        let found = match &self.declared.records {
+            Some(path) => path.get_mut(body),
+            None => Some(body),
+        };
+        match found {
+            Some(Value::Array(records)) => std::mem::take(records),
+            _ => Vec::new(),
+        }
     }
 
     /// Those that lie in the window, where the vendor does not see to it.
@@ -275,18 +289,18 @@ impl Stream {
     }
 }
 
-fn list(path: Option<&Path>, body: &Value) -> Result<Vec<Value>, String> {
+fn list<'b>(path: Option<&Path>, body: &'b Value) -> Result<&'b [Value], String> {
     let found = match path {
         None => Some(body),
         Some(path) => match path.get(body) {
             Some(found) => Some(found),
-            None if path.is_null(body) => return Ok(Vec::new()),
+            None if path.is_null(body) => return Ok(&[]),
             None => None,
         },
     };
     match found {
-        Some(Value::Array(records)) => Ok(records.clone()),
-        Some(Value::Null) => Ok(Vec::new()),
+        Some(Value::Array(records)) => Ok(records),
+        Some(Value::Null) => Ok(&[]),
         _ => {
             let at = path.map_or("the answer itself".to_owned(), |path| format!("`{}`", path.as_str()));
             Err(format!("the answer is not what we know: {at} is no list"))

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::Stream;
 use crate::model::{CatalogueItem, Origin, Timestamp};
 use crate::source::catalogue;
-use crate::source::mapping::{Emit, Message, Seen, Take, object};
+use crate::source::mapping::{Body, Emit, Message, Seen, Take, object};
 use crate::source::{Arrival, Read, Rejected};
 
 /// A page's records, with what is known of all of them.
@@ -91,20 +91,21 @@ impl Stream {
     pub fn map(&self, records: Records<'_>, arrival: &Arrival<'_>) -> Mapped {
         let mut mapped = Mapped::default();
         for (index, record) in records.records.iter().enumerate() {
-            let body = record.to_string();
+            let came = record;
             let derived = self.derived(record);
             let record = derived.as_ref().unwrap_or(record);
             let message = Message {
                 record,
                 topic: &self.name,
                 id: None,
-                body: &body,
+                body: Body::Of(came),
                 origin: self.declared().makes.origin,
                 at: None,
                 fresh: records.fresh,
                 settings: self.settings(),
             };
             if let Err(reason) = mapped.add(&self.declared().makes, &message, arrival) {
+                let body = came.to_string();
                 mapped.read.rejected.push(Rejected { index, message_id: None, reason, body });
             }
         }

@@ -20,8 +20,9 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("replay", &["model", "rules", "decide", "identity"]),
     ("delivery", &["model", "store", "destination", "wire", "quota", "clock"]),
     ("pull", &["model", "store", "source", "identity", "wire", "quota", "clock"]),
+    ("reconcile", &["model", "store", "pull", "clock"]),
     ("intake", &["model", "store", "source", "identity", "clock"]),
-    ("ops", &["model", "store", "rules", "replay", "identity", "engine", "delivery", "pull", "clock"]),
+    ("ops", &["model", "store", "rules", "replay", "identity", "engine", "delivery", "pull", "reconcile", "clock"]),
     // Of `model` only the instants and spans of the clock: a simulator shares no code with what it tests.
     ("sandbox", &["clock", "model"]),
 ];

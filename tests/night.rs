@@ -23,7 +23,6 @@ use espalier::model::{Span, Timestamp};
 use espalier::reconcile::{Busy, Report, Wanted, Why};
 use espalier::sandbox::Options;
 use espalier::settings::Settings;
-use espalier::store::Store;
 use serde_json::{Value, json};
 
 const MANIFEST: &str = r#"

@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::manifest::setting::{Given, Setting, SettingKind, Written};
 use super::manifest::{Manifest, Topic};
 use super::stream::{Account, Asked, Mapped, Place, Records, Stream, Turn};
 use super::webhook::Webhooks;
 use super::{Arrival, Limits, Read, catalogue};
 use crate::identity;
+use crate::manifest::setting::{Given, Setting, SettingKind, Written};
 use crate::model::http::Response;
 use crate::model::{CatalogueItem, Event, Timestamp};
 

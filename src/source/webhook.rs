@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::manifest::setting::Given;
 use super::manifest::{Manifest, Topic, Webhook};
 use super::mapping::{Body, GRACE, Message};
 use super::{Arrival, Read, Refused, Rejected, raw};
+use crate::manifest::setting::Given;
 use crate::model::setting::Secret;
 use crate::model::{Origin, Span};
 

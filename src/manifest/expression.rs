@@ -1,4 +1,4 @@
-//! The few places of a mapping where paths end: an expression over `record`, `item`, `topic` and `settings`, with a bound on work.
+//! The few places of a manifest where paths end: an expression over names that are known, with a bound on work.
 
 use std::fmt;
 use std::sync::{Arc, LazyLock};
@@ -6,8 +6,6 @@ use std::sync::{Arc, LazyLock};
 use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior};
 use serde_json::Value;
-
-use super::Message;
 
 /// Steps that one evaluation may take.
 const FUEL: u64 = 10_000;
@@ -77,15 +75,11 @@ impl Seen {
     pub fn of(names: &Value) -> Self {
         Self(minijinja::Value::from(Serde::<&Value>(names)))
     }
+}
 
-    /// `record`, `topic` and `settings`, and `item` within a list.
-    pub fn new(message: &Message<'_>, item: Option<&Value>) -> Self {
-        let of = |value| minijinja::Value::from(Serde::<&Value>(value));
-        let (record, topic, settings) = (of(message.record), message.topic, of(message.settings));
-        Self(match item {
-            Some(item) => minijinja::context! { record, topic, settings, item => of(item) },
-            None => minijinja::context! { record, topic, settings },
-        })
+impl From<minijinja::Value> for Seen {
+    fn from(names: minijinja::Value) -> Self {
+        Self(names)
     }
 }
 

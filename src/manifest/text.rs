@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value};
 
-use super::mapping::{Expression, Seen};
+use super::{Expression, Seen};
 
 /// A text with expressions in it.
 #[derive(Clone, Debug, PartialEq)]

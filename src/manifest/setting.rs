@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Deserialize;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
+use super::Seen;
 use super::written::{Reading, Value};
 use crate::model::mistake::instead;
 use crate::model::setting::Secret;
@@ -180,6 +181,11 @@ impl Given {
         &self.shown
     }
 
+    /// What templates see: `settings`.
+    pub(crate) fn seen(&self) -> Seen {
+        Seen::of(&json!({ "settings": self.shown }))
+    }
+
     /// The first secret of this name.
     pub fn secret(&self, name: &str) -> Option<&Secret> {
         self.secrets(name).first()
@@ -210,7 +216,7 @@ fn address(text: &str) -> Result<String, String> {
     Err("must be an address that begins with `https://`, without a name, query or fragment in it".into())
 }
 
-pub(super) fn setting(name: String, value: &Value<'_, '_>, reading: &mut Reading<'_>) -> Option<Setting> {
+pub(crate) fn setting(name: String, value: &Value<'_, '_>, reading: &mut Reading<'_>) -> Option<Setting> {
     let mut table = value.table(reading)?;
     let kind = table.need("kind", reading).and_then(|value| value.one_of(&SettingKind::WORDS, reading));
     let help = table.need("help", reading).and_then(|v| v.text(reading));
@@ -225,7 +231,7 @@ pub(super) fn setting(name: String, value: &Value<'_, '_>, reading: &mut Reading
 
 impl Value<'_, '_> {
     /// The name of a setting, of one of `kinds`; of any that is no secret where none is named.
-    pub(super) fn setting(
+    pub(crate) fn setting(
         &self,
         settings: &[Setting],
         kinds: &[SettingKind],

@@ -531,7 +531,7 @@ async fn salesforce_tells_of_contacts_leads_deals_and_orders() {
 #[track_caller]
 fn check(vendor: &str, list: &str, status: u16, body: &str, wanted: &str) {
     let manifest = Manifest::read("connector.toml", shipped(vendor).expect("a connector")).expect("a manifest");
-    let account = stream::Account::of(&manifest, &fixture::anything(&manifest.settings)).expect("an account");
+    let account = stream::Account::of(&manifest, &Given::anything(&manifest.settings)).expect("an account");
     let list = stream::Stream::new(list, Arc::new(account), manifest.streams[list].clone());
     let mut place = Place { token: Some("t".into()), ..Place::at(START - Span::from_hours(1)) };
     list.open(&mut place, START, None).expect("a window");

@@ -12,6 +12,9 @@ use super::written::{Reading, Value};
 use crate::model::mistake::instead;
 use crate::model::setting::Secret;
 
+/// Stands in samples for what a user says.
+const STAND_IN: &str = "hush";
+
 /// One thing that the user has to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setting {
@@ -72,6 +75,12 @@ impl fmt::Debug for Written {
 }
 
 impl Written {
+    /// With one more.
+    pub fn and(mut self, key: &str, value: impl Into<Json>) -> Self {
+        self.0.insert(key.to_owned(), value.into());
+        self
+    }
+
     /// All of it, as JSON.
     pub fn json(&self) -> &BTreeMap<String, Json> {
         &self.0
@@ -128,6 +137,19 @@ impl Given {
             }
         }
         if unfit.is_empty() { Ok(given) } else { Err(unfit) }
+    }
+
+    /// Something for each setting, so that samples are read without an account.
+    pub fn anything(settings: &[Setting]) -> Self {
+        let value = |setting: &Setting| match setting.kind {
+            SettingKind::Domain => json!("shop.example"),
+            SettingKind::Url => json!("https://shop.example"),
+            SettingKind::Secrets => json!([STAND_IN]),
+            SettingKind::Text | SettingKind::Word | SettingKind::Secret => json!(STAND_IN),
+        };
+        let needed = settings.iter().filter(|s| s.default.is_none());
+        let said = needed.map(|s| (s.name.clone(), value(s))).collect();
+        Self::read(settings, &Written(said)).unwrap_or_default()
     }
 
     fn take(&mut self, setting: &Setting, value: &Json) -> Result<(), String> {

@@ -77,6 +77,9 @@ impl Settings {
     /// What the manifest's settings are given: for the default one `url`, `secret` and `token` are.
     pub fn written(&self) -> Written {
         let mut written = self.settings.clone();
+        if self.connector.is_some() {
+            return written;
+        }
         if let Some(url) = &self.url {
             written = written.and("url", url.as_str());
         }

@@ -83,7 +83,7 @@ impl Sending {
     fn said(&self, way: &Way, places: &[usize]) -> Result<Vec<u8>, String> {
         let bodies = places.iter().filter_map(|n| self.bodies.get(*n)?.as_ref());
         let said = match &way.manifest.batch {
-            None => bodies.cloned().next(),
+            None => bodies.into_iter().next().cloned(),
             Some(Batch { body, .. }) => {
                 let records: Vec<&Value> = bodies.collect();
                 body.said(&Seen::of(&json!({ "records": records, "settings": way.shown })))?

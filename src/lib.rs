@@ -24,6 +24,9 @@ pub mod rules;
 /// The pure heart: people and events in, everything that follows out.
 pub mod decide;
 
+/// What manifests of connectors are made of: TOML with its places, settings, expressions.
+pub mod manifest;
+
 /// Pluggable sources: how a message is verified and mapped to events. Builds and reads; does no I/O.
 pub mod source;
 

@@ -50,7 +50,8 @@ enum Command {
     Run(Configured),
     /// Tells every mistake in the configuration and the triggers.
     Check(check::Args),
-    /// The JSON Schema of the configuration, for editors; of a connector's manifest with `connector`.
+    /// The JSON Schema of the configuration, for editors; of a connector's manifests with `connector` and
+    /// `destination`.
     Schema(schema::Args),
     /// What triggers would have done, over a file of messages.
     Simulate(simulate::Args),

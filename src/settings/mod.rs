@@ -9,6 +9,7 @@ mod layer;
 mod process;
 mod secret;
 mod stamp;
+mod webhook;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -182,6 +183,11 @@ impl Settings {
             match process::program(name, program, &folder, &layers) {
                 Ok(one) => drop(programs.insert(name.clone(), one)),
                 Err(more) => mistakes.extend(more),
+            }
+        }
+        for (name, destination) in &mut settings.destination {
+            if let destination::Settings::Webhook(webhook) = destination {
+                mistakes.extend(webhook::resolve(name, webhook, connectors.as_deref(), &layers));
             }
         }
         let mut files = |key, folder: &Path| match toml_files(folder, key) {

@@ -3,7 +3,8 @@
 use base64::Engine as _;
 use serde_json::{Value, json};
 
-use crate::model::http::{Auth, Method, Name, Pace, Request, TokenRequest, Window as Budget};
+use crate::model::Span;
+use crate::model::http::{AccountKey, Auth, Counted, Method, Name, Request, TokenRequest, Window as Budget};
 use crate::model::setting::Secret;
 use crate::source::manifest::Manifest;
 use crate::source::manifest::api::{self, Api};
@@ -21,6 +22,8 @@ pub struct Account {
     pub token: Option<TokenRequest>,
     /// What may be asked how often.
     pub windows: Vec<Budget>,
+    /// Whose budget it spends.
+    pub key: AccountKey,
     /// Calls at once.
     pub concurrency: usize,
     pub(super) api: Api,
@@ -87,14 +90,22 @@ impl Account {
                 (Auth::Token, Some(token))
             }
         };
+        // As whom: what the account's other users have to say too. A token is fetched from the account's own address.
+        let credential = match way {
+            api::Auth::Header { secret, .. } | api::Auth::Bearer { secret, .. } => Some(said(secret)),
+            api::Auth::Basic { user, .. } => Some(said(user)),
+            api::Auth::Token { .. } => None,
+        };
+        let key = AccountKey { base_url: base_url.clone(), credential };
         let windows = api.limits.windows.iter().map(|(family, calls, span)| Budget {
             family: family.clone().into(),
             calls: *calls,
+            share: 1.0,
             span: *span,
-            pace: Pace::Steady,
+            counted: if *span < Span::HOUR { Counted::Rolling } else { Counted::Daily { begins: Span::ZERO } },
         });
         let (windows, concurrency) = (windows.collect(), api.limits.concurrency.max(1));
-        Ok(Self { base_url, token, windows, concurrency, api, auth, shown })
+        Ok(Self { base_url, token, windows, key, concurrency, api, auth, shown })
     }
 
     /// A call with what `beside` the settings its texts may use.

@@ -17,6 +17,7 @@ use crate::model::sales::COUNTED_EVERY;
 use crate::model::{LaneName, Sales, Span};
 use crate::ops::{Metrics, Ops, Reloads, Watched};
 use crate::pull;
+use crate::quota::Accounts;
 use crate::reconcile::Nightly;
 use crate::rules::Program;
 use crate::settings::Configured;
@@ -46,6 +47,7 @@ pub struct Running {
     pub watched: Watched,
     /// To have trigger files read again.
     pub reloads: Reloads,
+    accounts: Accounts,
     clock: SharedClock,
     store: Embedded,
     listening: CancellationToken,
@@ -85,21 +87,22 @@ impl Daemon {
             settings.identity.clone(),
         );
         let (engine_state, sales) = (engine.state(), engine.sales());
+        let accounts = Accounts::new(Some(shared.clone()), clock.clone());
         let mut lanes = Vec::new();
         for (name, destination) in settings.destination {
             let destination = destination.build(&name);
             let name: LaneName = name.into();
-            let lane = Lane::new(name, destination, shared.clone(), clock.clone(), settings.delivery.clone())
+            let lane = Lane::new(name, destination, shared.clone(), settings.delivery.clone(), &accounts)
                 .map_err(Failed::new)?;
             lanes.push(lane);
         }
         let mut sources = Vec::new();
         for (name, one) in &connected {
             let Some(SourceSettings::Connector(of)) = settings.source.get(name) else { continue };
-            let (store, clock) = (shared.clone(), clock.clone());
-            let source = pull::Source::new(name, one, &of.pull, &settings.identity, store, clock);
+            let source = pull::Source::new(name, one, &of.pull, &settings.identity, shared.clone(), &accounts);
             sources.push(source.map_err(Failed::new)?.managing(name, one, of.webhooks.as_ref()));
         }
+        accounts.open().await;
         let folder = settings.store.path.join("processes");
         let processes = programs.into_iter().map(|(name, program)| {
             let (store, clock) = (shared.clone(), clock.clone());
@@ -183,6 +186,7 @@ impl Daemon {
             ops: ops_at,
             watched,
             reloads,
+            accounts,
             clock,
             store,
             listening,
@@ -215,6 +219,7 @@ impl Running {
                 }
             }
         }
+        self.accounts.close().await;
         self.store.close().await.map_err(Failed::new)
     }
 }

@@ -35,8 +35,8 @@ use self::account::{Account, Refresh};
 use self::past::Past;
 use self::stream::Pulling;
 use self::watchdog::Watchdog;
-use crate::clock::SharedClock;
 use crate::identity;
+use crate::quota::Accounts;
 use crate::source::audit::{Audit, Findings};
 use crate::source::manifest::Connected;
 use crate::source::manifest::stream::Stream as Declared;
@@ -90,7 +90,8 @@ pub fn audit_name(source: &str, stream: &str) -> String {
 }
 
 impl Source {
-    /// The lists of a connector that `settings` name; none, where it is not let in to any.
+    /// The lists of a connector that `settings` name; none, where it is not let in to any. Of `accounts` it shares the
+    /// ledger of whoever calls the same one.
     ///
     /// # Errors
     /// When no HTTP client can be made.
@@ -100,7 +101,7 @@ impl Source {
         settings: &Settings,
         names: &identity::Settings,
         store: Arc<dyn Store>,
-        clock: SharedClock,
+        accounts: &Accounts,
     ) -> Result<Self, NotPulled> {
         let Ok(of) = list::Account::of(&connected.manifest, &connected.given) else {
             return Ok(Self { streams: Vec::new(), account: None, store, watchdog: None });
@@ -109,7 +110,7 @@ impl Source {
         let of = Arc::new(of);
         let rotates = of.token.as_ref().is_some_and(|token| token.rotates);
         let keeper = rotates.then(|| Refresh::of(&name, store.clone()));
-        let account = Arc::new(Account::new(&name, of.clone(), settings.share, keeper, clock)?);
+        let account = Arc::new(Account::new(&name, of.clone(), settings.share, keeper, accounts)?);
         let wanted = |stream: &str| settings.streams.as_ref().is_none_or(|some| some.iter().any(|one| one == stream));
         let streams =
             connected.manifest.streams.iter().filter(|(stream, _)| wanted(stream)).map(|(stream, declared)| {

@@ -16,7 +16,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("source", &["model", "identity", "manifest"]),
     ("destination", &["model", "manifest"]),
     ("wire", &["model", "clock"]),
-    ("quota", &["model", "clock", "destination"]),
+    ("quota", &["model", "clock", "store", "destination"]),
     ("engine", &["model", "decide", "rules", "identity", "store", "clock"]),
     ("replay", &["model", "rules", "decide", "identity"]),
     ("delivery", &["model", "store", "destination", "wire", "quota", "clock"]),

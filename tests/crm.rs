@@ -22,7 +22,6 @@ use espalier::pull::{Doing, Source, Watching};
 use espalier::rules::{self, Program};
 use espalier::sandbox::made_up::engagement;
 use espalier::sandbox::{Options, Sandbox};
-use espalier::source::fixture;
 use espalier::source::manifest::{Connected, Manifest, shipped};
 use espalier::source::stream::settings::Settings;
 use espalier::source::stream::{self, Place, Turn};

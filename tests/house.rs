@@ -23,7 +23,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("pull", &["model", "store", "source", "identity", "wire", "quota", "clock"]),
     ("plan", &["model", "rules", "identity", "replay", "destination", "wire", "clock"]),
     ("intake", &["model", "store", "source", "identity", "manifest", "clock"]),
-    ("ops", &["model", "store", "rules", "replay", "identity", "engine", "delivery", "pull", "clock"]),
+    ("ops", &["model", "store", "rules", "replay", "identity", "engine", "delivery", "pull", "plan", "clock"]),
     // Of `model` only the instants and spans of the clock: a simulator shares no code with what it tests.
     ("sandbox", &["clock", "model"]),
 ];

@@ -3,7 +3,14 @@
 
 mod support;
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use espalier::cli::Daemon;
+use espalier::clock::{Clock, FastClock};
+use espalier::model::Span;
 use espalier::sandbox::{Options, Sandbox};
+use espalier::settings::Settings;
 use serde_json::{Value, json};
 
 const CART: &str = r#"
@@ -238,4 +245,41 @@ async fn a_webhook_has_nothing_to_be_compared() {
     let world = World::with("kind = \"webhook\"\nurl = \"AT/webhook\"").await;
     let (code, said) = world.run(&["plan"]).await;
     assert!(code == Some(0) && said.contains("has nothing that could be asked for"), "{code:?} {said}");
+}
+
+/// The daemon itself compares at the time of day that is set, tells what differs, and makes nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_daemon_compares_once_a_day_and_only_tells() {
+    let world = World::with(HUBSPOT).await;
+    let key = world.folder.path().join("key");
+    std::fs::write(&key, "sandbox").expect("a file");
+    // A day is 12 seconds.
+    let clock = FastClock::new(7_200);
+    let soon = clock.now() + Span::from_hours(2);
+    let at = &soon.to_string()[11..16];
+    let destination =
+        HUBSPOT.replace("AT", &world.address).replace("env:TEST_SANDBOX_KEY", &format!("file:{}", key.display()));
+    let text = format!(
+        "[store]\npath = \"store\"\n[intake]\nlisten = \"127.0.0.1:0\"\n[ops]\nlisten = \"127.0.0.1:0\"\n\
+         [plan]\nat = \"{at}\"\n[destination.vendor]\n{destination}\n"
+    );
+    let file = world.folder.path().join("espalier.toml");
+    std::fs::write(&file, text).expect("the configuration");
+    let configured = Settings::load(&file).unwrap_or_else(|wrong| panic!("{wrong:#?}"));
+    let running = Daemon::new(configured, Arc::new(clock)).begin().await.expect("a daemon");
+    let told = || async { !running.watched.health().drift.is_empty() };
+    support::eventually("the comparison", Duration::from_secs(30), told).await;
+    let health = running.watched.health();
+    assert_eq!((health.drift[0].account.as_str(), health.drift[0].to_do), ("vendor", Some(1)));
+    let trouble = "account vendor is not as triggers need it: 1 missing, seen at ";
+    assert!(health.troubles.iter().any(|words| words.starts_with(trouble)), "{:?}", health.troubles);
+    assert_eq!(definition(&world, "pe1234567_cart_abandoned").await["category"], "OBJECT_NOT_FOUND", "nothing is made");
+
+    // Mended, it is well the next day.
+    world.configure(HUBSPOT);
+    assert_eq!(world.run(&["apply"]).await.0, Some(0));
+    let is_well = || async { running.watched.health().drift.iter().all(|one| one.to_do == Some(0)) };
+    support::eventually("the next day", Duration::from_secs(90), is_well).await;
+    assert!(!running.watched.health().troubles.iter().any(|words| words.contains("account vendor")));
+    running.stop().await.expect("an orderly end");
 }

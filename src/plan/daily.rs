@@ -132,7 +132,7 @@ fn next(zone: &Zone, at: TimeOfDay, now: Timestamp) -> Timestamp {
     let guess = now + Span::from_millis(if until == 0 { DAY } else { until });
     // The clock may be turned between now and then.
     let off = (at.as_millis() - zone.clock(guess) + DAY / 2).rem_euclid(DAY) - DAY / 2;
-    let turned = guess + Span::from_millis(off);
+    let turned = Timestamp::from_millis(guess.as_millis() + off);
     if turned > now { turned } else { guess }
 }
 

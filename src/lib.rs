@@ -37,8 +37,13 @@ pub mod destination;
 pub mod wire;
 
 /// The only ledger of an account's budget at a vendor.
-pub mod pull;
 pub mod quota;
+
+/// The asking edge: lists of connectors and programs that read a vendor; ask, read, append with the place after it.
+pub mod pull;
+
+/// The night: reads again what may have been lost, adds the books up, and says what differed.
+pub mod reconcile;
 
 /// The loop: claim, decide, commit; due timers the same way.
 pub mod engine;

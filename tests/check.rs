@@ -116,6 +116,27 @@ fn gates_in_the_configuration_are_checked() {
     assert_eq!(check(&format!("[gates]\nconsent = \"opt_in\"\nholdout = \"5%\"\n{ACCOUNT}"), GOOD), (true, Vec::new()));
 }
 
+#[test]
+fn nights_in_the_configuration_are_checked() {
+    for (line, wanted) in [
+        ("at = \"3 o'clock\"", "nightly.at: `3 o'clock` is not when: write minute, hour, day, month and weekday"),
+        ("at = \"0 3 * * *\"\nzone = \"Berlin\"", "nightly.zone: `Berlin` is not a time zone"),
+        ("overlap = \"2 hours\"", "nightly.overlap: `2 hours` is not a length of time"),
+        ("source.shpo = { at = \"off\" }", "nightly.source.shpo: is no source of this configuration (configured: "),
+        ("destination.kk = {}", "nightly.destination.kk: is no destination of this configuration (did you mean `k`?)"),
+        ("nights = 3", "nightly.nights: is not a key that is known here"),
+    ] {
+        let (is_well, told) = check(&format!("[nightly]\n{line}\n{ACCOUNT}"), GOOD);
+        assert!(!is_well, "{line}");
+        let [told] = told.as_slice() else { panic!("{line}: {told:#?}") };
+        let (place, words) = told.split_once(": ").expect("a place");
+        assert!(place.starts_with("espalier.toml:"), "{told}");
+        assert!(words.starts_with(wanted), "{line}: {words}");
+    }
+    let good = "[nightly]\nat = \"30 2 * * 1-5\"\nzone = \"Europe/Lisbon\"\ndestination.k = { at = \"off\" }";
+    assert_eq!(check(&format!("{good}\n{ACCOUNT}"), GOOD), (true, Vec::new()));
+}
+
 /// Clashes between sources are told beside mistakes in single keys, also in the sources themselves.
 #[test]
 fn what_no_single_key_can_know_is_told_with_the_rest() {

@@ -19,6 +19,7 @@ use espalier::model::http::Response;
 use espalier::model::setting::Size;
 use espalier::model::{IdentifierKind, Person, Span, Timestamp};
 use espalier::pull::{Doing, Source, Watching};
+use espalier::quota::Accounts;
 use espalier::rules::{self, Program};
 use espalier::sandbox::made_up::engagement;
 use espalier::sandbox::{Options, Sandbox};
@@ -100,7 +101,7 @@ impl World {
             &Settings::default(),
             &identity::Settings::default(),
             Arc::new(self.store.clone()),
-            Arc::new(self.clock.clone()),
+            &Accounts::new(None, Arc::new(self.clock.clone())),
         );
         let source = source.expect("a source");
         self.lists = source.watching();

@@ -247,16 +247,17 @@ async fn a_webhook_has_nothing_to_be_compared() {
     assert!(code == Some(0) && said.contains("has nothing that could be asked for"), "{code:?} {said}");
 }
 
-/// The daemon itself compares at the time of day that is set, tells what differs, and makes nothing.
+/// The daemon itself compares at the time that is set, tells what differs, and makes nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_daemon_compares_once_a_day_and_only_tells() {
+async fn the_daemon_compares_by_the_clock_and_only_tells() {
     let world = World::with(HUBSPOT).await;
     let key = world.folder.path().join("key");
     std::fs::write(&key, "sandbox").expect("a file");
     // A day is 12 seconds.
     let clock = FastClock::new(7_200);
     let soon = clock.now() + Span::from_hours(2);
-    let at = &soon.to_string()[11..16];
+    let soon = soon.to_string();
+    let at = format!("{} {} * * *", &soon[14..16], &soon[11..13]);
     let destination =
         HUBSPOT.replace("AT", &world.address).replace("env:TEST_SANDBOX_KEY", &format!("file:{}", key.display()));
     let text = format!(

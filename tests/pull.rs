@@ -20,6 +20,7 @@ use espalier::identity;
 use espalier::manifest::setting::Given;
 use espalier::model::{Span, Timestamp};
 use espalier::pull::{Source, Watching};
+use espalier::quota::Accounts;
 use espalier::source::manifest::{Connected, Manifest};
 use espalier::source::stream::settings::Settings;
 use espalier::store::Store;
@@ -224,7 +225,8 @@ impl Pulled {
         let given = Given::read(&manifest.settings, &written).expect("fits");
         let (connected, settings) = (Connected { manifest, given }, Settings { start, ..Settings::default() });
         let (names, shared) = (identity::Settings::default(), Arc::new(store.clone()));
-        let source = Source::new("acme", &connected, &settings, &names, shared, Arc::new(clock.clone()));
+        let accounts = Accounts::new(None, Arc::new(clock.clone()));
+        let source = Source::new("acme", &connected, &settings, &names, shared, &accounts);
         let source = source.expect("an HTTP client");
         let watching = source.watching().into_iter().next().expect("one list");
         let tally = source.ears().next().expect("one list").tally;

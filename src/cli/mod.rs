@@ -18,6 +18,7 @@ mod messages;
 mod parallel;
 mod payload;
 mod plan;
+mod reconcile;
 mod reload;
 mod run;
 mod sandbox;
@@ -82,6 +83,8 @@ enum Command {
     DeadLetters(dead_letters::Args),
     /// Which triggers are live; pauses and resumes them, and has the running daemon read their files again.
     Triggers(triggers::Args),
+    /// What the nights found; or compares now what they compare.
+    Reconcile(reconcile::Args),
     /// Checks the store, or makes its state again from the journal.
     Store(store::Args),
     /// Simulated vendors alone.
@@ -151,6 +154,7 @@ fn runtime(command: Command) -> Ended {
             Command::Apply(args) => apply::run(&args).await,
             Command::DeadLetters(args) => dead_letters::run(&args).await,
             Command::Triggers(args) => triggers::run(&args).await,
+            Command::Reconcile(args) => reconcile::run(&args).await,
             Command::Sandbox(args) => sandbox::run(&args).await,
             Command::Schema(_) | Command::Check(_) | Command::Simulate(_) | Command::Store(_) => Ok(ExitCode::SUCCESS),
         }

@@ -9,6 +9,7 @@ use super::{Configured, Ended, Failed, load, show};
 use crate::clock::SystemClock;
 use crate::model::{LaneName, Need};
 use crate::plan::{Account, Compared, counted, needs};
+use crate::quota::Accounts;
 use crate::settings;
 
 /// What is to be done.
@@ -70,9 +71,10 @@ pub fn accounts(configured: settings::Configured, only: Option<&str>) -> Result<
         return Err(Failed(format!("there is no destination `{only}`; there are {}", known.join(", "))));
     }
     let wanted = settings.destination.into_iter().filter(|(name, _)| only.is_none_or(|only| only == name));
+    let budgets = Accounts::new(None, Arc::new(SystemClock));
     let accounts = wanted.map(|(name, destination)| {
         let built = destination.build(&name);
-        Account::new(name.into(), built, Arc::new(SystemClock)).map_err(Failed::new)
+        Account::new(name.into(), built, &budgets).map_err(Failed::new)
     });
     Ok((accounts.collect::<Result<_, _>>()?, needs))
 }

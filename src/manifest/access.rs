@@ -136,11 +136,22 @@ pub(crate) fn windows(value: Option<Value<'_, '_>>, reading: &mut Reading<'_>) -
     windows
 }
 
-/// What lets in with these settings: the first of the ways whose settings are given, and how its token is fetched.
+/// What lets in with these settings.
+pub(crate) struct WayIn {
+    /// What each request says.
+    pub auth: http::Auth,
+    /// How its token is fetched.
+    pub token: Option<TokenRequest>,
+    /// As whom: what the account's other users have to say too. None where a token is fetched, from the account's own
+    /// address.
+    pub credential: Option<Secret>,
+}
+
+/// The first of the ways whose settings are given.
 ///
 /// # Errors
 /// What would have to be set.
-pub(crate) fn way_in(ways: &[Auth], given: &Given) -> Result<(http::Auth, Option<TokenRequest>), String> {
+pub(crate) fn way_in(ways: &[Auth], given: &Given) -> Result<WayIn, String> {
     let Some(way) = ways.iter().find(|way| way.needs().iter().all(|name| given.has(name))) else {
         let ways: Vec<String> = ways.iter().map(|way| format!("`{}`", way.needs().join("` and `"))).collect();
         return Err(format!("set {}", ways.join(", or ")));
@@ -149,17 +160,17 @@ pub(crate) fn way_in(ways: &[Auth], given: &Given) -> Result<(http::Auth, Option
         let secret = given.secret(name).cloned();
         secret.or_else(|| given.shown(name).map(Secret::new)).unwrap_or_else(|| Secret::new(""))
     };
-    Ok(match way {
-        Auth::Header { header, secret } => (http::Auth::Named(header.clone(), said(secret)), None),
-        Auth::Bearer { secret, scheme: None } => (http::Auth::Header("Bearer", said(secret)), None),
+    let (auth, token, credential) = match way {
+        Auth::Header { header, secret } => (http::Auth::Named(header.clone(), said(secret)), None, Some(said(secret))),
+        Auth::Bearer { secret, scheme: None } => (http::Auth::Header("Bearer", said(secret)), None, Some(said(secret))),
         Auth::Bearer { secret, scheme: Some(scheme) } => {
             let value = Secret::new(format!("{scheme} {}", said(secret).expose()));
-            (http::Auth::Named("authorization".to_owned(), value), None)
+            (http::Auth::Named("authorization".to_owned(), value), None, Some(said(secret)))
         }
         Auth::Basic { user, password } => {
             let pair = format!("{}:{}", said(user).expose(), said(password).expose());
             let pair = base64::engine::general_purpose::STANDARD.encode(pair);
-            (http::Auth::Header("Basic", Secret::new(pair)), None)
+            (http::Auth::Header("Basic", Secret::new(pair)), None, Some(said(user)))
         }
         Auth::Token { path, fields, secrets, form, life, header, rotates } => {
             let seen = given.seen();
@@ -172,9 +183,10 @@ pub(crate) fn way_in(ways: &[Auth], given: &Given) -> Result<(http::Auth, Option
                 header: header.clone(),
                 rotates: *rotates,
             };
-            (http::Auth::Token, Some(token))
+            (http::Auth::Token, Some(token), None)
         }
-    })
+    };
+    Ok(WayIn { auth, token, credential })
 }
 
 /// Named texts as they are said; what says nothing is left out.

@@ -7,6 +7,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 pub use super::hooks::HooksHealth;
+pub use super::night::NightHealth;
 pub use super::quiet::QuietHealth;
 use super::triggers::Liveness;
 use crate::clock::SharedClock;
@@ -15,6 +16,7 @@ use crate::engine::{EngineState, Stage};
 use crate::model::{LaneName, Sales, Span, Timestamp};
 use crate::plan::Drift;
 use crate::pull::{Heard, Watching, WatchingHooks};
+use crate::reconcile::Nights;
 use crate::rules::{Program, Trigger};
 use crate::store::Store;
 
@@ -44,6 +46,8 @@ pub struct Watched {
     pub drift: watch::Receiver<Vec<Drift>>,
     /// How quiet sources and lists are.
     pub heard: watch::Receiver<Vec<Heard>>,
+    /// The nights.
+    pub nights: Nights,
     /// Names and kinds of the sources.
     pub sources: Vec<(String, &'static str)>,
     /// When the daemon began.
@@ -79,6 +83,8 @@ pub struct Health {
     pub subscriptions: Vec<HooksHealth>,
     /// What the daily comparison found of every account that can be compared; empty before the first.
     pub drift: Vec<Drift>,
+    /// The nights.
+    pub night: NightHealth,
     /// Every trigger.
     pub triggers: Vec<TriggerHealth>,
 }
@@ -330,6 +336,8 @@ impl Watched {
                 pool.name, pool.left, pool.name
             ));
         }
+        let night = NightHealth::of(&self.nights.state.borrow());
+        troubles.extend(night.troubles());
         Health {
             version: env!("CARGO_PKG_VERSION"),
             at: now,
@@ -353,6 +361,7 @@ impl Watched {
             streams,
             subscriptions,
             drift,
+            night,
             triggers,
         }
     }

@@ -8,9 +8,10 @@ use crate::destination::account::{Asking, Difference, Made, Sort};
 use crate::destination::{Destination, Halt};
 use crate::model::http::{Answer, Request};
 use crate::model::{LaneName, Need, Span, Timestamp};
+use crate::quota::{Accounts, For, Ledger};
 use crate::wire::{NoClient, TokenError, Wire};
 
-/// Between two calls: the narrowest limit of what is asked is 150 a minute (Klaviyo's metrics).
+/// Between two calls, beside the account's own budget: Klaviyo's metrics are a family of their own, 150 a minute.
 const PACE: Span = Span::from_millis(400);
 /// Calls that have to be made again, one after the other, before we give up.
 const PATIENCE: usize = 10;
@@ -25,6 +26,7 @@ pub struct Account {
     pub name: LaneName,
     destination: Box<dyn Destination>,
     wire: Wire,
+    ledger: Ledger,
     clock: SharedClock,
 }
 
@@ -58,10 +60,12 @@ impl Compared {
 }
 
 impl Account {
-    /// Of this destination.
-    pub fn new(name: LaneName, destination: Box<dyn Destination>, clock: SharedClock) -> Result<Self, NoClient> {
+    /// Of this destination. Of `accounts` it shares the ledger of whoever calls the same one.
+    pub fn new(name: LaneName, destination: Box<dyn Destination>, accounts: &Accounts) -> Result<Self, NoClient> {
+        let clock = accounts.clock();
         let wire = Wire::new(destination.base_url(), destination.token(), None, clock.clone())?;
-        Ok(Self { name, destination, wire, clock })
+        let ledger = accounts.ledger(&name, destination.account(), &destination.windows());
+        Ok(Self { name, destination, wire, ledger, clock })
     }
 
     /// What differs between what the account has and what is needed.
@@ -149,12 +153,18 @@ impl Account {
 
     async fn call(&self, request: Request) -> Result<Answer, Halt> {
         self.clock.until(self.clock.now() + PACE).await;
-        self.wire.send(request).await.map_err(|error| match error {
+        let family = request.family.clone();
+        let _pass = self.ledger.enter(&family, For::Reading, 1).await;
+        let answer = self.wire.send(request).await.map_err(|error| match error {
             TokenError::Refused(status) => {
                 Halt::Credentials(format!("the vendor refuses the client id or secret (HTTP {status})"))
             }
             TokenError::Unavailable(words) => Halt::Down(words),
-        })
+        })?;
+        if let Answer::Came(response) = &answer {
+            self.ledger.learn(&self.destination.learned(&family, response, self.clock.now()));
+        }
+        Ok(answer)
     }
 
     async fn wait(&self, until: Timestamp, waits: usize) -> Result<(), Halt> {

@@ -1,4 +1,4 @@
-//! The comparison once a day: what differs is an alert, and nothing is made.
+//! The comparison by the clock: what differs is an alert, and nothing is made.
 
 use std::sync::Arc;
 
@@ -11,23 +11,23 @@ use tokio_util::sync::CancellationToken;
 use super::{Account, counted, needs};
 use crate::clock::SharedClock;
 use crate::identity;
-use crate::model::zone::DAY;
-use crate::model::{Span, TimeOfDay, Timestamp, Zone};
+use crate::model::{Schedule, Timestamp, Zone};
 use crate::rules::Program;
 
 /// `[plan]` in the configuration.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// The time of day at which accounts are compared with what triggers need: "04:30". Without one they are not.
-    pub at: Option<TimeOfDay>,
-    /// Whose time of day it is.
+    /// When accounts are compared with what triggers need, as cron writes it: minute, hour, day of month, month, day of
+    /// week. `"off"`: never.
+    pub at: Schedule,
+    /// On whose clock.
     pub zone: Zone,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { at: None, zone: Zone::UTC }
+        Self { at: Schedule::OFF, zone: Zone::UTC }
     }
 }
 
@@ -51,7 +51,7 @@ impl Drift {
     }
 }
 
-/// The daily comparison.
+/// The comparison by the clock.
 pub struct Daily {
     settings: Settings,
     accounts: Vec<Account>,
@@ -78,11 +78,9 @@ impl Daily {
         self.found.subscribe()
     }
 
-    /// Runs until `stop`: compares at the time of day that is set.
+    /// Runs until `stop`, or until it is never due again.
     pub async fn run(self, stop: CancellationToken) {
-        let Some(at) = self.settings.at else { return };
-        loop {
-            let next = next(&self.settings.zone, at, self.clock.now());
+        while let Some(next) = self.settings.at.next(self.clock.now(), &self.settings.zone) {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.clock.until(next) => {}
@@ -122,38 +120,5 @@ impl Daily {
             found.push(drift);
         }
         self.found.send_replace(found);
-    }
-}
-
-/// The next instant after `now` at which the clock of the zone shows this time; where it is put forward over it, a little
-/// later.
-fn next(zone: &Zone, at: TimeOfDay, now: Timestamp) -> Timestamp {
-    let until = (at.as_millis() - zone.clock(now)).rem_euclid(DAY);
-    let guess = now + Span::from_millis(if until == 0 { DAY } else { until });
-    // The clock may be turned between now and then.
-    let off = (at.as_millis() - zone.clock(guess) + DAY / 2).rem_euclid(DAY) - DAY / 2;
-    let turned = Timestamp::from_millis(guess.as_millis() + off);
-    if turned > now { turned } else { guess }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_time_of_day_is_met_each_day_and_when_clocks_are_turned() {
-        let zone = Zone::named("Europe/Lisbon").expect("a zone");
-        let at: TimeOfDay = "04:30".parse().expect("a time");
-        for (now, wanted) in [
-            ("2026-11-25T04:29:00Z", "2026-11-25T04:30:00.000Z"),
-            ("2026-11-25T04:30:00Z", "2026-11-26T04:30:00.000Z"),
-            ("2026-07-25T12:00:00Z", "2026-07-26T03:30:00.000Z"),
-            // Summer time begins at 01:00 on 29 March 2026, and ends at 01:00 UTC on 25 October.
-            ("2026-03-28T12:00:00Z", "2026-03-29T03:30:00.000Z"),
-            ("2026-10-24T12:00:00Z", "2026-10-25T04:30:00.000Z"),
-        ] {
-            let now = Timestamp::parse(now).expect("an instant");
-            assert_eq!(next(&zone, at, now).to_string(), wanted);
-        }
     }
 }

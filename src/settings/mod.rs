@@ -18,11 +18,12 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::intake::settings::SourceSettings;
+use crate::model::mistake::instead;
 use crate::model::{LaneName, Mistake, Span};
 use crate::rules::{Files, Program};
 use crate::source::manifest::Connected;
 use crate::source::process::{Program as SourceProgram, Protocol};
-use crate::{delivery, destination, engine, identity, intake, ops, plan, rules, store};
+use crate::{delivery, destination, engine, identity, intake, ops, plan, reconcile, rules, store};
 
 pub use layer::Layers;
 pub use stamp::Stamp;
@@ -62,6 +63,8 @@ pub struct Settings {
     pub plan: plan::Settings,
     /// How lanes send.
     pub delivery: delivery::settings::Settings,
+    /// When everything is compared, and what was missing is made up for.
+    pub nightly: reconcile::Settings,
     /// Where events come from, by a name of yours.
     pub source: BTreeMap<String, SourceSettings>,
     /// Where activations go, by the name that triggers use.
@@ -112,6 +115,7 @@ impl Default for Settings {
             engagement: Default::default(),
             plan: Default::default(),
             delivery: Default::default(),
+            nightly: Default::default(),
             source: BTreeMap::new(),
             destination: BTreeMap::new(),
         }
@@ -247,6 +251,16 @@ impl Settings {
                     _ => vec!["gates", "cap", &place, "within"],
                 };
                 mistakes.push(layers.at(&key, format!("must lie between {} and {}", reach.0, reach.1)));
+            }
+        }
+        let sources: Vec<&str> = self.source.keys().map(String::as_str).collect();
+        let lanes: Vec<&str> = self.destination.keys().map(String::as_str).collect();
+        let of_sources = self.nightly.source.keys().map(|name| ("source", name, &sources));
+        let of_lanes = self.nightly.destination.keys().map(|name| ("destination", name, &lanes));
+        for (kind, name, known) in of_sources.chain(of_lanes) {
+            if !known.contains(&&**name) {
+                let mistake = layers.at(&["nightly", kind, name], format!("is no {kind} of this configuration"));
+                mistakes.push(mistake.suggest(instead(name, known, "configured")));
             }
         }
         let mut paths: BTreeMap<&str, &str> = BTreeMap::new();

@@ -15,8 +15,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::account::Survey;
-use super::{Destination, Exchange, Halt, Item, Limits, Next, window};
-use crate::model::http::{Answer, Auth, Method, Request, Response, Window};
+use super::{Destination, Exchange, Halt, Item, Limits, Next, number};
+use crate::model::http::{AccountKey, Answer, Auth, Counted, Learned, Method, Request, Response, Window};
 use crate::model::setting::Secret;
 use crate::model::{Need, Outcome, Span, Timestamp};
 
@@ -24,6 +24,9 @@ use answer::Verdict;
 
 /// Times that a refused bulk is sent again without those it named; then one by one.
 const ROUNDS: usize = 5;
+/// The two windows of each endpoint.
+const BURST: Span = Span::from_secs(1);
+const STEADY: Span = Span::from_minutes(1);
 
 /// `[destination.NAME]` with `kind = "klaviyo"`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -99,16 +102,31 @@ impl Destination for Klaviyo {
         if self.settings.unlimited {
             return Vec::new();
         }
-        let share = |calls: u32| ((f64::from(calls) * self.settings.share) as u32).max(1);
-        let minute = Span::from_minutes(1);
-        [
-            ("events", 350, Span::from_secs(1)),
-            ("events", 3_500, minute),
-            ("bulk", 10, Span::from_secs(1)),
-            ("bulk", 150, minute),
-        ]
-        .map(|(family, calls, span)| window(family, share(calls), span))
-        .to_vec()
+        let share = self.settings.share;
+        [("events", 350, BURST), ("events", 3_500, STEADY), ("bulk", 10, BURST), ("bulk", 150, STEADY)]
+            .map(|(family, calls, span)| Window { family: family.into(), calls, share, span, counted: Counted::Fixed })
+            .to_vec()
+    }
+
+    /// All private keys of an account share its limits, but nothing tells that two keys are of one.
+    fn account(&self) -> Option<AccountKey> {
+        Some(AccountKey { base_url: self.base_url().into(), credential: Some(self.settings.api_key.clone()) })
+    }
+
+    /// `RateLimit-*` speak of the endpoint's steady window, on answers that are not 429 (guide "Rate limits, status codes,
+    /// and errors").
+    fn learned(&self, family: &str, answer: &Response, now: Timestamp) -> Vec<Learned> {
+        let (calls, left) = (number(answer, "ratelimit-limit"), number(answer, "ratelimit-remaining"));
+        if calls.is_none() && left.is_none() {
+            return Vec::new();
+        }
+        let resets = number(answer, "ratelimit-reset").map(|s| now + Span::from_secs(i64::from(s)));
+        vec![Learned { family: family.to_owned().into(), span: STEADY, calls, left, resets }]
+    }
+
+    fn calls_by_family(&self, records: usize) -> Vec<(&'static str, usize)> {
+        let is_bulk = self.settings.bulk_from > 0 && records >= self.settings.bulk_from;
+        vec![(if is_bulk { "bulk" } else { "events" }, self.calls(records))]
     }
 
     fn pretended(&self, _: &Request) -> Response {

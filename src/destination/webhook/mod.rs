@@ -21,11 +21,11 @@ use serde_json::{Value, json};
 
 use self::manifest::Manifest;
 use self::sending::Sending;
-use super::{Destination, Exchange, Item, Limits, pretend, window};
+use super::{Destination, Exchange, Item, Limits, pretend};
 use crate::manifest::access::{self, named};
 use crate::manifest::setting::{Given, Written};
 use crate::model::Span;
-use crate::model::http::{self, Request, Response, TokenRequest, Window};
+use crate::model::http::{self, Counted, Request, Response, TokenRequest, Window};
 use crate::model::setting::Secret;
 
 /// `[destination.NAME]` with `kind = "webhook"`.
@@ -133,7 +133,7 @@ impl Way {
         let path = manifest.path.text(&seen).unwrap_or_default();
         let is_optional = |name: &&str| manifest.settings.iter().any(|s| s.name == **name && s.optional);
         let (auth, token) = match access::way_in(&manifest.auth, given) {
-            Ok(way) => way,
+            Ok(way) => (way.auth, way.token),
             Err(_) if manifest.auth.iter().all(|way| way.needs().iter().all(is_optional)) => (http::Auth::Open, None),
             Err(words) => return Err(wrong(None, format!("no credentials: {words}"))),
         };
@@ -208,8 +208,14 @@ impl Destination for Webhook {
         if self.unlimited {
             return Vec::new();
         }
-        let share = |calls: u32| ((f64::from(calls) * self.share) as u32).max(1);
-        windows.iter().map(|(_, calls, span)| window("calls", share(*calls), *span)).collect()
+        let window = |(_, calls, span): &(String, u32, Span)| Window {
+            family: "calls".into(),
+            calls: *calls,
+            share: self.share,
+            span: *span,
+            counted: Counted::usual(*span),
+        };
+        windows.iter().map(window).collect()
     }
 
     fn calls(&self, records: usize) -> usize {

@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::manifest::Seen;
-use crate::manifest::access::{self, named};
+use crate::manifest::access::{self, WayIn, named};
 use crate::manifest::setting::Given;
-use crate::model::http::{Auth, Method, Name, Pace, Request, TokenRequest, Window as Budget};
+use crate::model::http::{AccountKey, Auth, Counted, Method, Name, Request, TokenRequest, Window as Budget};
 use crate::source::manifest::Manifest;
 use crate::source::manifest::api::Api;
 use crate::source::manifest::stream::Call;
@@ -19,6 +19,8 @@ pub struct Account {
     pub token: Option<TokenRequest>,
     /// What may be asked how often.
     pub windows: Vec<Budget>,
+    /// Whose budget it spends.
+    pub key: AccountKey,
     /// Calls at once.
     pub concurrency: usize,
     pub(super) api: Api,
@@ -51,15 +53,17 @@ impl Account {
         let seen = Seen::of(&shown);
         let base_url = api.base_url.text(&seen).filter(|url| url.starts_with("http")).ok_or(NoAccount::Address)?;
         let base_url = base_url.trim_end_matches('/').to_owned();
-        let (auth, token) = access::way_in(&api.auth, given).map_err(NoAccount::Credentials)?;
+        let WayIn { auth, token, credential } = access::way_in(&api.auth, given).map_err(NoAccount::Credentials)?;
+        let key = AccountKey { base_url: base_url.clone(), credential };
         let windows = api.limits.windows.iter().map(|(family, calls, span)| Budget {
             family: family.clone().into(),
             calls: *calls,
+            share: 1.0,
             span: *span,
-            pace: Pace::Steady,
+            counted: Counted::usual(*span),
         });
         let (windows, concurrency) = (windows.collect(), api.limits.concurrency.max(1));
-        Ok(Self { base_url, token, windows, concurrency, api, auth, shown })
+        Ok(Self { base_url, token, windows, key, concurrency, api, auth, shown })
     }
 
     /// A call with what `beside` the settings its texts may use.

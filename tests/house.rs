@@ -15,13 +15,13 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("source", &["model", "identity"]),
     ("destination", &["model"]),
     ("wire", &["model", "clock"]),
-    ("quota", &["model", "clock", "destination"]),
+    ("quota", &["model", "clock", "store", "destination"]),
     ("engine", &["model", "decide", "rules", "identity", "store", "clock"]),
     ("replay", &["model", "rules", "decide", "identity"]),
     ("delivery", &["model", "store", "destination", "wire", "quota", "clock"]),
     ("pull", &["model", "store", "source", "identity", "wire", "quota", "clock"]),
     ("intake", &["model", "store", "source", "identity", "clock"]),
-    ("ops", &["model", "store", "rules", "replay", "identity", "engine", "delivery", "pull", "clock"]),
+    ("ops", &["model", "store", "rules", "replay", "identity", "engine", "delivery", "pull", "quota", "clock"]),
     // Of `model` only the instants and spans of the clock: a simulator shares no code with what it tests.
     ("sandbox", &["clock", "model"]),
 ];

@@ -16,6 +16,7 @@ mod log;
 mod messages;
 mod parallel;
 mod payload;
+mod quota;
 mod reload;
 mod run;
 mod sandbox;
@@ -67,6 +68,8 @@ enum Command {
     Codes(codes::Args),
     /// How the running daemon is.
     Status(status::Args),
+    /// What accounts let through, and what waiting activations cost of it, by trigger.
+    Quota(quota::Args),
     /// Why somebody did or did not get an activation.
     Explain(explain::Args),
     /// What each vendor would get if a trigger fired for somebody now.
@@ -138,6 +141,7 @@ fn runtime(command: Command) -> Ended {
             Command::Codes(args) => codes::run(&args).await,
             Command::Connector(args) => connector::run(&args).await,
             Command::Status(args) => status::run(&args).await,
+            Command::Quota(args) => quota::run(&args).await,
             Command::Explain(args) => explain::run(&args).await,
             Command::Payload(args) => payload::run(&args).await,
             Command::DeadLetters(args) => dead_letters::run(&args).await,

@@ -10,10 +10,11 @@ pub use super::hooks::HooksHealth;
 pub use super::quiet::QuietHealth;
 use super::triggers::Liveness;
 use crate::clock::SharedClock;
-use crate::delivery::LaneState;
+use crate::delivery::{Lane, LaneState};
 use crate::engine::{EngineState, Stage};
 use crate::model::{LaneName, Sales, Span, Timestamp};
 use crate::pull::{Heard, Watching, WatchingHooks};
+use crate::quota::Accounts;
 use crate::rules::{Program, Trigger};
 use crate::store::Store;
 
@@ -35,6 +36,10 @@ pub struct Watched {
     pub engine: watch::Receiver<EngineState>,
     /// The lanes, by name.
     pub lanes: Vec<(LaneName, watch::Receiver<LaneState>)>,
+    /// The same lanes, to be asked what their queues cost.
+    pub queues: Vec<Lane>,
+    /// The accounts that are called.
+    pub accounts: Accounts,
     /// The lists that are pulled.
     pub streams: Vec<Watching>,
     /// The subscriptions to webhooks that are seen to.

@@ -194,7 +194,7 @@ pub fn raise(inner: &Inner, id: WorkId, replay: Option<Timestamp>) -> Result<Rai
         batch.remove(keys::ended(seq));
         let again = Queued { seq, activation, row: Row { attempts, ..Row::default() } };
         again.put(&mut batch, keys::lane(&name));
-        state.lane(&name).queued += 1;
+        state.lane(&name).add(&again.activation.trigger);
         queued = Some(again);
     }
     put(&mut batch, keys::STATE.to_vec(), &encode(&state));

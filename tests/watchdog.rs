@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use espalier::clock::{Clock, VirtualClock};
 use espalier::identity;
+use espalier::manifest::setting::{Given, Written};
 use espalier::model::{Span, Timestamp};
 use espalier::pull::{HooksState, Source, WatchingHooks};
 use espalier::quota::Accounts;
 use espalier::sandbox::{Options, Sandbox, made_up};
-use espalier::source::manifest::setting::{Given, Written};
 use espalier::source::manifest::{Connected, Manifest, shipped};
 use espalier::source::stream::settings::Settings as Pull;
 use espalier::source::subscriptions::Settings as Hooks;

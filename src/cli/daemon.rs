@@ -18,6 +18,7 @@ use crate::model::{LaneName, Sales, Span};
 use crate::ops::{Metrics, Ops, Reloads, Watched};
 use crate::pull;
 use crate::quota::Accounts;
+use crate::reconcile::Nightly;
 use crate::rules::Program;
 use crate::settings::Configured;
 use crate::store::Store;
@@ -126,6 +127,11 @@ impl Daemon {
         let coming = coming.map(|(source, tally)| pull::Ear { source, stream: None, tally });
         let ears = coming.chain(sources.iter().flat_map(pull::Source::ears)).collect();
         let listening_to = pull::Listening::new(ears, shared.clone(), clock.clone());
+        let reread = sources.iter().flat_map(pull::Source::reread).collect();
+        let names: Vec<LaneName> = lanes.iter().map(|lane| lane.name().clone()).collect();
+        let (window, with) = (settings.store.dedupe, (shared.clone(), clock.clone()));
+        let has_nights = !settings.nightly.at.is_off() && !names.is_empty();
+        let (nightly, nights) = Nightly::new(settings.nightly, reread, &names, window, with);
         let watched = Watched {
             store: shared.clone(),
             clock: clock.clone(),
@@ -141,6 +147,7 @@ impl Daemon {
             },
             hooks: sources.iter().filter_map(pull::Source::watching_hooks).collect(),
             heard: listening_to.heard(),
+            nights,
             sources: settings.source.iter().map(|(name, source)| (name.clone(), kind(source))).collect(),
             began,
         };
@@ -171,9 +178,10 @@ impl Daemon {
             workers.spawn(process.run(working.clone()));
         }
         workers.spawn(listening_to.run(working.clone()));
+        workers.spawn(nightly.run(working.clone()));
         workers.spawn(reload.run(working.clone()));
         workers.spawn(keep_counts(store.clone(), clock.clone(), (program, sales), working.clone()));
-        workers.spawn(keep_house(store.clone(), clock.clone(), metrics, working.clone()));
+        workers.spawn(keep_house(store.clone(), clock.clone(), (metrics, !has_nights), working.clone()));
         tracing::info!(intake = %intake_at, ops = %ops_at, "espalier runs");
         Ok(Running {
             intake: intake_at,
@@ -251,8 +259,13 @@ async fn keep_counts(
     }
 }
 
-/// A snapshot a day; metrics folded between scrapes.
-async fn keep_house(store: Embedded, clock: SharedClock, metrics: Option<Metrics>, stop: CancellationToken) {
+/// Metrics folded between scrapes; and, where no night does it, the store made small once a day.
+async fn keep_house(
+    store: Embedded,
+    clock: SharedClock,
+    (metrics, compacts): (Option<Metrics>, bool),
+    stop: CancellationToken,
+) {
     let mut next = clock.now() + SNAPSHOT;
     loop {
         tokio::select! {
@@ -262,9 +275,9 @@ async fn keep_house(store: Embedded, clock: SharedClock, metrics: Option<Metrics
         if let Some(metrics) = &metrics {
             metrics.upkeep();
         }
-        if clock.now() >= next {
+        if compacts && clock.now() >= next {
             next = clock.now() + SNAPSHOT;
-            match store.snapshot(clock.now()).await {
+            match store.compact(clock.now()).await {
                 Ok(position) => tracing::info!(position = position.0, "a snapshot of the state is written"),
                 Err(error) => tracing::error!(reason = %error, "no snapshot could be written"),
             }

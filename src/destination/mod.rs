@@ -10,6 +10,7 @@ pub mod klaviyo;
 pub mod marketo;
 #[cfg(test)]
 mod testing;
+pub mod webhook;
 
 use serde::Deserialize;
 
@@ -26,6 +27,8 @@ pub enum Settings {
     HubSpot(hubspot::Settings),
     /// Marketo: leads and custom activities.
     Marketo(marketo::Settings),
+    /// Any receiver that one kind of call serves, by a connector's `destination.toml` or at a URL.
+    Webhook(webhook::Settings),
 }
 
 impl Settings {
@@ -35,6 +38,7 @@ impl Settings {
             Self::Klaviyo(settings) => Box::new(klaviyo::Klaviyo::new(account, settings)),
             Self::HubSpot(settings) => Box::new(hubspot::HubSpot::new(account, settings)),
             Self::Marketo(settings) => Box::new(marketo::Marketo::new(account, settings)),
+            Self::Webhook(settings) => Box::new(webhook::Webhook::new(settings)),
         }
     }
 }

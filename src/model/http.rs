@@ -18,8 +18,23 @@ pub enum Method {
     Post,
     /// PUT
     Put,
+    /// PATCH
+    Patch,
     /// DELETE
     Delete,
+}
+
+impl Method {
+    /// As it is written in a request.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+        }
+    }
 }
 
 /// How a request is let in. Values, not calls; never in a URL.
@@ -118,6 +133,13 @@ pub enum Counted {
         /// So long after.
         begins: Span,
     },
+}
+
+impl Counted {
+    /// As vendors count who do not say it: short windows look back, long ones are days.
+    pub fn usual(span: Span) -> Self {
+        if span < Span::HOUR { Self::Rolling } else { Self::Daily { begins: Span::ZERO } }
+    }
 }
 
 impl Window {

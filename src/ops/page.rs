@@ -7,6 +7,7 @@ use maud::{Markup, html};
 
 use super::frame::frame;
 use super::health::{Health, LaneHealth};
+use super::night;
 use super::quota::{QuotaHealth, clock, span};
 use super::server::Shared;
 use crate::model::{Span, Timestamp};
@@ -46,6 +47,7 @@ fn page(health: &Health, quota: &QuotaHealth) -> Markup {
         (quotas(quota))
         (triggers(health))
         (sources(health))
+        (night::summary(&health.night))
     };
     frame(if is_well { "well" } else { "look here" }, &head, &header, &main)
 }
@@ -269,7 +271,7 @@ fn subscriptions(health: &Health) -> Markup {
 }
 
 /// `2026-11-23 16:05:12`
-fn short(at: Timestamp) -> String {
+pub(super) fn short(at: Timestamp) -> String {
     at.to_string().replace('T', " ").chars().take(19).collect()
 }
 
@@ -287,7 +289,7 @@ fn age(ms: i64) -> String {
 }
 
 /// 1,234,567
-fn number(n: u64) -> String {
+pub(super) fn number(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::new();
     for (i, digit) in digits.chars().enumerate() {

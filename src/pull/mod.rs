@@ -10,6 +10,7 @@ mod account;
 mod behind;
 mod kept;
 pub mod look;
+mod night;
 mod page;
 mod past;
 mod process;
@@ -25,6 +26,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub use account::NotPulled;
+pub use night::{Missing, NightRead, Reread};
 pub use process::Process;
 pub use quiet::{Ear, Heard, Listening};
 pub use state::{Doing, HooksState, StreamState};
@@ -143,6 +145,16 @@ impl Source {
     /// Its lists, to be looked at.
     pub fn watching(&self) -> Vec<Watching> {
         self.streams.iter().map(Pulling::watching).collect()
+    }
+
+    /// Its lists, to be read again at night: those whose past can be asked for.
+    pub fn reread(&self) -> impl Iterator<Item = Reread> {
+        self.streams.iter().filter(|one| one.stream.has_past()).map(|one| Reread {
+            source: one.source.clone(),
+            stream: one.stream.name.clone(),
+            again: one.again.0.clone(),
+            state: one.state.subscribe(),
+        })
     }
 
     /// What comes of each of its lists.

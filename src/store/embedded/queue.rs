@@ -162,6 +162,7 @@ impl Writing<'_> {
     fn activation(&mut self, activation: Activation) -> Result<Place, StoreError> {
         let lane = keys::lane(&activation.lane);
         let place = Place { lane: activation.lane.clone(), priority: activation.priority, seq: self.state.next() };
+        self.state.lane(&place.lane).totals.made += 1;
         // After a rebuild: it was settled at the vendor before, or is a dead letter.
         if self.state.orphans > 0 {
             let key = keys::orphan(activation.occasion, lane);
@@ -273,6 +274,7 @@ impl Writing<'_> {
             for place in stored.places {
                 if let Some(queued) = outbox::read(&disk, &keys::place(&place))? {
                     queued.remove(self.batch, self.state);
+                    self.state.lane(&place.lane).totals.forgotten += 1;
                 }
                 let dead = keys::dead(place.seq);
                 if disk.has(&dead)? {

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::steps::Taken;
-use crate::model::{Position, Timestamp, TriggerId, TriggerStates};
+use crate::model::{Outcome, Position, Timestamp, TriggerId, TriggerStates};
+use crate::store::LaneTotals;
 
 /// What the tree says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,6 +84,8 @@ pub struct LaneState {
     pub dead: u64,
     /// Rows by trigger; none that has no row.
     pub triggers: BTreeMap<Arc<str>, u64>,
+    /// What ever came to it, and how it ended.
+    pub totals: LaneTotals,
 }
 
 impl LaneState {
@@ -101,6 +104,19 @@ impl LaneState {
                 self.triggers.remove(trigger);
             }
         }
+    }
+
+    /// One of its activations ended so; waiting is no end.
+    pub fn ended(&mut self, outcome: &Outcome) {
+        let totals = &mut self.totals;
+        let count = match outcome {
+            Outcome::Accepted | Outcome::Duplicate => &mut totals.accepted,
+            Outcome::Refused { .. } => &mut totals.refused,
+            Outcome::Expired => &mut totals.expired,
+            Outcome::Cancelled => &mut totals.cancelled,
+            Outcome::Later { .. } => return,
+        };
+        *count += 1;
     }
 }
 

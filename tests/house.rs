@@ -26,7 +26,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("intake", &["model", "store", "source", "identity", "manifest", "clock"]),
     (
         "ops",
-        &["model", "store", "rules", "replay", "identity", "engine", "delivery", "pull", "plan", "reconcile", "clock"],
+        &[
+            "model", "store", "rules", "replay", "identity", "engine", "delivery", "pull", "plan", "quota", "reconcile",
+            "clock",
+        ],
     ),
     // Of `model` only the instants and spans of the clock: a simulator shares no code with what it tests.
     ("sandbox", &["clock", "model"]),

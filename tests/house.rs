@@ -27,7 +27,17 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "ops",
         &[
-            "model", "store", "rules", "replay", "identity", "engine", "delivery", "pull", "plan", "quota", "reconcile",
+            "model",
+            "store",
+            "rules",
+            "replay",
+            "identity",
+            "engine",
+            "delivery",
+            "pull",
+            "plan",
+            "quota",
+            "reconcile",
             "clock",
         ],
     ),

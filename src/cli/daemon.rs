@@ -146,6 +146,8 @@ impl Daemon {
             sales: sales.clone(),
             engine: engine_state,
             lanes: lanes.iter().map(|lane| (lane.name().clone(), lane.state())).collect(),
+            queues: lanes.clone(),
+            accounts: accounts.clone(),
             streams: {
                 let programs = processes.iter().flat_map(pull::Process::watching);
                 sources.iter().flat_map(pull::Source::watching).chain(programs).collect()

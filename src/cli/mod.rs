@@ -18,6 +18,7 @@ mod messages;
 mod parallel;
 mod payload;
 mod plan;
+mod quota;
 mod reconcile;
 mod reload;
 mod run;
@@ -71,6 +72,8 @@ enum Command {
     Codes(codes::Args),
     /// How the running daemon is.
     Status(status::Args),
+    /// What accounts let through, and what waiting activations cost of it, by trigger.
+    Quota(quota::Args),
     /// Why somebody did or did not get an activation.
     Explain(explain::Args),
     /// What each vendor would get if a trigger fired for somebody now.
@@ -148,6 +151,7 @@ fn runtime(command: Command) -> Ended {
             Command::Codes(args) => codes::run(&args).await,
             Command::Connector(args) => connector::run(&args).await,
             Command::Status(args) => status::run(&args).await,
+            Command::Quota(args) => quota::run(&args).await,
             Command::Explain(args) => explain::run(&args).await,
             Command::Payload(args) => payload::run(&args).await,
             Command::Plan(args) => plan::run(&args).await,

@@ -14,6 +14,7 @@ use super::explain::explain as explained;
 use super::health::Watched;
 use super::letters::{self, MOST, Replayed, Shown};
 use super::payload::{NoPreview, preview};
+use super::quota::QuotaHealth;
 use super::server::Shared;
 use crate::model::CatalogueItem;
 use crate::model::codes::LONGEST_CODE;
@@ -30,6 +31,10 @@ pub fn missing(words: &str) -> Response {
 
 pub async fn status(State(shared): State<Shared>) -> Response {
     Json(shared.watched.health()).into_response()
+}
+
+pub async fn quota(State(shared): State<Shared>) -> Response {
+    Json(QuotaHealth::of(&shared.watched)).into_response()
 }
 
 #[derive(Deserialize)]

@@ -11,11 +11,12 @@ pub use super::night::NightHealth;
 pub use super::quiet::QuietHealth;
 use super::triggers::Liveness;
 use crate::clock::SharedClock;
-use crate::delivery::LaneState;
+use crate::delivery::{Lane, LaneState};
 use crate::engine::{EngineState, Stage};
 use crate::model::{LaneName, Sales, Span, Timestamp};
 use crate::plan::Drift;
 use crate::pull::{Heard, Watching, WatchingHooks};
+use crate::quota::Accounts;
 use crate::reconcile::Nights;
 use crate::rules::{Program, Trigger};
 use crate::store::Store;
@@ -38,6 +39,10 @@ pub struct Watched {
     pub engine: watch::Receiver<EngineState>,
     /// The lanes, by name.
     pub lanes: Vec<(LaneName, watch::Receiver<LaneState>)>,
+    /// The same lanes, to be asked what their queues cost.
+    pub queues: Vec<Lane>,
+    /// The accounts that are called.
+    pub accounts: Accounts,
     /// The lists that are pulled.
     pub streams: Vec<Watching>,
     /// The subscriptions to webhooks that are seen to.

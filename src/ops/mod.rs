@@ -15,6 +15,7 @@ mod page_trigger;
 mod payload;
 mod plot;
 mod quiet;
+mod quota;
 mod reload;
 mod server;
 pub mod settings;

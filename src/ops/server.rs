@@ -16,6 +16,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use super::health::Watched;
 use super::metric::Metrics;
+use super::quota::QuotaHealth;
 use super::reload::Reloads;
 use super::settings::Settings;
 use super::{api, night, page, page_trigger, plot, triggers};
@@ -94,6 +95,7 @@ impl Ops {
     pub async fn run(self, stop: CancellationToken) {
         let admin = Router::new()
             .route("/api/status", get(api::status))
+            .route("/api/quota", get(api::quota))
             .route("/api/explain", get(api::explain))
             .route("/api/payload", get(api::payload))
             .route("/api/backtest", post(api::backtest))
@@ -194,7 +196,11 @@ async fn metrics(State(shared): State<Shared>) -> Response {
     match &shared.metrics {
         Some(metrics) => {
             let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-            ([(header::CONTENT_TYPE, kind)], metrics.render(&shared.watched.health())).into_response()
+            (
+                [(header::CONTENT_TYPE, kind)],
+                metrics.render(&shared.watched.health(), &QuotaHealth::of(&shared.watched)),
+            )
+                .into_response()
         }
         None => (StatusCode::NOT_FOUND, "no recorder is installed\n").into_response(),
     }

@@ -12,7 +12,7 @@ pub mod settings;
 pub use embedded::give_way;
 pub use everybody::each_person;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -195,6 +195,8 @@ pub struct LaneCount {
     pub oldest: Option<Timestamp>,
     /// Dead letters.
     pub dead: u64,
+    /// Of the queued, how many each trigger has; none that has none.
+    pub triggers: BTreeMap<Arc<str>, u64>,
     /// Everything that ever came to it.
     pub totals: LaneTotals,
 }

@@ -127,8 +127,8 @@ pub fn lane_count(inner: &Inner, name: &str) -> Result<LaneCount, StoreError> {
     let next = next.transpose()?.and_then(|key| Some(keys::read_waiting(&key)?.0));
     // Unknown while a step is being written.
     let oldest = inner.lanes.try_lock().ok().and_then(|lanes| lanes.get(name).and_then(Lane::oldest));
-    let LaneState { queued, deferred, dead, totals } = counted;
-    Ok(LaneCount { queued, deferred, next, oldest, dead, totals })
+    let LaneState { queued, deferred, dead, triggers, totals } = counted;
+    Ok(LaneCount { queued, deferred, next, oldest, dead, triggers, totals })
 }
 
 /// Keeps a small value by name; on disk when it returns, if `synced`.

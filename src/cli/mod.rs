@@ -1,5 +1,6 @@
 //! One file per command; this enum is where a new one is added.
 
+mod apply;
 mod backtest;
 mod baseline;
 mod catalogue;
@@ -16,6 +17,7 @@ mod log;
 mod messages;
 mod parallel;
 mod payload;
+mod plan;
 mod quota;
 mod reconcile;
 mod reload;
@@ -76,6 +78,10 @@ enum Command {
     Explain(explain::Args),
     /// What each vendor would get if a trigger fired for somebody now.
     Payload(payload::Args),
+    /// What the triggers need of the accounts that they activate, against what those have.
+    Plan(plan::Args),
+    /// Makes what `plan` finds missing, where a call can.
+    Apply(apply::Args),
     /// Activations that can never be sent as they are.
     DeadLetters(dead_letters::Args),
     /// Which triggers are live; pauses and resumes them, and has the running daemon read their files again.
@@ -148,6 +154,8 @@ fn runtime(command: Command) -> Ended {
             Command::Quota(args) => quota::run(&args).await,
             Command::Explain(args) => explain::run(&args).await,
             Command::Payload(args) => payload::run(&args).await,
+            Command::Plan(args) => plan::run(&args).await,
+            Command::Apply(args) => apply::run(&args).await,
             Command::DeadLetters(args) => dead_letters::run(&args).await,
             Command::Triggers(args) => triggers::run(&args).await,
             Command::Reconcile(args) => reconcile::run(&args).await,

@@ -14,6 +14,7 @@ use crate::clock::SharedClock;
 use crate::delivery::{Lane, LaneState};
 use crate::engine::{EngineState, Stage};
 use crate::model::{LaneName, Sales, Span, Timestamp};
+use crate::plan::Drift;
 use crate::pull::{Heard, Watching, WatchingHooks};
 use crate::quota::Accounts;
 use crate::reconcile::Nights;
@@ -46,6 +47,8 @@ pub struct Watched {
     pub streams: Vec<Watching>,
     /// The subscriptions to webhooks that are seen to.
     pub hooks: Vec<WatchingHooks>,
+    /// What the daily comparison of accounts found.
+    pub drift: watch::Receiver<Vec<Drift>>,
     /// How quiet sources and lists are.
     pub heard: watch::Receiver<Vec<Heard>>,
     /// The nights.
@@ -83,6 +86,8 @@ pub struct Health {
     pub streams: Vec<StreamHealth>,
     /// The subscriptions to webhooks that are seen to, by source.
     pub subscriptions: Vec<HooksHealth>,
+    /// What the daily comparison found of every account that can be compared; empty before the first.
+    pub drift: Vec<Drift>,
     /// The nights.
     pub night: NightHealth,
     /// Every trigger.
@@ -314,6 +319,11 @@ impl Watched {
         troubles.extend(streams.iter().flat_map(StreamHealth::troubles));
         let subscriptions: Vec<HooksHealth> = self.hooks.iter().map(HooksHealth::of).collect();
         troubles.extend(subscriptions.iter().flat_map(|hooks| hooks.troubles(now)));
+        let drift = self.drift.borrow().clone();
+        troubles.extend(drift.iter().filter(|one| one.is_trouble()).map(|one| {
+            let (account, words, at) = (&one.account, &one.words, one.at);
+            format!("account {account} is not as triggers need it: {words}, seen at {at}; `espalier plan --destination {account}`")
+        }));
         let (program, states) = (self.program.load(), self.store.triggers());
         let triggers: Vec<TriggerHealth> = program
             .triggers()
@@ -355,6 +365,7 @@ impl Watched {
             sources,
             streams,
             subscriptions,
+            drift,
             night,
             triggers,
         }

@@ -4,6 +4,7 @@
 //! The vendor's dedupe key is the event's `uuid`, ours is the occasion. An event for a contact that was not there before
 //! it enrols nobody, so contacts go first.
 
+mod account;
 mod answer;
 mod body;
 #[cfg(test)]
@@ -15,10 +16,11 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::account::{Made, Survey};
 use super::{Destination, Exchange, Halt, Item, Limits, Next, number, pretend};
 use crate::model::http::{AccountKey, Answer, Auth, Counted, Learned, Method, Request, Response, Window};
 use crate::model::setting::Secret;
-use crate::model::{Outcome, Span, Timestamp};
+use crate::model::{Need, Outcome, Span, Timestamp};
 
 use answer::Verdict;
 
@@ -83,6 +85,13 @@ impl Version {
             Self::V3 => "/crm/v3/objects/contacts/batch/upsert",
             Self::March2026 => "/crm/objects/2026-03/contacts/batch/upsert",
             Self::September2026 => "/crm/objects/2026-09/contacts/batch/upsert",
+        }
+    }
+    fn definitions(self) -> &'static str {
+        match self {
+            Self::V3 => "/events/v3/event-definitions",
+            Self::March2026 => "/events/2026-03/event-definitions",
+            Self::September2026 => "/events/custom/2026-09/event-definitions",
         }
     }
     fn send(self) -> &'static str {
@@ -202,6 +211,14 @@ impl Destination for HubSpot {
 
     fn exchange(&self, batch: Vec<Item>) -> Box<dyn Exchange> {
         Box::new(Sending::new(self.settings.clone(), batch))
+    }
+
+    fn survey(&self, needs: Vec<Need>) -> Option<Box<dyn Survey>> {
+        Some(Box::new(account::Asked::new(self.settings.clone(), needs)))
+    }
+
+    fn made(&self, answer: &Answer, now: Timestamp) -> Made {
+        account::made(answer, now)
     }
 }
 

@@ -3,6 +3,7 @@
 //! A few activations go one by one (`/api/events`, low latency); many go together (`/api/event-bulk-create-jobs`). The
 //! vendor's dedupe key is (profile, metric, `unique_id`), and ours is the occasion.
 
+mod account;
 mod answer;
 mod body;
 #[cfg(test)]
@@ -13,10 +14,11 @@ use std::collections::VecDeque;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::account::Survey;
 use super::{Destination, Exchange, Halt, Item, Limits, Next, number};
 use crate::model::http::{AccountKey, Answer, Auth, Counted, Learned, Method, Request, Response, Window};
 use crate::model::setting::Secret;
-use crate::model::{Outcome, Span, Timestamp};
+use crate::model::{Need, Outcome, Span, Timestamp};
 
 use answer::Verdict;
 
@@ -139,6 +141,10 @@ impl Destination for Klaviyo {
 
     fn exchange(&self, batch: Vec<Item>) -> Box<dyn Exchange> {
         Box::new(Sending::new(self.settings.clone(), batch))
+    }
+
+    fn survey(&self, needs: Vec<Need>) -> Option<Box<dyn Survey>> {
+        Some(Box::new(account::Asked::new(self.settings.clone(), needs)))
     }
 }
 

@@ -4,6 +4,7 @@
 //! Activities have no dedupe key: a try is noted durably before it leaves, and after an unclear one we look before we
 //! send again.
 
+mod account;
 mod answer;
 mod body;
 mod look;
@@ -16,12 +17,13 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::account::{Made, Survey};
 use super::{Destination, Exchange, Halt, Item, Limits, Next, pretend};
 use crate::model::http::{
     AccountKey, Answer, Auth, Counted, Learned, Method, Request, Response, TokenForm, TokenRequest, Window,
 };
 use crate::model::setting::Secret;
-use crate::model::{Outcome, Span, Timestamp};
+use crate::model::{Need, Outcome, Span, Timestamp};
 
 use answer::{Record, Verdict};
 use look::Look;
@@ -216,6 +218,14 @@ impl Destination for Marketo {
 
     fn exchange(&self, batch: Vec<Item>) -> Box<dyn Exchange> {
         Box::new(Sending::new(self.settings.clone(), batch))
+    }
+
+    fn survey(&self, needs: Vec<Need>) -> Option<Box<dyn Survey>> {
+        Some(Box::new(account::Asked::new(self.settings.clone(), needs)))
+    }
+
+    fn made(&self, answer: &Answer, now: Timestamp) -> Made {
+        account::made(answer, now)
     }
 }
 

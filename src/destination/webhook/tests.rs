@@ -261,7 +261,7 @@ fn presets_are_let_in_by_their_own_header() {
     let request = Talk::with(brevo.exchange(items(1)), |_, _| came(204, Value::Null)).asked.remove(0);
     assert!(matches!(&request.auth, http::Auth::Named(header, key) if header == "api-key" && key.expose() == "k"));
     assert_eq!(brevo.base_url(), "https://api.brevo.com");
-    assert_eq!(brevo.windows().iter().map(|w| w.calls).collect::<Vec<_>>(), [8, 30_600], "85 of a hundred");
+    assert_eq!(brevo.windows().iter().map(Window::ours).collect::<Vec<_>>(), [8, 30_600], "85 of a hundred");
     let braze = json!({ "connector": "braze", "settings": { "endpoint": "https://rest.example", "api_key": "k" } });
     let request = Talk::with(of_config(braze).exchange(items(1)), |_, _| came(201, json!({ "message": "success" })));
     assert!(matches!(&request.asked[0].auth, http::Auth::Header("Bearer", key) if key.expose() == "k"));

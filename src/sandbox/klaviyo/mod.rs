@@ -5,6 +5,8 @@
 mod check;
 /// The text of `filter=`.
 mod filter;
+/// Flows and what starts them.
+mod flows;
 /// Which identifiers belong to one profile.
 mod people;
 /// Events, metrics and profiles read back.
@@ -48,6 +50,8 @@ struct Memory {
     account: Quota,
     list_events: Quota,
     metrics: Quota,
+    flow_triggers: Quota,
+    flows: Quota,
     profiles: Quota,
     people: People,
     seen: Seen,
@@ -108,6 +112,11 @@ impl Vendor for Klaviyo {
                 Err(_) => self.read(call, kind),
             };
         }
+        if call.method == Method::GET
+            && let Some(answer) = self.flows(call)
+        {
+            return answer;
+        }
         let (endpoint, method) = match call.path.as_str() {
             "/api/events" => (Endpoint::Event, Method::POST),
             "/api/event-bulk-create-jobs" => (Endpoint::Bulk, Method::POST),
@@ -165,6 +174,8 @@ impl Klaviyo {
             account: Quota::new(1, 15),
             list_events: Quota::new(350, 3_500),
             metrics: Quota::new(10, 150),
+            flow_triggers: Quota::new(10, 150),
+            flows: Quota::new(3, 60),
             profiles: Quota::new(75, 700),
             people: People::default(),
             seen: Seen::default(),

@@ -9,6 +9,8 @@ mod activities;
 mod leads;
 /// Tokens of one hour.
 mod token;
+/// Custom activity types.
+mod types;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -63,6 +65,8 @@ struct Memory {
     activities: Vec<Activity>,
     /// Activities dropped from the front, so that ids go on.
     dropped: usize,
+    /// Custom activity types.
+    types: Vec<types::Type>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -73,6 +77,7 @@ enum Endpoint {
     PagingToken,
     ReadActivities,
     ActivityTypes,
+    CustomTypes,
     Usage,
 }
 
@@ -113,6 +118,10 @@ impl Vendor for Marketo {
             Endpoint::PagingToken => activities::paging_token(call),
             Endpoint::ReadActivities => self.read_activities(call),
             Endpoint::ActivityTypes => Ok(activities::types(call, self.options.activity_type)),
+            Endpoint::CustomTypes => match types::Ask::of(&call.method, &call.path) {
+                Some(ask) => self.types(&ask, call),
+                None => Err(("610", "Requested resource not found".to_owned())),
+            },
             Endpoint::Usage => Ok(self.usage(call)),
         };
         answer.unwrap_or_else(|(code, words)| refused(call, code, &words))
@@ -173,6 +182,7 @@ impl Marketo {
             ambiguous: HashSet::new(),
             activities: Vec::new(),
             dropped: 0,
+            types: vec![types::Type::first(options.activity_type)],
         };
         let ledger = Ledger::new(options.bodies);
         Self { options, ledger, records: Records::new(|_| None), state: Mutex::new(state) }
@@ -253,6 +263,7 @@ fn endpoint(call: &Call) -> Result<Endpoint, Refusal> {
             | "/rest/v1/stats/usage.json",
             _,
         ) => Err(("605", format!("HTTP method '{}' is not supported", call.method))),
+        _ if types::Ask::of(&call.method, &call.path).is_some() => Ok(Endpoint::CustomTypes),
         _ => Err(("610", "Requested resource not found".to_owned())),
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use espalier::destination::{Item, Next, Settings};
 use espalier::model::http::{Answer, Response};
-use espalier::model::{Activation, Identifier, OccasionId, PersonId, RawJson, Timestamp};
+use espalier::model::{Account, Action, Activation, Identifier, OccasionId, PersonId, RawJson, Timestamp};
 use espalier::rules::{self, Files, Program};
 use serde_json::{Value, json};
 
@@ -30,7 +30,7 @@ fn the_triggers_of_the_guide_are_triggers() {
     let compiled = Program::compile_all(
         &Files { segments: &segments, ..Files::default() },
         &rules::Settings::default(),
-        Some(&["klaviyo".into()]),
+        Some(&[Account::any("klaviyo".into())]),
     );
     assert_eq!(compiled.map(|program| program.triggers().len()), Ok(1));
     for text in triggers {
@@ -88,7 +88,7 @@ fn the_parts_of_the_guide_are_parts() {
     let compiled = Program::compile(
         &[("guide".into(), format!("{}{}", whole[0], parts.concat()))],
         &rules::Settings::default(),
-        Some(&["klaviyo".into()]),
+        Some(&[Account::any("klaviyo".into())]),
     );
     assert!(compiled.is_ok(), "{:?}", compiled.err());
 }
@@ -126,7 +126,7 @@ fn activation() -> Activation {
         traits: RawJson::from_value(&json!({ "first_name": "Ines" })),
         key: text("key").into(),
         at: Timestamp::parse(&text("at")).expect("an instant"),
-        event: Arc::from("Cart Abandoned"),
+        action: Action::Event("Cart Abandoned".into()),
         priority: 80,
         expires_at: Timestamp::MAX,
         not_before: None,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use espalier::destination::{Item, Next, Settings};
 use espalier::model::http::{Answer, Response};
-use espalier::model::{Activation, Identifier, OccasionId, PersonId, RawJson, Timestamp};
+use espalier::model::{Action, Activation, Identifier, OccasionId, PersonId, RawJson, Timestamp};
 use serde_json::{Value, json};
 
 /// Where the specifications lie: `specs` in `$ESPALIER_SHARED`, or in `../shared` beside the crate.
@@ -46,7 +46,7 @@ fn item(n: u8) -> Item {
         traits: RawJson::from_value(&json!({"first_name": "Ines", "last_name": "Faria"})),
         key: "".into(),
         at: Timestamp::from_millis(1_795_450_000_000),
-        event: Arc::from("Cart Abandoned"),
+        action: Action::Event("Cart Abandoned".into()),
         priority: 50,
         expires_at: Timestamp::MAX,
         not_before: None,

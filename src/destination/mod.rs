@@ -8,27 +8,37 @@
 pub mod hubspot;
 pub mod klaviyo;
 pub mod marketo;
+mod said;
 #[cfg(test)]
 mod testing;
 
 use serde::Deserialize;
 
 use crate::model::http::{Answer, Pace, Request, Response, TokenRequest, Window};
-use crate::model::{Activation, Outcome, Span, Timestamp};
+use crate::model::{ActionKind, Activation, Outcome, Span, Timestamp};
 
 /// `[destination.NAME]` in the configuration: `kind` chooses the vendor.
 #[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Settings {
-    /// Klaviyo: events, by metric name.
+    /// Klaviyo: events by metric name, lists, profiles.
     Klaviyo(klaviyo::Settings),
-    /// HubSpot: contacts and custom events.
+    /// HubSpot: custom events of contacts, lists, contacts.
     HubSpot(hubspot::Settings),
-    /// Marketo: leads and custom activities.
+    /// Marketo: custom activities of leads, requests of campaigns, lists, leads.
     Marketo(marketo::Settings),
 }
 
 impl Settings {
+    /// What triggers may ask of it.
+    pub fn can(&self) -> &'static [ActionKind] {
+        match self {
+            Self::Klaviyo(_) => klaviyo::CAN,
+            Self::HubSpot(_) => hubspot::CAN,
+            Self::Marketo(_) => marketo::CAN,
+        }
+    }
+
     /// The adapter that these settings make.
     pub fn build(self, account: &str) -> Box<dyn Destination> {
         match self {

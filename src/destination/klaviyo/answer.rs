@@ -49,10 +49,18 @@ pub fn verdict(answer: &Answer, now: Timestamp) -> Verdict {
 }
 
 fn down(now: Timestamp, words: String) -> Verdict {
-    Verdict::Down(
-        Outcome::Later { not_before: now, words: words.as_str().into(), is_throttled: false, may_have_left: false },
-        words,
-    )
+    Verdict::Down(later(now, &words), words)
+}
+
+/// Once more.
+pub fn later(now: Timestamp, words: &str) -> Outcome {
+    Outcome::Later { not_before: now, words: words.into(), is_throttled: false, may_have_left: false }
+}
+
+/// True for words about an event whose key the vendor has already: a bulk is refused for it, where a single event is
+/// taken and dropped.
+pub fn is_known(words: &str) -> bool {
+    words.contains("unique_id") || words.to_lowercase().contains("duplicate")
 }
 
 /// `Retry-After`, else the seconds in the detail, else `RateLimit-Reset`, else a second.

@@ -7,6 +7,8 @@ mod contacts;
 mod email_events;
 /// `POST …/send` and `…/send/batch`.
 mod events;
+/// `PUT …/memberships/add` and `…/remove`.
+mod lists;
 /// CRM records: search, list, batch read, associations.
 mod search;
 
@@ -18,6 +20,7 @@ use serde_json::{Map, Value, json};
 
 use super::call::{Answer, Call, Verdict, call_id};
 use super::faults::Fault;
+use super::lists::Lists;
 use super::received::{Ledger, Seen, lock};
 use super::records::Records;
 use super::window::{Fixed, Rolling};
@@ -52,6 +55,7 @@ struct Memory {
     by_email: HashMap<Arc<str>, usize>,
     contacts: Vec<Contact>,
     seen: Seen,
+    lists: Lists,
 }
 
 struct Contact {
@@ -102,6 +106,14 @@ impl Vendor for Hubspot {
         }
         if let Some(read) = search::Ask::of(&call.method, &call.path) {
             return self.read(&read, call);
+        }
+        if let Some((id, is_removal)) = lists::ask(&call.method, &call.path) {
+            let quota = if self.options.limits { self.take_crm_quota(call) } else { Ok(Vec::new()) };
+            return quota.map_or_else(|answer| answer, |mut headers| {
+                let mut answer = self.change_list(call, &id, is_removal);
+                answer.headers.append(&mut headers);
+                answer
+            });
         }
         let Some(endpoint) = Endpoint::of(&call.path) else {
             return error(call, 404, "OBJECT_NOT_FOUND", "resource not found");
@@ -154,6 +166,7 @@ impl Hubspot {
             by_email: HashMap::new(),
             contacts: Vec::new(),
             seen: Seen::default(),
+            lists: Lists::new(&options.lists),
         };
         let ledger = Ledger::new(options.bodies);
         Self { options, ledger, records: Records::new(search::shape), state: Mutex::new(state) }

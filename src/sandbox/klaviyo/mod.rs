@@ -5,12 +5,14 @@
 mod check;
 /// The text of `filter=`.
 mod filter;
+/// Members of lists.
+mod lists;
 /// Which identifiers belong to one profile.
 mod people;
 /// Events, metrics and profiles read back.
 mod read;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use axum::http::Method;
@@ -18,6 +20,7 @@ use serde_json::{Value, json};
 
 use super::call::{Answer, Call, Verdict, call_id, iso};
 use super::faults::Fault;
+use super::lists::Lists;
 use super::received::{Effect, Ledger, Seen, key, lock};
 use super::records::Records;
 use super::window::Fixed;
@@ -29,6 +32,8 @@ use people::People;
 const EVENT_BYTES: usize = 5_000_000;
 /// "100 KB" for a profile (OpenAPI, create or update profile).
 const PROFILE_BYTES: usize = 100_000;
+/// Profiles whose id is given out.
+const PROFILES: usize = 2_000_000;
 /// Events in a bulk job (OpenAPI).
 const BULK_EVENTS: usize = 1_000;
 
@@ -51,6 +56,10 @@ struct Memory {
     profiles: Quota,
     people: People,
     seen: Seen,
+    list: Quota,
+    lists: Lists,
+    /// The first identifier of each profile whose id was given out.
+    names: HashMap<u128, Box<str>>,
 }
 
 /// Burst and steady window of one endpoint. All private keys of an account share them (rate limit guide).
@@ -88,6 +97,7 @@ enum Endpoint {
     Bulk,
     Import,
     Account,
+    List,
 }
 
 impl Vendor for Klaviyo {
@@ -108,7 +118,10 @@ impl Vendor for Klaviyo {
                 Err(_) => self.read(call, kind),
             };
         }
+        let list = lists::list_of(&call.path);
         let (endpoint, method) = match call.path.as_str() {
+            _ if list.is_some() && call.method == Method::DELETE => (Endpoint::List, Method::DELETE),
+            _ if list.is_some() => (Endpoint::List, Method::POST),
             "/api/events" => (Endpoint::Event, Method::POST),
             "/api/event-bulk-create-jobs" => (Endpoint::Bulk, Method::POST),
             "/api/profile-import" => (Endpoint::Import, Method::POST),
@@ -168,6 +181,9 @@ impl Klaviyo {
             profiles: Quota::new(75, 700),
             people: People::default(),
             seen: Seen::default(),
+            list: Quota::new(10, 150),
+            lists: Lists::new(&options.lists),
+            names: HashMap::new(),
         };
         let ledger = Ledger::new(options.bodies);
         let records = Records::new(read::shape);
@@ -202,13 +218,16 @@ impl Klaviyo {
             Endpoint::Bulk => &mut memory.bulk,
             Endpoint::Import => &mut memory.import,
             Endpoint::Account => &mut memory.account,
+            Endpoint::List => &mut memory.list,
         };
         quota.take(now)
     }
 
     fn work(&self, endpoint: Endpoint, call: &Call) -> Answer {
-        if endpoint == Endpoint::Account {
-            return account();
+        match endpoint {
+            Endpoint::Account => return account(),
+            Endpoint::List => return self.change_list(call, lists::list_of(&call.path).unwrap_or_default()),
+            Endpoint::Event | Endpoint::Bulk | Endpoint::Import => {}
         }
         let largest = if endpoint == Endpoint::Import { PROFILE_BYTES } else { EVENT_BYTES };
         if call.body.len() > largest {
@@ -238,7 +257,7 @@ impl Klaviyo {
                 }
                 self.accept(call, &records, wrong)
             }
-            Endpoint::Event | Endpoint::Account => {
+            Endpoint::Event | Endpoint::Account | Endpoint::List => {
                 let records = check::single(&payload, &rules, &mut wrong);
                 if call.bad_record {
                     wrong.push(Wrong::new(&At::root("/data/attributes/properties"), "Invalid on demand.".to_owned()));
@@ -302,7 +321,12 @@ impl Klaviyo {
         let mut memory = lock(&self.state);
         let profile = memory.people.whose(&identifiers);
         let status = if memory.people.learn(&identifiers, profile) { 200 } else { 201 };
-        let id = format!("01S{profile:032X}");
+        if let Some(person) = ["email", "phone_number", "external_id"].iter().find_map(|name| attributes[*name].as_str())
+            && memory.names.len() < PROFILES
+        {
+            memory.names.insert(profile, person.into());
+        }
+        let id = lists::profile_id(profile);
         let links = json!({"self": format!("https://a.klaviyo.com/api/profiles/{id}")});
         let body = json!({"data": {"type": "profile", "id": id, "attributes": attributes, "links": links}});
         Answer { content_type: JSON_API, ..Answer::json(status, &body) }

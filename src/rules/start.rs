@@ -80,8 +80,7 @@ impl Start {
 
 /// The one thing that is said, with its place.
 fn read_action(table: &mut Table<'_, '_>, reading: &mut Reading<'_>) -> Option<(Action, Range<usize>, String)> {
-    let said: Vec<_> =
-        ActionKind::ALL.into_iter().filter_map(|kind| Some((kind, table.get(kind.key())?))).collect();
+    let said: Vec<_> = ActionKind::ALL.into_iter().filter_map(|kind| Some((kind, table.get(kind.key())?))).collect();
     let every = ActionKind::ALL.map(ActionKind::key).join(", ");
     let (kind, value) = match said.as_slice() {
         [one] => one,

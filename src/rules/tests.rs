@@ -1,6 +1,8 @@
 //! Mistakes in trigger files, each with its place and words, and what a file that is right comes to.
 
-use crate::model::{Account, ActionKind, Entry, History, Lifetime, Origin, Person, PersonId, Position, RawJson, Span, Timestamp};
+use crate::model::{
+    Account, ActionKind, Entry, History, Lifetime, Origin, Person, PersonId, Position, RawJson, Span, Timestamp,
+};
 
 use super::{Files, Program, Settings, Trigger};
 
@@ -341,9 +343,7 @@ fn an_activation_does_one_thing_that_its_destination_can() {
         ),
         (
             "{ destination = \"esp\", lst = \"a\" }",
-            Some(
-                "3:13: activate[0].event: is missing (or another of event, list, remove_from, campaign, profile)",
-            ),
+            Some("3:13: activate[0].event: is missing (or another of event, list, remove_from, campaign, profile)"),
         ),
     ] {
         let mistakes = told(activate);

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use super::*;
 use crate::model::consent::{Act, Mark};
 use crate::model::{
-    Action, Changes, Channel, Counted, Decision, Entry, EventKind, IdentifierKind, OccasionId, Origin, Outcome, Pending,
-    RawJson, Recall, Verdict, Watch,
+    Action, Changes, Channel, Counted, Decision, Entry, EventKind, IdentifierKind, OccasionId, Origin, Outcome,
+    Pending, RawJson, Recall, Verdict, Watch,
 };
 
 /// Opens the store, the first time or again.

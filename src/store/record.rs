@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 use super::{Step, StoreError};
 use crate::model::consent::Mark;
 use crate::model::{
-    ActionId, Activation, Attempt, CatalogueItem, Consent, Counted, Decision, Entry, GivenCode, History, Identifier, LaneName,
-    Lifetime, OccasionId, Origin, Pending, Person, PersonId, Position, RawJson, Timestamp, Trait, TriggerId, Watch,
+    ActionId, Activation, Attempt, CatalogueItem, Consent, Counted, Decision, Entry, GivenCode, History, Identifier,
+    LaneName, Lifetime, OccasionId, Origin, Pending, Person, PersonId, Position, RawJson, Timestamp, Trait, TriggerId,
+    Watch,
 };
 
 /// Version of every form in this file.

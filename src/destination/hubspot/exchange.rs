@@ -149,9 +149,7 @@ impl Sending {
                 let outcome = match call {
                     Call::Send(_) => Outcome::Duplicate,
                     // Somebody makes the same contact at this moment.
-                    Call::Upsert(_) | Call::Members(_) => {
-                        answer::later(now, "somebody else writes this contact (409)")
-                    }
+                    Call::Upsert(_) | Call::Members(_) => answer::later(now, "somebody else writes this contact (409)"),
                 };
                 self.set(&places, status, &outcome);
                 None
@@ -219,7 +217,8 @@ impl Sending {
     fn listed(&mut self, places: &[usize], status: u16, answer: &Answer, now: Timestamp) {
         let missing = answer::missing(answer);
         for place in places {
-            let is_missing = self.contacts.get(*place).is_some_and(|c| c.as_ref().is_some_and(|c| missing.contains(&c.id)));
+            let is_missing =
+                self.contacts.get(*place).is_some_and(|c| c.as_ref().is_some_and(|c| missing.contains(&c.id)));
             let outcome = if is_missing {
                 answer::later(now, "the contact was merged or deleted meanwhile")
             } else {

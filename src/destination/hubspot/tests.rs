@@ -2,10 +2,10 @@ use serde_json::{Value, json};
 
 use super::answer::{Verdict, verdict};
 use super::*;
+use crate::destination::testing::{NOW, Talk, came, doing, item, of, with};
 use crate::destination::{Halt, Item};
 use crate::model::http::Answer;
 use crate::model::{Action, Outcome};
-use crate::destination::testing::{NOW, Talk, came, doing, item, of, with};
 
 const UPSERT: &str = "/crm/objects/2026-03/contacts/batch/upsert";
 const SEND: &str = "/events/2026-03/send/batch";
@@ -235,7 +235,9 @@ fn a_contact_alone_is_written_with_the_properties_of_the_settings() {
     assert_eq!(talk.words(), ["accepted", "accepted"]);
     assert_eq!(talk.paths(), [UPSERT, SEND]);
     let properties = &talk.body(0)["inputs"][0]["properties"];
-    for (name, value) in [("plan", "gold"), ("last_cart_value", "20.50"), ("first_product", "Cup"), ("firstname", "Ines")] {
+    for (name, value) in
+        [("plan", "gold"), ("last_cart_value", "20.50"), ("first_product", "Cup"), ("firstname", "Ines")]
+    {
         assert_eq!(properties[name], value, "{name}");
     }
     assert_eq!(properties.get("none"), None);

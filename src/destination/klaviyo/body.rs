@@ -63,7 +63,8 @@ fn fits(value: &Value, depth: usize) -> bool {
 /// `POST /api/events`; what happened before `backfill` starts no flow.
 pub fn single(activation: &Activation, backfill: Option<Timestamp>) -> Vec<u8> {
     let profile = Profile::of(activation);
-    let attributes = Event { profile: Some(Data { data: Typed::new("profile", &profile) }), ..Event::of(activation, backfill) };
+    let attributes =
+        Event { profile: Some(Data { data: Typed::new("profile", &profile) }), ..Event::of(activation, backfill) };
     bytes(&Data { data: Typed::new("event", attributes) })
 }
 

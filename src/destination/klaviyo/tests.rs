@@ -2,9 +2,9 @@ use serde_json::{Value, json};
 
 use super::answer::{Verdict, verdict};
 use super::*;
+use crate::destination::testing::{NOW, Talk, came, doing, item, of, with};
 use crate::destination::{Halt, Item};
 use crate::model::http::{Answer, Method};
-use crate::destination::testing::{NOW, Talk, came, doing, item, of, with};
 use crate::model::{Action, Identifier, IdentifierKind, Outcome, RawJson};
 
 fn talk(batch: Vec<Item>, vendor: impl FnMut(usize, &Request) -> Answer) -> Talk {
@@ -189,7 +189,8 @@ fn has_all(_: usize, request: &Request) -> Answer {
 #[test]
 fn people_are_imported_once_and_then_go_into_their_lists_together() {
     let into = |n, list: &str| doing(n, Action::AddToList(list.into()));
-    let batch = vec![into(1, "L1"), into(1, "L2"), into(2, "L1"), doing(2, Action::RemoveFromList("L3".into())), item(3)];
+    let batch =
+        vec![into(1, "L1"), into(1, "L2"), into(2, "L1"), doing(2, Action::RemoveFromList("L3".into())), item(3)];
     let talk = talk(batch, has_all);
     assert_eq!(talk.words(), ["accepted"; 5]);
     let list = |id: &str| format!("/api/lists/{id}/relationships/profiles");
@@ -204,7 +205,8 @@ fn people_are_imported_once_and_then_go_into_their_lists_together() {
 #[test]
 fn only_what_is_asked_for_is_written_to_a_profile() {
     let mut whole = doing(1, Action::Profile);
-    let traits = r#"{"firstName":"Ines","plan":"gold","city":"Faro","locale":"pt-PT","engagement_level":"high","email":"x"}"#;
+    let traits =
+        r#"{"firstName":"Ines","plan":"gold","city":"Faro","locale":"pt-PT","engagement_level":"high","email":"x"}"#;
     whole.activation.traits = RawJson::trusted(traits);
     let mut listed = doing(2, Action::AddToList("L1".into()));
     listed.activation.traits = whole.activation.traits.clone();
@@ -223,10 +225,7 @@ fn only_what_is_asked_for_is_written_to_a_profile() {
 
 #[test]
 fn an_anonymous_id_is_no_part_of_a_profile() {
-    let names = vec![
-        Identifier::new(IdentifierKind::UserId, "u1"),
-        Identifier::new(IdentifierKind::AnonymousId, "a1"),
-    ];
+    let names = vec![Identifier::new(IdentifierKind::UserId, "u1"), Identifier::new(IdentifierKind::AnonymousId, "a1")];
     let mut item = of(1, names);
     item.activation.action = Action::Profile;
     item.activation.traits = RawJson::empty();
@@ -241,7 +240,8 @@ fn a_profile_that_was_merged_away_does_not_hold_up_the_others() {
     let talk = talk(batch, |n, request| {
         let text = String::from_utf8_lossy(&request.body).into_owned();
         if request.path.starts_with("/api/lists") && text.contains("p5@") {
-            let error = json!({ "code": "invalid", "detail": "Invalid profile IDs: 1", "source": { "pointer": "/data/" } });
+            let error =
+                json!({ "code": "invalid", "detail": "Invalid profile IDs: 1", "source": { "pointer": "/data/" } });
             return came(400, json!({ "errors": [error] }));
         }
         has_all(n, request)

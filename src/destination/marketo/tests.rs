@@ -2,10 +2,10 @@ use serde_json::{Value, json};
 
 use super::answer::{Record, Verdict, verdict};
 use super::*;
-use crate::destination::{Halt, Item};
-use crate::model::http::{Answer, Method};
-use crate::model::Action;
 use crate::destination::testing::{NOW, Talk, came, doing, item};
+use crate::destination::{Halt, Item};
+use crate::model::Action;
+use crate::model::http::{Answer, Method};
 
 const LEADS: &str = "/rest/v1/leads.json";
 const ADD: &str = "/rest/v1/activities/external.json";
@@ -348,21 +348,34 @@ fn only_what_has_no_key_is_unclear() {
 
 #[test]
 fn events_may_have_types_of_their_own() {
-    let types = json!({ "types": { "Cart Abandoned": { "activity_type": 100_002, "attributes": { "cartTotal": "total" } } } });
+    let types =
+        json!({ "types": { "Cart Abandoned": { "activity_type": 100_002, "attributes": { "cartTotal": "total" } } } });
     let batch = vec![item(1), doing(2, Action::Event("Winback".into()))];
     let talk = Talk::with(marketo(types.clone()).exchange(batch), does_all);
     assert_eq!(talk.words(), ["accepted"; 2]);
     let sent = talk.body(1);
-    assert_eq!((&sent["input"][0]["activityTypeId"], &sent["input"][1]["activityTypeId"]), (&json!(100_002), &json!(100_001)));
+    assert_eq!(
+        (&sent["input"][0]["activityTypeId"], &sent["input"][1]["activityTypeId"]),
+        (&json!(100_002), &json!(100_001))
+    );
     assert_eq!(sent["input"][0]["attributes"][1], json!({ "apiName": "cartTotal", "value": "20.50" }));
     assert_eq!(sent["input"][1]["attributes"].as_array().map(Vec::len), Some(1));
     // Each type is looked for by itself.
-    let batch = vec![Item { may_have_left: true, ..item(1) }, Item { may_have_left: true, ..doing(2, Action::Event("Winback".into())) }];
+    let batch = vec![
+        Item { may_have_left: true, ..item(1) },
+        Item { may_have_left: true, ..doing(2, Action::Event("Winback".into())) },
+    ];
     let talk = Talk::with(marketo(types).exchange(batch), |n, request| match request.path.as_str() {
         TOKEN => came(200, json!({ "success": true, "nextPageToken": "T" })),
         READ => came(200, json!({ "success": true, "moreResult": false })),
         _ => does_all(n, request),
     });
-    let asked: Vec<&str> = talk.asked.iter().flat_map(|r| &r.query).filter(|(n, _)| n == "activityTypeIds").map(|(_, v)| v.as_str()).collect();
+    let asked: Vec<&str> = talk
+        .asked
+        .iter()
+        .flat_map(|r| &r.query)
+        .filter(|(n, _)| n == "activityTypeIds")
+        .map(|(_, v)| v.as_str())
+        .collect();
     assert_eq!((asked, talk.words()), (vec!["100001", "100002"], vec!["accepted"; 2]));
 }

@@ -109,11 +109,14 @@ impl Vendor for Hubspot {
         }
         if let Some((id, is_removal)) = lists::ask(&call.method, &call.path) {
             let quota = if self.options.limits { self.take_crm_quota(call) } else { Ok(Vec::new()) };
-            return quota.map_or_else(|answer| answer, |mut headers| {
-                let mut answer = self.change_list(call, &id, is_removal);
-                answer.headers.append(&mut headers);
-                answer
-            });
+            return quota.map_or_else(
+                |answer| answer,
+                |mut headers| {
+                    let mut answer = self.change_list(call, &id, is_removal);
+                    answer.headers.append(&mut headers);
+                    answer
+                },
+            );
         }
         let Some(endpoint) = Endpoint::of(&call.path) else {
             return error(call, 404, "OBJECT_NOT_FOUND", "resource not found");

@@ -58,8 +58,7 @@ impl Klaviyo {
         }
         let mut ledger = self.ledger.open();
         for (profile, person) in profiles {
-            let is_change =
-                if is_removal { memory.lists.remove(id, profile) } else { memory.lists.add(id, profile) };
+            let is_change = if is_removal { memory.lists.remove(id, profile) } else { memory.lists.add(id, profile) };
             if !is_change {
                 ledger.counts.duplicates += 1;
                 continue;

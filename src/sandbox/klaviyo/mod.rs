@@ -321,7 +321,8 @@ impl Klaviyo {
         let mut memory = lock(&self.state);
         let profile = memory.people.whose(&identifiers);
         let status = if memory.people.learn(&identifiers, profile) { 200 } else { 201 };
-        if let Some(person) = ["email", "phone_number", "external_id"].iter().find_map(|name| attributes[*name].as_str())
+        if let Some(person) =
+            ["email", "phone_number", "external_id"].iter().find_map(|name| attributes[*name].as_str())
             && memory.names.len() < PROFILES
         {
             memory.names.insert(profile, person.into());

@@ -90,7 +90,9 @@ pub fn apply(inner: &Inner, ordinal: u64, settled: &SettledBatch) -> Result<(), 
     }
     for item in &settled.items {
         let queued = lane.put_down(item.seq).or_else(|| read.remove(&item.seq)?);
-        match queued.filter(|queued| queued.activation.occasion == item.occasion && queued.activation.action.id() == item.action) {
+        match queued.filter(|queued| {
+            queued.activation.occasion == item.occasion && queued.activation.action.id() == item.action
+        }) {
             Some(queued) => one(&mut batch, &mut state, lane.id, queued, &item.attempt),
             // Rebuilding: its events are still to be decided. What is settled must not be queued again.
             None if item.attempt.outcome.is_settled() => {

@@ -24,6 +24,9 @@ pub mod rules;
 /// The pure heart: people and events in, everything that follows out.
 pub mod decide;
 
+/// What manifests of connectors are made of: TOML with its places, settings, expressions.
+pub mod manifest;
+
 /// Pluggable sources: how a message is verified and mapped to events. Builds and reads; does no I/O.
 pub mod source;
 
@@ -34,8 +37,13 @@ pub mod destination;
 pub mod wire;
 
 /// The only ledger of an account's budget at a vendor.
-pub mod pull;
 pub mod quota;
+
+/// The asking edge: lists of connectors and programs that read a vendor; ask, read, append with the place after it.
+pub mod pull;
+
+/// The night: reads again what may have been lost, adds the books up, and says what differed.
+pub mod reconcile;
 
 /// The loop: claim, decide, commit; due timers the same way.
 pub mod engine;

@@ -116,6 +116,27 @@ fn gates_in_the_configuration_are_checked() {
     assert_eq!(check(&format!("[gates]\nconsent = \"opt_in\"\nholdout = \"5%\"\n{ACCOUNT}"), GOOD), (true, Vec::new()));
 }
 
+#[test]
+fn nights_in_the_configuration_are_checked() {
+    for (line, wanted) in [
+        ("at = \"3 o'clock\"", "nightly.at: `3 o'clock` is not when: write minute, hour, day, month and weekday"),
+        ("at = \"0 3 * * *\"\nzone = \"Berlin\"", "nightly.zone: `Berlin` is not a time zone"),
+        ("overlap = \"2 hours\"", "nightly.overlap: `2 hours` is not a length of time"),
+        ("source.shpo = { at = \"off\" }", "nightly.source.shpo: is no source of this configuration (configured: "),
+        ("destination.kk = {}", "nightly.destination.kk: is no destination of this configuration (did you mean `k`?)"),
+        ("nights = 3", "nightly.nights: is not a key that is known here"),
+    ] {
+        let (is_well, told) = check(&format!("[nightly]\n{line}\n{ACCOUNT}"), GOOD);
+        assert!(!is_well, "{line}");
+        let [told] = told.as_slice() else { panic!("{line}: {told:#?}") };
+        let (place, words) = told.split_once(": ").expect("a place");
+        assert!(place.starts_with("espalier.toml:"), "{told}");
+        assert!(words.starts_with(wanted), "{line}: {words}");
+    }
+    let good = "[nightly]\nat = \"30 2 * * 1-5\"\nzone = \"Europe/Lisbon\"\ndestination.k = { at = \"off\" }";
+    assert_eq!(check(&format!("{good}\n{ACCOUNT}"), GOOD), (true, Vec::new()));
+}
+
 /// Clashes between sources are told beside mistakes in single keys, also in the sources themselves.
 #[test]
 fn what_no_single_key_can_know_is_told_with_the_rest() {
@@ -141,6 +162,60 @@ fn what_no_single_key_can_know_is_told_with_the_rest() {
     for (told, key) in told.iter().zip(keys) {
         assert!(told.contains(&format!(": {key}: ")), "{told} is not of {key}");
     }
+}
+
+/// What a webhook is told, against what its manifest asks, beside the other mistakes.
+#[test]
+fn a_webhook_is_checked_against_its_manifest() {
+    for (lines, wanted) in [
+        (
+            "",
+            "2:14: destination.w: needs `url`, where to post, or `connector` (url = \"https://hooks.example/espalier\", or one of: braze, brevo)",
+        ),
+        (
+            "url = \"http://hooks.example\"",
+            "4:1: destination.w.url: must be an address that begins with `https://`, without a name, query or fragment in it (Where to post, without a query: \"https://hooks.example/espalier\")",
+        ),
+        (
+            "url = \"https://h.example\"\nsecret = \"whsec_pl41npl41npl41npl41npl41npl41npl41np\"",
+            "5:1: destination.w.secret: is a secret and must not stand in a file: write a reference to it (\"${env:NAME}\" or \"${file:/path}\")",
+        ),
+        (
+            "url = \"https://h.example\"\nsecret = \"${env:TEST_KEY}\"",
+            "5:1: destination.w.secret: is not base64 (whsec_ and 24 to 64 random bytes in base64: echo whsec_$(openssl rand -base64 32))",
+        ),
+        (
+            "url = \"https://h.example\"\ntimeot = \"1s\"",
+            "5:1: destination.w.timeot: is not a key that is known here (did you mean `timeout`?)",
+        ),
+        (
+            "connector = \"breva\"",
+            "4:1: destination.w.connector: there is no connector `breva` with a destination.toml (did you mean `brevo`?)",
+        ),
+        (
+            "connector = \"brevo\"",
+            "2:14: destination.w.settings: `api_key` is missing (Brevo > your name > SMTP & API > API Keys: a v3 key)",
+        ),
+        (
+            "connector = \"brevo\"\nsettings = { api_key = \"${env:TEST_KEY}\", api_kee = \"x\" }",
+            "5:43: destination.w.settings.api_kee: is no setting of this connector (did you mean `api_key`?)",
+        ),
+        (
+            "connector = \"brevo\"\nsettings = { api_key = \"pl41n\" }",
+            "5:14: destination.w.settings.api_key: is a secret and must not stand in a file: write a reference to it (\"${env:NAME}\" or \"${file:/path}\")",
+        ),
+        (
+            "connector = \"brevo\"\nsettings = { api_key = \"${env:TEST_KEY}\" }\nurl = \"https://h.example\"",
+            "6:1: destination.w.url: is for a destination without `connector` (in `settings`, under the name that `brevo` has for it)",
+        ),
+    ] {
+        let (is_well, told) = check(&format!("[store]\n[destination.w]\nkind = \"webhook\"\n{lines}\n{ACCOUNT}"), GOOD);
+        assert!(!is_well);
+        assert_eq!(told, [format!("espalier.toml:{wanted}")], "{lines}");
+    }
+    let well =
+        "[destination.w]\nkind = \"webhook\"\nconnector = \"brevo\"\nsettings = { api_key = \"${env:TEST_KEY}\" }\n";
+    assert_eq!(check(&format!("{well}{ACCOUNT}"), GOOD), (true, Vec::new()));
 }
 
 #[test]

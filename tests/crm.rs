@@ -14,15 +14,15 @@ use axum::http::HeaderValue;
 use espalier::clock::{Clock, VirtualClock};
 use espalier::engine::{self, Engine};
 use espalier::identity;
+use espalier::manifest::setting::{Given, Written};
 use espalier::model::http::Response;
 use espalier::model::setting::Size;
 use espalier::model::{IdentifierKind, Person, Span, Timestamp};
 use espalier::pull::{Doing, Source, Watching};
+use espalier::quota::Accounts;
 use espalier::rules::{self, Program};
 use espalier::sandbox::made_up::engagement;
 use espalier::sandbox::{Options, Sandbox};
-use espalier::source::fixture;
-use espalier::source::manifest::setting::{Given, Written};
 use espalier::source::manifest::{Connected, Manifest, shipped};
 use espalier::source::stream::settings::Settings;
 use espalier::source::stream::{self, Place, Turn};
@@ -101,7 +101,7 @@ impl World {
             &Settings::default(),
             &identity::Settings::default(),
             Arc::new(self.store.clone()),
-            Arc::new(self.clock.clone()),
+            &Accounts::new(None, Arc::new(self.clock.clone())),
         );
         let source = source.expect("a source");
         self.lists = source.watching();
@@ -531,7 +531,7 @@ async fn salesforce_tells_of_contacts_leads_deals_and_orders() {
 #[track_caller]
 fn check(vendor: &str, list: &str, status: u16, body: &str, wanted: &str) {
     let manifest = Manifest::read("connector.toml", shipped(vendor).expect("a connector")).expect("a manifest");
-    let account = stream::Account::of(&manifest, &fixture::anything(&manifest.settings)).expect("an account");
+    let account = stream::Account::of(&manifest, &Given::anything(&manifest.settings)).expect("an account");
     let list = stream::Stream::new(list, Arc::new(account), manifest.streams[list].clone());
     let mut place = Place { token: Some("t".into()), ..Place::at(START - Span::from_hours(1)) };
     list.open(&mut place, START, None).expect("a window");

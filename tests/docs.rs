@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-use espalier::destination::{Item, Next, Settings};
+use espalier::destination::{Item, Next, Settings, webhook};
 use espalier::model::http::{Answer, Response};
 use espalier::model::{Account, Action, Activation, Identifier, OccasionId, PersonId, RawJson, Timestamp};
 use espalier::rules::{self, Files, Program};
@@ -191,34 +191,52 @@ fn the_snippet_is_installed_as_the_guide_says() {
     }
 }
 
-/// The guide to connectors names every key that a manifest may have.
+/// The keys that a manifest may have, by its JSON Schema: those of the writer's own stand in `additionalProperties`.
+fn keys(schema: &Value, found: &mut std::collections::BTreeSet<String>) {
+    match schema {
+        Value::Object(entries) => {
+            // A manifest's own key `properties` is no list of keys.
+            let properties = entries.get("properties").filter(|inner| inner.get("$ref").is_none());
+            if let Some(Value::Object(properties)) = properties {
+                found.extend(properties.keys().cloned());
+            }
+            entries.values().for_each(|inner| keys(inner, found));
+        }
+        Value::Array(items) => items.iter().for_each(|inner| keys(inner, found)),
+        _ => {}
+    }
+}
+
+#[track_caller]
+fn names_every_key(text: &str, schema: &Value) {
+    let mut found = std::collections::BTreeSet::new();
+    keys(schema, &mut found);
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let words: std::collections::BTreeSet<&str> = text.split(|c| !is_word(c)).collect();
+    let missing: Vec<&String> = found.iter().filter(|key| !words.contains(key.as_str())).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
 #[test]
 fn the_guide_to_connectors_names_every_key() {
-    let text = guide("connectors.md");
-    let schema = espalier::source::manifest::schema().expect("JSON");
-    let mut missing = Vec::new();
-    // Keys of the writer's own stand in `additionalProperties`; those of the manifest in `properties`.
-    fn keys(schema: &Value, found: &mut std::collections::BTreeSet<String>) {
-        match schema {
-            Value::Object(entries) => {
-                // A manifest's own key `properties` is no list of keys.
-                let properties = entries.get("properties").filter(|inner| inner.get("$ref").is_none());
-                if let Some(Value::Object(properties)) = properties {
-                    found.extend(properties.keys().cloned());
-                }
-                entries.values().for_each(|inner| keys(inner, found));
-            }
-            Value::Array(items) => items.iter().for_each(|inner| keys(inner, found)),
-            _ => {}
-        }
-    }
-    let mut found = std::collections::BTreeSet::new();
-    keys(&schema, &mut found);
-    for key in found {
-        let is_word = |c: char| c.is_alphanumeric() || c == '_';
-        if !text.split(|c| !is_word(c)).any(|word| word == key) {
-            missing.push(key);
-        }
-    }
-    assert_eq!(missing, Vec::<String>::new());
+    names_every_key(&guide("connectors.md"), &espalier::source::manifest::schema().expect("JSON"));
+}
+
+/// The guide to webhooks names every key, its manifest is one, and its destination is well.
+#[test]
+fn the_guide_to_webhooks_is_right() {
+    let text = guide("webhooks.md");
+    // What settings and ways in may say stands in the guide to connectors.
+    let both = text.clone() + &guide("connectors.md");
+    names_every_key(&both, &webhook::manifest::schema().expect("JSON"));
+    let manifest = &blocks(&text, "toml manifest")[0];
+    assert_eq!(webhook::manifest::Manifest::read("guide", manifest).err(), None);
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(folder.path().join("triggers")).expect("a folder");
+    let file = folder.path().join("espalier.toml");
+    std::fs::write(&file, &blocks(&text, "toml destination")[0]).expect("a file");
+    let mut check = Command::new(env!("CARGO_BIN_EXE_espalier"));
+    check.args(["check", "--config"]).arg(file).env("CRM_WEBHOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+    let ended = check.output().expect("the program");
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
 }

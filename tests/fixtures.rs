@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
+use espalier::destination::webhook;
 use espalier::source::fixture;
 use espalier::source::manifest::{Manifest, Topic, shipped, shipped_names};
 
@@ -25,7 +26,7 @@ fn updating() -> bool {
 
 #[test]
 fn samples_make_what_is_written_down_and_none_is_missing() {
-    for connector in shipped_names() {
+    for connector in shipped_names().chain(webhook::manifest::shipped_names()) {
         let mut args = vec!["connector", "test", connector];
         args.extend(updating().then_some("--update"));
         let (is_well, told) = espalier(&args, Path::new(env!("CARGO_MANIFEST_DIR")));
@@ -49,6 +50,21 @@ fn a_new_connector_begins_whole() {
     assert!(!is_well && told.contains(line), "{told}");
     let (is_well, told) = espalier(&["connector", "new", "acme"], folder.path());
     assert!(!is_well && told.contains("is there already"), "{told}");
+}
+
+#[test]
+fn a_new_destination_begins_whole() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (is_well, told) = espalier(&["connector", "new", "acme", "--destination"], folder.path());
+    assert!(is_well, "{told}");
+    let (is_well, told) = espalier(&["connector", "test", "connectors/acme"], folder.path());
+    assert!(is_well && told.contains("1 samples, 0 wrong"), "{told}");
+    let sample = folder.path().join("connectors/acme/fixtures/cart.activation.json");
+    let text = std::fs::read_to_string(&sample).expect("a sample").replacen("20.50", "21.00", 1);
+    std::fs::write(&sample, text).expect("a file");
+    let (is_well, told) = espalier(&["connector", "test", "connectors/acme"], folder.path());
+    let line = "calls[0].body.data.total: makes \"21.00\", and \"20.50\" is written down";
+    assert!(!is_well && told.contains(line), "{told}");
 }
 
 #[test]

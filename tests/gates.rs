@@ -15,6 +15,7 @@ use espalier::identity;
 use espalier::model::{Event, Identifier, IdentifierKind, Mistake, RawJson, Span, Timestamp};
 use espalier::ops;
 use espalier::ops::letters::{self, Replayed};
+use espalier::quota::Accounts;
 use espalier::replay;
 use espalier::rules::{self, Program};
 use espalier::sandbox::{Options, Sandbox};
@@ -92,8 +93,8 @@ impl House {
             "esp".into(),
             destination.build("esp"),
             Arc::new(store.clone()),
-            Arc::new(clock.clone()),
             delivery::settings::Settings { linger: Span::ZERO, ..Default::default() },
+            &Accounts::new(None, Arc::new(clock.clone())),
         )
         .expect("a lane");
         let stop = CancellationToken::new();

@@ -554,7 +554,7 @@ async fn live(deeds: &[Deed], batch: usize) {
             }
             Deed::Snapshot => {
                 life.decide().await;
-                life.begin().0.snapshot(Timestamp::MAX).await.expect("a snapshot");
+                life.begin().0.compact(Timestamp::MAX).await.expect("a snapshot");
                 // What was remembered before lies before what the journal holds now.
                 let _ = fs::remove_dir_all(&remembered);
             }

@@ -11,12 +11,13 @@ use arc_swap::ArcSwap;
 use espalier::clock::{Clock, VirtualClock};
 use espalier::engine::{self, Engine};
 use espalier::identity;
+use espalier::manifest::setting::{Given, Written};
 use espalier::model::{Event, Identifier, IdentifierKind, Person, Span, Timestamp};
 use espalier::pull::{Source, Watching};
+use espalier::quota::Accounts;
 use espalier::rules::{self, Program};
 use espalier::sandbox::{Options, Sandbox};
 use espalier::source::fixture;
-use espalier::source::manifest::setting::{Given, Written};
 use espalier::source::manifest::{Connected, Manifest, shipped};
 use espalier::source::stream::settings::Settings as Pull;
 use espalier::store::embedded::Embedded;
@@ -67,7 +68,9 @@ impl Shop {
         let program = Arc::new(ArcSwap::from_pointee(program));
         let engine =
             Engine::new(shared.clone(), shared_clock.clone(), program, engine::Settings::default(), names.clone());
-        let source = Source::new("shop", &connected, &Pull::default(), &names, shared, shared_clock).expect("a client");
+        let source =
+            Source::new("shop", &connected, &Pull::default(), &names, shared, &Accounts::new(None, shared_clock))
+                .expect("a client");
         let (watching, stop) = (source.watching(), CancellationToken::new());
         let pulled = tokio::spawn(source.run(stop.clone()));
         Self { vendor, clock, sandbox, store, engine, watching, stop, pulled, _folder: folder }

@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use espalier::clock::{Clock, VirtualClock};
 use espalier::identity;
+use espalier::manifest::setting::{Given, Written};
 use espalier::model::{Span, Timestamp};
 use espalier::pull::{HooksState, Source, WatchingHooks};
+use espalier::quota::Accounts;
 use espalier::sandbox::{Options, Sandbox, made_up};
-use espalier::source::manifest::setting::{Given, Written};
 use espalier::source::manifest::{Connected, Manifest, shipped};
 use espalier::source::stream::settings::Settings as Pull;
 use espalier::source::subscriptions::Settings as Hooks;
@@ -117,7 +118,9 @@ impl<'v> Watched<'v> {
         let pull = Pull { streams: Some(own(streams)), start: Span::from_minutes(1), ..Pull::default() };
         let hooks = Hooks { address: OURS.into(), topics: Some(own(topics)), every: Span::from_minutes(15) };
         let clock = Arc::new(vendor.clock.clone());
-        let source = Source::new("shop", &connected, &pull, &names, Arc::new(store.clone()), clock).expect("a client");
+        let source =
+            Source::new("shop", &connected, &pull, &names, Arc::new(store.clone()), &Accounts::new(None, clock))
+                .expect("a client");
         let source = source.managing("shop", &connected, Some(&hooks));
         let (hooks, stop) = (source.watching_hooks().expect("managed"), CancellationToken::new());
         let task = tokio::spawn(source.run(stop.clone()));

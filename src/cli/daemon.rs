@@ -17,6 +17,8 @@ use crate::model::sales::COUNTED_EVERY;
 use crate::model::{LaneName, Sales, Span};
 use crate::ops::{Metrics, Ops, Reloads, Watched};
 use crate::pull;
+use crate::quota::Accounts;
+use crate::reconcile::Nightly;
 use crate::rules::Program;
 use crate::settings::Configured;
 use crate::store::Store;
@@ -45,6 +47,7 @@ pub struct Running {
     pub watched: Watched,
     /// To have trigger files read again.
     pub reloads: Reloads,
+    accounts: Accounts,
     clock: SharedClock,
     store: Embedded,
     listening: CancellationToken,
@@ -84,21 +87,22 @@ impl Daemon {
             settings.identity.clone(),
         );
         let (engine_state, sales) = (engine.state(), engine.sales());
+        let accounts = Accounts::new(Some(shared.clone()), clock.clone());
         let mut lanes = Vec::new();
         for (name, destination) in settings.destination {
             let destination = destination.build(&name);
             let name: LaneName = name.into();
-            let lane = Lane::new(name, destination, shared.clone(), clock.clone(), settings.delivery.clone())
+            let lane = Lane::new(name, destination, shared.clone(), settings.delivery.clone(), &accounts)
                 .map_err(Failed::new)?;
             lanes.push(lane);
         }
         let mut sources = Vec::new();
         for (name, one) in &connected {
             let Some(SourceSettings::Connector(of)) = settings.source.get(name) else { continue };
-            let (store, clock) = (shared.clone(), clock.clone());
-            let source = pull::Source::new(name, one, &of.pull, &settings.identity, store, clock);
+            let source = pull::Source::new(name, one, &of.pull, &settings.identity, shared.clone(), &accounts);
             sources.push(source.map_err(Failed::new)?.managing(name, one, of.webhooks.as_ref()));
         }
+        accounts.open().await;
         let folder = settings.store.path.join("processes");
         let processes = programs.into_iter().map(|(name, program)| {
             let (store, clock) = (shared.clone(), clock.clone());
@@ -123,6 +127,11 @@ impl Daemon {
         let coming = coming.map(|(source, tally)| pull::Ear { source, stream: None, tally });
         let ears = coming.chain(sources.iter().flat_map(pull::Source::ears)).collect();
         let listening_to = pull::Listening::new(ears, shared.clone(), clock.clone());
+        let reread = sources.iter().flat_map(pull::Source::reread).collect();
+        let names: Vec<LaneName> = lanes.iter().map(|lane| lane.name().clone()).collect();
+        let (window, with) = (settings.store.dedupe, (shared.clone(), clock.clone()));
+        let has_nights = !settings.nightly.at.is_off() && !names.is_empty();
+        let (nightly, nights) = Nightly::new(settings.nightly, reread, &names, window, with);
         let watched = Watched {
             store: shared.clone(),
             clock: clock.clone(),
@@ -136,6 +145,7 @@ impl Daemon {
             },
             hooks: sources.iter().filter_map(pull::Source::watching_hooks).collect(),
             heard: listening_to.heard(),
+            nights,
             sources: settings.source.iter().map(|(name, source)| (name.clone(), kind(source))).collect(),
             began,
         };
@@ -166,15 +176,17 @@ impl Daemon {
             workers.spawn(process.run(working.clone()));
         }
         workers.spawn(listening_to.run(working.clone()));
+        workers.spawn(nightly.run(working.clone()));
         workers.spawn(reload.run(working.clone()));
         workers.spawn(keep_counts(store.clone(), clock.clone(), (program, sales), working.clone()));
-        workers.spawn(keep_house(store.clone(), clock.clone(), metrics, working.clone()));
+        workers.spawn(keep_house(store.clone(), clock.clone(), (metrics, !has_nights), working.clone()));
         tracing::info!(intake = %intake_at, ops = %ops_at, "espalier runs");
         Ok(Running {
             intake: intake_at,
             ops: ops_at,
             watched,
             reloads,
+            accounts,
             clock,
             store,
             listening,
@@ -207,6 +219,7 @@ impl Running {
                 }
             }
         }
+        self.accounts.close().await;
         self.store.close().await.map_err(Failed::new)
     }
 }
@@ -244,8 +257,13 @@ async fn keep_counts(
     }
 }
 
-/// A snapshot a day; metrics folded between scrapes.
-async fn keep_house(store: Embedded, clock: SharedClock, metrics: Option<Metrics>, stop: CancellationToken) {
+/// Metrics folded between scrapes; and, where no night does it, the store made small once a day.
+async fn keep_house(
+    store: Embedded,
+    clock: SharedClock,
+    (metrics, compacts): (Option<Metrics>, bool),
+    stop: CancellationToken,
+) {
     let mut next = clock.now() + SNAPSHOT;
     loop {
         tokio::select! {
@@ -255,9 +273,9 @@ async fn keep_house(store: Embedded, clock: SharedClock, metrics: Option<Metrics
         if let Some(metrics) = &metrics {
             metrics.upkeep();
         }
-        if clock.now() >= next {
+        if compacts && clock.now() >= next {
             next = clock.now() + SNAPSHOT;
-            match store.snapshot(clock.now()).await {
+            match store.compact(clock.now()).await {
                 Ok(position) => tracing::info!(position = position.0, "a snapshot of the state is written"),
                 Err(error) => tracing::error!(reason = %error, "no snapshot could be written"),
             }

@@ -16,6 +16,7 @@ mod log;
 mod messages;
 mod parallel;
 mod payload;
+mod reconcile;
 mod reload;
 mod run;
 mod sandbox;
@@ -49,7 +50,8 @@ enum Command {
     Run(Configured),
     /// Tells every mistake in the configuration and the triggers.
     Check(check::Args),
-    /// The JSON Schema of the configuration, for editors; of a connector's manifest with `connector`.
+    /// The JSON Schema of the configuration, for editors; of a connector's manifests with `connector` and
+    /// `destination`.
     Schema(schema::Args),
     /// What triggers would have done, over a file of messages.
     Simulate(simulate::Args),
@@ -75,6 +77,8 @@ enum Command {
     DeadLetters(dead_letters::Args),
     /// Which triggers are live; pauses and resumes them, and has the running daemon read their files again.
     Triggers(triggers::Args),
+    /// What the nights found; or compares now what they compare.
+    Reconcile(reconcile::Args),
     /// Checks the store, or makes its state again from the journal.
     Store(store::Args),
     /// Simulated vendors alone.
@@ -142,6 +146,7 @@ fn runtime(command: Command) -> Ended {
             Command::Payload(args) => payload::run(&args).await,
             Command::DeadLetters(args) => dead_letters::run(&args).await,
             Command::Triggers(args) => triggers::run(&args).await,
+            Command::Reconcile(args) => reconcile::run(&args).await,
             Command::Sandbox(args) => sandbox::run(&args).await,
             Command::Schema(_) | Command::Check(_) | Command::Simulate(_) | Command::Store(_) => Ok(ExitCode::SUCCESS),
         }

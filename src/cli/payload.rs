@@ -7,9 +7,9 @@ use serde_json::{Map, Value, json};
 use super::local::Local;
 use super::{Configured, Ended, Failed, load, show};
 use crate::clock::{Clock, SystemClock};
-use crate::destination::preview;
+use crate::destination::{Destination, preview};
 use crate::engine::count_sales;
-use crate::model::http::{Method, Request};
+use crate::model::http::Request;
 use crate::model::{Activation, Sales};
 use crate::ops;
 use crate::settings::Settings;
@@ -87,7 +87,7 @@ fn shown(settings: &Settings, activation: Activation) -> Value {
             let at = activation.at;
             let (requests, refused) = preview(&*destination, activation, at);
             said.insert("vendor".into(), json!(destination.kind()));
-            said.insert("calls".into(), requests.iter().map(call).collect());
+            said.insert("calls".into(), requests.iter().map(|request| call(&*destination, request)).collect());
             said.extend(refused.map(|words| ("refused".to_owned(), json!(words))));
         }
     }
@@ -95,15 +95,10 @@ fn shown(settings: &Settings, activation: Activation) -> Value {
 }
 
 /// A call without what lets it in.
-fn call(request: &Request) -> Value {
-    let method = match request.method {
-        Method::Get => "GET",
-        Method::Post => "POST",
-        Method::Put => "PUT",
-        Method::Delete => "DELETE",
-    };
+fn call(destination: &dyn Destination, request: &Request) -> Value {
+    let place = if request.path.is_empty() { destination.base_url() } else { &request.path };
     let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
-    json!({ "call": format!("{method} {}", request.path), "body": body })
+    json!({ "call": format!("{} {place}", request.method.word()), "body": body })
 }
 
 fn print(one: &Value) {

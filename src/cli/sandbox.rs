@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::{Ended, Failed, run::told_to_stop};
 use crate::clock::SystemClock;
-use crate::sandbox::{Options, SOURCES, Sandbox, VENDORS};
+use crate::sandbox::{Options, RECEIVERS, SOURCES, Sandbox, VENDORS};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -25,7 +25,7 @@ pub async fn run(args: &Args) -> Ended {
         .await
         .map_err(|e| Failed(format!("cannot listen on {}: {e}", args.listen)))?;
     let address = listener.local_addr().map_err(Failed::new)?;
-    for vendor in VENDORS.into_iter().chain(SOURCES) {
+    for vendor in VENDORS.into_iter().chain(RECEIVERS).chain(SOURCES) {
         println!("{vendor}: base_url = \"http://{address}/{vendor}\"");
     }
     println!(

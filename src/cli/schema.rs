@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use super::{Ended, Failed, show};
+use crate::destination::webhook;
 use crate::source::manifest;
 
 #[derive(Debug, clap::Args)]
@@ -18,12 +19,15 @@ enum Of {
     Configuration,
     /// `connector.toml`.
     Connector,
+    /// `destination.toml`.
+    Destination,
 }
 
 pub fn run(args: &Args) -> Ended {
     match args.of {
         Of::Configuration => show::json(&crate::settings::schema())?,
         Of::Connector => show::json(&manifest::schema().map_err(Failed::new)?)?,
+        Of::Destination => show::json(&webhook::manifest::schema().map_err(Failed::new)?)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,7 +1,7 @@
 //! One account's queue as a state machine: take, ask for budget, converse, settle.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32};
 
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
@@ -9,39 +9,18 @@ use tokio_util::sync::CancellationToken;
 
 use super::breaker::Breaker;
 use super::settings::Settings;
+use super::state::LaneState;
 use crate::clock::SharedClock;
-use crate::destination::{Destination, Halt, Item, Next};
-use crate::model::http::{Answer, Request};
-use crate::model::{Attempt, LaneName, Outcome, Span, Timestamp};
-use crate::quota::Ledger;
-use crate::store::{Settled, Store, StoreError, Work, WorkId};
-use crate::wire::{TokenError, Wire, backoff};
+use crate::destination::Destination;
+use crate::model::{LaneName, Span, Timestamp};
+use crate::quota::{Accounts, For, Ledger};
+use crate::store::Store;
+use crate::wire::Wire;
 
-/// Calls of one exchange at most: an adapter that never ends is stopped.
-const MOST_CALLS: usize = 4_000;
 /// The wait after a step that the store refused.
-const REFUSED: Span = Span::from_secs(1);
-
-/// What a lane is doing, for health and the page.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LaneState {
-    /// The vendor's name.
-    pub kind: &'static str,
-    /// Why it does not send, in words; `None` when nothing stops it.
-    pub held: Option<String>,
-    /// Until when it is held.
-    pub until: Option<Timestamp>,
-    /// Since when it is held, or free.
-    pub since: Timestamp,
-    /// The last time the vendor took something.
-    pub last_success: Option<Timestamp>,
-    /// The last failure, in words.
-    pub last_error: Option<String>,
-    /// Exchanges under way.
-    pub in_flight: usize,
-    /// Outcomes since the start, by word.
-    pub outcomes: std::collections::BTreeMap<&'static str, u64>,
-}
+pub(super) const REFUSED: Span = Span::from_secs(1);
+/// A wait for the budget that is longer is told.
+const TOLD: Span = Span::from_secs(5);
 
 /// One destination account's lane. Cheap to clone; all clones are one lane.
 #[derive(Clone)]
@@ -49,34 +28,40 @@ pub struct Lane {
     inner: Arc<Inner>,
 }
 
-struct Inner {
-    name: LaneName,
-    destination: Box<dyn Destination>,
-    wire: Wire,
-    ledger: Ledger,
-    store: Arc<dyn Store>,
-    clock: SharedClock,
-    settings: Settings,
-    breaker: Mutex<Breaker>,
+pub(super) struct Inner {
+    pub name: LaneName,
+    pub destination: Box<dyn Destination>,
+    pub wire: Wire,
+    pub ledger: Ledger,
+    pub store: Arc<dyn Store>,
+    pub clock: SharedClock,
+    pub settings: Settings,
+    pub breaker: Mutex<Breaker>,
+    /// Held for a reason of its own, not of the budget's: until when, and why.
+    pub holds: watch::Sender<Option<(Timestamp, String)>>,
     /// Tokens refused in a row: a second one is no matter of age.
-    tokens_refused: AtomicU32,
-    state: watch::Sender<LaneState>,
+    pub tokens_refused: AtomicU32,
+    /// When the vendor is asked next what is used, in milliseconds.
+    pub usage_at: AtomicI64,
+    pub state: watch::Sender<LaneState>,
 }
 
 impl Lane {
-    /// Ready to run.
+    /// Ready to run. Of `accounts` it shares the ledger of whoever calls the same one.
     pub fn new(
         name: LaneName,
         destination: Box<dyn Destination>,
         store: Arc<dyn Store>,
-        clock: SharedClock,
         settings: Settings,
+        accounts: &Accounts,
     ) -> Result<Self, crate::wire::NoClient> {
+        let clock = accounts.clock();
         let wire = Wire::new(destination.base_url(), destination.token(), None, clock.clone())?;
-        let ledger = Ledger::new(&destination.windows(), clock.clone());
+        let ledger = accounts.ledger(&name, destination.account(), &destination.windows());
         let state = LaneState { kind: destination.kind(), since: clock.now(), ..LaneState::default() };
         let state = watch::Sender::new(state);
-        let (breaker, tokens_refused) = (Mutex::default(), AtomicU32::new(0));
+        let (breaker, tokens_refused, usage_at) = (Mutex::default(), AtomicU32::new(0), AtomicI64::new(0));
+        let holds = watch::Sender::new(None);
         Ok(Self {
             inner: Arc::new(Inner {
                 name,
@@ -87,7 +72,9 @@ impl Lane {
                 clock,
                 settings,
                 breaker,
+                holds,
                 tokens_refused,
+                usage_at,
                 state,
             }),
         })
@@ -112,7 +99,7 @@ impl Lane {
         let look_after = inner.destination.look_after();
         if look_after > Span::ZERO && inner.store.lane_count(&inner.name).queued > 0 {
             // What an earlier run may have sent: the vendor needs a moment to show it.
-            inner.ledger.block(inner.clock.now() + look_after, "after a restart");
+            inner.rest(inner.clock.now() + look_after, "what an earlier run sent is not yet to be seen");
         }
         while !stop.is_cancelled() {
             changed.mark_unchanged();
@@ -132,6 +119,18 @@ impl Lane {
                 tokio::select! {
                     () = stop.cancelled() => break,
                     _ = running.join_next() => {}
+                }
+                continue;
+            }
+            if let Some((family, calls, until)) = inner.spent(limits.records, running.len()) {
+                if until > now + TOLD {
+                    inner.hold(until, "the quota is used up", now);
+                }
+                // What is taken can no longer be called back, so nothing is taken that cannot leave.
+                tokio::select! {
+                    () = stop.cancelled() => break,
+                    () = inner.ledger.ready(family, For::Sending, calls) => {}
+                    _ = running.join_next(), if !running.is_empty() => {}
                 }
                 continue;
             }
@@ -180,12 +179,36 @@ impl Inner {
         if let Some(until) = self.breaker.lock().await.open_until(now) {
             return Some((until, "the breaker is open: the vendor fails again and again".into()));
         }
-        let until = self.ledger.blocked_until().filter(|until| *until > now)?;
-        let words = self.state.borrow().last_error.clone().unwrap_or_else(|| "the vendor's limit is reached".into());
-        Some((until, words))
+        self.holds.borrow().clone().filter(|(until, _)| *until > now)
     }
 
-    fn hold(&self, until: Timestamp, words: &str, now: Timestamp) {
+    /// Nothing is sent before.
+    pub fn rest(&self, until: Timestamp, words: &str) {
+        self.holds.send_if_modified(|hold| {
+            let is_later = hold.as_ref().is_none_or(|(old, _)| *old < until);
+            if is_later {
+                *hold = Some((until, words.to_owned()));
+            }
+            is_later
+        });
+    }
+
+    /// The family whose budget has no room for the next batch, for how many calls, and until when.
+    fn spent(&self, most: usize, running: usize) -> Option<(&'static str, u32, Timestamp)> {
+        let queued = usize::try_from(self.store.lane_count(&self.name).queued).unwrap_or(usize::MAX);
+        if queued == 0 {
+            return None;
+        }
+        let needs = self.destination.calls_by_family(queued.min(most));
+        let closed = needs.into_iter().filter_map(|(family, calls)| {
+            // Those under way may need as many, of a day that has to last for all.
+            let calls = u32::try_from(calls.saturating_mul(running + 1)).unwrap_or(u32::MAX);
+            Some((family, calls, self.ledger.closed_until(family, calls)?))
+        });
+        closed.max_by_key(|(_, _, until)| *until)
+    }
+
+    pub fn hold(&self, until: Timestamp, words: &str, now: Timestamp) {
         self.state.send_if_modified(|state| {
             let is_news = state.held.as_deref() != Some(words) || state.until != Some(until);
             if state.held.is_none() {
@@ -205,175 +228,4 @@ impl Inner {
             true
         });
     }
-
-    /// One batch from taking to settling.
-    async fn exchange(&self, work: Vec<Work>) {
-        self.state.send_modify(|state| state.in_flight += 1);
-        let now = self.clock.now();
-        let (expired, work): (Vec<Work>, Vec<Work>) = work.into_iter().partition(|w| w.activation.expires_at < now);
-        let mut settled: Vec<Settled> = expired.iter().map(|w| settled(w.id, now, 0, Outcome::Expired)).collect();
-        let ids: Vec<WorkId> = work.iter().map(|w| w.id).collect();
-        let begun = match self.destination.needs_begin() {
-            true => self.store.begin(&self.name, &ids).await,
-            false => Ok(()),
-        };
-        let mut released = Vec::new();
-        match begun {
-            Err(refused) => {
-                tracing::error!(lane = %self.name, reason = %refused, "nothing is sent that the store cannot note");
-                released = ids;
-            }
-            Ok(()) if work.is_empty() => {}
-            Ok(()) => {
-                let (outcomes, halt) = self.converse(&work).await;
-                let counts_tries = self.note(&halt).await;
-                let now = self.clock.now();
-                for (one, outcome) in work.iter().zip(outcomes.into_iter().chain(std::iter::repeat(None))) {
-                    match outcome {
-                        Some((status, outcome)) => {
-                            let outcome = self.judged(one, outcome, counts_tries, now);
-                            settled.push(self::settled(one.id, now, status, outcome));
-                        }
-                        None => released.push(one.id),
-                    }
-                }
-            }
-        }
-        self.settle(settled).await;
-        if !released.is_empty()
-            && let Err(refused) = self.store.release(&self.name, &released).await
-        {
-            tracing::error!(lane = %self.name, reason = %refused, "work could not be given back; a restart does");
-        }
-        self.state.send_modify(|state| state.in_flight -= 1);
-    }
-
-    /// Asks and answers until the adapter has an outcome for each.
-    async fn converse(&self, work: &[Work]) -> (Vec<Option<(u16, Outcome)>>, Option<Halt>) {
-        let batch =
-            work.iter().map(|w| Item { activation: w.activation.clone(), may_have_left: w.may_have_left }).collect();
-        let mut exchange = self.destination.exchange(batch);
-        let mut answer = None;
-        for _ in 0..MOST_CALLS {
-            match exchange.next(answer.take(), self.clock.now()) {
-                Next::Done { outcomes, halt } => return (outcomes, halt),
-                Next::Ask(request) => match self.call(*request).await {
-                    Ok(came) => answer = Some(came),
-                    Err(TokenError::Refused(status)) => {
-                        let words = format!("the vendor refuses the client id or secret (HTTP {status})");
-                        return (Vec::new(), Some(Halt::Credentials(words)));
-                    }
-                    Err(TokenError::Unavailable(words)) => return (Vec::new(), Some(Halt::Down(words))),
-                },
-            }
-        }
-        (Vec::new(), Some(Halt::Configuration("an exchange did not come to an end".into())))
-    }
-
-    /// One call, when the budget has room for it.
-    async fn call(&self, request: Request) -> Result<Answer, TokenError> {
-        while let Err(until) = self.ledger.spend(&request.family) {
-            self.clock.until(until).await;
-        }
-        let family = request.family.clone();
-        let began = self.clock.now();
-        let answer = self.wire.send(request).await?;
-        let status = match &answer {
-            Answer::Came(response) => response.status.to_string(),
-            Answer::NotSent(_) => "not_sent".into(),
-            Answer::Unclear(_) => "unclear".into(),
-        };
-        let took = self.clock.now().since(began).as_millis() as f64 / 1_000.0;
-        metrics::counter!("espalier_vendor_calls_total", "lane" => self.name.to_string(), "family" => family, "status" => status)
-            .increment(1);
-        metrics::histogram!("espalier_vendor_call_seconds", "lane" => self.name.to_string()).record(took);
-        Ok(answer)
-    }
-
-    /// Takes a halt to heart. True when a failure counts as a try of each record.
-    async fn note(&self, halt: &Option<Halt>) -> bool {
-        let now = self.clock.now();
-        let mut breaker = self.breaker.lock().await;
-        let counts_tries = !breaker.is_probing();
-        let Some(halt) = halt else {
-            breaker.succeeded();
-            self.tokens_refused.store(0, Ordering::Relaxed);
-            return true;
-        };
-        let words = halt.to_string();
-        self.state.send_modify(|state| state.last_error = Some(words.clone()));
-        match halt {
-            Halt::Quota { until, window } => {
-                metrics::counter!("espalier_lane_throttled_total", "lane" => self.name.to_string()).increment(1);
-                // A vendor that says "now" would be asked without end.
-                self.ledger.block((*until).max(now + Span::from_millis(100)), window);
-            }
-            Halt::Token => {
-                let had_one = self.wire.forget_token().await;
-                if !had_one || self.tokens_refused.fetch_add(1, Ordering::Relaxed) > 0 {
-                    self.ledger.block(now + self.settings.mended, "credentials");
-                }
-            }
-            Halt::Credentials(_) | Halt::Configuration(_) => {
-                tracing::error!(lane = %self.name, reason = %words, "the lane is held until this is mended");
-                self.ledger.block(now + self.settings.mended, "credentials");
-            }
-            Halt::Down(_) => {
-                tracing::warn!(lane = %self.name, reason = %words, "the vendor is down");
-                breaker.failed(now, &self.settings);
-            }
-        }
-        counts_tries && matches!(halt, Halt::Down(_))
-    }
-
-    /// When to come again, and when to give up.
-    fn judged(&self, work: &Work, outcome: Outcome, counts_tries: bool, now: Timestamp) -> Outcome {
-        let Outcome::Later { not_before, words, is_throttled, may_have_left } = outcome else { return outcome };
-        if is_throttled {
-            return Outcome::Later { not_before: not_before.max(now), words, is_throttled, may_have_left };
-        }
-        let tries = work.tries.saturating_add(1);
-        if counts_tries && tries >= self.settings.tries {
-            return Outcome::Refused { code: "gave_up".into(), words: format!("after {tries} tries: {words}").into() };
-        }
-        let not_before = not_before.max(now + backoff::wait((self.settings.backoff, self.settings.longest), tries));
-        Outcome::Later { not_before, words, is_throttled: !counts_tries, may_have_left }
-    }
-
-    /// Settles, however long the store takes to let us: what is settled must not be sent again.
-    async fn settle(&self, settled: Vec<Settled>) {
-        if settled.is_empty() {
-            return;
-        }
-        loop {
-            match self.store.settle(&self.name, settled.clone()).await {
-                Ok(()) => break,
-                Err(StoreError::Damaged(words)) => {
-                    tracing::error!(lane = %self.name, reason = %words, "outcomes cannot be settled");
-                    return;
-                }
-                Err(refused) => {
-                    tracing::error!(lane = %self.name, reason = %refused, "outcomes wait for the store");
-                    self.clock.until(self.clock.now() + REFUSED).await;
-                }
-            }
-        }
-        self.state.send_modify(|state| {
-            for one in &settled {
-                *state.outcomes.entry(one.attempt.outcome.word()).or_default() += 1;
-                if one.attempt.outcome.has_effect() {
-                    state.last_success = Some(one.attempt.at);
-                }
-            }
-        });
-        for one in &settled {
-            let word = one.attempt.outcome.word();
-            metrics::counter!("espalier_activations_total", "lane" => self.name.to_string(), "outcome" => word)
-                .increment(1);
-        }
-    }
-}
-
-fn settled(id: WorkId, at: Timestamp, status: u16, outcome: Outcome) -> Settled {
-    Settled { id, attempt: Attempt { at, status, outcome } }
 }

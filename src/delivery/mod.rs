@@ -4,9 +4,12 @@
 //! store with a durable time; what can never be sent is a dead letter with the vendor's words.
 
 mod breaker;
+mod exchange;
 mod lane;
 pub mod settings;
+mod state;
 
 pub use breaker::Breaker;
-pub use lane::{Lane, LaneState};
+pub use lane::Lane;
 pub use settings::Settings;
+pub use state::LaneState;

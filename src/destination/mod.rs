@@ -11,10 +11,11 @@ pub mod marketo;
 mod said;
 #[cfg(test)]
 mod testing;
+pub mod webhook;
 
 use serde::Deserialize;
 
-use crate::model::http::{Answer, Pace, Request, Response, TokenRequest, Window};
+use crate::model::http::{AccountKey, Answer, Learned, Request, Response, TokenRequest, Window};
 use crate::model::{ActionKind, Activation, Outcome, Span, Timestamp};
 
 /// `[destination.NAME]` in the configuration: `kind` chooses the vendor.
@@ -27,6 +28,8 @@ pub enum Settings {
     HubSpot(hubspot::Settings),
     /// Marketo: custom activities of leads, requests of campaigns, lists, leads.
     Marketo(marketo::Settings),
+    /// Any receiver that one kind of call serves, by a connector's `destination.toml` or at a URL.
+    Webhook(webhook::Settings),
 }
 
 impl Settings {
@@ -36,6 +39,7 @@ impl Settings {
             Self::Klaviyo(_) => klaviyo::CAN,
             Self::HubSpot(_) => hubspot::CAN,
             Self::Marketo(_) => marketo::CAN,
+            Self::Webhook(_) => webhook::CAN,
         }
     }
 
@@ -45,6 +49,7 @@ impl Settings {
             Self::Klaviyo(settings) => Box::new(klaviyo::Klaviyo::new(account, settings)),
             Self::HubSpot(settings) => Box::new(hubspot::HubSpot::new(account, settings)),
             Self::Marketo(settings) => Box::new(marketo::Marketo::new(account, settings)),
+            Self::Webhook(settings) => Box::new(webhook::Webhook::new(settings)),
         }
     }
 }
@@ -124,8 +129,24 @@ pub trait Destination: Send + Sync + 'static {
     fn limits(&self) -> Limits;
     /// The account's budget, with its double windows.
     fn windows(&self) -> Vec<Window>;
+    /// Whose budget it spends, where another destination or a source may spend the same.
+    fn account(&self) -> Option<AccountKey> {
+        None
+    }
     /// Calls that a batch of so many takes where the vendor takes all of it at once: for forecasts.
     fn calls(&self, records: usize) -> usize;
+    /// The same by the family of calls, in the order in which they leave.
+    fn calls_by_family(&self, records: usize) -> Vec<(&'static str, usize)> {
+        vec![("", self.calls(records))]
+    }
+    /// What an answer to a call of `family` says of the account's windows.
+    fn learned(&self, _family: &str, _answer: &Response, _now: Timestamp) -> Vec<Learned> {
+        Vec::new()
+    }
+    /// How the vendor is asked what is used of the day, where no header tells it. [`Destination::learned`] reads it.
+    fn usage(&self) -> Option<Request> {
+        None
+    }
     /// True when the vendor has no dedupe key, so that a try must be noted durably before it leaves.
     fn needs_begin(&self) -> bool {
         false
@@ -174,9 +195,10 @@ pub fn preview(
     (requests, None)
 }
 
-/// A window of a family of calls that come in bursts.
-fn window(family: &'static str, calls: u32, span: Span) -> Window {
-    Window { family: family.into(), calls, span, pace: Pace::Burst }
+/// A header that is a whole number.
+fn number(answer: &Response, header: &str) -> Option<u32> {
+    let value = answer.header(header)?.trim().parse::<f64>().ok().filter(|n| n.is_finite() && *n >= 0.0)?;
+    Some(value as u32)
 }
 
 /// 200 with this body.

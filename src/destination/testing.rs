@@ -152,6 +152,8 @@ mod every_adapter {
                 json!({"kind": "klaviyo", "api_key": "k"}),
                 json!({"kind": "hubspot", "token": "t", "hub_id": 1}),
                 json!({"kind": "marketo", "base_url": "http://m", "client_id": "i", "client_secret": "s", "activity_type": 1}),
+                json!({"kind": "webhook", "url": "https://w.example"}),
+                json!({"kind": "webhook", "connector": "braze", "settings": {"endpoint": "https://b.example", "api_key": "k"}}),
             ] {
                 let settings = serde_json::from_value::<Settings>(settings).expect("settings");
                 let (kinds, destination) = (settings.can(), settings.build("lane"));

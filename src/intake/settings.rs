@@ -6,9 +6,9 @@ use std::net::SocketAddr;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::manifest::setting::Written;
 use crate::model::Span;
 use crate::model::setting::{Secret, Size};
-use crate::source::manifest::setting::Written;
 use crate::source::{endpoint, process, stream, subscriptions};
 
 /// Where intake listens, and the bounds of what it takes.

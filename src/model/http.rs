@@ -18,8 +18,23 @@ pub enum Method {
     Post,
     /// PUT
     Put,
+    /// PATCH
+    Patch,
     /// DELETE
     Delete,
+}
+
+impl Method {
+    /// As it is written in a request.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+        }
+    }
 }
 
 /// How a request is let in. Values, not calls; never in a URL.
@@ -91,26 +106,78 @@ pub enum Answer {
     Unclear(String),
 }
 
-/// One window of an account's budget: at most `calls` in `span`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One window of an account's budget: the vendor lets `calls` through in `span`, and we take `share` of them.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Window {
     /// Which calls share it: [`Request::family`].
     pub family: Name,
-    /// Calls.
+    /// Calls that the vendor lets through, of all who use the account.
     pub calls: u32,
+    /// The part of them that is ours, above 0 and at most 1; the rest is left to other tools and other daemons.
+    pub share: f64,
     /// In this time.
     pub span: Span,
-    /// How they are spread over it.
-    pub pace: Pace,
+    /// How the vendor counts it.
+    pub counted: Counted,
 }
 
-/// How calls are spread over a window.
+/// How a vendor counts a window, which says how near to its number one can safely come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pace {
-    /// Half of them at once, the rest as they drip: for work that comes in bursts.
-    Burst,
-    /// One after the other at the same distance: for work that never ends, which uses all of the window by it.
-    Steady,
+pub enum Counted {
+    /// It begins anew at instants that the vendor chooses: what is left holds until then.
+    Fixed,
+    /// It looks back over its length from each call: what is left changes with each call that grows old.
+    Rolling,
+    /// It begins anew so long after each midnight of UTC (or each multiple of its length), and outlives a restart.
+    Daily {
+        /// So long after.
+        begins: Span,
+    },
+}
+
+impl Counted {
+    /// As vendors count who do not say it: short windows look back, long ones are days.
+    pub fn usual(span: Span) -> Self {
+        if span < Span::HOUR { Self::Rolling } else { Self::Daily { begins: Span::ZERO } }
+    }
+}
+
+impl Window {
+    /// Calls that are ours: at least one.
+    pub fn ours(&self) -> u32 {
+        ((f64::from(self.calls) * self.share).floor() as u32).max(1)
+    }
+}
+
+/// What an answer says of a window: the vendor's own figures, for all who use the account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Learned {
+    /// Which family.
+    pub family: Name,
+    /// Which of its windows, by its length.
+    pub span: Span,
+    /// Calls that the vendor lets through in it, where it says so.
+    pub calls: Option<u32>,
+    /// Calls that are left in it, where it says so.
+    pub left: Option<u32>,
+    /// When it begins anew, where it says so.
+    pub resets: Option<Timestamp>,
+}
+
+/// Whose budget a call spends. Two that are equal are one account, and share one ledger.
+#[derive(Clone, Debug)]
+pub struct AccountKey {
+    /// Where it is.
+    pub base_url: String,
+    /// As whom, where the address alone does not say it.
+    pub credential: Option<Secret>,
+}
+
+impl PartialEq for AccountKey {
+    fn eq(&self, other: &Self) -> bool {
+        let of = |key: &'_ Self| key.credential.as_ref().map(|secret| secret.expose().to_owned());
+        self.base_url == other.base_url && of(self) == of(other)
+    }
 }
 
 /// How a token is fetched: the executor keeps it and renews it, one at a time.

@@ -42,6 +42,11 @@ impl Zone {
         (at.as_millis() + i64::from(offset) * 1_000).rem_euclid(DAY)
     }
 
+    /// What a calendar in it says of this instant; none beyond the years that calendars know.
+    pub(super) fn zoned(&self, at: Timestamp) -> Option<jiff::Zoned> {
+        Some(instant(at)?.to_zoned(self.0.clone()))
+    }
+
     /// The next instant, after this one, at which the clock is put forward or back.
     pub fn next_change(&self, after: Timestamp) -> Option<Timestamp> {
         let change = self.0.following(instant(after)?).next()?;

@@ -7,6 +7,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 pub use super::hooks::HooksHealth;
+pub use super::night::NightHealth;
 pub use super::quiet::QuietHealth;
 use super::triggers::Liveness;
 use crate::clock::SharedClock;
@@ -14,6 +15,7 @@ use crate::delivery::LaneState;
 use crate::engine::{EngineState, Stage};
 use crate::model::{LaneName, Sales, Span, Timestamp};
 use crate::pull::{Heard, Watching, WatchingHooks};
+use crate::reconcile::Nights;
 use crate::rules::{Program, Trigger};
 use crate::store::Store;
 
@@ -41,6 +43,8 @@ pub struct Watched {
     pub hooks: Vec<WatchingHooks>,
     /// How quiet sources and lists are.
     pub heard: watch::Receiver<Vec<Heard>>,
+    /// The nights.
+    pub nights: Nights,
     /// Names and kinds of the sources.
     pub sources: Vec<(String, &'static str)>,
     /// When the daemon began.
@@ -74,6 +78,8 @@ pub struct Health {
     pub streams: Vec<StreamHealth>,
     /// The subscriptions to webhooks that are seen to, by source.
     pub subscriptions: Vec<HooksHealth>,
+    /// The nights.
+    pub night: NightHealth,
     /// Every trigger.
     pub triggers: Vec<TriggerHealth>,
 }
@@ -320,6 +326,8 @@ impl Watched {
                 pool.name, pool.left, pool.name
             ));
         }
+        let night = NightHealth::of(&self.nights.state.borrow());
+        troubles.extend(night.troubles());
         Health {
             version: env!("CARGO_PKG_VERSION"),
             at: now,
@@ -342,6 +350,7 @@ impl Watched {
             sources,
             streams,
             subscriptions,
+            night,
             triggers,
         }
     }

@@ -48,6 +48,10 @@ impl Metrics {
             metrics::gauge!("espalier_source_quiet", "source" => source.clone(), "list" => list.to_owned())
                 .set(f64::from(u8::from(is_quiet)));
         }
+        if let Some(last) = &health.night.last {
+            metrics::gauge!("espalier_night_ended_seconds").set(last.ended.as_millis() as f64 / 1_000.0);
+            metrics::gauge!("espalier_night_findings").set(health.night.findings.len() as f64);
+        }
         for pool in &health.pools {
             metrics::gauge!("espalier_codes_left", "pool" => pool.name.clone()).set(pool.left as f64);
         }
@@ -81,6 +85,8 @@ fn describe() {
     describe_counter!("espalier_process_schema_changes_total", "Times the records of a stream came to look otherwise.");
     describe_counter!("espalier_subscriptions_lost_total", "Subscriptions to webhooks that were gone, by source.");
     describe_counter!("espalier_subscriptions_changed_total", "Subscriptions created, enabled and removed, by source.");
+    describe_gauge!("espalier_night_ended_seconds", "When the last night ended, in seconds since 1970.");
+    describe_gauge!("espalier_night_findings", "What the last night found to differ.");
     describe_gauge!("espalier_source_quiet", "1 while improbably little comes of a source, or of a list of it.");
     describe_gauge!("espalier_subscriptions_missing", "Topics that have no subscription at work, by source.");
     describe_histogram!("espalier_vendor_call_seconds", "Time to a vendor's answer.");

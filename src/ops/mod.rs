@@ -9,6 +9,7 @@ mod health;
 mod hooks;
 pub mod letters;
 mod metric;
+mod night;
 mod page;
 mod page_trigger;
 mod payload;

@@ -7,6 +7,7 @@ use maud::{Markup, html};
 
 use super::frame::frame;
 use super::health::{Health, LaneHealth};
+use super::night;
 use super::server::Shared;
 use crate::model::{Span, Timestamp};
 
@@ -44,6 +45,7 @@ fn page(health: &Health) -> Markup {
         (lanes(health))
         (triggers(health))
         (sources(health))
+        (night::summary(&health.night))
     };
     frame(if is_well { "well" } else { "look here" }, &head, &header, &main)
 }
@@ -225,7 +227,7 @@ fn subscriptions(health: &Health) -> Markup {
 }
 
 /// `2026-11-23 16:05:12`
-fn short(at: Timestamp) -> String {
+pub(super) fn short(at: Timestamp) -> String {
     at.to_string().replace('T', " ").chars().take(19).collect()
 }
 
@@ -243,7 +245,7 @@ fn age(ms: i64) -> String {
 }
 
 /// 1,234,567
-fn number(n: u64) -> String {
+pub(super) fn number(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::new();
     for (i, digit) in digits.chars().enumerate() {

@@ -18,7 +18,7 @@ use super::health::Watched;
 use super::metric::Metrics;
 use super::reload::Reloads;
 use super::settings::Settings;
-use super::{api, page, page_trigger, plot, triggers};
+use super::{api, night, page, page_trigger, plot, triggers};
 use crate::engine::Orders;
 use crate::identity;
 use crate::model::setting::Secret;
@@ -104,6 +104,8 @@ impl Ops {
             .route("/api/catalogue", post(api::put_items))
             .route("/api/codes", get(api::pools))
             .route("/api/codes/{pool}", post(api::add_codes))
+            .route("/api/nights", get(night::reports).post(night::begin))
+            .route("/api/nights/state", get(night::state))
             .route("/api/set-aside", get(api::set_aside))
             .route("/api/audit/{source}", get(api::audit))
             .route("/api/triggers", get(triggers::get_list))
@@ -119,6 +121,7 @@ impl Ops {
             .route("/metrics", get(metrics))
             .route("/", get(page::status))
             .route("/style.css", get(page::style))
+            .route("/nights", get(night::page))
             .route("/triggers/{name}", get(page_trigger::show).post(page_trigger::change))
             .route("/triggers/{name}/backtest", get(plot::page))
             .merge(admin)

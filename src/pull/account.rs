@@ -5,9 +5,10 @@ use std::sync::Arc;
 use tokio::sync::{Semaphore, watch};
 
 use crate::clock::SharedClock;
+use crate::model::Timestamp;
 use crate::model::http::{Answer, Request, Response, Window};
 use crate::model::setting::Secret;
-use crate::quota::Ledger;
+use crate::quota::{Accounts, For, Ledger};
 use crate::source::stream::{self as list, Stop};
 use crate::store::Store;
 use crate::wire::{Keeper, NoClient, TokenError, Wire};
@@ -28,6 +29,8 @@ pub struct Account {
     of: Arc<list::Account>,
     wire: Wire,
     ledger: Ledger,
+    /// Nothing is read before: reading gives way earlier than sending.
+    rests: watch::Sender<Timestamp>,
     permits: Semaphore,
     /// Lists of it whose newest is being read.
     reading: watch::Sender<usize>,
@@ -50,16 +53,15 @@ impl Account {
         of: Arc<list::Account>,
         share: f64,
         keeper: Option<Arc<dyn Keeper>>,
-        clock: SharedClock,
+        accounts: &Accounts,
     ) -> Result<Self, NotPulled> {
+        let clock = accounts.clock();
         let wire = Wire::new(&of.base_url, of.token.clone(), keeper, clock.clone())?;
-        let shared = |window: &Window| Window {
-            calls: ((f64::from(window.calls) * share).floor() as u32).max(1),
-            ..window.clone()
-        };
-        let ledger = Ledger::new(&of.windows.iter().map(shared).collect::<Vec<_>>(), clock.clone());
+        let windows: Vec<Window> = of.windows.iter().map(|window| Window { share, ..window.clone() }).collect();
+        let ledger = accounts.ledger(&format!("source/{source}"), Some(of.key.clone()), &windows);
+        let (rests, reading) = (watch::Sender::new(Timestamp::MIN), watch::Sender::new(0));
         let permits = Semaphore::new(of.concurrency.clamp(1, 100));
-        Ok(Self { clock, source: source.clone(), of, wire, ledger, permits, reading: watch::Sender::new(0) })
+        Ok(Self { clock, source: source.clone(), of, wire, ledger, rests, permits, reading })
     }
 
     /// The newest of a list is read while this is held.
@@ -81,10 +83,17 @@ impl Account {
     pub async fn call(&self, request: Request) -> Result<Response, Stop> {
         // Closed never.
         let _permit = self.permits.acquire().await;
-        while let Err(until) = self.ledger.spend(&request.family) {
-            self.clock.until(until).await;
+        loop {
+            let rests = *self.rests.borrow();
+            if rests <= self.clock.now() {
+                break;
+            }
+            self.clock.until(rests).await;
         }
+        let family = request.family.clone();
+        let pass = self.ledger.enter(&family, For::Reading, 1).await;
         let answer = self.wire.send(request).await;
+        drop(pass);
         let status = match &answer {
             Ok(Answer::Came(response)) => response.status.to_string(),
             Ok(Answer::NotSent(_)) => "not_sent".into(),
@@ -97,7 +106,10 @@ impl Account {
             Ok(Answer::Came(response)) => {
                 let now = self.clock.now();
                 if let Some(until) = self.of.heed(&response, now) {
-                    self.ledger.block(until, "the vendor's own figures");
+                    self.block(until);
+                }
+                if let Some(until) = response.retry_after(now).filter(|_| response.status == 429) {
+                    self.ledger.block(&family, until, "for reading");
                 }
                 Ok(response)
             }
@@ -109,8 +121,8 @@ impl Account {
     }
 
     /// The vendor's limit is reached: no list of the account asks before then.
-    pub fn block(&self, until: crate::model::Timestamp) {
-        self.ledger.block(until, "the vendor refuses more");
+    pub fn block(&self, until: Timestamp) {
+        self.rests.send_modify(|rests| *rests = until.max(*rests));
     }
 
     /// The token was refused; true where another one can be fetched. Another list of the account may have forgotten it

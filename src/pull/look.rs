@@ -7,6 +7,7 @@ use super::page;
 use crate::clock::SharedClock;
 use crate::identity;
 use crate::model::{Span, Timestamp};
+use crate::quota::Accounts;
 use crate::source::manifest::Connected;
 use crate::source::stream::{self as list, Mapped, NoAccount, Place, Stop};
 
@@ -66,7 +67,8 @@ impl Look {
             return Err(NotLooked::Rotates);
         }
         let source: Arc<str> = source.into();
-        let way = Account::new(&source, account.clone(), 1.0, None, clock)?;
+        let accounts = Accounts::new(None, clock);
+        let way = Account::new(&source, account.clone(), 1.0, None, &accounts)?;
         Ok(Self { account, way, source, names: names.clone() })
     }
 

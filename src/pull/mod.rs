@@ -10,6 +10,7 @@ mod account;
 mod behind;
 mod kept;
 pub mod look;
+mod night;
 mod page;
 mod past;
 mod process;
@@ -25,6 +26,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub use account::NotPulled;
+pub use night::{Missing, NightRead, Reread};
 pub use process::Process;
 pub use quiet::{Ear, Heard, Listening};
 pub use state::{Doing, HooksState, StreamState};
@@ -33,8 +35,8 @@ use self::account::{Account, Refresh};
 use self::past::Past;
 use self::stream::Pulling;
 use self::watchdog::Watchdog;
-use crate::clock::SharedClock;
 use crate::identity;
+use crate::quota::Accounts;
 use crate::source::audit::{Audit, Findings};
 use crate::source::manifest::Connected;
 use crate::source::manifest::stream::Stream as Declared;
@@ -88,7 +90,8 @@ pub fn audit_name(source: &str, stream: &str) -> String {
 }
 
 impl Source {
-    /// The lists of a connector that `settings` name; none, where it is not let in to any.
+    /// The lists of a connector that `settings` name; none, where it is not let in to any. Of `accounts` it shares the
+    /// ledger of whoever calls the same one.
     ///
     /// # Errors
     /// When no HTTP client can be made.
@@ -98,7 +101,7 @@ impl Source {
         settings: &Settings,
         names: &identity::Settings,
         store: Arc<dyn Store>,
-        clock: SharedClock,
+        accounts: &Accounts,
     ) -> Result<Self, NotPulled> {
         let Ok(of) = list::Account::of(&connected.manifest, &connected.given) else {
             return Ok(Self { streams: Vec::new(), account: None, store, watchdog: None });
@@ -107,7 +110,7 @@ impl Source {
         let of = Arc::new(of);
         let rotates = of.token.as_ref().is_some_and(|token| token.rotates);
         let keeper = rotates.then(|| Refresh::of(&name, store.clone()));
-        let account = Arc::new(Account::new(&name, of.clone(), settings.share, keeper, clock)?);
+        let account = Arc::new(Account::new(&name, of.clone(), settings.share, keeper, accounts)?);
         let wanted = |stream: &str| settings.streams.as_ref().is_none_or(|some| some.iter().any(|one| one == stream));
         let streams =
             connected.manifest.streams.iter().filter(|(stream, _)| wanted(stream)).map(|(stream, declared)| {
@@ -142,6 +145,16 @@ impl Source {
     /// Its lists, to be looked at.
     pub fn watching(&self) -> Vec<Watching> {
         self.streams.iter().map(Pulling::watching).collect()
+    }
+
+    /// Its lists, to be read again at night: those whose past can be asked for.
+    pub fn reread(&self) -> impl Iterator<Item = Reread> {
+        self.streams.iter().filter(|one| one.stream.has_past()).map(|one| Reread {
+            source: one.source.clone(),
+            stream: one.stream.name.clone(),
+            again: one.again.0.clone(),
+            state: one.state.subscribe(),
+        })
     }
 
     /// What comes of each of its lists.

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::behind::Behind;
+use super::night::NightRead;
 use super::page::Ahead;
 use super::recent::Recent;
 use super::stream::{Failures, Pulling};
@@ -24,6 +25,8 @@ pub struct Again {
     pub from: Timestamp,
     /// Its end; not in it, and not before it is over.
     pub until: Timestamp,
+    /// The night that compares it with what is known; one stretch of each night is read once.
+    pub night: Option<Timestamp>,
     /// Told when the store has it, so that no crash forgets it.
     pub kept: Option<oneshot::Sender<()>>,
 }
@@ -38,29 +41,65 @@ pub struct Past {
     /// The newest that was asked for: who asks again after a crash does not know that it is here.
     #[serde(default)]
     newest: Option<(Timestamp, Timestamp)>,
+    /// What a night wants compared: read after the stretches, which are known to be missing.
+    #[serde(default)]
+    night: Option<Night>,
+    /// The place is the night's.
+    #[serde(default)]
+    is_of_night: bool,
+}
+
+/// A night's stretch, and what was found in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Night {
+    from: Timestamp,
+    until: Timestamp,
+    read: NightRead,
 }
 
 impl Past {
-    fn add(&mut self, (from, until): (Timestamp, Timestamp)) {
-        if self.newest.replace((from, until)) == Some((from, until)) {
+    fn add(&mut self, again: &Again) {
+        let stretch = (again.from, again.until);
+        if let Some(of) = again.night {
+            if self.night.as_ref().is_none_or(|night| night.read.of != of) {
+                let read = NightRead { of, ..NightRead::default() };
+                self.night = Some(Night { from: again.from, until: again.until, read });
+                self.place = self.place.take().filter(|_| !self.is_of_night);
+            }
+            return;
+        }
+        if self.newest.replace(stretch) == Some(stretch) {
             return;
         }
         let is_full = self.stretches.len() >= STRETCHES;
         match self.stretches.back_mut().filter(|_| is_full) {
-            Some(last) => *last = (last.0.min(from), last.1.max(until)),
-            None => self.stretches.push_back((from, until)),
+            Some(last) => *last = (last.0.min(again.from), last.1.max(again.until)),
+            None => self.stretches.push_back(stretch),
+        }
+    }
+
+    /// What is read now, and whether it is a night's. What a night has begun goes on to its end.
+    fn stretch(&self) -> Option<((Timestamp, Timestamp), bool)> {
+        let night = self.night.as_ref().filter(|night| !night.read.is_done);
+        let night = night.map(|night| ((night.from, night.until), true));
+        let known = self.stretches.front().map(|stretch| (*stretch, false));
+        if self.is_of_night && self.place.is_some() { night.or(known) } else { known.or(night) }
+    }
+
+    /// The stretch is read to its end.
+    fn finish(&mut self, is_of_night: bool) {
+        match self.night.as_mut().filter(|_| is_of_night) {
+            Some(night) => night.read.is_done = true,
+            None => drop(self.stretches.pop_front()),
         }
     }
 
     fn left(&self) -> Option<Span> {
-        if self.stretches.is_empty() {
-            return None;
-        }
-        let read = self.place.as_ref().map_or(Span::ZERO, |place| match self.stretches.front() {
-            Some((from, _)) => place.read.since(*from),
-            None => Span::ZERO,
-        });
-        let all: i64 = self.stretches.iter().map(|(from, until)| until.since(*from).as_millis()).sum();
+        let ((from, _), is_of_night) = self.stretch()?;
+        let read = self.place.as_ref().map_or(Span::ZERO, |place| place.read.since(from));
+        let night = self.night.as_ref().filter(|_| is_of_night).map(|night| (night.from, night.until));
+        let all: i64 =
+            self.stretches.iter().copied().chain(night).map(|(from, until)| until.since(from).as_millis()).sum();
         Some(Span::from_millis(all - read.as_millis()))
     }
 
@@ -73,28 +112,40 @@ impl Past {
         let (mut ahead, mut behind) = (Ahead::default(), Behind::default());
         while !stop.is_cancelled() {
             of.state.send_if_modified(|state| {
-                let before = std::mem::replace(&mut state.past, past.left());
-                before != state.past
+                let night = past.night.as_ref().map(|night| night.read.clone());
+                let before =
+                    (std::mem::replace(&mut state.past, past.left()), std::mem::replace(&mut state.night, night));
+                before != (state.past, state.night.clone())
             });
-            let more = match past.stretches.is_empty() {
-                true => tokio::select! {
+            let more = match past.stretch() {
+                None => tokio::select! {
                     () = stop.cancelled() => break,
                     more = wanted.recv() => more,
                 },
-                false => wanted.try_recv().ok(),
+                Some(_) => wanted.try_recv().ok(),
             };
-            if let Some(Again { from, until, kept }) = more {
-                past.add((from, until));
+            if let Some(again) = more {
+                past.add(&again);
                 let value = serde_json::to_vec(&past).unwrap_or_default();
                 if !behind.done().await || !of.keep(Mapped::default(), (&cursor, &value), &stop).await {
                     break;
                 }
                 // Who does not wait for it needs no word.
-                kept.map(|kept| kept.send(()));
+                again.kept.map(|kept| kept.send(()));
                 continue;
             }
-            let Some((from, until)) = past.stretches.front().copied() else { break };
-            let mut place = past.place.take().unwrap_or_else(|| Place::at(from));
+            let Some(((from, until), is_of_night)) = past.stretch() else { break };
+            let begun = past.place.take();
+            if begun.is_none() && is_of_night {
+                // What was read by day is told apart by the journal, and counted.
+                recent = Recent::default();
+            }
+            if begun.is_none() {
+                // It may be of a stretch that was given up.
+                ahead = Ahead::default();
+            }
+            past.is_of_night = is_of_night;
+            let mut place = begun.unwrap_or_else(|| Place::at(from));
             let now = of.account.clock.now();
             if let Err(rest) = of.stream.open(&mut place, now, Some(until)) {
                 if place.read < until {
@@ -105,7 +156,7 @@ impl Past {
                     }
                     continue;
                 }
-                past.stretches.pop_front();
+                past.finish(is_of_night);
                 let value = serde_json::to_vec(&past).unwrap_or_default();
                 if !behind.done().await || !of.keep(Mapped::default(), (&cursor, &value), &stop).await {
                     break;
@@ -122,8 +173,12 @@ impl Past {
             past.place = Some(place);
             match step {
                 Ok(None) => {}
-                Ok(Some(mapped)) => {
+                Ok(Some(mut mapped)) => {
                     failures = Failures::default();
+                    if let Some(night) = past.night.as_mut().filter(|_| is_of_night) {
+                        let known = of.known(&mapped.read.events).await;
+                        night.read.compare(&mut mapped, &known);
+                    }
                     let value = serde_json::to_vec(&past).unwrap_or_default();
                     if !behind.keep(&of, mapped, (&cursor, value), &stop, |_| {}).await {
                         break;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::night::NightRead;
 use crate::model::{Span, Timestamp};
 
 /// What a list's task is doing.
@@ -19,6 +20,8 @@ pub struct StreamState {
     pub read: Timestamp,
     /// How much of the past is still to be read, where any is.
     pub past: Option<Span>,
+    /// What the newest night that asked for it has found in it.
+    pub night: Option<NightRead>,
     /// The last page that came.
     pub last_success: Option<Timestamp>,
     /// The last failure, in words.

@@ -1,5 +1,6 @@
 //! The newest of one list: its task, and what it has in common with the task of its past.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
@@ -14,7 +15,7 @@ use super::recent::Recent;
 use super::state::{Doing, StreamState};
 use super::{Watching, audit_name};
 use crate::identity;
-use crate::model::{Span, Timestamp};
+use crate::model::{DedupeKey, Event, Span, Timestamp};
 use crate::source::audit::Audit;
 use crate::source::stream::{Mapped, Place, Stop, Stream};
 use crate::source::volume::Tally;
@@ -105,6 +106,20 @@ impl Pulling {
         }
     }
 
+    /// Which message keys of these events are known; waits for a store that refuses.
+    pub async fn known(&self, events: &[Event]) -> HashSet<DedupeKey> {
+        loop {
+            let keys = events.iter().flat_map(|event| event.dedupe.iter().copied()).collect();
+            match self.store.known(keys).await {
+                Ok(known) => return known,
+                Err(refused) => {
+                    tracing::warn!(source = %self.source, stream = %self.stream.name, reason = %refused, "a night waits for the store");
+                    self.rest(REFUSED).await;
+                }
+            }
+        }
+    }
+
     async fn rest(&self, span: Span) {
         self.account.clock.until(self.account.clock.now() + span).await;
     }
@@ -127,7 +142,7 @@ impl Pulling {
             let value = serde_json::to_vec(&place).unwrap_or_default();
             let (kept, is_kept) = oneshot::channel();
             let is_owed = self.keep(Mapped::default(), (&cursor, &value), &stop).await
-                && self.again.0.send(Again { from, until, kept: Some(kept) }).await.is_ok()
+                && self.again.0.send(Again { from, until, night: None, kept: Some(kept) }).await.is_ok()
                 && is_kept.await.is_ok();
             if !is_owed {
                 return;

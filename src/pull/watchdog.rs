@@ -247,7 +247,9 @@ impl Watchdog {
         while let Some((list, (from, until))) = kept.gaps.pop_first() {
             let Some((_, sender)) = self.lists.iter().find(|(name, _)| **name == *list) else { continue };
             let (told, is_kept) = oneshot::channel();
-            if sender.send(Again { from, until, kept: Some(told) }).await.is_err() || is_kept.await.is_err() {
+            if sender.send(Again { from, until, night: None, kept: Some(told) }).await.is_err()
+                || is_kept.await.is_err()
+            {
                 // The list ends, and so do we: at the next start it is asked again.
                 kept.gaps.insert(list, (from, until));
                 return;

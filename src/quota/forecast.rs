@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::destination::Destination;
 use crate::model::Span;
-use crate::model::http::{Name, Window};
+use crate::model::http::Name;
 
 /// Calls, as the least and the most that they can be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -43,9 +43,10 @@ pub fn need(destination: &dyn Destination, by_day: &[u64]) -> Need {
     };
     let each: Vec<Calls> = by_day.iter().map(|records| calls(*records)).collect();
     let mut allowed: BTreeMap<Name, u64> = BTreeMap::new();
-    for Window { family, calls, span, .. } in destination.windows() {
-        let windows = (Span::DAY.as_millis() / span.as_millis().max(1)).max(1);
-        let a_day = u64::from(calls).saturating_mul(windows.unsigned_abs());
+    for window in destination.windows() {
+        let windows = (Span::DAY.as_millis() / window.span.as_millis().max(1)).max(1);
+        let a_day = u64::from(window.ours()).saturating_mul(windows.unsigned_abs());
+        let family = window.family;
         let least = allowed.entry(family).or_insert(a_day);
         *least = a_day.min(*least);
     }
@@ -82,9 +83,9 @@ mod tests {
         let allowed = [("bulk", 150 * 1_440), ("events", 3_500 * 1_440)];
         check(klaviyo, &[1_049, 50], (1 + 49 + 1, 1_099), (50, 1_049), &allowed);
         let hubspot = r#"{"kind":"hubspot","token":"t","hub_id":1}"#;
-        check(hubspot, &[101, 0], (4, 202), (4, 202), &[("crm", 90 * 8_640), ("send", 1_000 * 86_400)]);
+        check(hubspot, &[101, 0], (4, 202), (4, 202), &[("crm", 212_500), ("send", 1_062 * 86_400)]);
         let marketo = r#"{"kind":"marketo","base_url":"https://x.example","client_id":"i","client_secret":"s",
             "activity_type":1}"#;
-        check(marketo, &[300, 301], (2 + 4, 1_202), (4, 602), &[("rest", 40_000)]);
+        check(marketo, &[300, 301], (2 + 4, 1_202), (4, 602), &[("rest", 25_000)]);
     }
 }

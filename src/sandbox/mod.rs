@@ -28,6 +28,8 @@ mod magento;
 mod marketo;
 /// Effects and counts.
 mod received;
+/// Receivers of one kind of call.
+mod receiver;
 /// What accounts keep for who reads them.
 mod records;
 /// Salesforce's objects by SOQL.
@@ -67,6 +69,9 @@ use stamp::Stamp;
 /// The vendors that activations go to, as they are called in paths and faults.
 pub const VENDORS: [&str; 3] = ["klaviyo", "hubspot", "marketo"];
 
+/// Those that one kind of call serves, and any webhook.
+pub const RECEIVERS: [&str; 3] = ["webhook", "brevo", "braze"];
+
 /// The vendors that are only read.
 pub const SOURCES: [&str; 5] = ["shopify", "woocommerce", "bigcommerce", "magento", "salesforce"];
 
@@ -78,7 +83,7 @@ const READ: usize = 32_000_000;
 pub struct Options {
     /// Whether quotas are kept. Benchmarks switch them off.
     pub limits: bool,
-    /// The secret: Klaviyo's private key; HubSpot's, Shopify's, BigCommerce's and Magento's token; the client secret at
+    /// The secret: Klaviyo's, Brevo's and Braze's key; HubSpot's, Shopify's, BigCommerce's and Magento's token; the client secret at
     /// Marketo, Shopify and Salesforce; WooCommerce's consumer secret.
     pub api_key: String,
     /// The client id at Marketo, Shopify and Salesforce; WooCommerce's and Magento's consumer key.
@@ -158,7 +163,7 @@ impl Sandbox {
     /// One empty account at each vendor, called as the vendor is; all go by `clock`.
     pub fn new(clock: SharedClock, options: Options) -> Self {
         let mut sandbox = Self::empty(clock);
-        for kind in VENDORS.into_iter().chain(SOURCES) {
+        for kind in VENDORS.into_iter().chain(RECEIVERS).chain(SOURCES) {
             sandbox.desks.extend(desk(kind, kind, options.clone()));
         }
         sandbox
@@ -300,7 +305,7 @@ impl Sandbox {
 
 /// An account at a vendor of this name.
 fn desk(account: &str, vendor: &str, options: Options) -> Option<Arc<Desk>> {
-    let kind = VENDORS.into_iter().chain(SOURCES).find(|known| *known == vendor)?;
+    let kind = VENDORS.into_iter().chain(RECEIVERS).chain(SOURCES).find(|known| *known == vendor)?;
     let options = Arc::new(options);
     let vendor: Box<dyn Vendor> = match kind {
         "klaviyo" => Box::new(klaviyo::Klaviyo::new(options)),
@@ -311,7 +316,7 @@ fn desk(account: &str, vendor: &str, options: Options) -> Option<Arc<Desk>> {
         "bigcommerce" => Box::new(bigcommerce::Bigcommerce::new(options)),
         "magento" => Box::new(magento::Magento::new(options)),
         "salesforce" => Box::new(salesforce::Salesforce::new(options)),
-        _ => return None,
+        other => Box::new(receiver::Account::new(other, options)?),
     };
     let (in_progress, last) = (AtomicUsize::new(0), Mutex::default());
     Some(Arc::new(Desk { name: account.to_owned(), kind, vendor, in_progress, last }))

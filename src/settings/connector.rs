@@ -4,10 +4,11 @@ use std::path::Path;
 
 use super::layer::Layers;
 use super::secret;
+use crate::destination::webhook;
 use crate::intake::settings::Connector;
+use crate::manifest::setting::{Given, Setting, Written};
 use crate::model::mistake::instead;
 use crate::model::{Mistake, Span};
-use crate::source::manifest::setting::Given;
 use crate::source::manifest::{Connected, Manifest, shipped, shipped_names};
 use crate::source::stream::{Account, NoAccount};
 use crate::source::subscriptions;
@@ -18,13 +19,30 @@ use crate::source::webhook::Webhooks;
 /// # Errors
 /// Why there is none, in words.
 pub fn text(name: &str, folder: Option<&Path>) -> Result<(String, String), String> {
-    if let Some(path) = folder.map(|folder| folder.join(name).join("connector.toml")).filter(|path| path.exists()) {
+    find(name, folder, "connector.toml", shipped(name))
+}
+
+/// The same of a destination's manifest.
+///
+/// # Errors
+/// Why there is none, in words.
+pub fn destination_text(name: &str, folder: Option<&Path>) -> Result<(String, String), String> {
+    find(name, folder, "destination.toml", webhook::manifest::shipped(name))
+}
+
+fn find(
+    name: &str,
+    folder: Option<&Path>,
+    file: &str,
+    shipped: Option<&'static str>,
+) -> Result<(String, String), String> {
+    if let Some(path) = folder.map(|folder| folder.join(name).join(file)).filter(|path| path.exists()) {
         let text = std::fs::read_to_string(&path).map_err(|e| format!("{} cannot be read: {e}", path.display()))?;
         return Ok((path.display().to_string(), text));
     }
-    match shipped(name) {
-        Some(text) => Ok((format!("connectors/{name}/connector.toml"), text.to_owned())),
-        None => Err(format!("there is no connector `{name}`")),
+    match shipped {
+        Some(text) => Ok((format!("connectors/{name}/{file}"), text.to_owned())),
+        None => Err(format!("there is no connector `{name}` with a {file}")),
     }
 }
 
@@ -44,23 +62,8 @@ pub fn connect(
         vec![layers.at(&["source", name, "connector"], words).suggest(way)]
     })?;
     let manifest = Manifest::read(&file, &text)?;
-    let mut mistakes = Vec::new();
-    for setting in manifest.settings.iter().filter(|setting| setting.kind.is_secret()) {
-        mistakes.extend(bare_secrets(&["source", name, "settings", &setting.name], layers));
-    }
-    let given = Given::read(&manifest.settings, &source.settings).map_err(|unfit| {
-        mistakes.extend(unfit.into_iter().map(|unfit| {
-            let mistake = match &unfit.key {
-                Some(key) => layers.at(&["source", name, "settings", key], unfit.words),
-                None => layers.at(&["source", name, "settings"], unfit.words),
-            };
-            match unfit.way {
-                Some(way) => mistake.suggest(way),
-                None => mistake,
-            }
-        }));
-    });
-    if let Ok(given) = &given {
+    let (given, mut mistakes) = given(&manifest.settings, &source.settings, &["source", name, "settings"], layers);
+    if let Some(given) = &given {
         let hears = Webhooks::of(&manifest, given).is_some();
         match Account::of(&manifest, given) {
             Ok(_) => {}
@@ -87,12 +90,36 @@ pub fn connect(
         }
     }
     if let Some(webhooks) = &source.webhooks {
-        mistakes.extend(unmanaged(name, webhooks, &manifest, given.as_ref().ok(), layers));
+        mistakes.extend(unmanaged(name, webhooks, &manifest, given.as_ref(), layers));
     }
     match given {
-        Ok(given) if mistakes.is_empty() => Ok(Connected { manifest, given }),
+        Some(given) if mistakes.is_empty() => Ok(Connected { manifest, given }),
         _ => Err(mistakes),
     }
+}
+
+/// What is said of a manifest's settings at this place of the configuration, and everything that is wrong with it.
+pub(super) fn given(
+    settings: &[Setting],
+    written: &Written,
+    place: &[&str],
+    layers: &Layers,
+) -> (Option<Given>, Vec<Mistake>) {
+    let mut mistakes = Vec::new();
+    for setting in settings.iter().filter(|setting| setting.kind.is_secret()) {
+        mistakes.extend(bare_secrets(&[place, &[setting.name.as_str()]].concat(), layers));
+    }
+    let given = Given::read(settings, written).map_err(|unfit| {
+        mistakes.extend(unfit.into_iter().map(|unfit| {
+            let key: Vec<&str> = unfit.key.iter().map(String::as_str).collect();
+            let mistake = layers.at(&[place, &key].concat(), unfit.words);
+            match unfit.way {
+                Some(way) => mistake.suggest(way),
+                None => mistake,
+            }
+        }));
+    });
+    (given.ok(), mistakes)
 }
 
 /// What is wrong with `webhooks`.

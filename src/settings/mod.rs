@@ -9,6 +9,7 @@ mod layer;
 mod process;
 mod secret;
 mod stamp;
+mod webhook;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,11 +18,12 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::intake::settings::SourceSettings;
+use crate::model::mistake::instead;
 use crate::model::{Account, LaneName, Mistake, Span};
 use crate::rules::{Files, Program};
 use crate::source::manifest::Connected;
 use crate::source::process::{Program as SourceProgram, Protocol};
-use crate::{delivery, destination, engine, identity, intake, ops, rules, store};
+use crate::{delivery, destination, engine, identity, intake, ops, reconcile, rules, store};
 
 pub use layer::Layers;
 pub use stamp::Stamp;
@@ -59,6 +61,8 @@ pub struct Settings {
     pub engagement: rules::Engagement,
     /// How lanes send.
     pub delivery: delivery::settings::Settings,
+    /// When everything is compared, and what was missing is made up for.
+    pub nightly: reconcile::Settings,
     /// Where events come from, by a name of yours.
     pub source: BTreeMap<String, SourceSettings>,
     /// Where activations go, by the name that triggers use.
@@ -108,6 +112,7 @@ impl Default for Settings {
             gates: Default::default(),
             engagement: Default::default(),
             delivery: Default::default(),
+            nightly: Default::default(),
             source: BTreeMap::new(),
             destination: BTreeMap::new(),
         }
@@ -181,6 +186,11 @@ impl Settings {
                 Err(more) => mistakes.extend(more),
             }
         }
+        for (name, destination) in &mut settings.destination {
+            if let destination::Settings::Webhook(webhook) = destination {
+                mistakes.extend(webhook::resolve(name, webhook, connectors.as_deref(), &layers));
+            }
+        }
         let mut files = |key, folder: &Path| match toml_files(folder, key) {
             Ok(files) => Some(files),
             Err(mistake) => {
@@ -247,6 +257,16 @@ impl Settings {
                     _ => vec!["gates", "cap", &place, "within"],
                 };
                 mistakes.push(layers.at(&key, format!("must lie between {} and {}", reach.0, reach.1)));
+            }
+        }
+        let sources: Vec<&str> = self.source.keys().map(String::as_str).collect();
+        let lanes: Vec<&str> = self.destination.keys().map(String::as_str).collect();
+        let of_sources = self.nightly.source.keys().map(|name| ("source", name, &sources));
+        let of_lanes = self.nightly.destination.keys().map(|name| ("destination", name, &lanes));
+        for (kind, name, known) in of_sources.chain(of_lanes) {
+            if !known.contains(&&**name) {
+                let mistake = layers.at(&["nightly", kind, name], format!("is no {kind} of this configuration"));
+                mistakes.push(mistake.suggest(instead(name, known, "configured")));
             }
         }
         let mut paths: BTreeMap<&str, &str> = BTreeMap::new();

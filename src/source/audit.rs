@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::manifest::stream::Stream as Declared;
-use super::mapping::{Emit, Path, Shape, Take, Version};
+use super::mapping::{Emit, Shape, Take, Version};
+use crate::manifest::Path;
 use crate::model::{Span, Timestamp};
 
 /// Fields of a record that are told apart at most.
@@ -103,7 +104,7 @@ impl Audit {
         let mut kinds = BTreeMap::new();
         for emit in &declared.makes.emits {
             for (kind, paths) in &emit.shape.identify {
-                let is_named = paths.iter().any(|path| path.get(record).and_then(super::mapping::text).is_some());
+                let is_named = paths.iter().any(|path| path.get(record).and_then(crate::manifest::text).is_some());
                 *kinds.entry(kind.to_string()).or_insert(false) |= is_named;
             }
         }

@@ -8,19 +8,17 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::manifest::setting::{Given, Setting, SettingKind, Written};
 use super::manifest::{Manifest, Topic};
 use super::stream::{Account, Asked, Mapped, Place, Records, Stream, Turn};
 use super::webhook::Webhooks;
 use super::{Arrival, Limits, Read, catalogue};
 use crate::identity;
+use crate::manifest::setting::Given;
 use crate::model::http::Response;
 use crate::model::{CatalogueItem, Event, Timestamp};
 
 /// When samples are read: 2026-11-23T12:00:00Z.
 const AT: Timestamp = Timestamp::from_millis(1_795_435_200_000);
-/// A stand-in for every setting.
-const SECRET: &str = "hush";
 
 /// What a sample is of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +32,8 @@ pub enum Kind {
 /// What the sample in a file of this name is of; none, for a file that is no sample by itself.
 pub fn kind(manifest: &Manifest, file: &str) -> Option<Kind> {
     let name = file.strip_suffix(".json")?;
-    if name.ends_with(".events") || name.contains(".lookup.") {
+    let is_of_a_destination = name.ends_with(".activation") || name.ends_with(".calls");
+    if is_of_a_destination || name.ends_with(".events") || name.contains(".lookup.") {
         return None;
     }
     let first = name.split('.').next()?;
@@ -48,23 +47,9 @@ pub fn kind(manifest: &Manifest, file: &str) -> Option<Kind> {
     Some(Kind::Topic(topic.cloned().unwrap_or_else(|| first.to_owned())))
 }
 
-/// Something for each setting, so that samples are read without an account.
-pub fn anything(settings: &[Setting]) -> Given {
-    let value = |setting: &Setting| match setting.kind {
-        SettingKind::Domain => json!("shop.example"),
-        SettingKind::Url => json!("https://shop.example"),
-        SettingKind::Secrets => json!([SECRET]),
-        SettingKind::Text | SettingKind::Word | SettingKind::Secret => json!(SECRET),
-    };
-    let said: serde_json::Map<String, Value> =
-        settings.iter().filter(|s| s.default.is_none()).map(|s| (s.name.clone(), value(s))).collect();
-    let written: Written = serde_json::from_value(Value::Object(said)).unwrap_or_default();
-    Given::read(settings, &written).unwrap_or_default()
-}
-
 /// What a message of a topic makes; none where the connector does not listen.
 pub fn topic(manifest: &Manifest, topic: &str, body: &[u8]) -> Option<Read> {
-    let webhooks = Webhooks::of(manifest, &anything(&manifest.settings))?.of_any_age();
+    let webhooks = Webhooks::of(manifest, &Given::anything(&manifest.settings))?.of_any_age();
     let webhook = webhooks.webhook();
     let headers = |name: &str| {
         let said = (name == webhook.topic_header).then(|| topic.to_owned());
@@ -79,7 +64,7 @@ pub fn topic(manifest: &Manifest, topic: &str, body: &[u8]) -> Option<Read> {
 /// Why there is nothing to be read, in words.
 pub fn page(manifest: &Manifest, list: &str, body: &[u8], lookups: &[(String, Vec<u8>)]) -> Result<Mapped, String> {
     let declared = manifest.streams.get(list).ok_or_else(|| format!("the connector has no list `{list}`"))?;
-    let account = Account::of(manifest, &anything(&manifest.settings)).map_err(|e| e.to_string())?;
+    let account = Account::of(manifest, &Given::anything(&manifest.settings)).map_err(|e| e.to_string())?;
     let stream = Stream::new(list, Arc::new(account), declared.clone());
     let came = |body: &[u8]| Response { status: 200, headers: Vec::new(), body: body.to_vec() };
     let mut place = Place { token: Some("sample".into()), ..Place::at(Timestamp::from_millis(0)) };

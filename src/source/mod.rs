@@ -14,7 +14,6 @@ mod raw;
 pub mod signature;
 pub mod stream;
 pub mod subscriptions;
-pub mod text;
 pub mod tracking;
 pub mod volume;
 pub mod webhook;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::manifest::setting::Given;
 use super::manifest::{Manifest, Topic, Webhook};
 use super::mapping::{Body, GRACE, Message};
 use super::{Arrival, Read, Refused, Rejected, raw};
+use crate::manifest::setting::Given;
 use crate::model::setting::Secret;
 use crate::model::{Origin, Span};
 
@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn what_came_to_hold_long_ago_was_made_then() {
         let manifest = Manifest::read("connector.toml", shipped("shopify").expect("its text")).expect("right");
-        let given = crate::source::fixture::anything(&manifest.settings);
+        let given = crate::manifest::setting::Given::anything(&manifest.settings);
         let webhooks = Webhooks::of(&manifest, &given).expect("webhooks");
         let (names, source) = (identity::Settings::default(), Arc::from("shop"));
         let at = Timestamp::parse("2026-11-23T12:00:00Z").expect("an instant");
@@ -223,7 +223,7 @@ mod tests {
     fn a_ping_says_nothing_and_is_let_in() {
         let text = shipped("shopify").expect("its text").replacen("[webhook]", "[webhook]\nping = \"webhook_id\"", 1);
         let manifest = Manifest::read("connector.toml", &text).expect("right");
-        let given = crate::source::fixture::anything(&manifest.settings);
+        let given = crate::manifest::setting::Given::anything(&manifest.settings);
         let webhooks = Webhooks::of(&manifest, &given).expect("webhooks");
         let none = |_: &str| None;
         assert!(webhooks.is_ping(&none, b"webhook_id=123"));

@@ -12,14 +12,15 @@ pub mod settings;
 pub use embedded::give_way;
 pub use everybody::each_person;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Activation, Attempt, Catalogue, CatalogueItem, Changes, Codes, Decision, Event, Identifier, Join, Loaded, Order,
-    Person, PersonId, Position, StepId, Timestamp, TriggerId, TriggerStates,
+    Activation, Attempt, Catalogue, CatalogueItem, Changes, Codes, Decision, DedupeKey, Event, Identifier, Join,
+    Loaded, Order, Person, PersonId, Position, StepId, Timestamp, TriggerId, TriggerStates,
 };
 
 /// Why an append was not made. Nothing of it was kept.
@@ -194,6 +195,33 @@ pub struct LaneCount {
     pub oldest: Option<Timestamp>,
     /// Dead letters.
     pub dead: u64,
+    /// Everything that ever came to it.
+    pub totals: LaneTotals,
+}
+
+/// What ever came to a lane, and how it ended. Every activation that was made is queued, has one end, or was forgotten
+/// with its person: [`LaneTotals::made`] is the sum of all the others and of [`LaneCount::queued`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaneTotals {
+    /// Activations that were decided for it.
+    pub made: u64,
+    /// The vendor has them: taken now, or known to it already.
+    pub accepted: u64,
+    /// Dead letters, and those of them that were dropped.
+    pub refused: u64,
+    /// Their time ran out while they waited.
+    pub expired: u64,
+    /// Called back before they left.
+    pub cancelled: u64,
+    /// They waited for somebody who was forgotten.
+    pub forgotten: u64,
+}
+
+impl LaneTotals {
+    /// Those that have left the queue.
+    pub fn ended(&self) -> u64 {
+        self.accepted + self.refused + self.expired + self.cancelled + self.forgotten
+    }
 }
 
 /// The whole store, counted. Kept in memory by the adapter; never a scan.
@@ -327,6 +355,9 @@ pub trait Store: Send + Sync + 'static {
     /// The last value given to [`Store::append`] under this name.
     async fn cursor(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError>;
 
+    /// Those of these message keys that a decided event had, within the window of repeats.
+    async fn known(&self, keys: Vec<DedupeKey>) -> Result<HashSet<DedupeKey>, StoreError>;
+
     /// Changes whenever events were appended or activations queued: await it instead of polling.
     fn changed(&self) -> tokio::sync::watch::Receiver<u64>;
 
@@ -441,6 +472,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// What was kept under this name.
     async fn kept(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Makes the store as small and as quick to open as it can be: for the hours when little happens. The engine may wait
+    /// meanwhile; intake does not. Returns the newest event that a restart need not read again.
+    async fn compact(&self, now: Timestamp) -> Result<Position, StoreError>;
 
     /// Writes out what is buffered and closes. No step may follow.
     async fn close(&self) -> Result<(), StoreError>;

@@ -58,6 +58,7 @@ impl Wire {
             Method::Get => reqwest::Method::GET,
             Method::Post => reqwest::Method::POST,
             Method::Put => reqwest::Method::PUT,
+            Method::Patch => reqwest::Method::PATCH,
             Method::Delete => reqwest::Method::DELETE,
         };
         let mut call = self.client.request(method, format!("{}{}", self.base_url, request.path));

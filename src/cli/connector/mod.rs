@@ -9,6 +9,8 @@ mod test;
 use std::path::{Path, PathBuf};
 
 use super::{Configured, Ended, Failed, check::counted, check::print, load};
+use crate::destination::webhook;
+use crate::model::Mistake;
 use crate::settings;
 use crate::source::manifest::{Connected, Manifest};
 
@@ -59,11 +61,28 @@ fn source(configured: &Configured, name: &str) -> Result<(settings::Configured, 
 
 /// A connector by its name, from the configuration's folder or of those that ship, or by the path of its folder.
 fn manifest(name: &str, configured: &Configured) -> Result<(Manifest, Option<PathBuf>), Failed> {
+    let (name, folder, parent) = place(name, configured, "connector.toml");
+    let (file, text) = settings::connector::text(&name, parent.as_deref()).map_err(Failed)?;
+    Ok((told(&file, Manifest::read(&file, &text))?, folder))
+}
+
+/// The same, of a connector that has a destination; none where it has not.
+fn destination(
+    name: &str,
+    configured: &Configured,
+) -> Result<Option<(webhook::manifest::Manifest, Option<PathBuf>)>, Failed> {
+    let (name, folder, parent) = place(name, configured, "destination.toml");
+    let Ok((file, text)) = settings::connector::destination_text(&name, parent.as_deref()) else { return Ok(None) };
+    Ok(Some((told(&file, webhook::manifest::Manifest::read(&file, &text))?, folder)))
+}
+
+/// A connector's name, its folder where there is one with this file, and the folder of connectors around it.
+fn place(name: &str, configured: &Configured, file: &str) -> (String, Option<PathBuf>, Option<PathBuf>) {
     let folder = Path::new(name);
-    if folder.join("connector.toml").exists() {
+    if folder.join(file).exists() {
         let parent = folder.parent().unwrap_or(Path::new(""));
         let last = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        return Ok((read(&last, Some(parent))?, Some(folder.to_owned())));
+        return (last, Some(folder.to_owned()), Some(parent.to_owned()));
     }
     // What else is wrong in the configuration does not matter here.
     let connectors = std::fs::read_to_string(&configured.config).ok().and_then(|text| {
@@ -72,14 +91,13 @@ fn manifest(name: &str, configured: &Configured) -> Result<(Manifest, Option<Pat
         Some(configured.config.parent().unwrap_or(Path::new("")).join(folder))
     });
     let own = [connectors.clone(), Some(PathBuf::from("connectors"))];
-    let beside = own.into_iter().flatten().map(|folder| folder.join(name)).find(|f| f.join("connector.toml").exists());
+    let beside = own.into_iter().flatten().map(|folder| folder.join(name)).find(|f| f.join(file).exists());
     let parent = beside.as_deref().and_then(Path::parent).map(Path::to_owned).or(connectors);
-    Ok((read(name, parent.as_deref())?, beside))
+    (name.to_owned(), beside, parent)
 }
 
-fn read(name: &str, folder: Option<&Path>) -> Result<Manifest, Failed> {
-    let (file, text) = settings::connector::text(name, folder).map_err(Failed)?;
-    Manifest::read(&file, &text).map_err(|mistakes| {
+fn told<T>(file: &str, read: Result<T, Vec<Mistake>>) -> Result<T, Failed> {
+    read.map_err(|mistakes| {
         print(&mistakes);
         Failed(format!("{} in {file}", counted(mistakes.len())))
     })

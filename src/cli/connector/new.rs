@@ -10,6 +10,11 @@ const MANIFEST: &str = include_str!("template/connector.toml");
 const README: &str = include_str!("template/README.md");
 const PAGE: &str = include_str!("template/orders.page.json");
 const EVENTS: &str = include_str!("template/orders.page.events.json");
+/// What a new destination begins with.
+const DESTINATION: &str = include_str!("template/destination.toml");
+const DESTINATION_README: &str = include_str!("template/README.destination.md");
+const ACTIVATION: &str = include_str!("template/cart.activation.json");
+const CALLS: &str = include_str!("template/cart.calls.json");
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -18,6 +23,9 @@ pub struct Args {
     /// The folder of connectors; `connectors = "..."` in the configuration names it to the daemon.
     #[arg(long, default_value = "connectors")]
     into: PathBuf,
+    /// One that receives: a `destination.toml`.
+    #[arg(long)]
+    destination: bool,
 }
 
 pub fn run(args: &Args) -> Ended {
@@ -32,19 +40,40 @@ pub fn run(args: &Args) -> Ended {
     }
     let failed = |e: std::io::Error| Failed(format!("{}: {e}", folder.display()));
     std::fs::create_dir_all(folder.join("fixtures")).map_err(failed)?;
-    for (file, text) in [
-        ("connector.toml", MANIFEST),
-        ("README.md", README),
-        ("fixtures/orders.page.json", PAGE),
-        ("fixtures/orders.page.events.json", EVENTS),
-    ] {
+    let files: &[(&str, &str)] = match args.destination {
+        true => &[
+            ("destination.toml", DESTINATION),
+            ("README.md", DESTINATION_README),
+            ("fixtures/cart.activation.json", ACTIVATION),
+            ("fixtures/cart.calls.json", CALLS),
+        ],
+        false => &[
+            ("connector.toml", MANIFEST),
+            ("README.md", README),
+            ("fixtures/orders.page.json", PAGE),
+            ("fixtures/orders.page.events.json", EVENTS),
+        ],
+    };
+    for (file, text) in files {
         std::fs::write(folder.join(file), text.replace("NAME", name)).map_err(failed)?;
     }
-    println!("{}: begun. Next:", folder.display());
-    println!("  1. fill in connector.toml, from the vendor's reference; `espalier schema connector` helps an editor");
-    println!("  2. put a real answer, with made-up people, into fixtures/orders.page.json");
-    println!("  3. espalier connector test {} --update, and read what it makes", folder.display());
-    println!("  4. name the folder in the configuration (connectors = \"...\"), add a [source.…] with");
-    println!("     kind = \"connector\", and run: espalier connector check SOURCE");
+    let shown = folder.display();
+    println!("{shown}: begun. Next:");
+    if args.destination {
+        println!(
+            "  1. fill in destination.toml, from the vendor's reference; `espalier schema destination` helps an editor"
+        );
+        println!("  2. espalier connector test {shown} --update, and read the call that the sample makes");
+        println!("  3. name the folder in the configuration (connectors = \"...\"), add a [destination.…] with");
+        println!("     kind = \"webhook\" and connector = \"{name}\", and run: espalier check");
+    } else {
+        println!(
+            "  1. fill in connector.toml, from the vendor's reference; `espalier schema connector` helps an editor"
+        );
+        println!("  2. put a real answer, with made-up people, into fixtures/orders.page.json");
+        println!("  3. espalier connector test {shown} --update, and read what it makes");
+        println!("  4. name the folder in the configuration (connectors = \"...\"), add a [source.…] with");
+        println!("     kind = \"connector\", and run: espalier connector check SOURCE");
+    }
     Ok(ExitCode::SUCCESS)
 }

@@ -7,11 +7,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Configured, Ended, Failed, source};
 use crate::cli::local;
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, SharedClock, SystemClock};
 use crate::intake::SourceSettings;
 use crate::model::Span;
 use crate::pull::look::Look;
 use crate::pull::{Doing, Source};
+use crate::quota::Accounts;
 use crate::source::fixture;
 use crate::store::Store;
 use crate::store::embedded::Embedded;
@@ -82,9 +83,11 @@ async fn pull(
         .await
         .map_err(Failed::new)?
         .map_err(Failed::new)?;
-    let (shared, clock) = (Arc::new(store.clone()), Arc::new(SystemClock));
-    let source = Source::new(&args.source, connected, &of.pull, &settings.identity, shared, clock);
+    let (shared, clock): (Arc<dyn Store>, SharedClock) = (Arc::new(store.clone()), Arc::new(SystemClock));
+    let accounts = Accounts::new(Some(shared.clone()), clock);
+    let source = Source::new(&args.source, connected, &of.pull, &settings.identity, shared, &accounts);
     let source = source.map_err(Failed::new)?;
+    accounts.open().await;
     let watching = source.watching();
     let stop = CancellationToken::new();
     let running = tokio::spawn(source.run(stop.clone()));
@@ -108,6 +111,7 @@ async fn pull(
     }
     stop.cancel();
     running.await.map_err(Failed::new)?;
+    accounts.close().await;
     store.close().await.map_err(Failed::new)?;
     Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

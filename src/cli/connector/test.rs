@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use serde_json::Value;
 
-use super::{Configured, Ended, Failed, manifest};
+use super::{Configured, Ended, Failed, destination, manifest};
+use crate::destination::webhook;
 use crate::source::fixture::{self, Kind};
 use crate::source::manifest::Manifest;
 
@@ -19,43 +20,90 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, configured: &Configured) -> Ended {
-    let (manifest, folder) = manifest(&args.name, configured)?;
-    let folder =
-        folder.ok_or_else(|| Failed(format!("there is no folder of `{}` here, and so no samples", args.name)))?;
-    let files = files(&folder.join("fixtures"))?;
-    let (mut sampled, mut wrong) = (Vec::new(), 0);
-    for (name, path) in &files {
-        let Some(kind) = fixture::kind(&manifest, name) else { continue };
-        let golden = path.with_extension("events.json");
-        let told = match made(&manifest, &kind, path, &files) {
+    let mut tested = Tested { update: args.update, samples: 0, wrong: 0 };
+    let receives = destination(&args.name, configured)?;
+    if let Some((manifest, folder)) = &receives {
+        tested.destination(manifest, &samples(&args.name, folder.as_deref())?)?;
+    }
+    match manifest(&args.name, configured) {
+        Ok((manifest, folder)) => tested.source(&manifest, &samples(&args.name, folder.as_deref())?)?,
+        // One that only receives is whole.
+        Err(_) if receives.is_some() => {}
+        Err(failed) => return Err(failed),
+    }
+    println!("{} samples, {} wrong", tested.samples, tested.wrong);
+    Ok(if tested.wrong == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn samples(name: &str, folder: Option<&Path>) -> Result<Vec<(String, PathBuf)>, Failed> {
+    let folder = folder.ok_or_else(|| Failed(format!("there is no folder of `{name}` here, and so no samples")))?;
+    files(&folder.join("fixtures"))
+}
+
+/// What the samples came to so far.
+struct Tested {
+    update: bool,
+    samples: usize,
+    wrong: usize,
+}
+
+impl Tested {
+    fn source(&mut self, manifest: &Manifest, files: &[(String, PathBuf)]) -> Result<(), Failed> {
+        let mut sampled = Vec::new();
+        for (name, path) in files {
+            let Some(kind) = fixture::kind(manifest, name) else { continue };
+            self.one(name, &path.with_extension("events.json"), made(manifest, &kind, path, files))?;
+            sampled.push(kind);
+        }
+        for missing in fixture::missing(manifest, &sampled) {
+            println!("       no sample of {missing}");
+        }
+        Ok(())
+    }
+
+    fn destination(
+        &mut self,
+        manifest: &webhook::manifest::Manifest,
+        files: &[(String, PathBuf)],
+    ) -> Result<(), Failed> {
+        let before = self.samples;
+        for (name, path) in files {
+            let Some(start) = name.strip_suffix(webhook::fixture::ACTIVATION) else { continue };
+            let made = std::fs::read(path).map_err(|e| e.to_string());
+            let made = made.and_then(|text| webhook::fixture::made(manifest, &text));
+            self.one(name, &path.with_file_name(format!("{start}{}", webhook::fixture::CALLS)), made)?;
+        }
+        if self.samples == before {
+            println!("       no sample of an activation");
+        }
+        Ok(())
+    }
+
+    /// What a sample makes, against what is written down.
+    fn one(&mut self, name: &str, golden: &Path, made: Result<Value, String>) -> Result<(), Failed> {
+        self.samples += 1;
+        let told = match made {
             Err(words) => Some(words),
-            Ok(made) if args.update => {
+            Ok(made) if self.update => {
                 let text = serde_json::to_string_pretty(&made).map_err(Failed::new)? + "\n";
-                std::fs::write(&golden, text).map_err(|e| Failed(format!("{}: {e}", golden.display())))?;
+                std::fs::write(golden, text).map_err(|e| Failed(format!("{}: {e}", golden.display())))?;
                 None
             }
-            Ok(made) => {
-                match std::fs::read(&golden).ok().and_then(|text| serde_json::from_slice::<Value>(&text).ok()) {
-                    None => Some(format!("there is no {}; --update writes it", golden.display())),
-                    Some(wanted) if wanted != made => Some(differences(&wanted, &made)),
-                    Some(_) => None,
-                }
-            }
+            Ok(made) => match std::fs::read(golden).ok().and_then(|text| serde_json::from_slice::<Value>(&text).ok()) {
+                None => Some(format!("there is no {}; --update writes it", golden.display())),
+                Some(wanted) if wanted != made => Some(differences(&wanted, &made)),
+                Some(_) => None,
+            },
         };
         match told {
             None => println!("ok     {name}"),
             Some(words) => {
-                wrong += 1;
+                self.wrong += 1;
                 println!("WRONG  {name}\n{words}");
             }
         }
-        sampled.push(kind);
+        Ok(())
     }
-    for missing in fixture::missing(&manifest, &sampled) {
-        println!("       no sample of {missing}");
-    }
-    println!("{} samples, {wrong} wrong", sampled.len());
-    Ok(if wrong == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn files(folder: &Path) -> Result<Vec<(String, PathBuf)>, Failed> {

@@ -16,14 +16,17 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Destination, Exchange, Item, Limits, pretend, window};
-use crate::model::http::{Method, Request, Response, Window};
+use super::{Destination, Exchange, Item, Limits, number, pretend};
+use crate::model::http::{AccountKey, Counted, Learned, Method, Request, Response, Window};
 use crate::model::setting::Secret;
 use crate::model::{Action, ActionKind, Span, Timestamp};
 
 /// What triggers may ask for.
 pub const CAN: &[ActionKind] =
     &[ActionKind::Event, ActionKind::AddToList, ActionKind::RemoveFromList, ActionKind::Profile];
+
+/// The account's window beside the day.
+const TEN_SECONDS: Span = Span::from_secs(10);
 
 /// `[destination.NAME]` with `kind = "hubspot"`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -51,10 +54,18 @@ pub struct Settings {
     /// `pe<hub id>_cart_abandoned`.
     #[serde(default)]
     pub events: BTreeMap<String, String>,
-    /// Calls in 10 seconds that we take of the account's 100 to 250; the rest is left to other tools.
+    /// Calls in 10 seconds that the account has: 100 to 250, by its edition. The vendor's own word takes its place.
     #[serde(default = "per_10s")]
     #[schemars(range(min = 1, max = 250))]
     pub per_10s: u32,
+    /// Calls in a day that the account has, by its edition. The vendor's own word takes its place.
+    #[serde(default = "per_day")]
+    #[schemars(range(min = 10))]
+    pub per_day: u32,
+    /// The part of the account's limits that we take, 0.01 to 1; the rest is left to other tools.
+    #[serde(default = "share")]
+    #[schemars(range(min = 0.01, max = 1.0))]
+    pub share: f64,
     /// No budget of our own: for a local simulator.
     #[serde(default)]
     pub unlimited: bool,
@@ -138,7 +149,13 @@ fn version() -> Version {
     Version::March2026
 }
 fn per_10s() -> u32 {
-    90
+    100
+}
+fn per_day() -> u32 {
+    250_000
+}
+fn share() -> f64 {
+    0.85
 }
 fn timeout() -> Span {
     Span::from_secs(30)
@@ -170,12 +187,45 @@ impl Destination for HubSpot {
         Limits { records: 500, bytes: 1_000_000, concurrency: 4 }
     }
 
-    /// The account's rolling ten seconds; custom events have 1,250 a second of their own (guide "custom events").
+    /// The account's rolling ten seconds and its day (usage guidelines); custom events have 1,250 a second of their own
+    /// (guide "custom events"). The day ends at the account's own midnight, which is taken for UTC's.
     fn windows(&self) -> Vec<Window> {
         if self.settings.unlimited {
             return Vec::new();
         }
-        vec![window("crm", self.settings.per_10s, Span::from_secs(10)), window("send", 1_000, Span::from_secs(1))]
+        let Settings { per_10s, per_day, share, .. } = self.settings;
+        let daily = Counted::Daily { begins: Span::ZERO };
+        [
+            ("crm", per_10s, TEN_SECONDS, Counted::Rolling),
+            ("crm", per_day, Span::DAY, daily),
+            ("send", 1_250, Span::from_secs(1), Counted::Rolling),
+        ]
+        .map(|(family, calls, span, counted)| Window { family: family.into(), calls, share, span, counted })
+        .to_vec()
+    }
+
+    fn account(&self) -> Option<AccountKey> {
+        Some(AccountKey { base_url: self.base_url().into(), credential: Some(self.settings.token.clone()) })
+    }
+
+    /// `X-HubSpot-RateLimit-*` speak of the ten seconds and of the day (usage guidelines); custom events carry none.
+    fn learned(&self, family: &str, answer: &Response, _now: Timestamp) -> Vec<Learned> {
+        let windows = [
+            (TEN_SECONDS, "x-hubspot-ratelimit-max", "x-hubspot-ratelimit-remaining"),
+            (Span::DAY, "x-hubspot-ratelimit-daily", "x-hubspot-ratelimit-daily-remaining"),
+        ];
+        let said = windows.map(|(span, calls, left)| Learned {
+            family: family.to_owned().into(),
+            span,
+            calls: number(answer, calls),
+            left: number(answer, left),
+            resets: None,
+        });
+        said.into_iter().filter(|one| one.calls.is_some() || one.left.is_some()).collect()
+    }
+
+    fn calls_by_family(&self, records: usize) -> Vec<(&'static str, usize)> {
+        vec![("crm", records.div_ceil(100)), ("send", usize::from(records > 0))]
     }
 
     /// A contact is there by the name it is asked for, and goes into a list; events answer with nothing.

@@ -15,14 +15,18 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Destination, Exchange, Item, Limits, pretend, window};
-use crate::model::http::{Request, Response, Window};
+use super::{Destination, Exchange, Item, Limits, number, pretend};
+use crate::model::http::{AccountKey, Counted, Learned, Request, Response, Window};
 use crate::model::setting::Secret;
 use crate::model::{ActionKind, Span, Timestamp};
 
 /// What triggers may ask for.
 pub const CAN: &[ActionKind] =
     &[ActionKind::Event, ActionKind::AddToList, ActionKind::RemoveFromList, ActionKind::Profile];
+
+/// The two windows of each endpoint.
+const BURST: Span = Span::from_secs(1);
+const STEADY: Span = Span::from_minutes(1);
 
 /// `[destination.NAME]` with `kind = "klaviyo"`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -109,21 +113,41 @@ impl Destination for Klaviyo {
         if self.settings.unlimited {
             return Vec::new();
         }
-        let share = |calls: u32| ((f64::from(calls) * self.settings.share) as u32).max(1);
-        let minute = Span::from_minutes(1);
+        let share = self.settings.share;
         [
-            ("events", 350, Span::from_secs(1)),
-            ("events", 3_500, minute),
-            ("bulk", 10, Span::from_secs(1)),
-            ("bulk", 150, minute),
-            ("profiles", 75, Span::from_secs(1)),
+            ("events", 350, BURST),
+            ("events", 3_500, STEADY),
+            ("bulk", 10, BURST),
+            ("bulk", 150, STEADY),
+            ("profiles", 75, BURST),
             // The specification says 750, the guide 700.
-            ("profiles", 700, minute),
-            ("lists", 10, Span::from_secs(1)),
-            ("lists", 150, minute),
+            ("profiles", 700, STEADY),
+            ("lists", 10, BURST),
+            ("lists", 150, STEADY),
         ]
-        .map(|(family, calls, span)| window(family, share(calls), span))
+        .map(|(family, calls, span)| Window { family: family.into(), calls, share, span, counted: Counted::Fixed })
         .to_vec()
+    }
+
+    /// All private keys of an account share its limits, but nothing tells that two keys are of one.
+    fn account(&self) -> Option<AccountKey> {
+        Some(AccountKey { base_url: self.base_url().into(), credential: Some(self.settings.api_key.clone()) })
+    }
+
+    /// `RateLimit-*` speak of the endpoint's steady window, on answers that are not 429 (guide "Rate limits, status codes,
+    /// and errors").
+    fn learned(&self, family: &str, answer: &Response, now: Timestamp) -> Vec<Learned> {
+        let (calls, left) = (number(answer, "ratelimit-limit"), number(answer, "ratelimit-remaining"));
+        if calls.is_none() && left.is_none() {
+            return Vec::new();
+        }
+        let resets = number(answer, "ratelimit-reset").map(|s| now + Span::from_secs(i64::from(s)));
+        vec![Learned { family: family.to_owned().into(), span: STEADY, calls, left, resets }]
+    }
+
+    fn calls_by_family(&self, records: usize) -> Vec<(&'static str, usize)> {
+        let is_bulk = self.settings.bulk_from > 0 && records >= self.settings.bulk_from;
+        vec![(if is_bulk { "bulk" } else { "events" }, self.calls(records))]
     }
 
     /// Everything is taken; a profile has an id then.

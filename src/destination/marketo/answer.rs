@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::MIDNIGHT;
 use crate::destination::Halt;
 use crate::model::http::{Answer, redacted};
 use crate::model::{Span, Timestamp};
@@ -83,11 +84,10 @@ fn of_code(json: &Value, now: Timestamp) -> Verdict {
     }
 }
 
-/// The quota's day ends at 00:00 "CST", taken as UTC-6.
+/// When the quota's day ends.
 fn midnight(now: Timestamp) -> Timestamp {
-    const DAY: i64 = 86_400_000;
-    const CST: i64 = 6 * 3_600_000;
-    Timestamp::from_millis((now.as_millis() - CST).div_euclid(DAY) * DAY + DAY + CST)
+    let day = Span::DAY.as_millis();
+    Timestamp::from_millis(((now - MIDNIGHT).as_millis().div_euclid(day) + 1) * day) + MIDNIGHT
 }
 
 fn records(json: &Value) -> Vec<Record> {

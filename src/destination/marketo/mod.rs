@@ -19,13 +19,18 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Destination, Exchange, Item, Limits, pretend, window};
-use crate::model::http::{Request, Response, TokenForm, TokenRequest, Window};
+use super::{Destination, Exchange, Item, Limits, pretend};
+use crate::model::http::{
+    AccountKey, Auth, Counted, Learned, Method, Request, Response, TokenForm, TokenRequest, Window,
+};
 use crate::model::setting::Secret;
-use crate::model::{ActionKind, Span};
+use crate::model::{ActionKind, Span, Timestamp};
 
 /// What triggers may ask for.
 pub const CAN: &[ActionKind] = &ActionKind::ALL;
+
+/// The quota's day ends at 00:00 "CST", taken as UTC-6.
+const MIDNIGHT: Span = Span::from_hours(6);
 
 /// `[destination.NAME]` with `kind = "marketo"`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -61,14 +66,18 @@ pub struct Settings {
     /// Where the instance has partitions.
     #[serde(default)]
     pub partition: Option<String>,
-    /// Calls in 20 seconds that we take of the instance's 100; the vendor advises half.
+    /// Calls in 20 seconds that the instance has.
     #[serde(default = "per_20s")]
     #[schemars(range(min = 1, max = 100))]
     pub per_20s: u32,
-    /// Calls in a day that we take of the instance's (usually 50,000).
+    /// Calls in a day that the instance has: usually 50,000.
     #[serde(default = "per_day")]
     #[schemars(range(min = 10))]
     pub per_day: u32,
+    /// The part of the instance's limits that we take, 0.01 to 1; the vendor advises half.
+    #[serde(default = "share")]
+    #[schemars(range(min = 0.01, max = 1.0))]
+    pub share: f64,
     /// After an unclear answer, or a restart with work in hand, we wait so long before we look what is there: activities
     /// can be read only after some delay.
     #[serde(default = "look_after")]
@@ -120,10 +129,13 @@ fn fields() -> BTreeMap<String, String> {
     [("firstName", "first_name"), ("lastName", "last_name")].map(|(a, b)| (a.to_owned(), b.to_owned())).into()
 }
 fn per_20s() -> u32 {
-    50
+    100
 }
 fn per_day() -> u32 {
-    40_000
+    50_000
+}
+fn share() -> f64 {
+    0.5
 }
 fn look_after() -> Span {
     Span::from_secs(10)
@@ -159,14 +171,56 @@ impl Destination for Marketo {
         Limits { records: 300, bytes: 1_000_000, concurrency: 1 }
     }
 
+    /// The instance's rolling twenty seconds and its day, of all integrations together (developer page on the REST API).
     fn windows(&self) -> Vec<Window> {
         if self.settings.unlimited {
             return Vec::new();
         }
-        vec![
-            window("rest", self.settings.per_20s, Span::from_secs(20)),
-            window("rest", self.settings.per_day, Span::from_days(1)),
-        ]
+        let Settings { per_20s, per_day, share, .. } = self.settings;
+        [(per_20s, Span::from_secs(20), Counted::Rolling), (per_day, Span::DAY, Counted::Daily { begins: MIDNIGHT })]
+            .map(|(calls, span, counted)| Window { family: "rest".into(), calls, share, span, counted })
+            .to_vec()
+    }
+
+    /// The address is the instance's own.
+    fn account(&self) -> Option<AccountKey> {
+        Some(AccountKey { base_url: self.base_url().into(), credential: None })
+    }
+
+    /// No header tells what is used; the instance is asked (developer page on the REST API, usage).
+    fn usage(&self) -> Option<Request> {
+        Some(Request {
+            method: Method::Get,
+            path: "/rest/v1/stats/usage.json".into(),
+            query: Vec::new(),
+            headers: Vec::new(),
+            content_type: "application/json",
+            auth: Auth::Token,
+            body: Vec::new(),
+            family: "rest".into(),
+            timeout: self.settings.timeout,
+        })
+    }
+
+    /// Calls of today, by everybody; other answers have no such figure.
+    fn learned(&self, family: &str, answer: &Response, _now: Timestamp) -> Vec<Learned> {
+        let body = answer.json();
+        let today =
+            body.pointer("/result/0").filter(|first| first.get("date").is_some() && first.get("users").is_some());
+        let total = today.and_then(|today| today.get("total")).and_then(Value::as_u64);
+        let left = total.map(|total| u64::from(self.settings.per_day).saturating_sub(total) as u32);
+        let said = left.map(|left| Learned {
+            family: family.to_owned().into(),
+            span: Span::DAY,
+            calls: None,
+            left: Some(left),
+            resets: None,
+        });
+        said.into_iter().collect()
+    }
+
+    fn calls_by_family(&self, records: usize) -> Vec<(&'static str, usize)> {
+        vec![("rest", self.calls(records))]
     }
 
     fn look_after(&self) -> Span {

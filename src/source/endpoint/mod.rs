@@ -10,8 +10,9 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::mapping::{Body, Message, Path, Paths, Take, instant, object, text};
+use super::mapping::{Body, Message, Take, instant, object};
 use super::{Arrival, Read, Refused, Rejected, names, raw, when};
+use crate::manifest::{Path, Paths, text};
 use crate::model::setting::Secret;
 use crate::model::{Event, EventKind, IdentifierKind, Origin, RawJson};
 

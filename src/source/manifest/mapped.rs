@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::written::{Reading, Table, Value};
+use crate::manifest::Paths;
+use crate::manifest::written::{Reading, Table, Value, entries};
 use crate::model::{EventKind, IdentifierKind};
-use crate::source::mapping::{Emit, Expression, Path, Paths, Shape, Take, Version};
+use crate::source::mapping::{Emit, Shape, Take, Version};
 
 /// Names that an expression over a message may use.
 pub(super) const OF_MESSAGE: &[&str] = &["record", "topic", "settings"];
@@ -48,11 +49,6 @@ pub(super) fn emits(
     emits.filter_map(|value| emit(value.table(reading)?, &beneath, reading)).collect()
 }
 
-/// The entries of a table whose keys are the writer's own.
-pub(super) fn entries<'a, 't>(value: Option<Value<'a, 't>>, reading: &mut Reading<'_>) -> Vec<(String, Value<'a, 't>)> {
-    value.and_then(|v| v.table(reading)).map(|t| t.entries().collect()).unwrap_or_default()
-}
-
 pub(super) fn emit(mut table: Table<'_, '_>, beneath: &Shape, reading: &mut Reading<'_>) -> Option<Emit> {
     let event = table.get("event");
     let name = event.as_ref().and_then(|v| v.text(reading));
@@ -71,14 +67,14 @@ pub(super) fn emit(mut table: Table<'_, '_>, beneath: &Shape, reading: &mut Read
     if event.is_some() == kind.is_some() {
         table.wrong(reading, "needs either `event`, a name, or `kind`: identify, alias or erase");
     }
-    let when = table.get("when").and_then(|value| expression(&value, OF_MESSAGE, reading));
-    let once = table.get("once").and_then(|value| paths(&value, reading));
-    let each = table.get("each").and_then(|value| path(&value, reading));
+    let when = table.get("when").and_then(|value| value.expression(OF_MESSAGE, reading));
+    let once = table.get("once").and_then(|value| value.paths(reading));
+    let each = table.get("each").and_then(|value| value.path(reading));
     let once_each = table.get("once_each").and_then(|value| {
         if once.is_none() {
             value.wrong(reading, "stands beside `once`, which says since when its value holds");
         }
-        paths(&value, reading)
+        value.paths(reading)
     });
     let shape = beneath.under(shape(&mut table, reading));
     if shape.identify.is_empty() {
@@ -91,9 +87,9 @@ pub(super) fn emit(mut table: Table<'_, '_>, beneath: &Shape, reading: &mut Read
 
 pub(super) fn shape(table: &mut Table<'_, '_>, reading: &mut Reading<'_>) -> Shape {
     let object = table.get("object").and_then(|v| v.text(reading)).map(Into::into);
-    let id = table.get("id").and_then(|v| paths(&v, reading));
+    let id = table.get("id").and_then(|v| v.paths(reading));
     let version = table.get("version").and_then(|v| version(&v, reading));
-    let at = table.get("at").and_then(|v| paths(&v, reading));
+    let at = table.get("at").and_then(|v| v.paths(reading));
     let mut identify = Vec::new();
     for (name, value) in entries(table.get("identify"), reading) {
         let kind = IdentifierKind::parse(&name);
@@ -101,8 +97,7 @@ pub(super) fn shape(table: &mut Table<'_, '_>, reading: &mut Reading<'_>) -> Sha
             let known = ["user_id", "email", "phone", "order", "checkout", "cart", "anonymous_id", "SOURCE_customer"];
             value.unknown(reading, &name, &known);
         }
-        let several =
-            if value.is_table() { all(&value, reading) } else { paths(&value, reading).into_iter().collect() };
+        let several = if value.is_table() { all(&value, reading) } else { value.paths(reading).into_iter().collect() };
         identify.extend(several.into_iter().filter_map(|paths| Some((kind.clone()?, paths))));
     }
     let properties = takes(table.get("properties"), OF_MESSAGE, reading);
@@ -113,7 +108,7 @@ pub(super) fn shape(table: &mut Table<'_, '_>, reading: &mut Reading<'_>) -> Sha
 /// `{ all = [...] }`: each of these paths is a name.
 fn all(value: &Value<'_, '_>, reading: &mut Reading<'_>) -> Vec<Paths> {
     let Some(mut table) = value.table(reading) else { return Vec::new() };
-    let paths = table.need("all", reading).and_then(|v| paths(&v, reading)).unwrap_or_default();
+    let paths = table.need("all", reading).and_then(|v| v.paths(reading)).unwrap_or_default();
     table.finish(reading);
     paths.into_iter().map(|path| vec![path]).collect()
 }
@@ -121,39 +116,12 @@ fn all(value: &Value<'_, '_>, reading: &mut Reading<'_>) -> Vec<Paths> {
 /// Paths, or `{ content = true }`.
 fn version(value: &Value<'_, '_>, reading: &mut Reading<'_>) -> Option<Version> {
     if !value.is_table() {
-        return paths(value, reading).map(Version::At);
+        return value.paths(reading).map(Version::At);
     }
     let mut table = value.table(reading)?;
     let is_content = table.need("content", reading).and_then(|v| v.yes_or_no(reading));
     table.finish(reading);
     is_content.filter(|yes| *yes).map(|_| Version::Content)
-}
-
-/// One path or a list of them.
-pub(super) fn paths(value: &Value<'_, '_>, reading: &mut Reading<'_>) -> Option<Paths> {
-    if !value.is_list() {
-        return path(value, reading).map(|path| vec![path]);
-    }
-    let items = value.list(reading);
-    if items.is_empty() {
-        value.wrong(reading, "must not be empty");
-    }
-    let paths: Paths = items.iter().filter_map(|item| path(item, reading)).collect();
-    (!paths.is_empty()).then_some(paths)
-}
-
-pub(super) fn path(value: &Value<'_, '_>, reading: &mut Reading<'_>) -> Option<Path> {
-    let text = value.text(reading)?;
-    let path = Path::parse(&text);
-    if path.is_none() {
-        value.wrong(reading, format!("`{text}` is not a path: write it like \"customer.email\""));
-    }
-    path
-}
-
-pub(super) fn expression(value: &Value<'_, '_>, names: &[&str], reading: &mut Reading<'_>) -> Option<Expression> {
-    let text = value.text(reading)?;
-    Expression::compile(&text, names).map_err(|words| value.wrong(reading, words)).ok()
 }
 
 pub(super) fn takes(value: Option<Value<'_, '_>>, names: &[&str], reading: &mut Reading<'_>) -> Vec<(String, Take)> {
@@ -163,7 +131,7 @@ pub(super) fn takes(value: Option<Value<'_, '_>>, names: &[&str], reading: &mut 
 
 fn take(value: &Value<'_, '_>, names: &[&str], reading: &mut Reading<'_>) -> Option<Take> {
     if !value.is_table() {
-        return paths(value, reading).map(Take::First);
+        return value.paths(reading).map(Take::First);
     }
     let mut table = value.table(reading)?;
     let (text, calculated, fixed) = (table.get("text"), table.get("value"), table.get("const"));
@@ -174,15 +142,15 @@ fn take(value: &Value<'_, '_>, names: &[&str], reading: &mut Reading<'_>) -> Opt
     }
     table.finish(reading);
     if let Some(text) = text {
-        return paths(&text, reading).map(Take::Text);
+        return text.paths(reading).map(Take::Text);
     }
     if let Some(calculated) = calculated {
-        return expression(&calculated, names, reading).map(Take::Value);
+        return calculated.expression(names, reading).map(Take::Value);
     }
     if let Some(fixed) = fixed {
         return Some(Take::Const(fixed.json()));
     }
-    let list = path(&each?, reading);
+    let list = each?.path(reading);
     let take = takes(inner, &["record", "topic", "settings", "item"], reading);
     Some(Take::Each { list: list?, take })
 }

@@ -4,21 +4,18 @@
 pub mod api;
 mod mapped;
 pub mod records;
-pub mod setting;
 pub mod stream;
 pub mod subscriptions;
 mod webhook;
-mod written;
 
 use std::collections::BTreeMap;
 
 use self::api::Api;
-use self::mapped::entries;
-use self::setting::Setting;
 use self::stream::Stream;
 pub use self::webhook::{Topic, Webhook};
-use self::written::{Reading, Table};
 use super::mapping::Shape;
+use crate::manifest::setting::{self, Setting};
+use crate::manifest::written::{Reading, Table, entries};
 use crate::model::Mistake;
 
 /// The connectors that ship, by name.
@@ -154,7 +151,8 @@ fn manifest(mut top: Table<'_, '_>, reading: &mut Reading<'_>) -> Option<Manifes
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::mapping::{Path, Take, Version};
+    use crate::manifest::Path;
+    use crate::source::mapping::{Take, Version};
 
     #[track_caller]
     fn check(text: &str, wanted: &[&str]) {
@@ -184,7 +182,9 @@ mod tests {
             include_str!("api.rs"),
             include_str!("stream.rs"),
             include_str!("mapped.rs"),
-            include_str!("setting.rs"),
+            include_str!("../../manifest/setting.rs"),
+            include_str!("../../manifest/access.rs"),
+            include_str!("../../manifest/answer.rs"),
             include_str!("webhook.rs"),
             include_str!("subscriptions.rs"),
         ] {

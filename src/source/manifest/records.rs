@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::mapped::{emits, entries, like, shape, takes};
-use super::written::{Reading, Table, Value};
+use super::mapped::{emits, like, shape, takes};
+use crate::manifest::written::{Reading, Table, Value, entries};
 use crate::model::{Mistake, Origin};
 use crate::source::mapping::Shape;
 use crate::source::stream::Makes;

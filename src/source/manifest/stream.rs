@@ -3,14 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use super::api::texts;
-use super::mapped::{Like, OF_MESSAGE, emits, entries, expression, path, takes};
-use super::written::{Reading, Table, Value};
+use super::mapped::{Like, OF_MESSAGE, emits, takes};
+use crate::manifest::written::{Reading, Table, Value, entries, texts};
+use crate::manifest::{Body, Expression, Path, Text};
 use crate::model::http::Method;
 use crate::model::{Origin, Span};
-use crate::source::mapping::{Expression, Path, Shape};
+use crate::source::mapping::Shape;
 use crate::source::stream::Makes;
-use crate::source::text::{Body, Text};
 
 /// Names that a call for a page may use.
 const OF_PAGE: &[&str] = &["settings", "window", "page"];
@@ -273,12 +272,12 @@ pub(super) fn part(table: &mut Table<'_, '_>, reading: &mut Reading<'_>) -> Part
         query: texts(table.get("query"), OF_PAGE, reading),
         body,
         family: table.get("family").and_then(|v| v.text(reading)),
-        records: table.get("records").and_then(|v| path(&v, reading)),
+        records: table.get("records").and_then(|v| v.path(reading)),
         empty_is_absent: table.get("empty_is_absent").and_then(|v| v.yes_or_no(reading)),
         paging: table.get("paging").and_then(|v| v.table(reading)).and_then(|t| paging(t, reading)),
         reach,
         every: table.get("every").and_then(|v| v.span(reading)),
-        field: table.get("field").and_then(|v| path(&v, reading)),
+        field: table.get("field").and_then(|v| v.path(reading)),
         origin: table.get("origin").and_then(|v| v.one_of(&origins, reading)),
     }
 }
@@ -298,7 +297,7 @@ pub(super) fn stream(
     let unread = unread.iter().filter_map(|value| value.text(reading)).collect();
     let derive = entries(table.get("derive"), reading);
     let derive =
-        derive.into_iter().filter_map(|(name, value)| Some((name, expression(&value, OF_MESSAGE, reading)?))).collect();
+        derive.into_iter().filter_map(|(name, value)| Some((name, value.expression(OF_MESSAGE, reading)?))).collect();
     let item = takes(table.get("item"), OF_MESSAGE, reading);
     let emits = emits(&mut table, every.1, shapes, reading);
     if emits.is_empty() && item.is_empty() {
@@ -321,7 +320,7 @@ pub(super) fn stream(
 /// A list that is read as a whole, and of which nothing is made.
 pub(super) fn whole(mut table: Table<'_, '_>, reading: &mut Reading<'_>) -> Option<Stream> {
     let call = call(&mut table, OF_PAGE, reading);
-    let records = table.get("records").and_then(|v| path(&v, reading));
+    let records = table.get("records").and_then(|v| v.path(reading));
     let paging = table.get("paging").and_then(|v| v.table(reading)).and_then(|t| paging(t, reading));
     table.finish(reading);
     let Call { method, path, query, body, family } = call?;
@@ -342,13 +341,13 @@ pub(super) fn call(table: &mut Table<'_, '_>, known: &[&str], reading: &mut Read
 
 fn lookup(mut table: Table<'_, '_>, reading: &mut Reading<'_>) -> Option<Lookup> {
     let name = table.need("name", reading).and_then(|v| v.text(reading));
-    let when = table.get("when").and_then(|v| expression(&v, &["record"], reading));
-    let id = table.need("id", reading).and_then(|v| path(&v, reading));
+    let when = table.get("when").and_then(|v| v.expression(&["record"], reading));
+    let id = table.need("id", reading).and_then(|v| v.path(reading));
     let call = call(&mut table, OF_LOOKUP, reading);
     let most = table.need("most", reading).and_then(|v| v.whole(1, 10_000, reading));
-    let records = table.get("records").and_then(|v| path(&v, reading));
+    let records = table.get("records").and_then(|v| v.path(reading));
     let key = if most == Some(1) { table.get("key") } else { table.need("key", reading) };
-    let key = key.and_then(|v| path(&v, reading));
+    let key = key.and_then(|v| v.path(reading));
     let is_list = table.get("list").and_then(|v| v.yes_or_no(reading)).unwrap_or(false);
     table.finish(reading);
     let most = most.and_then(|n| usize::try_from(n).ok());
@@ -357,7 +356,7 @@ fn lookup(mut table: Table<'_, '_>, reading: &mut Reading<'_>) -> Option<Lookup>
 
 fn token(mut table: Table<'_, '_>, reading: &mut Reading<'_>) -> Option<Reach> {
     let begin = call(&mut table, OF_PAGE, reading);
-    let next = table.need("next", reading).and_then(|v| path(&v, reading));
+    let next = table.need("next", reading).and_then(|v| v.path(reading));
     table.finish(reading);
     Some(Reach::Token { begin: begin?, next: next? })
 }
@@ -381,7 +380,7 @@ fn paging(mut table: Table<'_, '_>, reading: &mut Reading<'_>) -> Option<Paging>
         ("offset", Kind::Offset),
     ];
     let kind = table.need("kind", reading).and_then(|v| v.one_of(&kinds, reading))?;
-    let found = |value: Option<Value<'_, '_>>, reading: &mut Reading<'_>| value.and_then(|v| path(&v, reading));
+    let found = |value: Option<Value<'_, '_>>, reading: &mut Reading<'_>| value.and_then(|v| v.path(reading));
     let paging = match kind {
         Kind::None => Some(Paging::None),
         Kind::Link => Some(Paging::Link),
@@ -420,7 +419,7 @@ fn window(mut table: Table<'_, '_>, reading: &mut Reading<'_>) -> Window {
     let time = table.get("time").and_then(|v| v.one_of(&forms, reading)).unwrap_or(TimeForm::Seconds);
     let filter = table.get("filter").and_then(|v| v.one_of(&filters, reading)).unwrap_or(Filter::Vendor);
     let cap = table.get("cap").and_then(|v| v.table(reading)).and_then(|mut table| {
-        let total = table.need("total", reading).and_then(|v| path(&v, reading));
+        let total = table.need("total", reading).and_then(|v| v.path(reading));
         let most = table.need("most", reading).and_then(|v| v.whole(1, 1_000_000_000, reading));
         table.finish(reading);
         total.zip(most)

@@ -1,12 +1,11 @@
 //! What of a manifest says how subscriptions to webhooks are managed at the vendor: where they are listed, what one looks
 //! like, and the calls that create, remove and enable one.
 
-use super::mapped::{entries, path};
-use super::setting::{Setting, SettingKind};
 use super::stream::{self, Call, Stream};
-use super::written::{Reading, Table, Value};
+use crate::manifest::Path;
+use crate::manifest::setting::{Setting, SettingKind};
+use crate::manifest::written::{Reading, Table, Value, entries};
 use crate::model::Span;
-use crate::source::mapping::Path;
 
 /// Names that a call about one subscription may use.
 const OF_ONE: &[&str] = &["settings", "topic", "address", "id"];
@@ -67,10 +66,10 @@ pub(super) fn subscriptions(
     reading: &mut Reading<'_>,
 ) -> Option<Subscriptions> {
     let list = table.need("list", reading).and_then(|v| v.table(reading)).and_then(|t| stream::whole(t, reading));
-    let mut found = |name, table: &mut Table<'_, '_>| table.need(name, reading).and_then(|v| path(&v, reading));
+    let mut found = |name, table: &mut Table<'_, '_>| table.need(name, reading).and_then(|v| v.path(reading));
     let (id, topic, address) = (found("id", &mut table), found("topic", &mut table), found("address", &mut table));
     let active = table.get("active").and_then(|v| v.table(reading)).and_then(|mut table| {
-        let path = table.need("path", reading).and_then(|v| path(&v, reading));
+        let path = table.need("path", reading).and_then(|v| v.path(reading));
         let is = table.need("is", reading).map(|v| if v.is_list() { v.list(reading) } else { vec![v] });
         let is: Vec<String> = is.unwrap_or_default().iter().filter_map(|v| v.text(reading)).collect();
         table.finish(reading);

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::mapped::{Like, emits};
-use super::setting::{Setting, SettingKind};
 use super::subscriptions::{self, Subscriptions};
-use super::written::{Reading, Table};
+use crate::manifest::setting::{Setting, SettingKind};
+use crate::manifest::written::{Reading, Table};
 use crate::source::mapping::{Emit, Shape};
 use crate::source::signature::Scheme;
 

@@ -1,17 +1,13 @@
 //! From a JSON message to an event, as a manifest or a configuration says: paths first, expressions where paths end.
 
-mod expression;
-mod path;
-
-pub use expression::{Expression, Seen};
-pub use path::{Path, text};
-
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use minijinja::value::Serde;
 use serde_json::{Map, Value};
 
 use super::{Arrival, epoch, names, when};
+use crate::manifest::{Expression, Path, Paths, Seen, text};
 use crate::model::{Event, EventKind, IdentifierKind, Origin, RawJson, Span, Timestamp};
 
 /// For so long what is made once for an object counts as new after it came to hold: what is committed or delivered late.
@@ -65,9 +61,6 @@ pub enum Version {
     /// What is mapped of it: for vendors whose stamps move though nothing changed that anybody reads.
     Content,
 }
-
-/// Places that are tried in turn.
-pub type Paths = Vec<Path>;
 
 /// How one value is found.
 #[derive(Clone, Debug, PartialEq)]
@@ -181,7 +174,7 @@ impl Emit {
 
     fn event(&self, message: &Message<'_>, arrival: &Arrival<'_>) -> Result<Option<Event>, String> {
         if let Some(when) = &self.when
-            && !when.holds(&Seen::new(message, None))?
+            && !when.holds(&seen(message, None))?
         {
             return Ok(None);
         }
@@ -312,6 +305,16 @@ fn fields(wanted: &[(String, Take)], root: &Value, message: &Message<'_>) -> Map
     found.collect()
 }
 
+/// `record`, `topic` and `settings`, and `item` within a list.
+fn seen(message: &Message<'_>, item: Option<&Value>) -> Seen {
+    let of = |value| minijinja::Value::from(Serde::<&Value>(value));
+    let (record, topic, settings) = (of(message.record), message.topic, of(message.settings));
+    Seen::from(match item {
+        Some(item) => minijinja::context! { record, topic, settings, item => of(item) },
+        None => minijinja::context! { record, topic, settings },
+    })
+}
+
 impl Take {
     fn from(&self, root: &Value, message: &Message<'_>) -> Option<Value> {
         match self {
@@ -320,7 +323,7 @@ impl Take {
             Self::Const(value) => Some(value.clone()),
             Self::Value(expression) => {
                 let item = (!std::ptr::eq(root, message.record)).then_some(root);
-                expression.value(&Seen::new(message, item))
+                expression.value(&seen(message, item))
             }
             Self::Each { list, take } => {
                 let items = list.get(root)?.as_array()?;

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::manifest::setting::Written;
 use crate::model::Span;
-use crate::source::manifest::setting::Written;
 
 /// A program that reads a vendor on our behalf: docs/processes.md.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]

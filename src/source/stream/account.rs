@@ -1,16 +1,14 @@
 //! An account at a vendor: where it is, how we are let in, and what it costs to ask.
 
-use base64::Engine as _;
 use serde_json::{Value, json};
 
-use crate::model::http::{Auth, Method, Name, Pace, Request, TokenRequest, Window as Budget};
-use crate::model::setting::Secret;
+use crate::manifest::Seen;
+use crate::manifest::access::{self, WayIn, named};
+use crate::manifest::setting::Given;
+use crate::model::http::{AccountKey, Auth, Counted, Method, Name, Request, TokenRequest, Window as Budget};
 use crate::source::manifest::Manifest;
-use crate::source::manifest::api::{self, Api};
-use crate::source::manifest::setting::Given;
+use crate::source::manifest::api::Api;
 use crate::source::manifest::stream::Call;
-use crate::source::mapping::Seen;
-use crate::source::text::Text;
 
 /// An account at a vendor, as a configuration has it.
 #[derive(Clone, Debug)]
@@ -21,6 +19,8 @@ pub struct Account {
     pub token: Option<TokenRequest>,
     /// What may be asked how often.
     pub windows: Vec<Budget>,
+    /// Whose budget it spends.
+    pub key: AccountKey,
     /// Calls at once.
     pub concurrency: usize,
     pub(super) api: Api,
@@ -53,48 +53,17 @@ impl Account {
         let seen = Seen::of(&shown);
         let base_url = api.base_url.text(&seen).filter(|url| url.starts_with("http")).ok_or(NoAccount::Address)?;
         let base_url = base_url.trim_end_matches('/').to_owned();
-        let way = api.auth.iter().find(|way| way.needs().iter().all(|name| given.has(name)));
-        let Some(way) = way else {
-            let ways: Vec<String> = api.auth.iter().map(|way| format!("`{}`", way.needs().join("` and `"))).collect();
-            return Err(NoAccount::Credentials(format!("set {}", ways.join(", or "))));
-        };
-        let said = |name: &str| {
-            let secret = given.secret(name).cloned();
-            secret.or_else(|| given.shown(name).map(Secret::new)).unwrap_or_else(|| Secret::new(""))
-        };
-        let (auth, token) = match way {
-            api::Auth::Header { header, secret } => (Auth::Named(header.clone(), said(secret)), None),
-            api::Auth::Bearer { secret, scheme: None } => (Auth::Header("Bearer", said(secret)), None),
-            api::Auth::Bearer { secret, scheme: Some(scheme) } => {
-                let value = Secret::new(format!("{scheme} {}", said(secret).expose()));
-                (Auth::Named("authorization".to_owned(), value), None)
-            }
-            api::Auth::Basic { user, password } => {
-                let pair = format!("{}:{}", said(user).expose(), said(password).expose());
-                let pair = base64::engine::general_purpose::STANDARD.encode(pair);
-                (Auth::Header("Basic", Secret::new(pair)), None)
-            }
-            api::Auth::Token { path, fields, secrets, form, life, header, rotates } => {
-                let token = TokenRequest {
-                    path: path.text(&seen).unwrap_or_default(),
-                    fields: named(fields, &seen),
-                    secrets: secrets.iter().map(|(name, of)| (Name::from(name.clone()), said(of))).collect(),
-                    form: *form,
-                    life: *life,
-                    header: header.clone(),
-                    rotates: *rotates,
-                };
-                (Auth::Token, Some(token))
-            }
-        };
+        let WayIn { auth, token, credential } = access::way_in(&api.auth, given).map_err(NoAccount::Credentials)?;
+        let key = AccountKey { base_url: base_url.clone(), credential };
         let windows = api.limits.windows.iter().map(|(family, calls, span)| Budget {
             family: family.clone().into(),
             calls: *calls,
+            share: 1.0,
             span: *span,
-            pace: Pace::Steady,
+            counted: Counted::usual(*span),
         });
         let (windows, concurrency) = (windows.collect(), api.limits.concurrency.max(1));
-        Ok(Self { base_url, token, windows, concurrency, api, auth, shown })
+        Ok(Self { base_url, token, windows, key, concurrency, api, auth, shown })
     }
 
     /// A call with what `beside` the settings its texts may use.
@@ -132,8 +101,4 @@ impl Account {
             timeout: self.api.timeout,
         }
     }
-}
-
-fn named(texts: &[(String, Text)], seen: &Seen) -> Vec<(Name, String)> {
-    texts.iter().filter_map(|(name, text)| Some((Name::from(name.clone()), text.text(seen)?))).collect()
 }

@@ -3,10 +3,10 @@
 use serde_json::Value;
 
 use super::Account;
-use crate::model::http::{Response, redacted};
+use crate::manifest::{Path, answer};
+use crate::model::http::Response;
 use crate::model::{Span, Timestamp};
-use crate::source::manifest::api::{Act, Rule};
-use crate::source::mapping::text;
+use crate::source::manifest::api::Act;
 use crate::source::raw;
 
 /// Why nothing can be read for now: what to do about it, and words for people without anything personal.
@@ -60,12 +60,14 @@ impl Account {
     pub(in crate::source) fn judge(&self, response: &Response, now: Timestamp) -> Result<Value, Stop> {
         let body = raw::value(&response.body);
         let seen = body.as_ref().unwrap_or(&Value::Null);
-        let act = match self.api.answers.iter().find(|rule| rule.fits(response.status, seen)) {
+        let act = match self.api.answers.iter().find(|rule| rule.when.fits(response.status, seen)) {
             Some(rule) => rule.act,
             None => match response.status {
                 204 => Act::Empty,
                 200..=299 => {
-                    return body.map_err(|words| Stop::odd(format!("{} {words}{}", status(response), html(response))));
+                    return body.map_err(|words| {
+                        Stop::odd(format!("{} {words}{}", answer::status(response), answer::html(response)))
+                    });
                 }
                 401 => Act::Renew,
                 402 | 423 => Act::Configuration,
@@ -75,10 +77,12 @@ impl Account {
                 _ => Act::Configuration,
             },
         };
-        let words = self.words(response, seen);
+        let words = answer::words(response, seen, &self.api.words);
         // A proxy's own page says nothing about the account behind it.
         let act = match act {
-            Act::Scope | Act::Configuration | Act::Renew if body.is_err() && !html(response).is_empty() => Act::Retry,
+            Act::Scope | Act::Configuration | Act::Renew if body.is_err() && !answer::html(response).is_empty() => {
+                Act::Retry
+            }
             other => other,
         };
         Err(match act {
@@ -117,7 +121,7 @@ impl Account {
     /// When there are points for another call like the one that was answered.
     fn refilled(&self, body: &Value, now: Timestamp) -> Option<Timestamp> {
         let cost = self.api.limits.cost.as_ref()?;
-        let number = |path: &crate::source::mapping::Path| path.get(body).and_then(Value::as_f64);
+        let number = |path: &Path| path.get(body).and_then(Value::as_f64);
         let missing = number(&cost.requested)? - number(&cost.available)?;
         let restore = number(&cost.restore)?.max(0.001);
         (missing > 0.0).then(|| now + Span::from_millis((missing / restore * 1_000.0).min(3_600_000.0).ceil() as i64))
@@ -126,53 +130,5 @@ impl Account {
     /// When the vendor lets us come again, as far as it says so.
     fn free_again(&self, response: &Response, body: &Value, now: Timestamp) -> Option<Timestamp> {
         response.retry_after(now).or_else(|| self.refilled(body, now)).or_else(|| self.heed(response, now))
-    }
-
-    /// The status and the vendor's words, without anything personal.
-    fn words(&self, response: &Response, body: &Value) -> String {
-        let known =
-            ["message", "error_description", "error.message", "errors.0.message", "errors.0.detail", "0.message"];
-        let said = self.api.words.iter().find_map(|path| text(path.get(body)?));
-        let said =
-            said.or_else(|| known.iter().find_map(|path| text(crate::source::mapping::Path::parse(path)?.get(body)?)));
-        match said {
-            Some(said) => format!("{}: {}", status(response), redacted(&said)),
-            None => format!("{}{}", status(response), html(response)),
-        }
-    }
-}
-
-fn status(response: &Response) -> String {
-    format!("HTTP {}", response.status)
-}
-
-/// Says so where an answer is a web page.
-fn html(response: &Response) -> &'static str {
-    let is_said = response.header("content-type").is_some_and(|kind| kind.contains("html"));
-    let begins = response.body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'<');
-    if is_said || begins { ", and a web page: of a proxy, or of a sign-in" } else { "" }
-}
-
-impl Rule {
-    fn fits(&self, status: u16, body: &Value) -> bool {
-        if !self.status.is_empty() && !self.status.contains(&status) {
-            return false;
-        }
-        let Some(path) = &self.path else { return true };
-        let Some(found) = path.get(body) else { return false };
-        if self.is.is_empty() {
-            return match found {
-                Value::Bool(yes) => *yes,
-                Value::Array(items) => !items.is_empty(),
-                Value::String(text) => !text.is_empty(),
-                Value::Object(entries) => !entries.is_empty(),
-                _ => true,
-            };
-        }
-        let said = match found {
-            Value::Bool(yes) => Some(yes.to_string()),
-            other => text(other),
-        };
-        said.is_some_and(|said| self.is.contains(&said))
     }
 }

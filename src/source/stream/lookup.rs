@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use serde_json::{Value, json};
 
 use super::{Stop, Stream, list};
+use crate::manifest::{Expression, Seen, text};
 use crate::model::Timestamp;
 use crate::model::http::{Request, Response};
 use crate::source::manifest::stream::Lookup;
-use crate::source::mapping::{Expression, Seen, text};
 
 /// What a call for what records refer to asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -27,7 +27,8 @@ pub use place::{Open, Place};
 pub use record::{Makes, Mapped, Records};
 
 use super::manifest::stream::{Filter, Paging, Reach, Stream as Declared, TimeForm, Window};
-use super::mapping::{GRACE, Path};
+use super::mapping::GRACE;
+use crate::manifest::Path;
 use crate::model::http::{Method, Request, Response};
 use crate::model::{Span, Timestamp};
 
@@ -172,7 +173,7 @@ impl Stream {
         let Some(mut open) = place.open.take() else { return Turn::Stop(Stop::odd("an answer to nothing")) };
         if let (Reach::Token { next, .. }, None) = (&self.declared.reach, &place.token) {
             // The list is read from the window's beginning on by it.
-            let Some(token) = next.get(&body).and_then(super::mapping::text) else {
+            let Some(token) = next.get(&body).and_then(crate::manifest::text) else {
                 return Turn::Stop(Stop::odd("the answer has no token to begin with"));
             };
             place.token = Some(token);

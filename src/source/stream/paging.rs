@@ -3,9 +3,9 @@
 use serde_json::Value;
 
 use super::{Open, Place, Stream};
+use crate::manifest::{Path, text};
 use crate::model::http::Response;
 use crate::source::manifest::stream::{Paging, Reach};
-use crate::source::mapping::{Path, text};
 
 impl Stream {
     /// Moves on; false at the end.

@@ -3,9 +3,10 @@
 use serde_json::{Value, json};
 
 use super::Stream;
+use crate::manifest::Seen;
 use crate::model::{CatalogueItem, Origin, Timestamp};
 use crate::source::catalogue;
-use crate::source::mapping::{Body, Emit, Message, Seen, Take, object};
+use crate::source::mapping::{Body, Emit, Message, Take, object};
 use crate::source::{Arrival, Read, Rejected};
 
 /// A page's records, with what is known of all of them.

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::identity;
+use crate::manifest::setting::{Given, Written};
 use crate::source::manifest::Manifest;
-use crate::source::manifest::setting::{Given, Written};
 use crate::source::{Arrival, Limits};
 
 const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);

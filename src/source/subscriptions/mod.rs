@@ -12,12 +12,12 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::manifest::setting::Given;
 use super::manifest::stream::Call;
 use super::manifest::subscriptions::Subscriptions as Declared;
 use super::manifest::{Manifest, Topic};
-use super::mapping::text;
 use super::stream::{Account, Stop, Stream};
+use crate::manifest::setting::Given;
+use crate::manifest::text;
 use crate::model::http::{Request, Response};
 use crate::model::setting::Secret;
 use crate::model::{Span, Timestamp};

@@ -24,6 +24,8 @@ pub async fn events_come_back_in_order_and_once(open: Open<'_>) {
     store.commit(claim.loaded, changes).await.expect("a commit");
     assert!(store.claim(100).await.expect("a claim").events.is_empty());
     assert_eq!(store.counts().decided, Position(6));
+    let keys = [event(6), event(77)].iter().flat_map(|event| event.dedupe.clone()).collect();
+    assert_eq!(store.known(keys).await.expect("a read"), event(6).dedupe.into_iter().collect(), "decided, and not");
     store.append(vec![event(6)], None).await.expect("an append");
     let claim = store.claim(100).await.expect("a claim");
     assert_eq!(claim.loaded.seen.len(), 1, "a message key that was committed is known");

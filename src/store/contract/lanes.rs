@@ -189,3 +189,18 @@ pub async fn what_cannot_be_said_is_a_dead_letter_at_once(open: Open<'_>) {
     assert_eq!(store.lane_count("e").dead, 0);
     store.close().await.expect("a close");
 }
+
+/// Whatever happened to the others: each that was made waits, or has one end.
+pub async fn the_books_of_every_lane_add_up(open: Open<'_>) {
+    let store = open();
+    let mut made = 0;
+    for lane in ["a", "b", "c", "d", "e", "w"] {
+        let LaneCount { queued, totals, .. } = store.lane_count(lane);
+        assert_eq!(totals.made, totals.ended() + queued, "{lane}: {totals:?}");
+        made += totals.made;
+    }
+    assert!(made >= 14, "{made}");
+    let totals = store.lane_count("a").totals;
+    assert_eq!((totals.made, totals.accepted), (3, 3), "taken, and known to the vendor already");
+    store.close().await.expect("a close");
+}

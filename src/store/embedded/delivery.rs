@@ -197,7 +197,9 @@ pub fn raise(inner: &Inner, id: WorkId, replay: Option<Timestamp>) -> Result<Rai
         batch.remove(keys::ended(seq));
         let again = Queued { seq, activation, row: Row { attempts, ..Row::default() } };
         again.put(&mut batch, keys::lane(&name));
-        state.lane(&name).queued += 1;
+        let lane = state.lane(&name);
+        lane.queued += 1;
+        lane.totals.refused = lane.totals.refused.saturating_sub(1);
         queued = Some(again);
     }
     put(&mut batch, keys::STATE.to_vec(), &encode(&state));

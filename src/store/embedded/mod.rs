@@ -33,7 +33,7 @@ mod tests;
 mod timed;
 mod tree;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
@@ -44,8 +44,8 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::model::{
-    Activation, Catalogue, CatalogueItem, Changes, Codes, Event, Identifier, LaneName, Loaded, Person, PersonId,
-    Position, StepId, Timestamp, TriggerId, TriggerStates,
+    Activation, Catalogue, CatalogueItem, Changes, Codes, DedupeKey, Event, Identifier, LaneName, Loaded, Person,
+    PersonId, Position, StepId, Timestamp, TriggerId, TriggerStates,
 };
 
 use super::settings::Settings;
@@ -228,18 +228,6 @@ impl Embedded {
         stepped.await.map_err(|_| poisoned())?
     }
 
-    /// Writes a snapshot of the state and removes the journal that it covers and that is old enough. The engine waits
-    /// meanwhile; intake does not.
-    pub async fn snapshot(&self, now: Timestamp) -> Result<Position, StoreError> {
-        self.step(move |inner| {
-            inner.disk()?.sync()?;
-            let position = snapshot::write(inner)?;
-            snapshot::prune(inner, now)?;
-            Ok(Position(position))
-        })
-        .await
-    }
-
     /// Writes a record of the shelf down and brings it into the tree. Whoever calls holds the order of records.
     async fn shelve(&self, noted: Noted) -> Result<(), StoreError> {
         let ordinal = self.inner.note(&noted).await?;
@@ -291,6 +279,26 @@ impl Store for Embedded {
     async fn cursor(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let kept = self.inner.disk()?.get(&keys::named(keys::CURSOR, name))?;
         kept.map(|bytes| Ok(record::decode::<record::Cursor>(&bytes)?.value)).transpose()
+    }
+
+    async fn known(&self, keys: Vec<DedupeKey>) -> Result<HashSet<DedupeKey>, StoreError> {
+        self.step(move |inner| {
+            let seen = {
+                // Held: a step that ends in between would be missing from what is opened.
+                let state = inner.state()?;
+                let mut seen = inner.seen()?;
+                seen.open(state.decided.0)?;
+                seen
+            };
+            let mut known = HashSet::new();
+            for key in keys {
+                if seen.has(&key)? {
+                    known.insert(key);
+                }
+            }
+            Ok(known)
+        })
+        .await
     }
 
     fn changed(&self) -> watch::Receiver<u64> {
@@ -510,6 +518,17 @@ impl Store for Embedded {
 
     async fn kept(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
         self.inner.disk()?.get(&keys::named(keys::KEPT, name))
+    }
+
+    /// Writes a snapshot of the state and removes the journal that it covers and that is old enough.
+    async fn compact(&self, now: Timestamp) -> Result<Position, StoreError> {
+        self.step(move |inner| {
+            inner.disk()?.sync()?;
+            let position = snapshot::write(inner)?;
+            snapshot::prune(inner, now)?;
+            Ok(Position(position))
+        })
+        .await
     }
 
     async fn close(&self) -> Result<(), StoreError> {

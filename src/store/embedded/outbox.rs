@@ -56,6 +56,9 @@ impl Queued {
 /// Writes how an activation ended, and a dead letter when it can never be sent.
 pub fn put_end(batch: &mut Batch, state: &mut State, at: Timestamp, seq: u64, attempts: &[Attempt], of: &Activation) {
     put(batch, keys::ended(seq), &timed::encode(at, &(attempts, of)));
+    if let Some(last) = attempts.last() {
+        state.lane(&of.lane).ended(&last.outcome);
+    }
     if attempts.last().is_some_and(|a| matches!(a.outcome, Outcome::Refused { .. })) {
         put(batch, keys::dead(seq), &timed::encode(at, &of.lane));
         state.lane(&of.lane).dead += 1;

@@ -168,6 +168,7 @@ impl Writing<'_> {
             priority: activation.priority,
             seq: self.state.next(),
         };
+        self.state.lane(&place.lane).totals.made += 1;
         // After a rebuild: it was settled at the vendor before, or is a dead letter.
         if self.state.orphans > 0 {
             let key = keys::orphan(activation.occasion, lane, place.action);
@@ -294,6 +295,7 @@ impl Writing<'_> {
             for place in stored.places {
                 if let Some(queued) = outbox::read(&disk, &keys::place(&place))? {
                     queued.remove(self.batch, self.state);
+                    self.state.lane(&place.lane).totals.forgotten += 1;
                 }
                 let dead = keys::dead(place.seq);
                 if disk.has(&dead)? {

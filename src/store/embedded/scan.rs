@@ -2,6 +2,7 @@
 
 use super::outbox::{self, Lane};
 use super::overlay::Batch;
+use super::state::LaneState;
 use super::tree::put;
 use super::{Inner, MOST_ASIDE, delivery, held, keys, people, poisoned, timed};
 use crate::model::{Identifier, Join, Person, PersonId, Position};
@@ -126,7 +127,8 @@ pub fn lane_count(inner: &Inner, name: &str) -> Result<LaneCount, StoreError> {
     let next = next.transpose()?.and_then(|key| Some(keys::read_waiting(&key)?.0));
     // Unknown while a step is being written.
     let oldest = inner.lanes.try_lock().ok().and_then(|lanes| lanes.get(name).and_then(Lane::oldest));
-    Ok(LaneCount { queued: counted.queued, deferred: counted.deferred, next, oldest, dead: counted.dead })
+    let LaneState { queued, deferred, dead, totals } = counted;
+    Ok(LaneCount { queued, deferred, next, oldest, dead, totals })
 }
 
 /// Keeps a small value by name; on disk when it returns, if `synced`.

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::steps::Taken;
-use crate::model::{Position, Timestamp, TriggerId, TriggerStates};
+use crate::model::{Outcome, Position, Timestamp, TriggerId, TriggerStates};
+use crate::store::LaneTotals;
 
 /// What the tree says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,6 +82,23 @@ pub struct LaneState {
     pub deferred: u64,
     /// Dead letters.
     pub dead: u64,
+    /// What ever came to it, and how it ended.
+    pub totals: LaneTotals,
+}
+
+impl LaneState {
+    /// One of its activations ended so; waiting is no end.
+    pub fn ended(&mut self, outcome: &Outcome) {
+        let totals = &mut self.totals;
+        let count = match outcome {
+            Outcome::Accepted | Outcome::Duplicate => &mut totals.accepted,
+            Outcome::Refused { .. } => &mut totals.refused,
+            Outcome::Expired => &mut totals.expired,
+            Outcome::Cancelled => &mut totals.cancelled,
+            Outcome::Later { .. } => return,
+        };
+        *count += 1;
+    }
 }
 
 impl State {

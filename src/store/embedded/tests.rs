@@ -266,7 +266,7 @@ async fn a_snapshot_stands_in_for_the_journal_before_it() {
     store.commit(claim.loaded, Changes { position: Some(Position(20)), ..Changes::default() }).await.expect("a commit");
     store.keep("told", b"before").await.expect("a keep");
     let before = segments::list(&journal(folder.path())).expect("segments").len();
-    assert_eq!(store.snapshot(Timestamp::MAX).await.expect("a snapshot"), Position(20));
+    assert_eq!(store.compact(Timestamp::MAX).await.expect("a snapshot"), Position(20));
     assert!(segments::list(&journal(folder.path())).expect("segments").len() < before);
     store.append(vec![event(21)], None).await.expect("an append");
     store.close().await.expect("a close");
@@ -403,7 +403,7 @@ async fn no_code_is_given_twice_whatever_is_lost() {
                 }
                 8 => {
                     if random.bool() {
-                        store.snapshot(now).await.expect("a snapshot");
+                        store.compact(now).await.expect("a snapshot");
                     }
                     // The end of the process, with what sled has not yet been given.
                     drop(store);

@@ -5,11 +5,15 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Deserialize;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
+use super::Seen;
 use super::written::{Reading, Value};
 use crate::model::mistake::instead;
 use crate::model::setting::Secret;
+
+/// Stands in samples for what a user says.
+const STAND_IN: &str = "hush";
 
 /// One thing that the user has to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,6 +75,12 @@ impl fmt::Debug for Written {
 }
 
 impl Written {
+    /// With one more.
+    pub fn and(mut self, key: &str, value: impl Into<Json>) -> Self {
+        self.0.insert(key.to_owned(), value.into());
+        self
+    }
+
     /// All of it, as JSON.
     pub fn json(&self) -> &BTreeMap<String, Json> {
         &self.0
@@ -129,6 +139,19 @@ impl Given {
         if unfit.is_empty() { Ok(given) } else { Err(unfit) }
     }
 
+    /// Something for each setting, so that samples are read without an account.
+    pub fn anything(settings: &[Setting]) -> Self {
+        let value = |setting: &Setting| match setting.kind {
+            SettingKind::Domain => json!("shop.example"),
+            SettingKind::Url => json!("https://shop.example"),
+            SettingKind::Secrets => json!([STAND_IN]),
+            SettingKind::Text | SettingKind::Word | SettingKind::Secret => json!(STAND_IN),
+        };
+        let needed = settings.iter().filter(|s| s.default.is_none());
+        let said = needed.map(|s| (s.name.clone(), value(s))).collect();
+        Self::read(settings, &Written(said)).unwrap_or_default()
+    }
+
     fn take(&mut self, setting: &Setting, value: &Json) -> Result<(), String> {
         let one = |value: &Json| match value {
             Json::String(text) if !text.trim().is_empty() => Ok(text.trim().to_owned()),
@@ -180,6 +203,11 @@ impl Given {
         &self.shown
     }
 
+    /// What templates see: `settings`.
+    pub(crate) fn seen(&self) -> Seen {
+        Seen::of(&json!({ "settings": self.shown }))
+    }
+
     /// The first secret of this name.
     pub fn secret(&self, name: &str) -> Option<&Secret> {
         self.secrets(name).first()
@@ -210,7 +238,7 @@ fn address(text: &str) -> Result<String, String> {
     Err("must be an address that begins with `https://`, without a name, query or fragment in it".into())
 }
 
-pub(super) fn setting(name: String, value: &Value<'_, '_>, reading: &mut Reading<'_>) -> Option<Setting> {
+pub(crate) fn setting(name: String, value: &Value<'_, '_>, reading: &mut Reading<'_>) -> Option<Setting> {
     let mut table = value.table(reading)?;
     let kind = table.need("kind", reading).and_then(|value| value.one_of(&SettingKind::WORDS, reading));
     let help = table.need("help", reading).and_then(|v| v.text(reading));
@@ -225,7 +253,7 @@ pub(super) fn setting(name: String, value: &Value<'_, '_>, reading: &mut Reading
 
 impl Value<'_, '_> {
     /// The name of a setting, of one of `kinds`; of any that is no secret where none is named.
-    pub(super) fn setting(
+    pub(crate) fn setting(
         &self,
         settings: &[Setting],
         kinds: &[SettingKind],

@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value};
 
-use super::mapping::{Expression, Seen};
+use super::{Expression, Seen};
 
 /// A text with expressions in it.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,6 +60,22 @@ impl Text {
         }
     }
 
+    /// What it says; none when it is one expression that gives nothing.
+    ///
+    /// # Errors
+    /// Which expression could not be worked out.
+    pub fn said(&self, seen: &Seen) -> Result<Option<Value>, String> {
+        if let [Part::Asked(one)] = self.0.as_slice() {
+            return one.said(seen);
+        }
+        for part in &self.0 {
+            if let Part::Asked(asked) = part {
+                asked.said(seen)?;
+            }
+        }
+        Ok(Some(self.value(seen)))
+    }
+
     /// What it says, as text; none where that is nothing.
     pub fn text(&self, seen: &Seen) -> Option<String> {
         match self.value(seen) {
@@ -100,6 +116,25 @@ impl Body {
             }
             other => Self::Said(other.clone()),
         })
+    }
+
+    /// What it says, without the entries and items that are expressions which give nothing; none where all of it is one.
+    ///
+    /// # Errors
+    /// Which expression could not be worked out.
+    pub fn said(&self, seen: &Seen) -> Result<Option<Value>, String> {
+        Ok(Some(match self {
+            Self::Said(value) => value.clone(),
+            Self::Asked(text) => return text.said(seen),
+            Self::List(items) => {
+                items.iter().filter_map(|item| item.said(seen).transpose()).collect::<Result<Vec<_>, _>>()?.into()
+            }
+            Self::Object(entries) => {
+                let said =
+                    |(key, item): &(String, Self)| Some(item.said(seen).transpose()?.map(|said| (key.clone(), said)));
+                Value::Object(entries.iter().filter_map(said).collect::<Result<Map<_, _>, _>>()?)
+            }
+        }))
     }
 
     /// What it says.

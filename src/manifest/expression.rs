@@ -1,4 +1,4 @@
-//! The few places of a mapping where paths end: an expression over `record`, `item`, `topic` and `settings`, with a bound on work.
+//! The few places of a manifest where paths end: an expression over names that are known, with a bound on work.
 
 use std::fmt;
 use std::sync::{Arc, LazyLock};
@@ -6,8 +6,6 @@ use std::sync::{Arc, LazyLock};
 use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior};
 use serde_json::Value;
-
-use super::Message;
 
 /// Steps that one evaluation may take.
 const FUEL: u64 = 10_000;
@@ -28,18 +26,22 @@ pub struct Expression {
 }
 
 impl Expression {
-    /// Compiles `text`, which may use the names in `known` only.
+    /// Compiles `text`, which may use the names in `known` only. `person.email` there lets `person.email` and `person` be
+    /// used; `payload` lets all of it be.
     ///
     /// # Errors
     /// A sentence that says what is wrong with it.
     pub fn compile(text: &str, known: &[&str]) -> Result<Self, String> {
         let compiled =
             LANGUAGE.compile_expression_owned(text.to_owned()).map_err(|e| format!("is not an expression: {e}"))?;
+        let within = |long: &str, short: &str| long.strip_prefix(short).is_some_and(|rest| rest.starts_with('.'));
+        let is_known = |name: &str| known.iter().any(|k| *k == name || within(name, k) || within(k, name));
         let mut unknown: Vec<String> =
-            compiled.undeclared_variables(false).into_iter().filter(|name| !known.contains(&name.as_str())).collect();
+            compiled.undeclared_variables(true).into_iter().filter(|name| !is_known(name)).collect();
         unknown.sort();
         match unknown.first() {
-            Some(name) => Err(format!("uses `{name}`, but only {} can be used here", known.join(", "))),
+            // Below a name of which nothing is known, only the name itself is worth telling.
+            Some(name) => Err(format!("uses `{}`, but only {} can be used here", told(name, known), known.join(", "))),
             None => Ok(Self { text: text.into(), compiled: Arc::new(compiled) }),
         }
     }
@@ -51,11 +53,23 @@ impl Expression {
 
     /// Its value; none when it is undefined, null, no JSON, or could not be worked out.
     pub fn value(&self, seen: &Seen) -> Option<Value> {
-        let value = self.compiled.eval(seen.0.clone()).ok()?;
+        self.said(seen).ok().flatten()
+    }
+
+    /// Its value; none when it is undefined or null.
+    ///
+    /// # Errors
+    /// Why it has none, without a word of what it was worked out of.
+    pub fn said(&self, seen: &Seen) -> Result<Option<Value>, String> {
+        let value = self.compiled.eval(seen.0.clone());
+        // Its own words may quote what it was given.
+        let value = value.map_err(|e| format!("`{}` could not be worked out: {}", self.text, e.kind()))?;
         if value.is_undefined() || value.is_none() {
-            return None;
+            return Ok(None);
         }
-        serde_json::to_value(value).ok()
+        serde_json::to_value(value)
+            .map(Some)
+            .map_err(|_| format!("`{}` is nothing that can be said in JSON", self.text))
     }
 
     /// Whether it holds.
@@ -65,8 +79,15 @@ impl Expression {
     pub fn holds(&self, seen: &Seen) -> Result<bool, String> {
         let value = self.compiled.eval(seen.0.clone());
         // Its own words may quote the record.
-        value.map(|v| v.is_true()).map_err(|e| format!("`when` could not be worked out: {}", e.kind()))
+        value.map(|v| v.is_true()).map_err(|e| format!("`{}` could not be worked out: {}", self.text, e.kind()))
     }
+}
+
+/// A name as far as it is worth telling: `recrod` of `recrod.a`, but `person.emial`, where others of `person` are known.
+fn told<'a>(name: &'a str, known: &[&str]) -> &'a str {
+    let top = name.split('.').next().unwrap_or(name);
+    let has_others = known.iter().any(|k| k.split('.').next() == Some(top));
+    if has_others { name } else { top }
 }
 
 /// The names of one message, as expressions see them.
@@ -77,15 +98,11 @@ impl Seen {
     pub fn of(names: &Value) -> Self {
         Self(minijinja::Value::from(Serde::<&Value>(names)))
     }
+}
 
-    /// `record`, `topic` and `settings`, and `item` within a list.
-    pub fn new(message: &Message<'_>, item: Option<&Value>) -> Self {
-        let of = |value| minijinja::Value::from(Serde::<&Value>(value));
-        let (record, topic, settings) = (of(message.record), message.topic, of(message.settings));
-        Self(match item {
-            Some(item) => minijinja::context! { record, topic, settings, item => of(item) },
-            None => minijinja::context! { record, topic, settings },
-        })
+impl From<minijinja::Value> for Seen {
+    fn from(names: minijinja::Value) -> Self {
+        Self(names)
     }
 }
 
@@ -141,5 +158,21 @@ mod tests {
         assert!(Expression::compile("record.", &["record"]).is_err());
         let wrong = Expression::compile("recrod.a", &["record", "topic"]);
         assert_eq!(wrong.err().as_deref(), Some("uses `recrod`, but only record, topic can be used here"));
+        let known = ["person.email", "payload"];
+        for right in ["person.email", "person", "payload.a.b", "person['x']"] {
+            assert!(Expression::compile(right, &known).is_ok(), "{right}");
+        }
+        let wrong = Expression::compile("person.emial", &known);
+        assert_eq!(
+            wrong.err().as_deref(),
+            Some("uses `person.emial`, but only person.email, payload can be used here")
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_worked_out_is_told_without_what_it_was_given() {
+        let expression = Expression::compile("record.a | round", &["record"]).expect("an expression");
+        let said = expression.said(&Seen::of(&json!({ "record": { "a": "ines@example.com" } })));
+        assert_eq!(said, Err("`record.a | round` could not be worked out: invalid operation".into()));
     }
 }

@@ -7,19 +7,19 @@ use serde_json::Value as Json;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::{Body, Expression, Path, Paths, Text};
 use crate::model::Span;
 use crate::model::mistake::{Mistake, instead};
-use crate::source::text::{Body, Text};
 
 /// One file being read; collects every mistake.
-pub(super) struct Reading<'t> {
+pub(crate) struct Reading<'t> {
     file: &'t str,
     text: &'t str,
     mistakes: Vec<Mistake>,
 }
 
 /// One table of it. Keys that were asked for are known; [`Table::finish`] reports the others.
-pub(super) struct Table<'a, 't> {
+pub(crate) struct Table<'a, 't> {
     table: &'a DeTable<'t>,
     path: String,
     span: Range<usize>,
@@ -27,19 +27,19 @@ pub(super) struct Table<'a, 't> {
 }
 
 /// A value with its place.
-pub(super) struct Value<'a, 't> {
+pub(crate) struct Value<'a, 't> {
     value: &'a DeValue<'t>,
     path: String,
     span: Range<usize>,
 }
 
 impl<'t> Reading<'t> {
-    pub(super) fn new(file: &'t str, text: &'t str) -> Self {
+    pub(crate) fn new(file: &'t str, text: &'t str) -> Self {
         Self { file, text, mistakes: Vec::new() }
     }
 
     /// The file's own table, or `None` when it is not TOML at all.
-    pub(super) fn document(&mut self) -> Option<Spanned<DeTable<'t>>> {
+    pub(crate) fn document(&mut self) -> Option<Spanned<DeTable<'t>>> {
         match DeTable::parse(self.text) {
             Ok(table) => Some(table),
             Err(broken) => {
@@ -58,7 +58,7 @@ impl<'t> Reading<'t> {
     }
 
     /// What was found wrong, in the file's order.
-    pub(super) fn into_mistakes(mut self) -> Vec<Mistake> {
+    pub(crate) fn into_mistakes(mut self) -> Vec<Mistake> {
         self.mistakes.sort();
         // What several read alike is wrong once.
         self.mistakes.dedup();
@@ -74,19 +74,19 @@ fn join(path: &str, key: &str) -> String {
 }
 
 impl<'a, 't> Table<'a, 't> {
-    pub(super) fn top(document: &'a Spanned<DeTable<'t>>) -> Self {
+    pub(crate) fn top(document: &'a Spanned<DeTable<'t>>) -> Self {
         Self { table: document.get_ref(), path: String::new(), span: 0..0, known: Vec::new() }
     }
 
     /// The value of `key`, if it is there.
-    pub(super) fn get(&mut self, key: &'static str) -> Option<Value<'a, 't>> {
+    pub(crate) fn get(&mut self, key: &'static str) -> Option<Value<'a, 't>> {
         self.known.push(key);
         let value = self.table.get(key)?;
         Some(Value { value: value.get_ref(), path: join(&self.path, key), span: value.span() })
     }
 
     /// The value of `key`; a mistake when it is missing.
-    pub(super) fn need(&mut self, key: &'static str, reading: &mut Reading<'_>) -> Option<Value<'a, 't>> {
+    pub(crate) fn need(&mut self, key: &'static str, reading: &mut Reading<'_>) -> Option<Value<'a, 't>> {
         let value = self.get(key);
         if value.is_none() {
             reading.add(self.span.clone(), &join(&self.path, key), "is missing");
@@ -95,7 +95,7 @@ impl<'a, 't> Table<'a, 't> {
     }
 
     /// All entries, for tables whose keys are the user's own.
-    pub(super) fn entries(&self) -> impl Iterator<Item = (String, Value<'a, 't>)> + use<'a, 't> {
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (String, Value<'a, 't>)> + use<'a, 't> {
         let path = self.path.clone();
         self.table.iter().map(move |(key, value)| {
             let name = key.get_ref().to_string();
@@ -105,12 +105,12 @@ impl<'a, 't> Table<'a, 't> {
     }
 
     /// A mistake about the table as a whole.
-    pub(super) fn wrong(&self, reading: &mut Reading<'_>, words: impl Into<String>) {
+    pub(crate) fn wrong(&self, reading: &mut Reading<'_>, words: impl Into<String>) {
         reading.add(self.span.clone(), &self.path, words);
     }
 
     /// Reports the keys that nobody asked for.
-    pub(super) fn finish(self, reading: &mut Reading<'_>) {
+    pub(crate) fn finish(self, reading: &mut Reading<'_>) {
         for (key, _) in self.table {
             let name: &str = key.get_ref();
             if self.known.contains(&name) {
@@ -124,17 +124,17 @@ impl<'a, 't> Table<'a, 't> {
 
 impl<'a, 't> Value<'a, 't> {
     /// A mistake about this value.
-    pub(super) fn wrong(&self, reading: &mut Reading<'_>, words: impl Into<String>) {
+    pub(crate) fn wrong(&self, reading: &mut Reading<'_>, words: impl Into<String>) {
         reading.add(self.span.clone(), &self.path, words);
     }
 
     /// A mistake about this value, which should have been one of `known`.
-    pub(super) fn unknown(&self, reading: &mut Reading<'_>, written: &str, known: &[&str]) {
+    pub(crate) fn unknown(&self, reading: &mut Reading<'_>, written: &str, known: &[&str]) {
         let way = instead(written, known, "known here");
         reading.add_with(self.span.clone(), &self.path, format!("`{written}` is not known"), way);
     }
 
-    pub(super) fn text(&self, reading: &mut Reading<'_>) -> Option<String> {
+    pub(crate) fn text(&self, reading: &mut Reading<'_>) -> Option<String> {
         match self.value {
             DeValue::String(text) if !text.trim().is_empty() => Some(text.trim().to_owned()),
             DeValue::String(_) => {
@@ -148,7 +148,7 @@ impl<'a, 't> Value<'a, 't> {
         }
     }
 
-    pub(super) fn yes_or_no(&self, reading: &mut Reading<'_>) -> Option<bool> {
+    pub(crate) fn yes_or_no(&self, reading: &mut Reading<'_>) -> Option<bool> {
         if let DeValue::Boolean(yes) = self.value {
             return Some(*yes);
         }
@@ -157,7 +157,7 @@ impl<'a, 't> Value<'a, 't> {
     }
 
     /// The value that its word stands for.
-    pub(super) fn one_of<T: Copy>(&self, words: &[(&str, T)], reading: &mut Reading<'_>) -> Option<T> {
+    pub(crate) fn one_of<T: Copy>(&self, words: &[(&str, T)], reading: &mut Reading<'_>) -> Option<T> {
         let word = self.text(reading)?;
         let found = words.iter().find(|(known, _)| *known == word);
         if found.is_none() {
@@ -167,7 +167,7 @@ impl<'a, 't> Value<'a, 't> {
     }
 
     /// A whole number within bounds.
-    pub(super) fn whole(&self, least: u64, most: u64, reading: &mut Reading<'_>) -> Option<u64> {
+    pub(crate) fn whole(&self, least: u64, most: u64, reading: &mut Reading<'_>) -> Option<u64> {
         let number = self.json().as_u64().filter(|n| (least..=most).contains(n));
         if number.is_none() {
             self.wrong(reading, format!("must be a whole number from {least} to {most}"));
@@ -176,7 +176,7 @@ impl<'a, 't> Value<'a, 't> {
     }
 
     /// A length of time.
-    pub(super) fn span(&self, reading: &mut Reading<'_>) -> Option<Span> {
+    pub(crate) fn span(&self, reading: &mut Reading<'_>) -> Option<Span> {
         let text = self.text(reading)?;
         let span = text.parse().ok();
         if span.is_none() {
@@ -186,7 +186,7 @@ impl<'a, 't> Value<'a, 't> {
     }
 
     /// A text with expressions in it.
-    pub(super) fn template(&self, known: &[&str], reading: &mut Reading<'_>) -> Option<Text> {
+    pub(crate) fn template(&self, known: &[&str], reading: &mut Reading<'_>) -> Option<Text> {
         let text = match self.json() {
             Json::Number(number) => number.to_string(),
             _ => self.text(reading)?,
@@ -195,11 +195,45 @@ impl<'a, 't> Value<'a, 't> {
     }
 
     /// A body whose texts have expressions in them.
-    pub(super) fn body(&self, known: &[&str], reading: &mut Reading<'_>) -> Option<Body> {
+    pub(crate) fn body(&self, known: &[&str], reading: &mut Reading<'_>) -> Option<Body> {
         Body::compile(&self.json(), known).map_err(|words| self.wrong(reading, words)).ok()
     }
 
-    pub(super) fn table(&self, reading: &mut Reading<'_>) -> Option<Table<'a, 't>> {
+    /// Where in a message something lies.
+    pub(crate) fn path(&self, reading: &mut Reading<'_>) -> Option<Path> {
+        let text = self.text(reading)?;
+        let path = Path::parse(&text);
+        if path.is_none() {
+            self.wrong(reading, format!("`{text}` is not a path: write it like \"customer.email\""));
+        }
+        path
+    }
+
+    /// One path or a list of them.
+    pub(crate) fn paths(&self, reading: &mut Reading<'_>) -> Option<Paths> {
+        if !self.is_list() {
+            return self.path(reading).map(|path| vec![path]);
+        }
+        let items = self.list(reading);
+        if items.is_empty() {
+            self.wrong(reading, "must not be empty");
+        }
+        let paths: Paths = items.iter().filter_map(|item| item.path(reading)).collect();
+        (!paths.is_empty()).then_some(paths)
+    }
+
+    /// An expression over these names.
+    pub(crate) fn expression(&self, names: &[&str], reading: &mut Reading<'_>) -> Option<Expression> {
+        let text = self.text(reading)?;
+        Expression::compile(&text, names).map_err(|words| self.wrong(reading, words)).ok()
+    }
+
+    /// One value, or each of a list.
+    pub(crate) fn each(self, reading: &mut Reading<'_>) -> Vec<Self> {
+        if self.is_list() { self.list(reading) } else { vec![self] }
+    }
+
+    pub(crate) fn table(&self, reading: &mut Reading<'_>) -> Option<Table<'a, 't>> {
         if let DeValue::Table(table) = self.value {
             return Some(Table { table, path: self.path.clone(), span: self.span.clone(), known: Vec::new() });
         }
@@ -207,15 +241,15 @@ impl<'a, 't> Value<'a, 't> {
         None
     }
 
-    pub(super) fn is_table(&self) -> bool {
+    pub(crate) fn is_table(&self) -> bool {
         matches!(self.value, DeValue::Table(_))
     }
 
-    pub(super) fn is_list(&self) -> bool {
+    pub(crate) fn is_list(&self) -> bool {
         matches!(self.value, DeValue::Array(_))
     }
 
-    pub(super) fn list(&self, reading: &mut Reading<'_>) -> Vec<Self> {
+    pub(crate) fn list(&self, reading: &mut Reading<'_>) -> Vec<Self> {
         let DeValue::Array(items) = self.value else {
             self.wrong(reading, "must be a list");
             return Vec::new();
@@ -227,9 +261,20 @@ impl<'a, 't> Value<'a, 't> {
     }
 
     /// The value as JSON, whatever it is; dates as text.
-    pub(super) fn json(&self) -> Json {
+    pub(crate) fn json(&self) -> Json {
         json(self.value)
     }
+}
+
+/// The entries of a table whose keys are the writer's own.
+pub(crate) fn entries<'a, 't>(value: Option<Value<'a, 't>>, reading: &mut Reading<'_>) -> Vec<(String, Value<'a, 't>)> {
+    value.and_then(|v| v.table(reading)).map(|t| t.entries().collect()).unwrap_or_default()
+}
+
+/// Named texts.
+pub(crate) fn texts(value: Option<Value<'_, '_>>, known: &[&str], reading: &mut Reading<'_>) -> Vec<(String, Text)> {
+    let entries = entries(value, reading);
+    entries.into_iter().filter_map(|(name, value)| Some((name, value.template(known, reading)?))).collect()
 }
 
 fn json(value: &DeValue<'_>) -> Json {

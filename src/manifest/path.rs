@@ -63,6 +63,9 @@ impl Path {
     }
 }
 
+/// Places that are tried in turn.
+pub type Paths = Vec<Path>;
+
 /// A text or a number as text, trimmed; none when it is empty or neither.
 pub fn text(value: &Value) -> Option<String> {
     match value {

@@ -1,0 +1,232 @@
+//! One batch: converse with the vendor within the budget, take a halt to heart, settle each record.
+
+use std::sync::atomic::Ordering;
+
+use super::lane::{Inner, REFUSED};
+use crate::destination::{Halt, Item, Next};
+use crate::model::http::{Answer, Name, Request};
+use crate::model::{Attempt, Outcome, Span, Timestamp};
+use crate::quota::For;
+use crate::store::{Settled, StoreError, Work, WorkId};
+use crate::wire::{TokenError, backoff};
+
+/// Calls of one exchange at most: an adapter that never ends is stopped.
+const MOST_CALLS: usize = 4_000;
+/// How often the vendor is asked what is used of the day.
+const USAGE: Span = Span::from_minutes(15);
+
+/// How a conversation ended.
+struct Conversed {
+    /// One for each record, as far as there is one.
+    outcomes: Vec<Option<(u16, Outcome)>>,
+    halt: Option<Halt>,
+    calls: usize,
+    /// Of the last call.
+    family: Name,
+}
+
+impl Inner {
+    /// One batch from taking to settling.
+    pub async fn exchange(&self, work: Vec<Work>) {
+        self.state.send_modify(|state| state.in_flight += 1);
+        let now = self.clock.now();
+        let (expired, work): (Vec<Work>, Vec<Work>) = work.into_iter().partition(|w| w.activation.expires_at < now);
+        let mut settled: Vec<Settled> = expired.iter().map(|w| settled(w.id, now, 0, Outcome::Expired)).collect();
+        let ids: Vec<WorkId> = work.iter().map(|w| w.id).collect();
+        let begun = match self.destination.needs_begin() {
+            true => self.store.begin(&self.name, &ids).await,
+            false => Ok(()),
+        };
+        let mut released = Vec::new();
+        match begun {
+            Err(refused) => {
+                tracing::error!(lane = %self.name, reason = %refused, "nothing is sent that the store cannot note");
+                released = ids;
+            }
+            Ok(()) if work.is_empty() => {}
+            Ok(()) => {
+                self.ask_usage().await;
+                let Conversed { outcomes, halt, calls, family } = self.converse(&work).await;
+                let counts_tries = self.note(&halt, &family).await;
+                let now = self.clock.now();
+                self.state.send_modify(|state| state.spent(calls, work.iter().map(|w| &w.activation.trigger), now));
+                for (one, outcome) in work.iter().zip(outcomes.into_iter().chain(std::iter::repeat(None))) {
+                    match outcome {
+                        Some((status, outcome)) => {
+                            let outcome = self.judged(one, outcome, counts_tries, now);
+                            settled.push(self::settled(one.id, now, status, outcome));
+                        }
+                        None => released.push(one.id),
+                    }
+                }
+            }
+        }
+        self.settle(settled).await;
+        if !released.is_empty()
+            && let Err(refused) = self.store.release(&self.name, &released).await
+        {
+            tracing::error!(lane = %self.name, reason = %refused, "work could not be given back; a restart does");
+        }
+        self.state.send_modify(|state| state.in_flight -= 1);
+    }
+
+    /// Asks and answers until the adapter has an outcome for each.
+    async fn converse(&self, work: &[Work]) -> Conversed {
+        let batch =
+            work.iter().map(|w| Item { activation: w.activation.clone(), may_have_left: w.may_have_left }).collect();
+        let mut exchange = self.destination.exchange(batch);
+        let mut answer = None;
+        let mut family = Name::default();
+        let ended = |outcomes, halt, calls, family| Conversed { outcomes, halt, calls, family };
+        for calls in 0..MOST_CALLS {
+            match exchange.next(answer.take(), self.clock.now()) {
+                Next::Done { outcomes, halt } => return ended(outcomes, halt, calls, family),
+                Next::Ask(request) => {
+                    family = request.family.clone();
+                    match self.call(*request, u32::from(calls == 0)).await {
+                        Ok(came) => answer = Some(came),
+                        Err(TokenError::Refused(status)) => {
+                            let words = format!("the vendor refuses the client id or secret (HTTP {status})");
+                            return ended(Vec::new(), Some(Halt::Credentials(words)), calls, family);
+                        }
+                        Err(TokenError::Unavailable(words)) => {
+                            return ended(Vec::new(), Some(Halt::Down(words)), calls, family);
+                        }
+                    }
+                }
+            }
+        }
+        let words = "an exchange did not come to an end".into();
+        ended(Vec::new(), Some(Halt::Configuration(words)), MOST_CALLS, family)
+    }
+
+    /// Asks the vendor now and then what is used of the day, where its answers do not tell.
+    async fn ask_usage(&self) {
+        let now = self.clock.now();
+        if now.as_millis() < self.usage_at.load(Ordering::Relaxed) {
+            return;
+        }
+        self.usage_at.store((now + USAGE).as_millis(), Ordering::Relaxed);
+        if let Some(request) = self.destination.usage()
+            && !self.ledger.windows().is_empty()
+            && let Err(refused) = self.call(request, 1).await
+        {
+            tracing::warn!(lane = %self.name, reason = %refused, "what is used of the day could not be asked");
+        }
+    }
+
+    /// One call, when the budget has room for it. `of_day` is 0 for what was begun: it is not left half done at a day's
+    /// end.
+    async fn call(&self, request: Request, of_day: u32) -> Result<Answer, TokenError> {
+        let family = request.family.clone();
+        let pass = self.ledger.enter(&family, For::Sending, of_day).await;
+        let began = self.clock.now();
+        let answer = self.wire.send(request).await;
+        drop(pass);
+        let answer = answer?;
+        if let Answer::Came(response) = &answer {
+            self.ledger.learn(&self.destination.learned(&family, response, self.clock.now()));
+        }
+        let status = match &answer {
+            Answer::Came(response) => response.status.to_string(),
+            Answer::NotSent(_) => "not_sent".into(),
+            Answer::Unclear(_) => "unclear".into(),
+        };
+        let took = self.clock.now().since(began).as_millis() as f64 / 1_000.0;
+        metrics::counter!("espalier_vendor_calls_total", "lane" => self.name.to_string(), "family" => family, "status" => status)
+            .increment(1);
+        metrics::histogram!("espalier_vendor_call_seconds", "lane" => self.name.to_string()).record(took);
+        Ok(answer)
+    }
+
+    /// Takes a halt to heart. True when a failure counts as a try of each record.
+    async fn note(&self, halt: &Option<Halt>, family: &Name) -> bool {
+        let now = self.clock.now();
+        let mut breaker = self.breaker.lock().await;
+        let counts_tries = !breaker.is_probing();
+        let Some(halt) = halt else {
+            breaker.succeeded();
+            self.tokens_refused.store(0, Ordering::Relaxed);
+            return true;
+        };
+        let words = halt.to_string();
+        self.state.send_modify(|state| state.last_error = Some(words.clone()));
+        match halt {
+            Halt::Quota { until, window } => {
+                metrics::counter!("espalier_lane_throttled_total", "lane" => self.name.to_string()).increment(1);
+                // A vendor that says "now" would be asked without end.
+                let until = (*until).max(now + Span::from_millis(100));
+                self.ledger.block(family, until, window);
+                if !self.destination.calls_by_family(1).iter().any(|(known, _)| known == family) {
+                    self.rest(until, &words);
+                }
+            }
+            Halt::Token => {
+                let had_one = self.wire.forget_token().await;
+                if !had_one || self.tokens_refused.fetch_add(1, Ordering::Relaxed) > 0 {
+                    self.rest(now + self.settings.mended, &words);
+                }
+            }
+            Halt::Credentials(_) | Halt::Configuration(_) => {
+                tracing::error!(lane = %self.name, reason = %words, "the lane is held until this is mended");
+                self.rest(now + self.settings.mended, &words);
+            }
+            Halt::Down(_) => {
+                tracing::warn!(lane = %self.name, reason = %words, "the vendor is down");
+                breaker.failed(now, &self.settings);
+            }
+        }
+        counts_tries && matches!(halt, Halt::Down(_))
+    }
+
+    /// When to come again, and when to give up.
+    fn judged(&self, work: &Work, outcome: Outcome, counts_tries: bool, now: Timestamp) -> Outcome {
+        let Outcome::Later { not_before, words, is_throttled, may_have_left } = outcome else { return outcome };
+        if is_throttled {
+            return Outcome::Later { not_before: not_before.max(now), words, is_throttled, may_have_left };
+        }
+        let tries = work.tries.saturating_add(1);
+        if counts_tries && tries >= self.settings.tries {
+            return Outcome::Refused { code: "gave_up".into(), words: format!("after {tries} tries: {words}").into() };
+        }
+        let not_before = not_before.max(now + backoff::wait((self.settings.backoff, self.settings.longest), tries));
+        Outcome::Later { not_before, words, is_throttled: !counts_tries, may_have_left }
+    }
+
+    /// Settles, however long the store takes to let us: what is settled must not be sent again.
+    async fn settle(&self, settled: Vec<Settled>) {
+        if settled.is_empty() {
+            return;
+        }
+        loop {
+            match self.store.settle(&self.name, settled.clone()).await {
+                Ok(()) => break,
+                Err(StoreError::Damaged(words)) => {
+                    tracing::error!(lane = %self.name, reason = %words, "outcomes cannot be settled");
+                    return;
+                }
+                Err(refused) => {
+                    tracing::error!(lane = %self.name, reason = %refused, "outcomes wait for the store");
+                    self.clock.until(self.clock.now() + REFUSED).await;
+                }
+            }
+        }
+        self.state.send_modify(|state| {
+            for one in &settled {
+                *state.outcomes.entry(one.attempt.outcome.word()).or_default() += 1;
+                if one.attempt.outcome.has_effect() {
+                    state.last_success = Some(one.attempt.at);
+                }
+            }
+        });
+        for one in &settled {
+            let word = one.attempt.outcome.word();
+            metrics::counter!("espalier_activations_total", "lane" => self.name.to_string(), "outcome" => word)
+                .increment(1);
+        }
+    }
+}
+
+fn settled(id: WorkId, at: Timestamp, status: u16, outcome: Outcome) -> Settled {
+    Settled { id, attempt: Attempt { at, status, outcome } }
+}

@@ -1,0 +1,68 @@
+//! Which of those who call a vendor call the same account, and so share a ledger.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::ledger::Ledger;
+use crate::clock::SharedClock;
+use crate::model::http::{AccountKey, Window};
+use crate::store::Store;
+
+/// The accounts that a daemon calls. Cheap to clone; all clones are one.
+#[derive(Clone)]
+pub struct Accounts {
+    store: Option<Arc<dyn Store>>,
+    clock: SharedClock,
+    known: Arc<Mutex<Vec<Known>>>,
+}
+
+struct Known {
+    key: Option<AccountKey>,
+    ledger: Ledger,
+}
+
+impl Accounts {
+    /// None yet; their days' counts are kept in `store`, where there is one.
+    pub fn new(store: Option<Arc<dyn Store>>, clock: SharedClock) -> Self {
+        Self { store, clock, known: Arc::default() }
+    }
+
+    /// The clock by which they are counted.
+    pub fn clock(&self) -> SharedClock {
+        self.clock.clone()
+    }
+
+    /// The ledger of the account with this key, with these windows too; a new one, called `name`, where nobody has it.
+    pub fn ledger(&self, name: &str, key: Option<AccountKey>, windows: &[Window]) -> Ledger {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = known.iter().find(|one| one.key.is_some() && one.key == key).map(|one| one.ledger.clone());
+        let ledger = same.unwrap_or_else(|| {
+            let ledger = match &self.store {
+                Some(store) => Ledger::durable(name, store.clone(), self.clock.clone()),
+                None => Ledger::new(name, self.clock.clone()),
+            };
+            known.push(Known { key, ledger: ledger.clone() });
+            ledger
+        });
+        ledger.add(windows);
+        ledger
+    }
+
+    /// All of them, in the order in which they were first used.
+    pub fn all(&self) -> Vec<Ledger> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|one| one.ledger.clone()).collect()
+    }
+
+    /// Takes over what an earlier run kept of each.
+    pub async fn open(&self) {
+        for ledger in self.all() {
+            ledger.open().await;
+        }
+    }
+
+    /// Keeps what left, for the next run.
+    pub async fn close(&self) {
+        for ledger in self.all() {
+            ledger.close().await;
+        }
+    }
+}

@@ -1,0 +1,351 @@
+//! The task that waits for nights, and one night from its beginning to its report.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::lanes::LaneReport;
+use super::report::{ListReport, MEMORY, Report, Why, recent};
+use super::settings::Settings;
+use super::targets::{Due, Memory, Targets};
+use crate::clock::SharedClock;
+use crate::model::{LaneName, Span, Timestamp};
+use crate::pull::Reread;
+use crate::store::{Store, StoreError};
+
+/// Under what name a night that is under way is kept.
+const OPEN: &str = "night:open";
+/// What came before a night is decided within this, or the night goes on without.
+const DECIDED: Span = Span::from_minutes(10);
+/// A store that refuses is asked again after so long.
+const REFUSED: Span = Span::from_secs(5);
+/// Dead letters looked at in each lane.
+const LETTERS: usize = 500;
+
+/// A night that is under way, as it is kept: taken up again after a crash.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Open {
+    of: Timestamp,
+    why: Why,
+    due: Due,
+}
+
+/// What somebody wants compared, by hand.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wanted {
+    /// Only this source; none for all of them, and the lanes.
+    pub source: Option<String>,
+    /// Since when; none for the last good night.
+    pub since: Option<Timestamp>,
+}
+
+/// Why a night cannot be begun by hand.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Busy {
+    /// There is one at a time.
+    #[error("a night is under way; `espalier reconcile show` tells of it when it has ended")]
+    UnderWay,
+    /// No list of it can be read again.
+    #[error("no list of a source `{0}` can be read again; there are: {1}")]
+    Unknown(String, String),
+    /// Further back than repeats are known.
+    #[error(
+        "messages are known to be repeats for {0}: what came before that would count twice. Choose a later `--since`"
+    )]
+    TooFar(Span),
+    /// The daemon ends.
+    #[error("the daemon is about to end")]
+    Ends,
+}
+
+/// A night that is under way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Running {
+    /// When it began.
+    pub of: Timestamp,
+    /// What is being done, in words.
+    pub doing: String,
+    /// Lists that are read to their end.
+    pub read: usize,
+    /// Lists in all.
+    pub lists: usize,
+}
+
+/// How nights are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NightState {
+    /// The one that is under way.
+    pub running: Option<Running>,
+    /// When the next is due.
+    pub next: Option<Timestamp>,
+    /// The last one.
+    pub last: Option<Report>,
+}
+
+/// The way to the nights: to look at them, and to begin one. Cheap to clone.
+#[derive(Clone)]
+pub struct Nights {
+    /// How they are.
+    pub state: watch::Receiver<NightState>,
+    asked: mpsc::Sender<Wanted>,
+    sources: Arc<[String]>,
+    window: Span,
+    clock: SharedClock,
+}
+
+impl Nights {
+    /// Begins one by hand.
+    ///
+    /// # Errors
+    /// Why it cannot be begun.
+    pub fn begin(&self, wanted: Wanted) -> Result<(), Busy> {
+        if let Some(source) = wanted.source.as_ref().filter(|source| !self.sources.contains(source)) {
+            return Err(Busy::Unknown(source.clone(), self.sources.join(", ")));
+        }
+        if wanted.since.is_some_and(|since| since < self.clock.now() - self.window) {
+            return Err(Busy::TooFar(self.window));
+        }
+        if self.state.borrow().running.is_some() {
+            return Err(Busy::UnderWay);
+        }
+        self.asked.try_send(wanted).map_err(|refused| match refused {
+            mpsc::error::TrySendError::Full(_) => Busy::UnderWay,
+            mpsc::error::TrySendError::Closed(_) => Busy::Ends,
+        })
+    }
+}
+
+/// The task that waits for nights.
+pub struct Nightly {
+    settings: Settings,
+    targets: Targets,
+    lists: Vec<Reread>,
+    /// How long a message is known to be a repetition.
+    window: Span,
+    store: Arc<dyn Store>,
+    clock: SharedClock,
+    memory: Memory,
+    state: watch::Sender<NightState>,
+    asked: mpsc::Receiver<Wanted>,
+}
+
+impl Nightly {
+    /// Over these lists and lanes; and the way to it. `window` is how long a message is known to be a repetition.
+    pub fn new(
+        settings: Settings,
+        lists: Vec<Reread>,
+        lanes: &[LaneName],
+        window: Span,
+        (store, clock): (Arc<dyn Store>, SharedClock),
+    ) -> (Self, Nights) {
+        let mut sources: Vec<String> = lists.iter().map(|list| list.source.to_string()).collect();
+        sources.dedup();
+        let targets = Targets { sources, lanes: lanes.iter().map(|lane| lane.to_string()).collect() };
+        let (state, (sender, asked)) = (watch::Sender::default(), mpsc::channel(1));
+        let nights = Nights {
+            state: state.subscribe(),
+            asked: sender,
+            sources: targets.sources.clone().into(),
+            window,
+            clock: clock.clone(),
+        };
+        (Self { settings, targets, lists, window, store, clock, memory: Memory::default(), state, asked }, nights)
+    }
+
+    /// Waits for nights until `stop`.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let begun = tokio::select! {
+            () = stop.cancelled() => return,
+            begun = self.remember() => begun,
+        };
+        if let Some(open) = begun {
+            tracing::info!(night = %open.of, "a night that was under way goes on");
+            self.night(open, &stop).await;
+        }
+        while !stop.is_cancelled() {
+            let now = self.clock.now();
+            let due = self.targets.due(&self.memory, &self.settings, self.window, now);
+            if !due.is_empty() {
+                self.begin(Open { of: now, why: Why::Due, due }, &stop).await;
+                continue;
+            }
+            let next = self.targets.next(&self.settings, now);
+            self.state.send_if_modified(|state| std::mem::replace(&mut state.next, next) != next);
+            let wanted = tokio::select! {
+                () = stop.cancelled() => break,
+                () = async { match next { Some(at) => self.clock.until(at).await, None => std::future::pending().await } } => continue,
+                wanted = self.asked.recv() => wanted,
+            };
+            let Some(wanted) = wanted else { break };
+            let of = self.clock.now();
+            let due = self.wanted(&wanted, of);
+            self.begin(Open { of, why: Why::ByHand, due }, &stop).await;
+        }
+    }
+
+    /// What is kept of nights; and the one that was under way.
+    async fn remember(&mut self) -> Option<Open> {
+        let kept = loop {
+            let all = async {
+                Ok((self.store.kept(MEMORY).await?, self.store.kept(OPEN).await?, recent(&*self.store, 1).await?))
+            };
+            match all.await {
+                Ok(kept) => break kept,
+                Err(refused) => self.rest(&refused).await,
+            }
+        };
+        let (memory, open, last) = kept;
+        self.memory = memory.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+        self.targets.meet(&mut self.memory, &self.settings, self.clock.now());
+        self.keep_memory().await;
+        self.state.send_modify(|state| state.last = last.into_iter().next());
+        open.and_then(|bytes| serde_json::from_slice(&bytes).ok())
+    }
+
+    fn wanted(&self, wanted: &Wanted, now: Timestamp) -> Due {
+        let sources = self.targets.sources.iter().filter(|name| wanted.source.as_ref().is_none_or(|one| one == *name));
+        let since = |name: &str| Targets::since(&self.memory, &self.settings, self.window, name, now);
+        Due {
+            sources: sources.map(|name| (name.clone(), wanted.since.unwrap_or_else(|| since(name)))).collect(),
+            lanes: if wanted.source.is_none() { self.targets.lanes.clone() } else { Vec::new() },
+        }
+    }
+
+    async fn begin(&mut self, open: Open, stop: &CancellationToken) {
+        // Kept before anything is done: after a crash it is this night that goes on.
+        self.keep(OPEN, &serde_json::to_vec(&open).unwrap_or_default()).await;
+        tracing::info!(night = %open.of, sources = open.due.sources.len(), lanes = open.due.lanes.len(), "a night begins");
+        self.night(open, stop).await;
+    }
+
+    /// One night; given up for `stop`, and then taken up again at the next start.
+    async fn night(&mut self, open: Open, stop: &CancellationToken) {
+        let lists: Vec<Reread> =
+            self.lists.iter().filter(|list| open.due.sources.contains_key(&*list.source)).cloned().collect();
+        let report = tokio::select! {
+            () = stop.cancelled() => return,
+            report = self.compare(&open, &lists) => report,
+        };
+        let findings = report.findings();
+        for words in &findings {
+            tracing::warn!(night = %open.of, finding = %words, "a night found this");
+        }
+        tracing::info!(night = %open.of, findings = findings.len(), "a night has ended");
+        self.memory.note(&open.due, self.clock.now());
+        for source in open.due.sources.keys() {
+            let mut of_source = report.lists.iter().filter(|list| list.source == *source);
+            if of_source.all(|list| list.read.is_done) {
+                let good = self.memory.good.entry(source.clone()).or_insert(open.of);
+                *good = (*good).max(open.of);
+            }
+        }
+        self.memory.reports += 1;
+        let number = self.memory.reports - 1;
+        while let Err(refused) = report.keep(&*self.store, number).await {
+            self.rest(&refused).await;
+        }
+        self.keep_memory().await;
+        self.keep(OPEN, b"null").await;
+        self.state.send_modify(|state| (state.running, state.last) = (None, Some(report)));
+    }
+
+    async fn compare(&mut self, open: &Open, lists: &[Reread]) -> Report {
+        self.tell(open, "waits until everything is decided that came before", (0, lists.len()));
+        self.decided().await;
+        let deadline = open.of + self.settings.longest;
+        for list in lists {
+            let from = open.due.sources.get(&*list.source).copied().unwrap_or(open.of);
+            tokio::select! {
+                is_asked = list.ask(open.of, (from, open.of)) => if !is_asked {
+                    tracing::warn!(source = %list.source, stream = %list.stream, "a list has ended, and is not read again");
+                },
+                () = self.clock.until(deadline) => {}
+            }
+        }
+        for (n, list) in lists.iter().enumerate() {
+            self.tell(open, &format!("reads {}, {}", list.source, list.stream), (n, lists.len()));
+            tokio::select! {
+                () = list.done(open.of) => {}
+                () = self.clock.until(deadline) => {}
+            }
+        }
+        self.tell(open, "waits until what was missing is decided", (lists.len(), lists.len()));
+        self.decided().await;
+        self.tell(open, "adds the lanes' books up", (lists.len(), lists.len()));
+        let mut lanes = Vec::new();
+        for lane in &open.due.lanes {
+            let letters = loop {
+                match self.store.dead_letters(Some(lane), LETTERS).await {
+                    Ok(letters) => break letters,
+                    Err(refused) => self.rest(&refused).await,
+                }
+            };
+            let count = self.store.lane_count(lane);
+            lanes.push(LaneReport::of(lane, self.memory.books.get(lane), &count, &letters));
+            self.memory.books.insert(lane.clone(), (self.clock.now(), count.totals));
+        }
+        self.tell(open, "makes the store small", (lists.len(), lists.len()));
+        let not_compacted = self.store.compact(self.clock.now()).await.err().map(|refused| refused.to_string());
+        let counts = self.store.counts();
+        let before = std::mem::replace(&mut self.memory.journaled, counts.journaled.0);
+        let lists = lists.iter().map(|list| {
+            let read = list.read(open.of).unwrap_or_default();
+            ListReport {
+                source: list.source.to_string(),
+                stream: list.stream.to_string(),
+                from: open.due.sources.get(&*list.source).copied().unwrap_or(open.of),
+                held: list.held().filter(|_| !read.is_done),
+                read,
+            }
+        });
+        Report {
+            of: open.of,
+            ended: self.clock.now(),
+            why: open.why,
+            accepted: counts.journaled.0.saturating_sub(before),
+            undecided: counts.journaled.0.saturating_sub(counts.decided.0),
+            lists: lists.collect(),
+            lanes,
+            not_compacted,
+        }
+    }
+
+    fn tell(&self, open: &Open, doing: &str, (read, lists): (usize, usize)) {
+        let running = Running { of: open.of, doing: doing.to_owned(), read, lists };
+        self.state.send_modify(|state| state.running = Some(running));
+    }
+
+    /// Waits, within bounds, until everything is decided that the journal has now.
+    async fn decided(&self) {
+        let (wanted, deadline) = (self.store.counts().journaled, self.clock.now() + DECIDED);
+        let mut changed = self.store.changed();
+        loop {
+            changed.mark_unchanged();
+            if self.store.counts().decided >= wanted {
+                return;
+            }
+            tokio::select! {
+                seen = changed.changed() => if seen.is_err() { return },
+                () = self.clock.until(deadline) => return,
+            }
+        }
+    }
+
+    async fn keep_memory(&self) {
+        self.keep(MEMORY, &serde_json::to_vec(&self.memory).unwrap_or_default()).await;
+    }
+
+    /// However long the store takes to let us.
+    async fn keep(&self, name: &str, value: &[u8]) {
+        while let Err(refused) = self.store.keep(name, value).await {
+            self.rest(&refused).await;
+        }
+    }
+
+    async fn rest(&self, refused: &StoreError) {
+        tracing::warn!(reason = %refused, "the night waits for the store");
+        self.clock.until(self.clock.now() + REFUSED).await;
+    }
+}

@@ -166,3 +166,37 @@ async fn lists_campaigns_and_profiles_at_three_vendors() {
         assert_eq!(met(&sandbox, vendor), *wanted, "{vendor}");
     }
 }
+
+/// A hundred people at once: a job puts them into their list. The daemon is stopped before the job is through, and makes it
+/// again: had it waited, the one who fails in the first would be a dead letter.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_go_into_a_list_by_a_job() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (sandbox, destinations, at) = vendors().await;
+    let trigger = "name = \"joined\"\nwhen = { did = \"Joined\" }\n\
+                   activate = [{ destination = \"klaviyo\", list = \"UwQxX4\" }]\n";
+    let rest = format!("{destinations}linger = \"500ms\"\n");
+    let mut daemon = Daemon::new(folder.path(), &folder.path().join("store"), &rest, &[("joined", trigger)]);
+    daemon.start_ready().await;
+    let http = client();
+    let fault = json!({ "vendor": "klaviyo", "kind": "bad_record", "path": "/api/profile-bulk-import-jobs" });
+    let ordered = http.post(format!("{at}/_sandbox/faults")).json(&fault).send().await.expect("the vendors");
+    assert!(ordered.status().is_success(), "{}", ordered.text().await.expect("words"));
+    let joined = |n: u32| {
+        let traits = json!({ "email": format!("p{n}@example.com") });
+        let (id, user) = (format!("m{n}"), format!("u{n}"));
+        json!({ "type": "track", "event": "Joined", "messageId": id, "userId": user, "context": { "traits": traits } })
+    };
+    let batch = json!({ "batch": (0..100).map(joined).collect::<Vec<_>>() });
+    assert_eq!(daemon.post(&http, "/v1/batch", batch.to_string()).await, Some(200));
+    let in_list = || met(&sandbox, "klaviyo").iter().filter(|one| one.ends_with("added to UwQxX4")).count();
+    eventually("a job", Duration::from_secs(20), || async { in_list() > 0 }).await;
+    assert_eq!(in_list(), 99, "all but one in one job");
+    assert!(daemon.terminate().success());
+    daemon.start_ready().await;
+    eventually("everybody in the list", Duration::from_secs(30), || async { in_list() == 100 }).await;
+    let settled = || async { daemon.metric("espalier_activations_total{lane=\"klaviyo\",outcome=\"accepted\"}").await };
+    eventually("the end of the job", Duration::from_secs(30), || async { settled().await == Some(100) }).await;
+    assert!(daemon.terminate().success());
+    assert_eq!(sandbox.effects("klaviyo").len(), 100, "each once");
+}

@@ -84,6 +84,17 @@ fn bodies_of(settings: Value, batch: Vec<Item>, answers: Vec<(u16, Value)>) -> V
 }
 
 #[test]
+fn klaviyo_takes_jobs_of_profiles() {
+    let job = json!({"data": {"type": "profile-bulk-import-job", "id": "job-1"}});
+    for action in [Action::Profile, Action::AddToList("L1".into())] {
+        let settings = json!({"kind": "klaviyo", "api_key": "key", "bulk_from": 2});
+        let batch = vec![doing(1, action.clone()), doing(2, action)];
+        let bodies = bodies_of(settings, batch, vec![(202, job.clone())]);
+        check("klaviyo.json", "/components/schemas/ProfileImportJobCreateQuery", &bodies[0]);
+    }
+}
+
+#[test]
 fn klaviyo_takes_single_events_and_jobs() {
     for (bulk_from, pointer) in
         [(0, "/components/schemas/EventCreateQueryV2"), (1, "/components/schemas/EventsBulkCreateJob")]

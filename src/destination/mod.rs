@@ -70,6 +70,8 @@ pub struct Limits {
 pub enum Next {
     /// Make this call and come back with its answer.
     Ask(Box<Request>),
+    /// Come back at this instant, with no answer: the vendor works on what it was asked.
+    Wait(Timestamp),
     /// The end. One for each record of the batch, in its order; `None` leaves the record as it was, untried.
     Done {
         /// HTTP status of the last answer that mattered to the record; 0 for none.
@@ -117,6 +119,12 @@ pub struct Item {
 pub trait Exchange: Send {
     /// What to do next. Total: any answer leads to a call or to the end, within a bounded number of calls.
     fn next(&mut self, answer: Option<Answer>, now: Timestamp) -> Next;
+
+    /// What is known so far, for one that ends while it waits. What has no outcome is tried again from the start, which
+    /// must be harmless.
+    fn so_far(&mut self) -> Vec<Option<(u16, Outcome)>> {
+        Vec::new()
+    }
 }
 
 /// One account at a vendor.
@@ -176,13 +184,14 @@ pub fn preview(
     now: Timestamp,
 ) -> (Vec<Request>, Option<String>) {
     let mut exchange = destination.exchange(vec![Item { activation, may_have_left: false }]);
-    let (mut requests, mut answer) = (Vec::new(), None);
+    let (mut requests, mut answer, mut now) = (Vec::new(), None, now);
     while requests.len() < MOST_PREVIEWED {
         match exchange.next(answer.take(), now) {
             Next::Ask(request) => {
                 answer = Some(Answer::Came(destination.pretended(&request)));
                 requests.push(*request);
             }
+            Next::Wait(until) => now = until,
             Next::Done { outcomes, .. } => {
                 let refused = outcomes.into_iter().flatten().find_map(|(_, outcome)| match outcome {
                     Outcome::Refused { words, .. } => Some(words.into()),

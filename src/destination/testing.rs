@@ -64,9 +64,13 @@ impl Talk {
     /// Holds it; `vendor` answers the nth request.
     pub fn with(mut exchange: Box<dyn Exchange>, mut vendor: impl FnMut(usize, &Request) -> Answer) -> Self {
         let mut asked = Vec::new();
-        let mut answer = None;
+        let (mut answer, mut now) = (None, NOW);
         loop {
-            match exchange.next(answer.take(), NOW) {
+            match exchange.next(answer.take(), now) {
+                Next::Wait(until) => {
+                    assert!(until > now, "it waits for nothing");
+                    now = until;
+                }
                 Next::Ask(request) => {
                     assert!(asked.len() < 10_000, "the conversation does not end");
                     answer = Some(vendor(asked.len(), &request));

@@ -1,8 +1,10 @@
-//! One batch with Klaviyo: events one by one or in bulk; profiles, and after them the lists that they go into or out of.
+//! One batch with Klaviyo: events one by one or in bulk; profiles, and after them the lists that they go into or out of;
+//! or, of many, a job that does both.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use super::answer::{self, Verdict};
+use super::job::{self, Job};
 use super::{Settings, body, profile};
 use crate::destination::{Exchange, Halt, Item, Next};
 use crate::model::http::{Answer, Auth, Method, Request};
@@ -10,7 +12,7 @@ use crate::model::{Action, ActionKind, Outcome, PersonId, Timestamp};
 
 /// Times that a refused bulk is sent again without those it named; then one by one.
 const ROUNDS: usize = 5;
-/// "5 MB" of a bulk of events.
+/// "5 MB" of a bulk of events or profiles.
 const LARGEST: usize = 5_000_000;
 
 /// A batch under way.
@@ -24,6 +26,8 @@ pub struct Sending {
     todo: VecDeque<Call>,
     /// Records whose profile is there, and who go into or out of a list when all others' are.
     listed: Vec<usize>,
+    /// Jobs that the vendor works on, and when they are asked for next.
+    waiting: Vec<(Timestamp, Job)>,
     /// The call whose answer is awaited.
     asked: Option<Call>,
 }
@@ -38,13 +42,16 @@ enum Call {
     Import(Vec<usize>),
     /// Into a list, or out of it: all the same.
     Members(Vec<usize>),
+    /// Many profiles, into one list or none.
+    Job(Box<Job>),
 }
 
 impl Call {
-    fn places(&self) -> &[usize] {
+    fn places(&self) -> Vec<usize> {
         match self {
-            Self::Single(n) => std::slice::from_ref(n),
-            Self::Bulk(places, _) | Self::Import(places) | Self::Members(places) => places,
+            Self::Single(n) => vec![*n],
+            Self::Bulk(places, _) | Self::Import(places) | Self::Members(places) => places.clone(),
+            Self::Job(job) => job.places(),
         }
     }
 }
@@ -58,6 +65,7 @@ impl Sending {
             profiles: vec![None; n],
             todo: VecDeque::new(),
             listed: Vec::new(),
+            waiting: Vec::new(),
             asked: None,
             batch,
         };
@@ -76,8 +84,41 @@ impl Sending {
         } else {
             sending.todo.extend(events.into_iter().map(Call::Single));
         }
-        sending.todo.extend(people.into_values().map(Call::Import));
+        sending.import(people.into_values().collect());
         sending
+    }
+
+    /// Profiles one by one; of many, in a job for each list. Nothing takes many out of a list but their ids.
+    fn import(&mut self, people: Vec<Vec<usize>>) {
+        let bulk_from = self.settings.bulk_from;
+        if bulk_from == 0 || people.len() < bulk_from {
+            return self.todo.extend(people.into_iter().map(Call::Import));
+        }
+        let mut jobs: BTreeMap<Option<Box<str>>, Vec<Vec<usize>>> = BTreeMap::new();
+        for places in people {
+            let mut parts: BTreeMap<Option<Box<str>>, Vec<usize>> = BTreeMap::new();
+            let mut alone = Vec::new();
+            for place in places {
+                match self.action(place) {
+                    Some(Action::AddToList(list)) => parts.entry(Some((&**list).into())).or_default().push(place),
+                    Some(Action::Profile) => parts.entry(None).or_default().push(place),
+                    _ => alone.push(place),
+                }
+            }
+            for (list, places) in parts {
+                jobs.entry(list).or_default().push(places);
+            }
+            if !alone.is_empty() {
+                self.todo.push_back(Call::Import(alone));
+            }
+        }
+        for (list, people) in jobs {
+            if people.len() >= bulk_from {
+                self.todo.push_back(Call::Job(Box::new(Job::new(list, people, 0))));
+            } else {
+                self.todo.extend(people.into_iter().map(Call::Import));
+            }
+        }
     }
 
     fn action(&self, place: usize) -> Option<&Action> {
@@ -88,7 +129,16 @@ impl Sending {
     fn request(&self, call: &Call, now: Timestamp) -> Option<Request> {
         let backfill = self.settings.backfill_before(now);
         let of = |n: &usize| Some(&self.batch.get(*n)?.activation);
+        let mut query = Vec::new();
         let (method, path, family, body, largest) = match call {
+            Call::Job(job) => {
+                let last = |places: &Vec<usize>| places.last().and_then(of);
+                let profiles = job.people.iter().filter_map(last);
+                let profiles = profiles.map(|activation| profile::attributes(activation, job.list.is_none()));
+                let (method, path, cursor, body) = job.call(profiles);
+                query.extend(cursor.map(|cursor| ("page[cursor]".into(), cursor)));
+                (method, path, "jobs", body, LARGEST)
+            }
             Call::Single(n) => {
                 let body = of(n).map(|activation| body::single(activation, backfill)).unwrap_or_default();
                 (Method::Post, "/api/events".to_owned(), "events", body, LARGEST)
@@ -117,7 +167,7 @@ impl Sending {
         (body.len() <= largest).then(|| Request {
             method,
             path,
-            query: Vec::new(),
+            query,
             headers: vec![
                 ("revision".into(), self.settings.revision.clone()),
                 ("accept".into(), "application/vnd.api+json".into()),
@@ -136,18 +186,28 @@ impl Sending {
             Answer::Came(response) => response.status,
             _ => 0,
         };
-        if status == 404
-            && let Call::Members(places) = &call
-        {
+        if status == 404 {
             // A list is one trigger's matter: the lane goes on.
-            self.set(places, status, &refused("404", "there is no such list in the account"));
-            return None;
+            let missing = refused("404", "there is no such list in the account");
+            match &call {
+                Call::Members(places) => return self.only(places, status, &missing),
+                Call::Job(job) if job.is_new() && job.list.is_some() => {
+                    return self.only(&job.places(), status, &missing);
+                }
+                Call::Job(job) if !job.is_new() => {
+                    return self.only(&job.places(), status, &answer::later(now, "the job is not known any more"));
+                }
+                _ => {}
+            }
         }
         match answer::verdict(answer, now) {
-            Verdict::All(_) if matches!(call, Call::Import(_)) => self.imported(call.places(), status, answer, now),
-            Verdict::All(outcome) => self.set(call.places(), status, &outcome),
+            Verdict::All(outcome) => match call {
+                Call::Import(places) => self.imported(&places, status, answer, now),
+                Call::Job(job) => self.job(*job, status, answer, now),
+                _ => self.set(&call.places(), status, &outcome),
+            },
             Verdict::Down(outcome, words) => {
-                self.set(call.places(), status, &outcome);
+                self.set(&call.places(), status, &outcome);
                 return Some(Halt::Down(words));
             }
             Verdict::Halt(halt) => return Some(halt),
@@ -155,6 +215,57 @@ impl Sending {
             Verdict::Named(named, code, words) => self.named(call, status, (&named, &code, &words), now),
         }
         None
+    }
+
+    /// The outcome of a call, which stops nothing.
+    fn only(&mut self, places: &[usize], status: u16, outcome: &Outcome) -> Option<Halt> {
+        self.set(places, status, outcome);
+        None
+    }
+
+    /// A job goes on, or is through.
+    fn job(&mut self, job: Job, status: u16, answer: &Answer, now: Timestamp) {
+        let Answer::Came(response) = answer else { return };
+        match job.read(&response.json(), now) {
+            job::Step::Ask(job) => self.todo.push_front(Call::Job(Box::new(job))),
+            job::Step::Wait(job, until) => self.waiting.push((until, job)),
+            job::Step::Lost(job, words) => self.set(&job.places(), status, &answer::later(now, words)),
+            job::Step::Through(job, failed) => {
+                self.set(&job.places(), status, &Outcome::Accepted);
+                self.fail(&job, status, &failed);
+            }
+            // Once more, one by one, whoever it was: writing a profile twice is writing it once.
+            job::Step::Unsure(job, failed) => {
+                let is_known = |n: &usize| failed.iter().any(|(place, _)| place == n);
+                let rest = job.people.iter().enumerate().filter(|(n, _)| !is_known(n));
+                self.todo.extend(rest.map(|(_, places)| Call::Import(places.clone())));
+                self.fail(&job, status, &failed);
+            }
+        }
+    }
+
+    fn fail(&mut self, job: &Job, status: u16, failed: &[(usize, String)]) {
+        for (place, words) in failed {
+            if let Some(places) = job.people.get(*place) {
+                self.set(places, status, &refused("import_error", words));
+            }
+        }
+    }
+
+    /// A job that was refused as a whole is made again without those whom the vendor named.
+    fn renamed(&mut self, job: Job, status: u16, named: &[(usize, String)], now: Timestamp) {
+        if !job.is_new() {
+            return self.set(&job.places(), status, &answer::later(now, "the job cannot be asked for"));
+        }
+        self.fail(&job, status, named);
+        let is_named = |n: &usize| named.iter().any(|(place, _)| place == n);
+        let rest: Vec<Vec<usize>> =
+            job.people.iter().enumerate().filter(|(n, _)| !is_named(n)).map(|(_, places)| places.clone()).collect();
+        if rest.len() == job.people.len() || job.round + 1 >= ROUNDS {
+            self.todo.extend(rest.into_iter().map(Call::Import));
+        } else if !rest.is_empty() {
+            self.todo.push_back(Call::Job(Box::new(Job::new(job.list, rest, job.round + 1))));
+        }
     }
 
     /// A profile is there now: that was all, or its list is next.
@@ -195,7 +306,14 @@ impl Sending {
                 self.todo.push_front(Call::Bulk(b.to_vec(), *round));
                 self.todo.push_front(Call::Bulk(a.to_vec(), *round));
             }
-            _ => self.set(call.places(), status, &refused("too_large", "it is larger than Klaviyo takes")),
+            Call::Job(job) if job.people.len() > 1 => {
+                let (a, b) = job.people.split_at(job.people.len() / 2);
+                for half in [b, a] {
+                    let half = Job::new(job.list.clone(), half.to_vec(), job.round);
+                    self.todo.push_front(Call::Job(Box::new(half)));
+                }
+            }
+            _ => self.set(&call.places(), status, &refused("too_large", "it is larger than Klaviyo takes")),
         }
     }
 
@@ -205,6 +323,7 @@ impl Sending {
         let (places, round) = match call {
             Call::Single(n) => return self.set(&[n], status, &refused(code, words)),
             Call::Import(places) => return self.set(&places, status, &refused(code, words)),
+            Call::Job(job) => return self.renamed(*job, status, named, now),
             Call::Members(places) if places.len() > 1 => {
                 // One id that is none refuses all of them, and the words are the only ones to say which.
                 let (a, b) = places.split_at(places.len() / 2);
@@ -272,6 +391,14 @@ impl Exchange for Sending {
             if self.todo.is_empty() {
                 self.list();
             }
+            if self.todo.is_empty()
+                && let Some(next) = (0..self.waiting.len()).min_by_key(|n| self.waiting[*n].0)
+            {
+                if self.waiting[next].0 > now {
+                    return Next::Wait(self.waiting[next].0);
+                }
+                self.todo.push_back(Call::Job(Box::new(self.waiting.swap_remove(next).1)));
+            }
             let Some(call) = self.todo.pop_front() else { return self.done(None) };
             match self.request(&call, now) {
                 Some(request) => {
@@ -281,5 +408,10 @@ impl Exchange for Sending {
                 None => self.too_large(&call, 0),
             }
         }
+    }
+
+    /// Events have a key against repeats, and everything else may be done twice.
+    fn so_far(&mut self) -> Vec<Option<(u16, Outcome)>> {
+        std::mem::take(&mut self.outcomes)
     }
 }

@@ -7,6 +7,7 @@
 mod answer;
 mod body;
 mod exchange;
+mod job;
 mod profile;
 #[cfg(test)]
 mod tests;
@@ -32,7 +33,8 @@ const STEADY: Span = Span::from_minutes(1);
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// A private API key with the scopes `events:write` and `profiles:write`; for lists `lists:write` too.
+    /// A private API key with the scopes `events:write` and `profiles:write`; for lists `lists:write` too, and for
+    /// many profiles at once `profiles:read` and `lists:read`.
     pub api_key: Secret,
     /// Where the API is.
     #[serde(default = "base_url")]
@@ -40,7 +42,7 @@ pub struct Settings {
     /// The API's revision.
     #[serde(default = "revision")]
     pub revision: String,
-    /// A batch of at least so many goes through the bulk endpoint; 0 for never.
+    /// A batch of at least so many goes through the bulk endpoints; 0 for never.
     #[serde(default = "bulk_from")]
     pub bulk_from: usize,
     /// An event that happened longer ago is sent as `backfill`: it is recorded, and starts no flow. Revision 2026-07-15.
@@ -122,6 +124,8 @@ impl Destination for Klaviyo {
             ("profiles", 75, BURST),
             // The specification says 750, the guide 700.
             ("profiles", 700, STEADY),
+            ("jobs", 10, BURST),
+            ("jobs", 150, STEADY),
             ("lists", 10, BURST),
             ("lists", 150, STEADY),
         ]
@@ -153,7 +157,7 @@ impl Destination for Klaviyo {
     /// Everything is taken; a profile has an id then.
     fn pretended(&self, request: &Request) -> Response {
         match &*request.family {
-            "profiles" => pretend(&json!({ "data": { "type": "profile", "id": "the-profile" } })),
+            "profiles" | "jobs" => pretend(&json!({ "data": { "type": "profile", "id": "the-profile" } })),
             _ => Response { status: 202, ..Response::default() },
         }
     }

@@ -1,9 +1,13 @@
+//! What Klaviyo is sent, and what its answers mean.
+
+mod jobs;
+
 use serde_json::{Value, json};
 
 use super::answer::{Verdict, verdict};
 use super::*;
 use crate::destination::testing::{NOW, Talk, came, doing, item, of, with};
-use crate::destination::{Halt, Item};
+use crate::destination::{Halt, Item, Next};
 use crate::model::http::{Answer, Method};
 use crate::model::{Action, Identifier, IdentifierKind, Outcome, RawJson};
 

@@ -52,9 +52,10 @@ pub fn made(manifest: &Manifest, text: &[u8]) -> Result<Value, String> {
     let way = Way::of(unsigned, &Given::anything(&manifest.settings)).map_err(|wrong| wrong.words)?;
     let webhook = Webhook { way: Ok(Arc::new(way)), share: 1.0, unlimited: true, timeout: None };
     let mut exchange = webhook.exchange(batch);
-    let (mut calls, mut answer) = (Vec::new(), None);
+    let (mut calls, mut answer, mut now) = (Vec::new(), None, AT);
     loop {
-        match exchange.next(answer.take(), AT) {
+        match exchange.next(answer.take(), now) {
+            Next::Wait(until) => now = until,
             Next::Ask(request) => {
                 calls.push(call(&webhook, &request));
                 answer = Some(Answer::Came(webhook.pretended(&request)));

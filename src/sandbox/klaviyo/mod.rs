@@ -5,6 +5,8 @@
 mod check;
 /// The text of `filter=`.
 mod filter;
+/// Jobs that import profiles.
+mod jobs;
 /// Members of lists.
 mod lists;
 /// Which identifiers belong to one profile.
@@ -57,6 +59,8 @@ struct Memory {
     people: People,
     seen: Seen,
     list: Quota,
+    job: Quota,
+    jobs: Vec<jobs::Job>,
     lists: Lists,
     /// The first identifier of each profile whose id was given out.
     names: HashMap<u128, Box<str>>,
@@ -116,6 +120,19 @@ impl Vendor for Klaviyo {
                 }
                 Err(seconds) if self.options.limits => throttled(call, seconds),
                 Err(_) => self.read(call, kind),
+            };
+        }
+        if let Some(ask) = jobs::Ask::of(&call.method, &call.path) {
+            // Three endpoints of ten a second each; one window holds for them here, which is stricter.
+            let quota =
+                if self.options.limits { lock(&self.state).job.take(call.at).map(Vec::from) } else { Ok(Vec::new()) };
+            return match quota {
+                Ok(headers) => {
+                    let mut answer = self.import_job(call, &ask);
+                    answer.headers.extend(headers);
+                    answer
+                }
+                Err(seconds) => throttled(call, seconds),
             };
         }
         let list = lists::list_of(&call.path);
@@ -182,6 +199,8 @@ impl Klaviyo {
             people: People::default(),
             seen: Seen::default(),
             list: Quota::new(10, 150),
+            job: Quota::new(10, 150),
+            jobs: Vec::new(),
             lists: Lists::new(&options.lists),
             names: HashMap::new(),
         };

@@ -240,3 +240,23 @@ fn the_guide_to_webhooks_is_right() {
     let ended = check.output().expect("the program");
     assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
 }
+
+/// The trigger of the guide to destinations is one, and its settings are settings.
+#[test]
+fn the_guide_to_destinations_is_right() {
+    let text = guide("destinations.md");
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(folder.path().join("triggers")).expect("a folder");
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("a file");
+    let campaign =
+        "name = \"ask\"\nwhen = { did = \"A\" }\nactivate = [{ destination = \"marketo\", campaign = \"3712\" }]\n";
+    write("triggers/guide.toml", &blocks(&text, "toml trigger")[0]);
+    write("triggers/campaign.toml", campaign);
+    let accounts = "[destination.klaviyo]\nkind = \"klaviyo\"\napi_key = \"${env:KEY}\"\n[destination.marketo]\nkind = \"marketo\"\n\
+         base_url = \"https://m.example\"\nclient_id = \"${env:KEY}\"\nclient_secret = \"${env:KEY}\"\nactivity_type = 100001\n";
+    write("espalier.toml", &format!("{accounts}{}", blocks(&text, "toml part")[0]));
+    let mut check = Command::new(env!("CARGO_BIN_EXE_espalier"));
+    let check = check.args(["check", "--config"]).arg(folder.path().join("espalier.toml")).env("KEY", "k");
+    let ended = check.output().expect("the program");
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+}

@@ -2,8 +2,8 @@
 //!
 //! A batch of activations is one [`Exchange`] with the vendor: it asks, is given the answer, asks again, and ends with
 //! one outcome for each record. It never sees a client, a clock, a store or a retry of its own, so that budget, retry,
-//! redaction and settling cannot be gone round. Adding a vendor: one folder of four files (`mod`, `body`, `answer`,
-//! `tests`) and one line in [`Settings`].
+//! redaction and settling cannot be gone round. Adding a vendor: one folder of five files (`mod`,
+//! `exchange`, `body`, `answer`, `tests`) and a line in [`Settings`] and its functions.
 
 pub mod hubspot;
 pub mod klaviyo;
@@ -40,6 +40,20 @@ impl Settings {
             Self::HubSpot(_) => hubspot::CAN,
             Self::Marketo(_) => marketo::CAN,
             Self::Webhook(_) => webhook::CAN,
+        }
+    }
+
+    /// True when the vendor calls lists and campaigns by numbers.
+    pub fn has_numbers(&self) -> bool {
+        matches!(self, Self::HubSpot(_) | Self::Marketo(_))
+    }
+
+    /// What no single key can know: the key, below the destination's own, and what is wrong with it.
+    pub fn clashes(&self) -> Vec<(Vec<String>, String)> {
+        match self {
+            Self::Klaviyo(settings) => settings.clashes(),
+            Self::Marketo(settings) => settings.clashes(),
+            Self::HubSpot(_) | Self::Webhook(_) => Vec::new(),
         }
     }
 

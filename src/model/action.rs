@@ -108,11 +108,13 @@ pub struct Account {
     pub lane: LaneName,
     /// What it can do.
     pub can: &'static [ActionKind],
+    /// The vendor's lists and campaigns are called by numbers.
+    pub has_numbers: bool,
 }
 
 impl Account {
     /// One that can do everything that any vendor can.
     pub fn any(lane: LaneName) -> Self {
-        Self { lane, can: &ActionKind::ALL }
+        Self { lane, can: &ActionKind::ALL, has_numbers: false }
     }
 }

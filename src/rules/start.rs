@@ -50,15 +50,10 @@ impl Start {
             let lane = table.get("destination").and_then(|value| Some((value.text(reading)?, value)));
             let action = read_action(&mut table, reading);
             table.finish(reading);
-            let can = lane.as_ref().and_then(|(lane, value)| can(lane, value, reading, accounts));
+            let account = lane.as_ref().and_then(|(lane, value)| account(lane, value, reading, accounts));
             let Some(((lane, destination), (action, span, path))) = lane.zip(action) else { continue };
-            if let Some(can) = can
-                && !can.contains(&action.kind())
-            {
-                let words = format!("`{lane}` cannot do this");
-                let able: Vec<&str> = can.iter().map(|kind| kind.key()).collect();
-                reading.mistake(span.clone(), path.clone(), words).suggestion =
-                    Some(format!("what it can do: {}", able.join(", ")));
+            if let Some(account) = account {
+                suits(account, &action, (&span, &path), reading);
             }
             let start = Self { lane: lane.into(), action };
             let same = |(edge, known): &&(Option<Passage>, Self)| {
@@ -126,16 +121,32 @@ fn id(value: &Value<'_, '_>, reading: &mut Reading<'_>) -> Option<String> {
     is_good.then_some(id)
 }
 
-/// What the account can do, where accounts are known. One that is not there is a mistake.
-fn can(
+/// Tells what the account cannot do, and what is no id there.
+fn suits(account: &Account, action: &Action, (span, path): (&Range<usize>, &str), reading: &mut Reading<'_>) {
+    let lane = &account.lane;
+    let mut mistake = |words: String, way_out: String| {
+        reading.mistake(span.clone(), path.to_owned(), words).suggestion = Some(way_out);
+    };
+    let has_id = !matches!(action.kind(), ActionKind::Event | ActionKind::Profile);
+    if !account.can.contains(&action.kind()) {
+        let able: Vec<&str> = account.can.iter().map(|kind| kind.key()).collect();
+        mistake(format!("`{lane}` cannot do this"), format!("what it can do: {}", able.join(", ")));
+    } else if account.has_numbers && has_id && !action.of().bytes().all(|b| b.is_ascii_digit()) {
+        let words = format!("`{}` is no id at `{lane}`, where they are numbers", action.of());
+        mistake(words, "the number in the address of its page".into());
+    }
+}
+
+/// The account, where accounts are known. One that is not there is a mistake.
+fn account<'a>(
     lane: &str,
     value: &Value<'_, '_>,
     reading: &mut Reading<'_>,
-    accounts: Option<&[Account]>,
-) -> Option<&'static [ActionKind]> {
+    accounts: Option<&'a [Account]>,
+) -> Option<&'a Account> {
     let accounts = accounts?;
     if let Some(account) = accounts.iter().find(|account| *account.lane == *lane) {
-        return Some(account.can);
+        return Some(account);
     }
     let known: Vec<&str> = accounts.iter().map(|account| &*account.lane).collect();
     let words = format!("`{lane}` is not a destination");

@@ -12,7 +12,7 @@ pub(super) const HEAD: &str = "name = \"t\"\nactivate = [{ destination = \"esp\"
 
 pub(super) fn compile(text: &str) -> Result<Program, Vec<String>> {
     let files = [("t.toml".to_owned(), text.to_owned())];
-    let crm = Account { lane: "crm".into(), can: &[ActionKind::Event, ActionKind::Profile] };
+    let crm = Account { lane: "crm".into(), can: &[ActionKind::Event, ActionKind::AddToList], has_numbers: true };
     let program = Program::compile(&files, &Settings::default(), Some(&[Account::any("esp".into()), crm]));
     program.map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect())
 }
@@ -314,10 +314,16 @@ fn an_activation_does_one_thing_that_its_destination_can() {
         ("{ destination = \"esp\", list = \"UwQxX4\" }, { destination = \"esp\", event = \"Go\" }", None),
         ("{ destination = \"esp\", list = \"a\" }, { destination = \"esp\", remove_from = \"b\" }", None),
         ("{ destination = \"esp\", list = \"a\" }, { destination = \"esp\", list = \"b\" }", None),
-        ("{ destination = \"crm\", profile = true }", None),
+        ("{ destination = \"crm\", list = \"77\" }", None),
+        (
+            "{ destination = \"crm\", list = \"UwQxX4\" }",
+            Some(
+                "3:43: activate[0].list: `UwQxX4` is no id at `crm`, where they are numbers (the number in the address of its page)",
+            ),
+        ),
         (
             "{ destination = \"crm\", campaign = \"12\" }",
-            Some("3:47: activate[0].campaign: `crm` cannot do this (what it can do: event, profile)"),
+            Some("3:47: activate[0].campaign: `crm` cannot do this (what it can do: event, list)"),
         ),
         (
             "{ destination = \"esp\", event = \"Go\", list = \"a\" }",

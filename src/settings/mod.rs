@@ -223,7 +223,9 @@ impl Settings {
     /// A destination as triggers may ask things of it. What is written wrong is not held against them.
     fn account(&self, name: &str) -> Account {
         match self.destination.get(name) {
-            Some(destination) => Account { lane: name.into(), can: destination.can() },
+            Some(destination) => {
+                Account { lane: name.into(), can: destination.can(), has_numbers: destination.has_numbers() }
+            }
             None => Account::any(name.into()),
         }
     }
@@ -267,6 +269,12 @@ impl Settings {
             if !known.contains(&&**name) {
                 let mistake = layers.at(&["nightly", kind, name], format!("is no {kind} of this configuration"));
                 mistakes.push(mistake.suggest(instead(name, known, "configured")));
+            }
+        }
+        for (name, destination) in &self.destination {
+            for (key, words) in destination.clashes() {
+                let path: Vec<&str> = ["destination", name].into_iter().chain(key.iter().map(String::as_str)).collect();
+                mistakes.push(layers.at(&path, words));
             }
         }
         let mut paths: BTreeMap<&str, &str> = BTreeMap::new();

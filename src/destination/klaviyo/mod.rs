@@ -25,6 +25,8 @@ use crate::model::{ActionKind, Span, Timestamp};
 pub const CAN: &[ActionKind] =
     &[ActionKind::Event, ActionKind::AddToList, ActionKind::RemoveFromList, ActionKind::Profile];
 
+/// The first revision that knows events which start no flow.
+const BACKFILL: &str = "2026-07-15";
 /// The two windows of each endpoint.
 const BURST: Span = Span::from_secs(1);
 const STEADY: Span = Span::from_minutes(1);
@@ -79,8 +81,19 @@ fn timeout() -> Span {
 impl Settings {
     /// What happened before this is told to start no flow; the older revisions have no word for it.
     fn backfill_before(&self, now: Timestamp) -> Option<Timestamp> {
-        let knows = self.revision.as_str() >= "2026-07-15";
-        self.backfill_after.filter(|_| knows).map(|after| now - after)
+        self.backfill_after.filter(|_| self.knows_backfill()).map(|after| now - after)
+    }
+
+    /// Revisions are dates, which sort as texts.
+    fn knows_backfill(&self) -> bool {
+        self.revision.as_str() >= BACKFILL
+    }
+
+    /// What no single key can know.
+    pub fn clashes(&self) -> Vec<(Vec<String>, String)> {
+        let is_lost = self.backfill_after.is_some() && !self.knows_backfill();
+        let words = format!("needs `revision` {BACKFILL} or later: {} has no word for it", self.revision);
+        is_lost.then(|| (vec!["backfill_after".into()], words)).into_iter().collect()
     }
 }
 

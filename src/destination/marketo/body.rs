@@ -11,7 +11,7 @@ use crate::model::{Activation, IdentifierKind};
 /// The longest text attribute.
 const LONGEST: usize = 255;
 /// Attributes of one activity, the occasion among them.
-const MOST_ATTRIBUTES: usize = 20;
+pub const MOST_ATTRIBUTES: usize = 20;
 
 /// The address by which the lead is found.
 pub fn email(activation: &Activation) -> Option<&str> {

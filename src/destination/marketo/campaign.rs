@@ -10,7 +10,7 @@ use crate::model::Activation;
 /// Leads of one call.
 pub const LEADS: usize = 100;
 /// Tokens of one call.
-const TOKENS: usize = 100;
+pub const TOKENS: usize = 100;
 
 /// The tokens that an activation fills, with their values, in the order of their names. What its payload does not have
 /// keeps the program's own value.

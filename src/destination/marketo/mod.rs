@@ -113,6 +113,28 @@ pub enum Unclear {
 }
 
 impl Settings {
+    /// What no single key can know: what the vendor would cut.
+    pub fn clashes(&self) -> Vec<(Vec<String>, String)> {
+        let many = |most: usize, what: &str| format!("has more than {most} {what}: Marketo takes no more");
+        let filled = body::MOST_ATTRIBUTES - 1;
+        let mut clashes = Vec::new();
+        if self.attributes.len() > filled {
+            clashes.push((vec!["attributes".into()], many(filled, "attributes beside the occasion's")));
+        }
+        for (event, own) in self.types.iter().filter(|(_, own)| own.attributes.len() > filled) {
+            let words = many(filled, "attributes beside the occasion's");
+            clashes.push((vec!["types".into(), event.clone(), "attributes".into()], words));
+        }
+        for (id, _) in self.campaigns.iter().filter(|(_, tokens)| tokens.len() > campaign::TOKENS) {
+            clashes.push((vec!["campaigns".into(), id.clone()], many(campaign::TOKENS, "tokens")));
+        }
+        for id in self.campaigns.keys().filter(|id| id.is_empty() || !id.bytes().all(|b| b.is_ascii_digit())) {
+            let words = format!("`{id}` is no campaign of Marketo: they have numbers");
+            clashes.push((vec!["campaigns".into(), id.clone()], words));
+        }
+        clashes
+    }
+
     /// The type of an event, and how its attributes are filled.
     fn activity(&self, event: &str) -> (u64, &BTreeMap<String, String>) {
         match self.types.get(event) {

@@ -133,7 +133,7 @@ fn print(answer: &Value) {
         let of = if key.is_empty() { String::new() } else { format!(" for {key}") };
         println!("  {} {}{of}: {}", text(&edge["at"]), text(&edge["trigger"]), text(&edge["verdict"]));
         for delivery in list(edge, "deliveries") {
-            println!("    {}: {}", text(&delivery["lane"]), text(&delivery["state"]));
+            println!("    {} ({}): {}", text(&delivery["lane"]), text(&delivery["does"]), text(&delivery["state"]));
         }
     }
     print_joins(answer);

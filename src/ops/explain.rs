@@ -77,6 +77,8 @@ pub struct Edge {
 pub struct Delivery {
     /// Which lane.
     pub lane: String,
+    /// What is done there: the event's name, `list UwQxX4`, `profile`.
+    pub does: String,
     /// Where it is, in words.
     pub state: String,
     /// The tries, oldest first.
@@ -226,6 +228,7 @@ fn delivery(record: &crate::store::Record) -> Delivery {
     };
     Delivery {
         lane: record.activation.lane.to_string(),
+        does: record.activation.action.to_string(),
         state,
         attempts: record.attempts.iter().map(|a| format!("{}: {}", a.at, attempt(a))).collect(),
     }

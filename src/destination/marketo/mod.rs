@@ -121,7 +121,7 @@ impl Settings {
         if self.attributes.len() > filled {
             clashes.push((vec!["attributes".into()], many(filled, "attributes beside the occasion's")));
         }
-        for (event, own) in self.types.iter().filter(|(_, own)| own.attributes.len() > filled) {
+        for (event, _) in self.types.iter().filter(|(_, own)| own.attributes.len() > filled) {
             let words = many(filled, "attributes beside the occasion's");
             clashes.push((vec!["types".into(), event.clone(), "attributes".into()], words));
         }

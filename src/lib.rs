@@ -54,6 +54,9 @@ pub mod replay;
 /// Outbox lanes: batch, send, settle; retries, breaker, dead letters.
 pub mod delivery;
 
+/// What accounts have against what triggers need: compared, made, and looked at once a day.
+pub mod plan;
+
 /// The listening edge: tracking API, webhooks, custom endpoints, files.
 pub mod intake;
 

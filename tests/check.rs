@@ -164,6 +164,17 @@ fn what_no_single_key_can_know_is_told_with_the_rest() {
     }
 }
 
+#[test]
+fn a_time_that_is_none_is_told_beside_other_mistakes() {
+    let (is_well, told) = check(&format!("[plan]\nat = \"04:30\"\nzone = \"Lisbon\"\n{ACCOUNT}"), GOOD);
+    assert!(!is_well && told.len() == 2, "{told:#?}");
+    assert!(
+        told[0].starts_with("espalier.toml:2:1: plan.at: `04:30` is not when: write minute, hour, day,"),
+        "{told:#?}"
+    );
+    assert!(told[1].starts_with("espalier.toml:3:1: plan.zone: `Lisbon` is not a time zone"), "{told:#?}");
+}
+
 /// What a webhook is told, against what its manifest asks, beside the other mistakes.
 #[test]
 fn a_webhook_is_checked_against_its_manifest() {

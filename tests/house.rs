@@ -21,9 +21,26 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("replay", &["model", "rules", "decide", "identity"]),
     ("delivery", &["model", "store", "destination", "wire", "quota", "clock"]),
     ("pull", &["model", "store", "source", "identity", "wire", "quota", "clock"]),
+    ("plan", &["model", "rules", "identity", "replay", "destination", "wire", "quota", "clock"]),
     ("reconcile", &["model", "store", "pull", "clock"]),
     ("intake", &["model", "store", "source", "identity", "manifest", "clock"]),
-    ("ops", &["model", "store", "rules", "replay", "identity", "engine", "delivery", "pull", "reconcile", "clock"]),
+    (
+        "ops",
+        &[
+            "model",
+            "store",
+            "rules",
+            "replay",
+            "identity",
+            "engine",
+            "delivery",
+            "pull",
+            "plan",
+            "quota",
+            "reconcile",
+            "clock",
+        ],
+    ),
     // Of `model` only the instants and spans of the clock: a simulator shares no code with what it tests.
     ("sandbox", &["clock", "model"]),
 ];

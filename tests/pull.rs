@@ -375,8 +375,11 @@ async fn a_killed_daemon_leaves_nothing_out_and_repeats_nothing() {
         let (_, told) = espalier(folder.path(), &["status", "--json"]);
         serde_json::from_str::<Value>(&told).unwrap_or_default()
     };
-    let is_read =
-        || async { status()["streams"][0]["past_ms"].is_null() && status()["streams"][0]["state"] == "in sync" };
+    let is_read = || async {
+        let status = status();
+        let is_decided = status["journal"]["backlog"] == 0;
+        is_decided && status["streams"][0]["past_ms"].is_null() && status["streams"][0]["state"] == "in sync"
+    };
     eventually("all of it", Duration::from_secs(60), is_read).await;
     let journal = status()["journal"].clone();
     assert_eq!((&journal["accepted"], &journal["people"]), (&json!(ORDERS), &json!(ORDERS)), "{journal}");

@@ -6,9 +6,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use espalier::destination::account::Asking;
 use espalier::destination::{Item, Next, Settings};
 use espalier::model::http::{Answer, Response};
-use espalier::model::{Action, Activation, Identifier, OccasionId, PersonId, RawJson, Timestamp};
+use espalier::model::{
+    Action, Activation, Field, FieldKind, Identifier, Need, OccasionId, PersonId, RawJson, Timestamp,
+};
 use serde_json::{Value, json};
 
 /// Where the specifications lie: `specs` in `$ESPALIER_SHARED`, or in `../shared` beside the crate.
@@ -170,4 +173,58 @@ fn marketo_takes_members_and_requests() {
     check("marketo-mapi.json", "/definitions/SyncLeadRequest", &bodies[0]);
     check("marketo-mapi.json", "/definitions/ListOperationRequest", &bodies[1]);
     check("marketo-mapi.json", "/definitions/TriggerCampaignRequest", &bodies[2]);
+}
+
+/// The bodies of the calls that make what an empty account lacks.
+fn steps(settings: Value, empty: &[Value]) -> Vec<Value> {
+    let settings: Settings = serde_json::from_value(settings).expect("settings");
+    let field = |(name, kind)| Field { name: String::from(name), kind };
+    let fields = [
+        ("value", FieldKind::Number),
+        ("is_new", FieldKind::Boolean),
+        ("at", FieldKind::Datetime),
+        ("products", FieldKind::List),
+        ("note", FieldKind::Text),
+    ];
+    let need = Need { event: "Cart Abandoned".into(), fields: fields.map(field).into(), triggers: vec!["cart".into()] };
+    let mut survey = settings.build("shop").survey(vec![need]).expect("a survey");
+    let (mut answer, mut answers) = (None, empty.iter());
+    loop {
+        match survey.next(answer.take(), Timestamp::default()) {
+            Asking::Ask(_) => {
+                let body = answers.next().expect("an answer for each call").to_string().into_bytes();
+                answer = Some(Answer::Came(Response { status: 200, body, ..Response::default() }));
+            }
+            Asking::Again(_) => panic!("nothing is limited here"),
+            Asking::Done(differences) => {
+                let steps = differences.expect("differences").into_iter().flat_map(|one| one.steps);
+                return steps.map(|step| serde_json::from_slice(&step.body).expect("a body of JSON")).collect();
+            }
+        }
+    }
+}
+
+#[test]
+fn hubspot_takes_definitions_and_properties() {
+    let settings = json!({"kind": "hubspot", "token": "key", "hub_id": 7});
+    let file = "hubspot-event-definitions-2026-03.json";
+    let made = steps(settings.clone(), &[json!({"results": []})]);
+    assert_eq!(made.len(), 1);
+    check(file, "/components/schemas/ExternalBehavioralEventTypeDefinitionEgg", &made[0]);
+    let bare = json!({"results": [{"fullyQualifiedName": "pe7_cart_abandoned", "properties": []}]});
+    let made = steps(settings, &[bare]);
+    assert_eq!(made.len(), 5);
+    made.iter().for_each(|body| check(file, "/components/schemas/ExternalBehavioralEventPropertyCreate", body));
+}
+
+#[test]
+fn marketo_takes_types_and_attributes() {
+    let settings = json!({"kind": "marketo", "base_url": "https://m.example", "client_id": "id", "client_secret": "s",
+        "activity_type": 100_001, "attributes": {"cartValue": "value", "isNew": "is_new", "items": "products"}});
+    let made = steps(settings, &[json!({"success": true, "result": []})]);
+    assert_eq!(made.len(), 3, "the type, its attributes, the approval");
+    check("marketo-mapi.json", "/definitions/CustomActivityTypeRequest", &made[0]);
+    for attribute in made[1]["attributes"].as_array().expect("a list") {
+        check("marketo-mapi.json", "/definitions/CustomActivityTypeAttribute", attribute);
+    }
 }

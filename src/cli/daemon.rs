@@ -16,6 +16,7 @@ use crate::intake::{Intake, SourceSettings};
 use crate::model::sales::COUNTED_EVERY;
 use crate::model::{LaneName, Sales, Span};
 use crate::ops::{Metrics, Ops, Reloads, Watched};
+use crate::plan;
 use crate::pull;
 use crate::quota::Accounts;
 use crate::reconcile::Nightly;
@@ -88,14 +89,20 @@ impl Daemon {
         );
         let (engine_state, sales) = (engine.state(), engine.sales());
         let accounts = Accounts::new(Some(shared.clone()), clock.clone());
-        let mut lanes = Vec::new();
+        let (mut lanes, mut compared) = (Vec::new(), Vec::new());
         for (name, destination) in settings.destination {
-            let destination = destination.build(&name);
             let name: LaneName = name.into();
+            if !settings.plan.at.is_off() {
+                let built = destination.clone().build(&name);
+                compared.push(plan::Account::new(name.clone(), built, &accounts).map_err(Failed::new)?);
+            }
+            let destination = destination.build(&name);
             let lane = Lane::new(name, destination, shared.clone(), settings.delivery.clone(), &accounts)
                 .map_err(Failed::new)?;
             lanes.push(lane);
         }
+        let names = settings.identity.clone();
+        let comparison = plan::Daily::new(settings.plan, compared, program.clone(), names, clock.clone());
         let mut sources = Vec::new();
         for (name, one) in &connected {
             let Some(SourceSettings::Connector(of)) = settings.source.get(name) else { continue };
@@ -139,11 +146,14 @@ impl Daemon {
             sales: sales.clone(),
             engine: engine_state,
             lanes: lanes.iter().map(|lane| (lane.name().clone(), lane.state())).collect(),
+            queues: lanes.clone(),
+            accounts: accounts.clone(),
             streams: {
                 let programs = processes.iter().flat_map(pull::Process::watching);
                 sources.iter().flat_map(pull::Source::watching).chain(programs).collect()
             },
             hooks: sources.iter().filter_map(pull::Source::watching_hooks).collect(),
+            drift: comparison.found(),
             heard: listening_to.heard(),
             nights,
             sources: settings.source.iter().map(|(name, source)| (name.clone(), kind(source))).collect(),
@@ -176,6 +186,7 @@ impl Daemon {
             workers.spawn(process.run(working.clone()));
         }
         workers.spawn(listening_to.run(working.clone()));
+        workers.spawn(comparison.run(working.clone()));
         workers.spawn(nightly.run(working.clone()));
         workers.spawn(reload.run(working.clone()));
         workers.spawn(keep_counts(store.clone(), clock.clone(), (program, sales), working.clone()));

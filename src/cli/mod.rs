@@ -1,5 +1,6 @@
 //! One file per command; this enum is where a new one is added.
 
+mod apply;
 mod backtest;
 mod baseline;
 mod catalogue;
@@ -10,12 +11,16 @@ mod daemon;
 mod dead_letters;
 mod demo;
 mod explain;
+mod identity;
 mod import;
 mod local;
 mod log;
 mod messages;
 mod parallel;
 mod payload;
+mod people;
+mod plan;
+mod quota;
 mod reconcile;
 mod reload;
 mod run;
@@ -69,10 +74,20 @@ enum Command {
     Codes(codes::Args),
     /// How the running daemon is.
     Status(status::Args),
+    /// What accounts let through, and what waiting activations cost of it, by trigger.
+    Quota(quota::Args),
     /// Why somebody did or did not get an activation.
     Explain(explain::Args),
+    /// Who is who: what conflicts, and the commands that mend it.
+    Identity(identity::Args),
+    /// Everything that is kept of somebody; or forgets them.
+    Person(people::Args),
     /// What each vendor would get if a trigger fired for somebody now.
     Payload(payload::Args),
+    /// What the triggers need of the accounts that they activate, against what those have.
+    Plan(plan::Args),
+    /// Makes what `plan` finds missing, where a call can.
+    Apply(apply::Args),
     /// Activations that can never be sent as they are.
     DeadLetters(dead_letters::Args),
     /// Which triggers are live; pauses and resumes them, and has the running daemon read their files again.
@@ -142,8 +157,13 @@ fn runtime(command: Command) -> Ended {
             Command::Codes(args) => codes::run(&args).await,
             Command::Connector(args) => connector::run(&args).await,
             Command::Status(args) => status::run(&args).await,
+            Command::Quota(args) => quota::run(&args).await,
             Command::Explain(args) => explain::run(&args).await,
+            Command::Identity(args) => identity::run(&args).await,
+            Command::Person(args) => people::run(&args).await,
             Command::Payload(args) => payload::run(&args).await,
+            Command::Plan(args) => plan::run(&args).await,
+            Command::Apply(args) => apply::run(&args).await,
             Command::DeadLetters(args) => dead_letters::run(&args).await,
             Command::Triggers(args) => triggers::run(&args).await,
             Command::Reconcile(args) => reconcile::run(&args).await,

@@ -21,7 +21,7 @@ enum What {
     Nothing,
     /// One event, of this time.
     Event(Timestamp, Position),
-    /// Two people are one: each has the other's events now.
+    /// Two people are one, and each has the other's events now; or one has become two.
     Merge,
     /// All that is known, to a trigger that is asked for the past.
     Past(TriggerId),
@@ -36,6 +36,11 @@ impl News {
             _ => What::Nothing,
         };
         Self { what, asked }
+    }
+
+    /// A person has lost a part of what they did.
+    pub fn parted(asked: Timestamp) -> Self {
+        Self { what: What::Merge, asked }
     }
 
     /// All that is known, to one trigger.

@@ -54,7 +54,7 @@ impl Step<'_> {
         }
     }
 
-    fn own(&mut self, name: &Identifier, owner: Option<PersonId>) {
+    pub(super) fn own(&mut self, name: &Identifier, owner: Option<PersonId>) {
         match owner {
             Some(id) => self.loaded.owners.insert(name.clone(), id),
             None => self.loaded.owners.remove(name),

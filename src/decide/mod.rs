@@ -12,11 +12,14 @@ mod fire;
 mod link;
 mod step;
 mod trigger_state;
+mod unlink;
 
 use std::collections::BTreeSet;
 
 use crate::identity;
-use crate::model::{Changes, Entry, Event, EventKind, Loaded, Person, PersonId, Position, Span, Timestamp, Trait};
+use crate::model::{
+    Changes, Entry, Event, EventKind, Identifier, Loaded, Person, PersonId, Position, Span, Timestamp, Trait,
+};
 use crate::rules::Program;
 
 use cancel::News;
@@ -88,6 +91,10 @@ impl Step<'_> {
             self.erase(event);
             return;
         }
+        if event.kind == EventKind::Unlink {
+            self.unlink(position, event);
+            return;
+        }
         let is_merge = !plan.absorbed.is_empty();
         let mut moment = event.at;
         if is_merge {
@@ -118,7 +125,8 @@ impl Step<'_> {
                 event.origin,
                 event.session.clone(),
                 event.properties.clone(),
-            );
+            )
+            .by(event.strongest().map_or(0, Identifier::tag));
             let place = person.history.push(entry);
             self.changes.did += 1;
             if let Some(entry) = person.history.entries().get(place) {

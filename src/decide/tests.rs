@@ -15,6 +15,7 @@ mod people;
 mod shipped;
 mod states;
 mod time;
+mod unlink;
 
 use crate::identity;
 use crate::model::{
@@ -137,6 +138,7 @@ fn event(text: &str, number: usize) -> Event {
         "identify" => EventKind::Identify,
         "alias" => EventKind::Alias,
         "erase" => EventKind::Erase,
+        "unlink" => EventKind::Unlink,
         _ => EventKind::Did,
     };
     let name = WHAT.iter().find(|(short, _)| *short == what).map_or("", |(_, name)| name);

@@ -12,8 +12,8 @@ use super::settings::Settings;
 use super::state::LaneState;
 use crate::clock::SharedClock;
 use crate::destination::Destination;
-use crate::model::{LaneName, Span, Timestamp};
-use crate::quota::{Accounts, For, Ledger};
+use crate::model::{LaneName, Priority, Span, Timestamp};
+use crate::quota::{self, Accounts, For, Ledger, Outlook, Part};
 use crate::store::Store;
 use crate::wire::Wire;
 
@@ -88,6 +88,29 @@ impl Lane {
     /// What it is doing, whenever that changes.
     pub fn state(&self) -> watch::Receiver<LaneState> {
         self.inner.state.subscribe()
+    }
+
+    /// What its queue costs, and when it is through; `priority` is that of a trigger.
+    pub fn outlook(&self, priority: impl Fn(&str) -> Priority) -> Outlook {
+        let Inner { name, destination, ledger, store, clock, state, .. } = &*self.inner;
+        let now = clock.now();
+        state.send_if_modified(|state| {
+            state.turn(now);
+            false
+        });
+        let spent = state.borrow().calls.clone();
+        let mut queued = store.lane_count(name).triggers;
+        for trigger in spent.keys() {
+            queued.entry(trigger.clone()).or_default();
+        }
+        let part = |(trigger, queued): (Arc<str>, u64)| Part {
+            priority: priority(&trigger),
+            spent: spent.get(&trigger).copied().unwrap_or(0.0),
+            trigger,
+            queued,
+        };
+        let parts = queued.into_iter().map(part).collect();
+        quota::outlook(&**destination, ledger.name(), &ledger.windows(), parts, now)
     }
 
     /// Runs until `stop`. Exchanges that were begun are finished and settled.
@@ -195,6 +218,9 @@ impl Inner {
 
     /// The family whose budget has no room for the next batch, for how many calls, and until when.
     fn spent(&self, most: usize, running: usize) -> Option<(&'static str, u32, Timestamp)> {
+        if !self.ledger.is_scarce(u32::try_from(most.saturating_mul(running + 1)).unwrap_or(u32::MAX)) {
+            return None;
+        }
         let queued = usize::try_from(self.store.lane_count(&self.name).queued).unwrap_or(usize::MAX);
         if queued == 0 {
             return None;

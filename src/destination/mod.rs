@@ -5,6 +5,7 @@
 //! redaction and settling cannot be gone round. Adding a vendor: one folder of five files (`mod`,
 //! `exchange`, `body`, `answer`, `tests`) and a line in [`Settings`] and its functions.
 
+pub mod account;
 pub mod hubspot;
 pub mod klaviyo;
 pub mod marketo;
@@ -15,8 +16,9 @@ pub mod webhook;
 
 use serde::Deserialize;
 
+use self::account::{Made, Survey};
 use crate::model::http::{AccountKey, Answer, Learned, Request, Response, TokenRequest, Window};
-use crate::model::{ActionKind, Activation, Outcome, Span, Timestamp};
+use crate::model::{ActionKind, Activation, Need, Outcome, Span, Timestamp};
 
 /// `[destination.NAME]` in the configuration: `kind` chooses the vendor.
 #[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
@@ -183,6 +185,15 @@ pub trait Destination: Send + Sync + 'static {
     }
     /// Begins the conversation about a batch, at most [`Limits::records`] long.
     fn exchange(&self, batch: Vec<Item>) -> Box<dyn Exchange>;
+    /// Begins the conversation about what the account has, against what activations need; none where nothing of the
+    /// sort can be asked.
+    fn survey(&self, _needs: Vec<Need>) -> Option<Box<dyn Survey>> {
+        None
+    }
+    /// What the answer to a step of [`account::Difference::steps`] means.
+    fn made(&self, _answer: &Answer, _now: Timestamp) -> Made {
+        Made::Failed("nothing can be made here".into())
+    }
     /// What the vendor would answer if it took everything: what [`preview`] goes on with.
     fn pretended(&self, request: &Request) -> Response;
 }

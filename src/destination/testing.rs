@@ -112,6 +112,8 @@ mod every_adapter {
 
     use super::*;
     use crate::destination::Settings;
+    use crate::destination::account::Asking;
+    use crate::model::{Field, FieldKind, Need};
 
     /// Answers that vendors, and whatever stands in front of them, can give.
     fn answer() -> impl Strategy<Value = Answer> {
@@ -142,7 +144,57 @@ mod every_adapter {
         ]
     }
 
+    /// Every vendor's settings.
+    fn accounts() -> Vec<Value> {
+        vec![
+            json!({"kind": "klaviyo", "api_key": "k"}),
+            json!({"kind": "hubspot", "token": "t", "hub_id": 1}),
+            json!({"kind": "marketo", "base_url": "http://m", "client_id": "i", "client_secret": "s", "activity_type": 7}),
+            json!({"kind": "webhook", "url": "https://w.example"}),
+            json!({"kind": "webhook", "connector": "braze", "settings": {"endpoint": "https://b.example", "api_key": "k"}}),
+        ]
+    }
+
+    /// What accounts say of themselves, right or wrong.
+    fn said() -> impl Strategy<Value = Answer> {
+        let body = prop::sample::select(vec![
+            json!({"data": [{"id": "M", "attributes": {"name": "E", "integration": {"category": "API"}}}], "links": {"next": "https://k/api/metrics?page%5Bcursor%5D=a%3D"}}),
+            json!({"data": [{"id": "F1"}, {"id": "F2"}, 7]}),
+            json!({"data": {"attributes": {"name": "n", "status": "draft"}}}),
+            json!({"results": [{"fullyQualifiedName": "pe1_e", "properties": [{"name": "f", "type": "date"}, 1]}, 2], "paging": {"next": {"after": "x"}}}),
+            json!({"success": true, "result": [{"id": 7, "apiName": "t", "status": "approved with draft", "attributes": [{"apiName": "x"}, 3]}]}),
+            json!({"success": true, "result": [{"id": 8, "apiName": "espalierTrigger", "status": "draft"}]}),
+        ]);
+        prop_oneof![2 => body.prop_map(|body| came(200, body)), 1 => answer()]
+    }
+
     proptest! {
+        /// Any answers lead a survey to its end within a bounded number of calls.
+        #[test]
+        fn surveys_end(answers in prop::collection::vec(said(), 1..40)) {
+            let field = Field { name: "f".into(), kind: FieldKind::Number };
+            let need = Need { event: "E".into(), fields: vec![field], triggers: vec!["t".into()] };
+            for settings in accounts() {
+                let destination = serde_json::from_value::<Settings>(settings).expect("settings").build("lane");
+                let Some(mut survey) = destination.survey(vec![need.clone(); 3]) else { continue };
+                let (mut answer, mut asked) = (None, 0);
+                loop {
+                    match survey.next(answer.take(), NOW) {
+                        Asking::Ask(request) => prop_assert!(request.body.is_empty(), "it only looks"),
+                        // Whoever makes the calls counts these.
+                        Asking::Again(_) if asked < 100 => {}
+                        Asking::Again(_) | Asking::Done(_) => break,
+                    }
+                    asked += 1;
+                    prop_assert!(asked < 200, "the survey does not end");
+                    answer = Some(answers[asked % answers.len()].clone());
+                }
+                for one in &answers {
+                    destination.made(one, NOW);
+                }
+            }
+        }
+
         /// Any answers lead to the end within a bounded number of calls, with one outcome for each record, and what
         /// was not tried is left only where the lane stops.
         #[test]
@@ -152,13 +204,7 @@ mod every_adapter {
             left in any::<bool>(),
             is_mixed in any::<bool>(),
         ) {
-            for settings in [
-                json!({"kind": "klaviyo", "api_key": "k"}),
-                json!({"kind": "hubspot", "token": "t", "hub_id": 1}),
-                json!({"kind": "marketo", "base_url": "http://m", "client_id": "i", "client_secret": "s", "activity_type": 1}),
-                json!({"kind": "webhook", "url": "https://w.example"}),
-                json!({"kind": "webhook", "connector": "braze", "settings": {"endpoint": "https://b.example", "api_key": "k"}}),
-            ] {
+            for settings in accounts() {
                 let settings = serde_json::from_value::<Settings>(settings).expect("settings");
                 let (kinds, destination) = (settings.can(), settings.build("lane"));
                 let action = |n: u8| match n % if is_mixed { 6 } else { 1 } {

@@ -46,6 +46,8 @@ pub fn merge(survivor: &mut Person, other: Person) {
         let ours = survivor.last_fires.entry(trigger).or_insert(theirs);
         *ours = (*ours).max(theirs);
     }
+    survivor.apart.retain(|id| *id != other.id);
+    other.apart.into_iter().for_each(|id| survivor.keep_apart(id));
     survivor.pending.extend(other.pending);
     survivor.count(other.counted, Timestamp::MIN);
 }

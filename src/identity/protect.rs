@@ -20,6 +20,9 @@ pub fn kept_apart(
     if *kind == EventKind::Alias {
         return None;
     }
+    if taken_apart(group, other) {
+        return Some("somebody took them apart; `espalier identity link` joins them again");
+    }
     let by_name = because.iter().all(|i| i.kind.names_a_person());
     if group.iter().any(|person| person.is_known()) && other.is_known() && !by_name {
         return Some("both are known, and a device, cart or order never joins two known people");
@@ -33,6 +36,11 @@ pub fn kept_apart(
         .into_iter()
         .any(|(kind, n)| n > limits.of(kind))
         .then_some("together they would have more names of one kind than one person may have")
+}
+
+/// True when somebody took them apart by hand.
+pub fn taken_apart(group: &[&Person], other: &Person) -> bool {
+    group.iter().any(|person| person.apart.contains(&other.id) || other.apart.contains(&person.id))
 }
 
 /// True when somebody who goes by `names` may take one more of this kind.

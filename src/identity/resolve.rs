@@ -101,6 +101,7 @@ pub fn resolve(loaded: &Loaded, event: &Event, position: Position, settings: &Se
     for name in names {
         match owner(name) {
             Some(other) if in_group(other.id) => {}
+            Some(other) if protect::taken_apart(&group, other) => {}
             Some(_) if name.kind.names_a_person() => {}
             // A device, cart or order follows the latest known person; its history stays where it is.
             Some(other) if other.is_known() && !is_named => {}

@@ -28,6 +28,9 @@ pub enum EventKind {
     Alias,
     /// The source demands that the person is forgotten (privacy request).
     Erase,
+    /// Says outright that its identifiers are somebody else than who goes by them: they leave, with what was done under
+    /// them, and are never joined with that person again, but by an alias.
+    Unlink,
 }
 
 /// Which sort of system saw it. Only tracking events make sessions.
@@ -82,6 +85,11 @@ pub struct Event {
 }
 
 impl Event {
+    /// The strongest name it has, by kind, then by value.
+    pub fn strongest(&self) -> Option<&Identifier> {
+        self.identifiers.iter().min()
+    }
+
     /// The key of one message: 16 bytes of BLAKE3 over the parts, each with its length.
     pub fn dedupe_key(parts: &[&str]) -> DedupeKey {
         let mut hash = blake3::Hasher::new();

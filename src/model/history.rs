@@ -20,6 +20,8 @@ pub struct Entry {
     pub session: Option<Box<str>>,
     /// The event's properties as they came.
     pub properties: RawJson,
+    /// The strongest name the event had, as [`Identifier::tag`](super::Identifier::tag); 0 where that is not known.
+    pub by: u32,
     /// The same, parsed when a rule first reads them.
     parsed: OnceLock<serde_json::Value>,
 }
@@ -34,7 +36,12 @@ impl Entry {
         session: Option<Box<str>>,
         properties: RawJson,
     ) -> Self {
-        Self { at, position, name, origin, session, properties, parsed: OnceLock::new() }
+        Self { at, position, name, origin, session, properties, by: 0, parsed: OnceLock::new() }
+    }
+    /// Done under this name.
+    #[must_use]
+    pub fn by(self, by: u32) -> Self {
+        Self { by, ..self }
     }
     /// Its properties as a value; parsed once.
     pub fn fields(&self) -> &serde_json::Value {
@@ -58,6 +65,7 @@ impl PartialEq for Entry {
             && self.origin == other.origin
             && self.session == other.session
             && self.properties == other.properties
+            && self.by == other.by
     }
 }
 
@@ -107,6 +115,12 @@ impl History {
         for (name, cut) in other.folded {
             self.fold(name, cut);
         }
+    }
+    /// Takes the entries out that were done under one of these names. What was cut stays, since nobody knows of whom.
+    pub fn part(&mut self, by: &[u32]) -> History {
+        let (gone, kept) = std::mem::take(&mut self.entries).into_iter().partition(|entry| by.contains(&entry.by));
+        self.entries = kept;
+        History { entries: gone, folded: BTreeMap::new() }
     }
     /// Cuts entries before `keep_from`, and the oldest until at most `most` are left, into lifetime facts.
     /// Returns how many were cut.

@@ -83,6 +83,12 @@ impl Identifier {
     pub fn to_text(&self) -> String {
         format!("{}:{}", self.kind, self.value)
     }
+    /// A short hash, never 0: under which name something was done.
+    pub fn tag(&self) -> u32 {
+        let mut four = [0; 4];
+        four.copy_from_slice(&blake3::hash(self.to_text().as_bytes()).as_bytes()[..4]);
+        u32::from_be_bytes(four).max(1)
+    }
     /// The reverse of [`Identifier::to_text`]; does not normalise.
     pub fn parse(text: &str) -> Option<Self> {
         let (kind, value) = text.split_once(':')?;

@@ -76,6 +76,9 @@ const MOST_COUNTED: usize = 100;
 /// What leaves sooner than this may be on its way when a step is committed.
 const ON_ITS_WAY: Span = Span::from_minutes(1);
 
+/// The most that one person is kept apart from.
+const MOST_APART: usize = 50;
+
 /// One person.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Person {
@@ -103,6 +106,8 @@ pub struct Person {
     pub pending: Vec<Pending>,
     /// What was activated lately under a cap, in order of leaving.
     pub counted: Vec<Counted>,
+    /// Who was taken out of them, or they out of whom: never joined again but by an alias.
+    pub apart: Vec<PersonId>,
 }
 
 impl PersonId {
@@ -163,8 +168,18 @@ impl Person {
             asked: Timestamp::MIN,
             pending: Vec::new(),
             counted: Vec::new(),
+            apart: Vec::new(),
         }
     }
+    /// Is kept apart from another; the oldest of too many is forgotten.
+    pub fn keep_apart(&mut self, other: PersonId) {
+        if other != self.id && !self.apart.contains(&other) {
+            self.apart.push(other);
+        }
+        let surplus = self.apart.len().saturating_sub(MOST_APART);
+        self.apart.drain(..surplus);
+    }
+
     /// The strongest name they have, by kind, then the first learned.
     pub fn canonical(&self) -> Option<&Identifier> {
         self.identifiers.iter().min_by_key(|i| &i.kind)

@@ -11,10 +11,12 @@ pub use super::night::NightHealth;
 pub use super::quiet::QuietHealth;
 use super::triggers::Liveness;
 use crate::clock::SharedClock;
-use crate::delivery::LaneState;
+use crate::delivery::{Lane, LaneState};
 use crate::engine::{EngineState, Stage};
 use crate::model::{LaneName, Sales, Span, Timestamp};
+use crate::plan::Drift;
 use crate::pull::{Heard, Watching, WatchingHooks};
+use crate::quota::Accounts;
 use crate::reconcile::Nights;
 use crate::rules::{Program, Trigger};
 use crate::store::Store;
@@ -37,10 +39,16 @@ pub struct Watched {
     pub engine: watch::Receiver<EngineState>,
     /// The lanes, by name.
     pub lanes: Vec<(LaneName, watch::Receiver<LaneState>)>,
+    /// The same lanes, to be asked what their queues cost.
+    pub queues: Vec<Lane>,
+    /// The accounts that are called.
+    pub accounts: Accounts,
     /// The lists that are pulled.
     pub streams: Vec<Watching>,
     /// The subscriptions to webhooks that are seen to.
     pub hooks: Vec<WatchingHooks>,
+    /// What the daily comparison of accounts found.
+    pub drift: watch::Receiver<Vec<Drift>>,
     /// How quiet sources and lists are.
     pub heard: watch::Receiver<Vec<Heard>>,
     /// The nights.
@@ -78,6 +86,8 @@ pub struct Health {
     pub streams: Vec<StreamHealth>,
     /// The subscriptions to webhooks that are seen to, by source.
     pub subscriptions: Vec<HooksHealth>,
+    /// What the daily comparison found of every account that can be compared; empty before the first.
+    pub drift: Vec<Drift>,
     /// The nights.
     pub night: NightHealth,
     /// Every trigger.
@@ -309,6 +319,11 @@ impl Watched {
         troubles.extend(streams.iter().flat_map(StreamHealth::troubles));
         let subscriptions: Vec<HooksHealth> = self.hooks.iter().map(HooksHealth::of).collect();
         troubles.extend(subscriptions.iter().flat_map(|hooks| hooks.troubles(now)));
+        let drift = self.drift.borrow().clone();
+        troubles.extend(drift.iter().filter(|one| one.is_trouble()).map(|one| {
+            let (account, words, at) = (&one.account, &one.words, one.at);
+            format!("account {account} is not as triggers need it: {words}, seen at {at}; `espalier plan --destination {account}`")
+        }));
         let (program, states) = (self.program.load(), self.store.triggers());
         let triggers: Vec<TriggerHealth> = program
             .triggers()
@@ -350,6 +365,7 @@ impl Watched {
             sources,
             streams,
             subscriptions,
+            drift,
             night,
             triggers,
         }

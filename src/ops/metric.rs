@@ -3,6 +3,7 @@
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
 use super::health::Health;
+use super::quota::QuotaHealth;
 
 /// The recorder of this process. There is one; a second asks for the same.
 #[derive(Clone)]
@@ -20,7 +21,7 @@ impl Metrics {
     }
 
     /// The text for one scrape. Also does the recorder's upkeep, so that nothing grows between scrapes.
-    pub fn render(&self, health: &Health) -> String {
+    pub fn render(&self, health: &Health, quota: &QuotaHealth) -> String {
         let journal = &health.journal;
         metrics::gauge!("espalier_journal_position").set(journal.accepted as f64);
         metrics::gauge!("espalier_backlog_events").set(journal.backlog as f64);
@@ -55,6 +56,7 @@ impl Metrics {
         for pool in &health.pools {
             metrics::gauge!("espalier_codes_left", "pool" => pool.name.clone()).set(pool.left as f64);
         }
+        set_quota(quota);
         self.upkeep();
         self.handle.render()
     }
@@ -62,6 +64,41 @@ impl Metrics {
     /// Folds what was recorded, so that nothing grows without a scrape.
     pub fn upkeep(&self) {
         self.handle.run_upkeep();
+    }
+}
+
+/// Labels are the names of a configuration: accounts, families, windows, lanes and triggers.
+fn set_quota(quota: &QuotaHealth) {
+    for account in &quota.accounts {
+        for one in &account.windows {
+            let gauge = |name: &'static str, value: f64| {
+                let window = (one.span_ms / 1_000).to_string();
+                metrics::gauge!(name, "account" => account.name.clone(), "family" => one.family.clone(), "window_seconds" => window)
+                    .set(value);
+            };
+            gauge("espalier_quota_calls", f64::from(one.ours));
+            gauge("espalier_quota_used", f64::from(one.used.unwrap_or(0)));
+            if let Some(left) = one.left {
+                gauge("espalier_quota_left", f64::from(left));
+            }
+            let blocked = one.blocked_until.map_or(0, |until| until.since(quota.at).as_millis());
+            gauge("espalier_quota_blocked_seconds", blocked as f64 / 1_000.0);
+        }
+    }
+    for lane in &quota.lanes {
+        let ends = lane.outlook.ends.map_or(0, |at| at.since(quota.at).as_millis());
+        metrics::gauge!("espalier_lane_ends_seconds", "lane" => lane.lane.clone()).set(ends as f64 / 1_000.0);
+        for (family, calls) in &lane.outlook.calls {
+            metrics::gauge!("espalier_lane_calls_needed", "lane" => lane.lane.clone(), "family" => family.clone())
+                .set(*calls as f64);
+        }
+        for cost in &lane.outlook.triggers {
+            let gauge = |name: &'static str, value: f64| {
+                metrics::gauge!(name, "lane" => lane.lane.clone(), "trigger" => cost.trigger.clone()).set(value);
+            };
+            gauge("espalier_trigger_calls_needed", cost.calls);
+            gauge("espalier_trigger_calls_today", cost.spent);
+        }
     }
 }
 
@@ -105,5 +142,16 @@ fn describe() {
     describe_gauge!("espalier_lane_backlog_age_seconds", "Age of the oldest activation that waits.");
     describe_counter!("espalier_trigger_guarded_total", "Times a trigger paused itself.");
     describe_gauge!("espalier_trigger_live", "0 while the trigger is paused, by somebody or by itself.");
+    describe_gauge!("espalier_quota_calls", "Calls of a window that are ours, by account and family.");
+    describe_gauge!("espalier_quota_used", "Those that left and count now; 0 for windows below 5 seconds.");
+    describe_gauge!("espalier_quota_left", "Calls of a window that the vendor last said are left for everybody.");
+    describe_gauge!("espalier_quota_blocked_seconds", "Seconds until the vendor lets us come again; 0 when it does.");
+    describe_gauge!(
+        "espalier_lane_ends_seconds",
+        "Seconds until what waits has left at the allowed rate; 0 for nothing."
+    );
+    describe_gauge!("espalier_lane_calls_needed", "Calls that what waits needs, by family.");
+    describe_gauge!("espalier_trigger_calls_needed", "Calls that a trigger's waiting activations need, by lane.");
+    describe_gauge!("espalier_trigger_calls_today", "Calls of today that a trigger's activations took, by lane.");
     describe_gauge!("espalier_lane_held", "1 when the lane is held: quota, breaker or credentials.");
 }

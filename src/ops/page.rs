@@ -8,6 +8,7 @@ use maud::{Markup, html};
 use super::frame::frame;
 use super::health::{Health, LaneHealth};
 use super::night;
+use super::quota::{QuotaHealth, clock, span};
 use super::server::Shared;
 use crate::model::{Span, Timestamp};
 
@@ -18,7 +19,7 @@ pub async fn style() -> Response {
 }
 
 pub async fn status(State(shared): State<Shared>) -> Markup {
-    page(&shared.watched.health())
+    page(&shared.watched.health(), &QuotaHealth::of(&shared.watched))
 }
 
 /// A dot in the browser's tab: green while all is well, red when somebody should look.
@@ -29,7 +30,7 @@ fn icon(is_well: bool) -> String {
     )
 }
 
-fn page(health: &Health) -> Markup {
+fn page(health: &Health, quota: &QuotaHealth) -> Markup {
     let is_well = health.troubles.is_empty();
     let head = html! {
         meta http-equiv="refresh" content="5";
@@ -43,6 +44,7 @@ fn page(health: &Health) -> Markup {
         (troubles(health))
         (journal(health))
         (lanes(health))
+        (quotas(quota))
         (triggers(health))
         (sources(health))
         (night::summary(&health.night))
@@ -124,6 +126,48 @@ fn lane_row(lane: &LaneHealth) -> Markup {
             td.n { (outcome("refused")) }
             td.n { (number(lane.dead)) }
             td { (lane.last_success.map_or("not yet".to_owned(), short)) }
+        }
+    }
+}
+
+fn quotas(quota: &QuotaHealth) -> Markup {
+    let said = |calls: Option<u32>| calls.map_or("-".to_owned(), |n| number(n.into()));
+    let at = |at: Option<Timestamp>| at.map_or("-".to_owned(), |at| clock(at, quota.at));
+    html! {
+        section {
+            h2 { "Quotas" }
+            @if quota.accounts.is_empty() {
+                p.muted { "No account has limits." }
+            } @else {
+                div.wide tabindex="0" role="region" aria-label="Quotas" {
+                    table {
+                        thead { tr {
+                            th scope="col" { "Account" } th scope="col" { "Calls" } th.n scope="col" { "Allowed" } th.n scope="col" { "Ours" }
+                            th.n scope="col" { "Used" } th.n scope="col" { "Left of all" } th scope="col" { "Begins anew" } th scope="col" { "Blocked until" }
+                        } }
+                        tbody {
+                            @for account in &quota.accounts {
+                                @for one in &account.windows {
+                                    tr.held[one.blocked_until.is_some()] {
+                                        th scope="row" { (account.name) }
+                                        td { (one.family) " " span.muted { "in a " (span(one.span_ms)) } }
+                                        td.n { (number(one.calls.into())) }
+                                        td.n { (number(one.ours.into())) }
+                                        td.n { (said(one.used)) }
+                                        td.n { (said(one.left)) }
+                                        td { (at(one.resets)) }
+                                        td { (at(one.blocked_until)) }
+                                    }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+            @for lane in quota.lanes.iter().filter(|lane| !lane.words.is_empty()) {
+                h3 { (lane.lane) @if let Some(ends) = lane.outlook.ends { " " span.muted { "through at " (clock(ends, quota.at)) } } }
+                ul { @for line in &lane.words { li { (line) } } }
+            }
         }
     }
 }

@@ -16,6 +16,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use super::health::Watched;
 use super::metric::Metrics;
+use super::quota::QuotaHealth;
 use super::reload::Reloads;
 use super::settings::Settings;
 use super::{api, night, page, page_trigger, plot, triggers};
@@ -94,6 +95,7 @@ impl Ops {
     pub async fn run(self, stop: CancellationToken) {
         let admin = Router::new()
             .route("/api/status", get(api::status))
+            .route("/api/quota", get(api::quota))
             .route("/api/explain", get(api::explain))
             .route("/api/payload", get(api::payload))
             .route("/api/backtest", post(api::backtest))
@@ -104,6 +106,9 @@ impl Ops {
             .route("/api/catalogue", post(api::put_items))
             .route("/api/codes", get(api::pools))
             .route("/api/codes/{pool}", post(api::add_codes))
+            .route("/api/identity", post(api::tell))
+            .route("/api/identity/audit", get(api::audit_identities))
+            .route("/api/person/export", post(api::export))
             .route("/api/nights", get(night::reports).post(night::begin))
             .route("/api/nights/state", get(night::state))
             .route("/api/set-aside", get(api::set_aside))
@@ -145,7 +150,8 @@ pub fn admin_token(folder: &Path) -> Option<(SocketAddr, Secret)> {
     Some((address, Secret::new(token.trim())))
 }
 
-fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+/// Writes a file that only its owner may read.
+pub fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     use std::io::Write;
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create(true).truncate(true);
@@ -194,7 +200,11 @@ async fn metrics(State(shared): State<Shared>) -> Response {
     match &shared.metrics {
         Some(metrics) => {
             let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-            ([(header::CONTENT_TYPE, kind)], metrics.render(&shared.watched.health())).into_response()
+            (
+                [(header::CONTENT_TYPE, kind)],
+                metrics.render(&shared.watched.health(), &QuotaHealth::of(&shared.watched)),
+            )
+                .into_response()
         }
         None => (StatusCode::NOT_FOUND, "no recorder is installed\n").into_response(),
     }

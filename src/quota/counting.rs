@@ -13,8 +13,8 @@ const SHORT: Span = Span::from_secs(5);
 const SLACK: f64 = 1.03;
 /// The pace within a longer one is a little slower than its number: what came at once after a rest is worked off, and the
 /// window's end finds calls left for what is urgent.
-const PACE: f64 = 0.995;
-/// The part of a longer window that may leave at once after a rest.
+const PACE: f64 = 0.998;
+/// The part of a window that may leave at once after a rest.
 const BURST: u32 = 20;
 /// A rolling window that is said to be used up is looked at again after this part of it.
 const AGAIN: i64 = 10;
@@ -66,10 +66,12 @@ impl Counting {
 
     fn pace(&mut self, clock: &SharedClock) {
         let (ours, span) = (self.window.ours(), self.window.span);
+        let burst = (ours / BURST).max(1);
         self.drip = match (&self.day, &self.proven) {
             (Some(_), _) => None,
-            (None, Some(_)) => Some(Drip::new(ours, span, PACE, (ours / BURST).max(1), clock)),
-            (None, None) => Some(Drip::new(ours, span, 1.0 / SLACK, 1, clock)),
+            (None, Some(_)) => Some(Drip::new(ours, span, PACE, burst, clock)),
+            // Nothing else holds it: what leaves at once is taken from what drips.
+            (None, None) => Some(Drip::new(ours - burst + 1, span, 1.0 / SLACK, burst, clock)),
         };
     }
 

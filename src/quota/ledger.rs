@@ -219,6 +219,12 @@ impl Ledger {
         }
     }
 
+    /// Whether so many calls would have to wait in any family.
+    pub fn is_scarce(&self, calls: u32) -> bool {
+        let now = self.inner.clock.now();
+        self.inner.book().families.values_mut().any(|family| family.opens(now, calls).is_err())
+    }
+
     /// The vendor said not to come before `until` with calls of this family.
     pub fn block(&self, family: &Name, until: Timestamp, window: &'static str) {
         let mut book = self.inner.book();

@@ -10,6 +10,7 @@ mod drip;
 mod forecast;
 mod kept;
 mod ledger;
+mod outlook;
 mod proven;
 mod share;
 #[cfg(test)]
@@ -18,4 +19,5 @@ mod tests;
 pub use accounts::Accounts;
 pub use forecast::{Calls, Need, need};
 pub use ledger::{Ledger, Pass, WindowUse};
+pub use outlook::{Cost, Outlook, Part, outlook};
 pub use share::For;

@@ -15,6 +15,6 @@ mod simulate;
 pub use backtest::{Backtest, Compared, ConditionCount, Cut, Purchases, Question, Records, Report, Share, Tested};
 pub use baseline::{AtLeast, Baseline, Distribution, Hit, Metric, QUANTILES};
 pub use days::OfDay;
-pub use rehearse::rehearse;
+pub use rehearse::{rehearse, rehearsed};
 pub use relive::{Lived, relive};
 pub use simulate::{Fire, LeafCount, Simulation, Sold, leaves, simulate, simulate_with};

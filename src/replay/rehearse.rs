@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::identity;
 use crate::model::{Mistake, Span};
-use crate::rules::{Expected, Program, Settings, Timeline, gate, since_start};
+use crate::rules::{Expected, Program, Settings, Timeline, Trigger, gate, since_start};
 
 use super::simulate::{Fire, Sold, simulate_with};
 
@@ -12,18 +12,25 @@ use super::simulate::{Fire, Sold, simulate_with};
 pub fn rehearse(program: &Program, names: &identity::Settings) -> Vec<Mistake> {
     let mut mistakes = Vec::new();
     for trigger in program.triggers() {
-        // What the configuration says of gates is not the trigger's own matter.
-        let settings = Settings { gates: gate::Settings::default(), ..program.settings().clone() };
-        let alone = Program::of(vec![trigger.clone()], settings);
-        for timeline in &trigger.tests {
-            // In so few events an order counts at once.
-            let sold = Sold { catalogue: timeline.catalogue.clone(), counted_every: Span::from_millis(1) };
-            let simulation = simulate_with(timeline.events.clone(), &alone, names, timeline.until, &sold);
-            let fires: Vec<Fire> = simulation.fires.into_iter().filter(|fire| !fire.is_dropped()).collect();
+        for (timeline, fires) in trigger.tests.iter().zip(rehearsed(program, trigger, names)) {
             mistakes.extend(differences(timeline, &fires));
         }
     }
     mistakes
+}
+
+/// What a trigger fires in each of its timelines.
+pub fn rehearsed(program: &Program, trigger: &Trigger, names: &identity::Settings) -> Vec<Vec<Fire>> {
+    // What the configuration says of gates is not the trigger's own matter.
+    let settings = Settings { gates: gate::Settings::default(), ..program.settings().clone() };
+    let alone = Program::of(vec![trigger.clone()], settings);
+    let fires = |timeline: &Timeline| {
+        // In so few events an order counts at once.
+        let sold = Sold { catalogue: timeline.catalogue.clone(), counted_every: Span::from_millis(1) };
+        let simulation = simulate_with(timeline.events.clone(), &alone, names, timeline.until, &sold);
+        simulation.fires.into_iter().filter(|fire| !fire.is_dropped()).collect()
+    };
+    trigger.tests.iter().map(fires).collect()
 }
 
 /// The first difference, if there is one.

@@ -23,7 +23,7 @@ use crate::model::{Account, LaneName, Mistake, Span};
 use crate::rules::{Files, Program};
 use crate::source::manifest::Connected;
 use crate::source::process::{Program as SourceProgram, Protocol};
-use crate::{delivery, destination, engine, identity, intake, ops, reconcile, rules, store};
+use crate::{delivery, destination, engine, identity, intake, ops, plan, reconcile, rules, store};
 
 pub use layer::Layers;
 pub use stamp::Stamp;
@@ -59,6 +59,8 @@ pub struct Settings {
     pub gates: rules::gate::Settings,
     /// Where the levels of engagement with e-mail lie.
     pub engagement: rules::Engagement,
+    /// When accounts are compared with what triggers need.
+    pub plan: plan::Settings,
     /// How lanes send.
     pub delivery: delivery::settings::Settings,
     /// When everything is compared, and what was missing is made up for.
@@ -111,6 +113,7 @@ impl Default for Settings {
             rules: Default::default(),
             gates: Default::default(),
             engagement: Default::default(),
+            plan: Default::default(),
             delivery: Default::default(),
             nightly: Default::default(),
             source: BTreeMap::new(),

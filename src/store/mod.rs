@@ -12,7 +12,7 @@ pub mod settings;
 pub use embedded::give_way;
 pub use everybody::each_person;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -195,6 +195,8 @@ pub struct LaneCount {
     pub oldest: Option<Timestamp>,
     /// Dead letters.
     pub dead: u64,
+    /// Of the queued, how many each trigger has; none that has none.
+    pub triggers: BTreeMap<Arc<str>, u64>,
     /// Everything that ever came to it.
     pub totals: LaneTotals,
 }
@@ -457,6 +459,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Everybody, a page at a time, in order of id: those after `after`, at most `max`.
     async fn people(&self, after: Option<PersonId>, max: usize) -> Result<Vec<Person>, StoreError>;
+
+    /// Joins that were refused to keep two people apart, at most `max`, in no order; each once.
+    async fn refused_joins(&self, max: usize) -> Result<Vec<Join>, StoreError>;
 
     /// Messages set aside, newest first.
     async fn set_aside_list(&self, max: usize) -> Result<Vec<SetAside>, StoreError>;

@@ -50,6 +50,7 @@ pub struct Header {
     pending: Vec<StoredPending>,
     counted: Vec<(Timestamp, OccasionId)>,
     consent: Vec<Mark>,
+    apart: Vec<PersonId>,
     folded: Vec<(Arc<str>, u64, Timestamp, Timestamp)>,
     /// The durable timer under which they lie in the wake index.
     pub wake: Option<Timestamp>,
@@ -91,6 +92,7 @@ pub struct StoredEntry {
     session: Option<Box<str>>,
     /// As they came.
     pub properties: RawJson,
+    by: u32,
 }
 
 impl Header {
@@ -131,6 +133,7 @@ impl Header {
                 })
                 .collect(),
             consent: person.consent.marks().to_vec(),
+            apart: person.apart.clone(),
             counted: person.counted.iter().map(|c| (c.leaves, c.occasion)).collect(),
             folded: person.history.folded().iter().map(|(n, l)| (n.clone(), l.count, l.first, l.last)).collect(),
             wake: person.wake(),
@@ -184,6 +187,7 @@ impl Header {
                 })
                 .collect(),
             counted: self.counted.into_iter().map(|(leaves, occasion)| Counted { leaves, occasion }).collect(),
+            apart: self.apart,
         }
     }
 }
@@ -198,11 +202,12 @@ impl StoredEntry {
             origin: entry.origin,
             session: entry.session.clone(),
             properties: entry.properties.clone(),
+            by: entry.by,
         }
     }
     /// The entry it was written of.
     pub fn into_entry(self) -> Entry {
-        Entry::new(self.at, self.position, self.name, self.origin, self.session, self.properties)
+        Entry::new(self.at, self.position, self.name, self.origin, self.session, self.properties).by(self.by)
     }
 }
 

@@ -95,7 +95,7 @@ pub fn event_name(settings: &Settings, event: &str) -> String {
 }
 
 /// Lower-case letters, digits and underscores, beginning with a letter, at most 50.
-fn snake(name: &str) -> String {
+pub fn snake(name: &str) -> String {
     let mut snake = String::new();
     for c in name.chars() {
         if c.is_ascii_alphanumeric() {

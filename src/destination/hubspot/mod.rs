@@ -4,6 +4,7 @@
 //! The vendor's dedupe key is the event's `uuid`, ours is the occasion. An event for a contact that was not there before
 //! it enrols nobody, so contacts go first.
 
+mod account;
 mod answer;
 mod body;
 mod exchange;
@@ -16,10 +17,11 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::account::{Made, Survey};
 use super::{Destination, Exchange, Item, Limits, number, pretend};
-use crate::model::http::{AccountKey, Counted, Learned, Method, Request, Response, Window};
+use crate::model::http::{AccountKey, Answer, Counted, Learned, Method, Request, Response, Window};
 use crate::model::setting::Secret;
-use crate::model::{Action, ActionKind, Span, Timestamp};
+use crate::model::{Action, ActionKind, Need, Span, Timestamp};
 
 /// What triggers may ask for.
 pub const CAN: &[ActionKind] =
@@ -132,6 +134,11 @@ impl Settings {
 
     fn send(&self) -> String {
         format!("{}/send/batch", self.paths.events.as_deref().unwrap_or(self.version.events()))
+    }
+
+    /// Definitions of events.
+    fn definitions(&self) -> String {
+        format!("{}/event-definitions", self.paths.events.as_deref().unwrap_or(self.version.events()))
     }
 
     /// Into a list, or out of it.
@@ -251,6 +258,14 @@ impl Destination for HubSpot {
 
     fn exchange(&self, batch: Vec<Item>) -> Box<dyn Exchange> {
         Box::new(exchange::Sending::new(self.settings.clone(), batch))
+    }
+
+    fn survey(&self, needs: Vec<Need>) -> Option<Box<dyn Survey>> {
+        Some(Box::new(account::Asked::new(self.settings.clone(), needs)))
+    }
+
+    fn made(&self, answer: &Answer, now: Timestamp) -> Made {
+        account::made(answer, now)
     }
 }
 

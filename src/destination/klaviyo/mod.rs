@@ -4,6 +4,7 @@
 //! A few activations go one by one (`/api/events`, low latency); many go together (`/api/event-bulk-create-jobs`). The
 //! vendor's dedupe key is (profile, metric, `unique_id`), and ours is the occasion.
 
+mod account;
 mod answer;
 mod body;
 mod exchange;
@@ -16,10 +17,11 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::account::Survey;
 use super::{Destination, Exchange, Item, Limits, number, pretend};
 use crate::model::http::{AccountKey, Counted, Learned, Request, Response, Window};
 use crate::model::setting::Secret;
-use crate::model::{ActionKind, Span, Timestamp};
+use crate::model::{ActionKind, Need, Span, Timestamp};
 
 /// What triggers may ask for.
 pub const CAN: &[ActionKind] =
@@ -183,5 +185,9 @@ impl Destination for Klaviyo {
 
     fn exchange(&self, batch: Vec<Item>) -> Box<dyn Exchange> {
         Box::new(exchange::Sending::new(self.settings.clone(), batch))
+    }
+
+    fn survey(&self, needs: Vec<Need>) -> Option<Box<dyn Survey>> {
+        Some(Box::new(account::Asked::new(self.settings.clone(), needs)))
     }
 }

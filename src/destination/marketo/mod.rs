@@ -5,6 +5,7 @@
 //! Activities and requests have no dedupe key: a try is noted durably before it leaves. After an unclear one of an
 //! activity we look before we send again; what was requested cannot be looked for.
 
+mod account;
 mod answer;
 mod body;
 mod campaign;
@@ -19,12 +20,13 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::account::{Made, Survey};
 use super::{Destination, Exchange, Item, Limits, pretend};
 use crate::model::http::{
-    AccountKey, Auth, Counted, Learned, Method, Request, Response, TokenForm, TokenRequest, Window,
+    AccountKey, Answer, Auth, Counted, Learned, Method, Request, Response, TokenForm, TokenRequest, Window,
 };
 use crate::model::setting::Secret;
-use crate::model::{ActionKind, Span, Timestamp};
+use crate::model::{ActionKind, Need, Span, Timestamp};
 
 /// What triggers may ask for.
 pub const CAN: &[ActionKind] = &ActionKind::ALL;
@@ -283,5 +285,13 @@ impl Destination for Marketo {
 
     fn exchange(&self, batch: Vec<Item>) -> Box<dyn Exchange> {
         Box::new(exchange::Sending::new(self.settings.clone(), batch))
+    }
+
+    fn survey(&self, needs: Vec<Need>) -> Option<Box<dyn Survey>> {
+        Some(Box::new(account::Asked::new(self.settings.clone(), needs)))
+    }
+
+    fn made(&self, answer: &Answer, now: Timestamp) -> Made {
+        account::made(answer, now)
     }
 }

@@ -225,6 +225,10 @@ impl Destination for Webhook {
         records.div_ceil(self.most())
     }
 
+    fn calls_by_family(&self, records: usize) -> Vec<(&'static str, usize)> {
+        vec![("calls", self.calls(records))]
+    }
+
     fn token(&self) -> Option<TokenRequest> {
         self.way.as_ref().ok().and_then(|way| way.token.clone())
     }

@@ -81,9 +81,9 @@ impl Sending {
 
     /// The body of a call.
     fn said(&self, way: &Way, places: &[usize]) -> Result<Vec<u8>, String> {
-        let bodies = places.iter().filter_map(|n| self.bodies.get(*n)?.as_ref());
+        let mut bodies = places.iter().filter_map(|n| self.bodies.get(*n)?.as_ref());
         let said = match &way.manifest.batch {
-            None => bodies.into_iter().next().cloned(),
+            None => bodies.next().cloned(),
             Some(Batch { body, .. }) => {
                 let records: Vec<&Value> = bodies.collect();
                 body.said(&Seen::of(&json!({ "records": records, "settings": way.shown })))?

@@ -11,7 +11,8 @@ use super::recommend::Recommend;
 use super::scene::{Fire, Found, Scene};
 use super::template::Fields;
 use super::urgency::Urgency;
-use crate::model::{GivenCode, RawJson};
+use crate::model::mistake::instead;
+use crate::model::{Field, FieldKind, GivenCode, RawJson};
 use crate::rules::condition::Condition;
 use crate::rules::written::{Reading, Table};
 
@@ -30,6 +31,8 @@ pub struct Payload {
     urgency: Option<Urgency>,
     code: Option<Code>,
     recommend: Option<Recommend>,
+    /// What sort of values fields have, where the file says it.
+    types: Vec<Field>,
     /// What any template asks for.
     reads: Reads,
 }
@@ -86,7 +89,8 @@ impl Payload {
             }
         });
         let (urgency, code, recommend) = (top.get("urgency"), top.get("code"), top.get("recommend"));
-        if [&payload, &content, &urgency, &code, &recommend].iter().all(|table| table.is_none()) {
+        let types = top.get("types");
+        if [&payload, &content, &urgency, &code, &recommend, &types].iter().all(|table| table.is_none()) {
             return None;
         }
         let leaves = LeafNames::of(condition?, names);
@@ -123,6 +127,10 @@ impl Payload {
             urgency,
             code,
             recommend,
+            types: types
+                .and_then(|value| value.table(reading))
+                .map(|table| read_types(&table, reading))
+                .unwrap_or_default(),
             reads: Reads::default(),
         };
         read.reads = read.reads();
@@ -132,6 +140,16 @@ impl Payload {
     /// The pool that its code is taken from, and the mark at which that is low.
     pub fn pool(&self) -> Option<(&str, u64)> {
         self.code.as_ref()?.pool()
+    }
+
+    /// What sort of values fields have, where the file says it.
+    pub fn types(&self) -> &[Field] {
+        &self.types
+    }
+
+    /// Fields that the file adds, and what they are where they are no templates.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, Option<FieldKind>)> {
+        self.fields.kinds().chain(self.content.iter().flat_map(|block| block.set.kinds()))
     }
 
     /// True when it asks what was ordered.
@@ -244,6 +262,24 @@ pub fn read_fields(table: &Table<'_, '_>, names: &Names, reading: &mut Reading<'
         reading.mistake(value.span(), value.path().to_owned(), words);
     }
     Fields::read(table, names, reading)
+}
+
+/// `[types]`: field to what sort of value it has.
+fn read_types(table: &Table<'_, '_>, reading: &mut Reading<'_>) -> Vec<Field> {
+    let mut types = Vec::new();
+    for (name, value) in table.entries() {
+        let Some(word) = value.text(reading) else { continue };
+        match FieldKind::WORDS.iter().find(|(known, _)| *known == word) {
+            Some((_, kind)) => types.push(Field { name: name.to_string(), kind: *kind }),
+            None => {
+                let known = FieldKind::WORDS.map(|(known, _)| known);
+                let words = format!("`{word}` is no sort of value");
+                reading.mistake(value.span(), value.path().to_owned(), words).suggestion =
+                    Some(instead(&word, &known, "one of"));
+            }
+        }
+    }
+    types
 }
 
 /// The payload of one fire. Where a template fails, it is what every payload says, for the dead letter.

@@ -6,6 +6,7 @@ use super::language::{Expression, Text};
 use super::names::Names;
 use super::reads::Reads;
 use super::scene::Scene;
+use crate::model::FieldKind;
 use crate::rules::written::{self, Reading, Table};
 
 /// How deep tables and lists may nest.
@@ -41,6 +42,11 @@ impl Fields {
         let read =
             entries.filter_map(|(name, value)| Some((name.into(), Template::read(&value, names, reading, depth)?)));
         Self(read.collect())
+    }
+
+    /// The names, and what their values are where they are no templates.
+    pub fn kinds(&self) -> impl Iterator<Item = (&str, Option<FieldKind>)> {
+        self.0.iter().map(|(name, template)| (&**name, template.kind()))
     }
 
     /// Notes what the templates in it read.
@@ -96,6 +102,16 @@ impl Template {
                 reading.mistake(value.span(), value.path().to_owned(), words);
                 None
             }
+        }
+    }
+
+    fn kind(&self) -> Option<FieldKind> {
+        match self {
+            Self::Plain(value) => FieldKind::of([value]),
+            Self::Expression { .. } => None,
+            Self::Text { .. } => Some(FieldKind::Text),
+            Self::List(_) => Some(FieldKind::List),
+            Self::Table(_) => Some(FieldKind::Object),
         }
     }
 

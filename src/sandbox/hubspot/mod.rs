@@ -3,6 +3,8 @@
 
 /// `POST …/contacts/batch/upsert`.
 mod contacts;
+/// Custom event definitions.
+mod definitions;
 /// `GET /email/public/v1/events`.
 mod email_events;
 /// `POST …/send` and `…/send/batch`.
@@ -54,6 +56,7 @@ struct Memory {
     /// Place in `contacts` by address.
     by_email: HashMap<Arc<str>, usize>,
     contacts: Vec<Contact>,
+    definitions: definitions::Definitions,
     seen: Seen,
     lists: Lists,
 }
@@ -118,6 +121,16 @@ impl Vendor for Hubspot {
                 },
             );
         }
+        if let Some(ask) = definitions::Ask::of(&call.method, &call.path) {
+            let headers = match self.options.limits.then(|| self.take_crm_quota(call)) {
+                Some(Err(answer)) => return answer,
+                Some(Ok(headers)) => headers,
+                None => Vec::new(),
+            };
+            let mut answer = self.definitions(&ask, call);
+            answer.headers.extend(headers);
+            return answer;
+        }
         let Some(endpoint) = Endpoint::of(&call.path) else {
             return error(call, 404, "OBJECT_NOT_FOUND", "resource not found");
         };
@@ -168,6 +181,7 @@ impl Hubspot {
             searches: Rolling::new(5, 1_000),
             by_email: HashMap::new(),
             contacts: Vec::new(),
+            definitions: Default::default(),
             seen: Seen::default(),
             lists: Lists::new(&options.lists),
         };

@@ -5,6 +5,8 @@
 mod check;
 /// The text of `filter=`.
 mod filter;
+/// Flows and what starts them.
+mod flows;
 /// Jobs that import profiles.
 mod jobs;
 /// Members of lists.
@@ -55,6 +57,8 @@ struct Memory {
     account: Quota,
     list_events: Quota,
     metrics: Quota,
+    flow_triggers: Quota,
+    flows: Quota,
     profiles: Quota,
     people: People,
     seen: Seen,
@@ -121,6 +125,11 @@ impl Vendor for Klaviyo {
                 Err(seconds) if self.options.limits => throttled(call, seconds),
                 Err(_) => self.read(call, kind),
             };
+        }
+        if call.method == Method::GET
+            && let Some(answer) = self.flows(call)
+        {
+            return answer;
         }
         if let Some(ask) = jobs::Ask::of(&call.method, &call.path) {
             // Three endpoints of ten a second each; one window holds for them here, which is stricter.
@@ -195,6 +204,8 @@ impl Klaviyo {
             account: Quota::new(1, 15),
             list_events: Quota::new(350, 3_500),
             metrics: Quota::new(10, 150),
+            flow_triggers: Quota::new(10, 150),
+            flows: Quota::new(3, 60),
             profiles: Quota::new(75, 700),
             people: People::default(),
             seen: Seen::default(),

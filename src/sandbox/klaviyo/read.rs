@@ -78,6 +78,7 @@ pub(super) fn shape(kind: &str) -> Option<Shape> {
         "events" => |n| format!("4Ev{n:06}").into(),
         "metrics" => |n| format!("Metr{n:02}").into(),
         "profiles" => |n| format!("01SANDBOX{n:017}").into(),
+        "flows" => |n| format!("Flow{n:02}").into(),
         _ => return None,
     };
     Some(match kind {

@@ -11,6 +11,8 @@ mod leads;
 mod lists;
 /// Tokens of one hour.
 mod token;
+/// Custom activity types.
+mod types;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -67,6 +69,8 @@ struct Memory {
     /// Activities dropped from the front, so that ids go on.
     dropped: usize,
     lists: Lists,
+    /// Custom activity types.
+    types: Vec<types::Type>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -77,6 +81,7 @@ enum Endpoint {
     PagingToken,
     ReadActivities,
     ActivityTypes,
+    CustomTypes,
     Usage,
     ChangeList,
     RequestCampaign,
@@ -119,6 +124,10 @@ impl Vendor for Marketo {
             Endpoint::PagingToken => activities::paging_token(call),
             Endpoint::ReadActivities => self.read_activities(call),
             Endpoint::ActivityTypes => Ok(activities::types(call, self.options.activity_type)),
+            Endpoint::CustomTypes => match types::Ask::of(&call.method, &call.path) {
+                Some(ask) => self.types(&ask, call),
+                None => Err(("610", "Requested resource not found".to_owned())),
+            },
             Endpoint::Usage => Ok(self.usage(call)),
             Endpoint::ChangeList => body(call).and_then(|b| self.change_list(call, &b)),
             Endpoint::RequestCampaign => body(call).and_then(|b| self.request_campaign(call, &b)),
@@ -182,6 +191,7 @@ impl Marketo {
             activities: Vec::new(),
             dropped: 0,
             lists: Lists::new(&options.lists),
+            types: vec![types::Type::first(options.activity_type)],
         };
         let ledger = Ledger::new(options.bodies);
         Self { options, ledger, records: Records::new(|_| None), state: Mutex::new(state) }
@@ -267,6 +277,7 @@ fn endpoint(call: &Call) -> Result<Endpoint, Refusal> {
             | "/rest/v1/stats/usage.json",
             _,
         ) => Err(("605", format!("HTTP method '{}' is not supported", call.method))),
+        _ if types::Ask::of(&call.method, &call.path).is_some() => Ok(Endpoint::CustomTypes),
         _ => Err(("610", "Requested resource not found".to_owned())),
     }
 }

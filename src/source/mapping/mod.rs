@@ -227,6 +227,7 @@ impl Emit {
             EventKind::Identify => "(identify)",
             EventKind::Alias => "(alias)",
             EventKind::Erase => "(erase)",
+            EventKind::Unlink => "(unlink)",
         };
         let part = |paths: &Paths| paths.iter().find_map(|path| text(path.get(message.record)?));
         let mut keys = Vec::with_capacity(2);

@@ -81,6 +81,43 @@ pub async fn an_occasion_may_do_several_things_in_a_lane(open: Open<'_>) {
     store.close().await.expect("a close");
 }
 
+pub async fn a_low_priority_is_not_starved(open: Open<'_>) {
+    let store = open();
+    let flood = |from: u64| (from..from + 100).map(|n| activation(n, "low", 90)).collect::<Vec<_>>();
+    let mut low: Vec<_> = (0..20).map(|n| activation(50_000 + n, "low", 10)).collect();
+    let held: Vec<_> =
+        (0..150).map(|n| Activation { not_before: Some(at(90_000)), ..activation(60_000 + n, "low", 50) }).collect();
+    // Behind more than is held in memory, and behind rows whose time has not come.
+    for n in 0..210 {
+        queue(&*store, flood(100_000 + n * 100)).await;
+    }
+    queue(&*store, held).await;
+    low.push(activation(50_100, "low", 50));
+    queue(&*store, low).await;
+    let count = store.lane_count("low");
+    assert_eq!((count.queued, count.deferred), (21_171, 150));
+    assert_eq!(count.triggers.values().sum::<u64>(), count.queued);
+    let mut low = 0;
+    for round in 0..5 {
+        // As much comes as leaves.
+        queue(&*store, flood(200_000 + round * 100)).await;
+        let work = store.work("low", at(1_000), 100).await.expect("work");
+        assert_eq!(work.len(), 100);
+        assert!(work.is_sorted_by_key(|one| one.activation.priority != 90), "what is urgent goes first");
+        let behind = work.iter().filter(|one| one.activation.priority != 90).count();
+        assert!(behind <= 10, "{behind} of 100");
+        low += behind;
+        let attempt = Attempt { at: at(5_000), status: 202, outcome: Outcome::Accepted };
+        let settled = work.iter().map(|one| Settled { id: one.id, attempt: attempt.clone() });
+        store.settle("low", settled.collect()).await.expect("a settle");
+    }
+    assert_eq!(low, 21, "all that waited behind the flood");
+    // Without a flood nothing is held back for anybody.
+    let work = store.work("low", at(1_000), 100).await.expect("work");
+    assert!(work.len() == 100 && work.iter().all(|one| one.activation.priority == 90));
+    store.close().await.expect("a close");
+}
+
 pub async fn what_waits_for_a_time_does_not_leave_before_it(open: Open<'_>) {
     let store = open();
     let from = |mut activation: Activation, ms: i64| {

@@ -198,7 +198,7 @@ pub fn raise(inner: &Inner, id: WorkId, replay: Option<Timestamp>) -> Result<Rai
         let again = Queued { seq, activation, row: Row { attempts, ..Row::default() } };
         again.put(&mut batch, keys::lane(&name));
         let lane = state.lane(&name);
-        lane.queued += 1;
+        lane.add(&again.activation.trigger);
         lane.totals.refused = lane.totals.refused.saturating_sub(1);
         queued = Some(again);
     }

@@ -9,7 +9,7 @@ use super::overlay::Batch;
 use super::state::State;
 use super::tree::{Disk, put};
 use super::{held, keys, timed};
-use crate::model::{Activation, Attempt, Outcome, Timestamp};
+use crate::model::{Activation, Attempt, Outcome, Span, Timestamp};
 use crate::store::StoreError;
 use crate::store::record::{Place, Row, decode, encode};
 
@@ -17,6 +17,12 @@ use crate::store::record::{Place, Row, decode, encode};
 const WINDOW: usize = 20_000;
 /// Rows read at once when the window is empty.
 const REFILL: usize = 4_000;
+/// Of so many rows that are given out, one goes to whom waits longest behind the highest priority.
+const ONE_IN: usize = 10;
+/// Rows of one priority that are looked at, at most, to find its first that is ready.
+const LOOKED_AT: usize = 100;
+/// Rows that were passed by because their time had not come are looked at again after so long at the latest.
+const PASSED: Span = Span::HOUR;
 
 /// A row with what is to be sent.
 #[derive(Clone, Debug)]
@@ -42,7 +48,7 @@ impl Queued {
         let lane = keys::lane(&self.activation.lane);
         batch.remove(self.key(lane));
         let counts = state.lane(&self.activation.lane);
-        counts.queued = counts.queued.saturating_sub(1);
+        counts.take(&self.activation.trigger);
         if self.activation.is_held() {
             batch.remove(held::key(self));
         }
@@ -82,12 +88,36 @@ pub struct Lane {
     bound: Bound,
     /// In somebody's hands, by place.
     taken: HashMap<u64, Queued>,
+    /// Rows given out since one went to whom waits longest.
+    credit: usize,
+    /// Up to where rows of a priority, by its byte, were passed by: none of them is ready.
+    passed: BTreeMap<u8, Vec<u8>>,
+    /// When that is forgotten.
+    passed_until: Timestamp,
+}
+
+/// The byte of a row's key that stands for its priority: lower goes first.
+fn class(key: &[u8]) -> Option<u8> {
+    key.get(5).copied()
+}
+
+/// Where the rows of a priority begin.
+fn rows_of(lane: [u8; 4], class: u8) -> Vec<u8> {
+    keys::row(lane, u8::MAX - class, 0)
 }
 
 impl Lane {
     /// Knows nothing yet of what the tree holds.
     pub fn new(name: &str) -> Self {
-        Self { id: keys::lane(name), window: BTreeMap::new(), bound: Bound::Key(Vec::new()), taken: HashMap::new() }
+        Self {
+            id: keys::lane(name),
+            window: BTreeMap::new(),
+            bound: Bound::Key(Vec::new()),
+            taken: HashMap::new(),
+            credit: 0,
+            passed: BTreeMap::new(),
+            passed_until: Timestamp::MIN,
+        }
     }
 
     /// A row that was queued, given back, or whose time came.
@@ -101,22 +131,102 @@ impl Lane {
                     self.bound = Bound::Key(last.clone());
                 }
             }
+        } else if let Some(passed) = class(&key).and_then(|class| self.passed.get_mut(&class))
+            && key < *passed
+        {
+            *passed = key;
         }
     }
 
-    /// Takes up to `max` rows ready at `now`, in order.
+    /// Takes up to `max` rows ready at `now`, in order. Behind more than that, those that wait longest have a bounded
+    /// part of it, at its end.
     pub fn take(&mut self, disk: &Disk, now: Timestamp, max: usize) -> Result<Vec<Queued>, StoreError> {
         self.wake(disk, now, max)?;
         if self.window.is_empty() && self.bound != Bound::Everything {
             self.refill(disk, now)?;
         }
+        let mut longest = Vec::new();
+        if self.window.len() > max || self.bound != Bound::Everything {
+            self.credit += max;
+            longest = self.longest(disk, now, self.credit / ONE_IN)?;
+            self.credit %= ONE_IN;
+        }
         let mut taken = Vec::new();
-        while taken.len() < max {
+        while taken.len() + longest.len() < max {
             let Some((_, queued)) = self.window.pop_first() else { break };
-            self.taken.insert(queued.seq, queued.clone());
             taken.push(queued);
         }
+        taken.append(&mut longest);
+        for queued in &taken {
+            self.taken.insert(queued.seq, queued.clone());
+        }
         Ok(taken)
+    }
+
+    /// Takes up to `most` rows of the priority whose first ready row waits longest, the highest one aside.
+    fn longest(&mut self, disk: &Disk, now: Timestamp, most: usize) -> Result<Vec<Queued>, StoreError> {
+        if most == 0 {
+            return Ok(Vec::new());
+        }
+        if now >= self.passed_until {
+            self.passed_until = now + PASSED;
+            self.passed.clear();
+        }
+        // The first of each priority: in the window, and behind it in the tree.
+        let mut firsts: Vec<Vec<u8>> = Vec::new();
+        let mut from = keys::rows(self.id);
+        while let Some((key, _)) = self.window.range(from..).next() {
+            firsts.push(key.clone());
+            let Some(next) = class(key).and_then(|class| class.checked_add(1)) else { break };
+            from = rows_of(self.id, next);
+        }
+        let mut behind = match &self.bound {
+            Bound::Key(key) => match firsts.last() {
+                Some(last) => class(last).and_then(|class| class.checked_add(1)),
+                None => class(key),
+            },
+            Bound::Everything => None,
+        };
+        while let Some(next) = behind {
+            let Some(entry) = disk.range(rows_of(self.id, next), keys::rows_end(self.id)).next() else { break };
+            let (key, _) = entry?;
+            let Some(found) = class(&key) else { break };
+            firsts.extend(self.ready(disk, now, found, 1)?.pop().map(|queued| queued.key(self.id)));
+            behind = found.checked_add(1);
+        }
+        // The highest priority is served in any case.
+        let Some(first) = firsts.into_iter().skip(1).min_by_key(|key| keys::read_seq(key)) else {
+            return Ok(Vec::new());
+        };
+        let Some(of) = class(&first) else { return Ok(Vec::new()) };
+        if !self.window.contains_key(&first) {
+            return self.ready(disk, now, of, most);
+        }
+        let rows = self.window.range(first..).take_while(|(key, _)| class(key) == Some(of)).take(most);
+        let rows: Vec<Vec<u8>> = rows.map(|(key, _)| key.clone()).collect();
+        Ok(rows.iter().filter_map(|key| self.window.remove(key)).collect())
+    }
+
+    /// The first rows of a priority in the tree that are ready and that nobody has.
+    fn ready(&mut self, disk: &Disk, now: Timestamp, of: u8, most: usize) -> Result<Vec<Queued>, StoreError> {
+        let begin = self.passed.get(&of).cloned().unwrap_or_else(|| rows_of(self.id, of));
+        let end = of.checked_add(1).map_or_else(|| keys::rows_end(self.id), |next| rows_of(self.id, next));
+        let mut found = Vec::new();
+        for entry in disk.range(begin, end).take(most.max(LOOKED_AT)) {
+            let (key, first) = entry?;
+            let Some(seq) = keys::read_seq(&key) else { continue };
+            let is_free = !self.taken.contains_key(&seq) && !self.window.contains_key(&*key);
+            let (row, activation): (Row, Activation) = decode(&disk.whole(&key, &first)?)?;
+            if is_free && row.not_before.is_none_or(|at| at <= now) {
+                found.push(Queued { seq, activation, row });
+                if found.len() >= most {
+                    break;
+                }
+            } else if found.is_empty() && row.not_before.is_some_and(|at| at > now) {
+                self.passed.insert(of, key.to_vec());
+            }
+        }
+        Ok(found)
     }
 
     /// Rows that waited for a time that has come go into the window, if they lie within its bound; the others are

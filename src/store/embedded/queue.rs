@@ -193,7 +193,7 @@ impl Writing<'_> {
         let queued = Queued { seq: place.seq, activation, row };
         queued.put(self.batch, lane);
         let counts = self.state.lane(&place.lane);
-        counts.queued += 1;
+        counts.add(&queued.activation.trigger);
         counts.deferred += u64::from(queued.row.not_before.is_some());
         if queued.activation.is_held() {
             held::note(self.batch, &queued, &place);

@@ -45,6 +45,22 @@ pub fn story(inner: &Inner, id: PersonId) -> Result<Option<Story>, StoreError> {
     Ok(Some(Story { person, joins, decisions, records }))
 }
 
+/// A refusal lies under both whom it keeps apart.
+pub fn refused_joins(inner: &Inner, max: usize) -> Result<Vec<Join>, StoreError> {
+    let mut refused = Vec::new();
+    for entry in inner.disk()?.prefix(&[keys::JOIN]).whole() {
+        let (key, value) = entry?;
+        let join: Join = timed::decode(&value)?.1;
+        if join.refused.is_some() && key.starts_with(&keys::joins(join.survivor)) {
+            refused.push(join);
+        }
+        if refused.len() >= max {
+            break;
+        }
+    }
+    Ok(refused)
+}
+
 fn record(inner: &Inner, place: &Place) -> Result<Option<Record>, StoreError> {
     if let Some(queued) = outbox::read(&*inner.disk()?, &keys::place(place))? {
         let (activation, attempts) = (queued.activation, queued.row.attempts);
@@ -127,8 +143,8 @@ pub fn lane_count(inner: &Inner, name: &str) -> Result<LaneCount, StoreError> {
     let next = next.transpose()?.and_then(|key| Some(keys::read_waiting(&key)?.0));
     // Unknown while a step is being written.
     let oldest = inner.lanes.try_lock().ok().and_then(|lanes| lanes.get(name).and_then(Lane::oldest));
-    let LaneState { queued, deferred, dead, totals } = counted;
-    Ok(LaneCount { queued, deferred, next, oldest, dead, totals })
+    let LaneState { queued, deferred, dead, triggers, totals } = counted;
+    Ok(LaneCount { queued, deferred, next, oldest, dead, triggers, totals })
 }
 
 /// Keeps a small value by name; on disk when it returns, if `synced`.

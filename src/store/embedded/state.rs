@@ -82,11 +82,30 @@ pub struct LaneState {
     pub deferred: u64,
     /// Dead letters.
     pub dead: u64,
+    /// Rows by trigger; none that has no row.
+    pub triggers: BTreeMap<Arc<str>, u64>,
     /// What ever came to it, and how it ended.
     pub totals: LaneTotals,
 }
 
 impl LaneState {
+    /// A row more.
+    pub fn add(&mut self, trigger: &Arc<str>) {
+        self.queued += 1;
+        *self.triggers.entry(trigger.clone()).or_default() += 1;
+    }
+
+    /// A row less.
+    pub fn take(&mut self, trigger: &Arc<str>) {
+        self.queued = self.queued.saturating_sub(1);
+        if let Some(rows) = self.triggers.get_mut(trigger) {
+            *rows = rows.saturating_sub(1);
+            if *rows == 0 {
+                self.triggers.remove(trigger);
+            }
+        }
+    }
+
     /// One of its activations ended so; waiting is no end.
     pub fn ended(&mut self, outcome: &Outcome) {
         let totals = &mut self.totals;

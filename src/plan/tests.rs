@@ -1,0 +1,80 @@
+use serde_json::Value;
+
+use super::needs;
+use crate::identity;
+use crate::model::{FieldKind, Need};
+use crate::rules::{Program, Settings};
+
+const CART: &str = r#"
+name = "cart"
+per = "cart_id"
+when = { did = "Product Added" }
+activate = [{ destination = "hubspot", event = "Cart" }, { destination = "klaviyo", event = "Cart" }]
+payload = { note = "{{ event.note }}", left = 3, link = "https://shop.example/{{ key }}", is_new = "{{ event.n == 1 }}" }
+types = { coupon = "text", quantity = "number" }
+[[test]]
+name = "t"
+events = ["+0m Product Added cart_id=c1 price=20.50 quantity=2 note=hi n=1"]
+fires = ["+0m"]
+"#;
+
+const OTHER: &str = r#"
+name = "other"
+when = { did = "Viewed" }
+activate = [{ destination = "hubspot", event = "Cart" }]
+payload = { left = "few" }
+"#;
+
+const SEEN: &str =
+    "name = \"seen\"\nwhen = { did = \"Viewed\" }\nactivate = [{ destination = \"hubspot\", event = \"Seen\" }]\n";
+
+fn of(lane: &str) -> Vec<Need> {
+    let files =
+        [("cart", CART), ("other", OTHER), ("seen", SEEN)].map(|(name, text)| (name.to_owned(), text.to_owned()));
+    let program = Program::compile(&files, &Settings::default(), None).unwrap_or_else(|wrong| panic!("{wrong:#?}"));
+    needs(&program, &identity::Settings::default()).remove(lane).unwrap_or_default()
+}
+
+fn kind(need: &Need, name: &str) -> Option<FieldKind> {
+    need.fields.iter().find(|field| field.name == name).map(|field| field.kind)
+}
+
+#[test]
+fn types_are_declared_or_follow_from_tests_or_from_the_file() {
+    let cart = of("klaviyo").remove(0);
+    assert_eq!((&*cart.event, cart.triggers.len()), ("Cart", 1));
+    for (name, wanted) in [
+        ("trigger", FieldKind::Text),
+        ("occurred_at", FieldKind::Datetime),
+        ("key", FieldKind::Text),
+        ("note", FieldKind::Text),
+        ("left", FieldKind::Number),
+        ("link", FieldKind::Text),
+        ("is_new", FieldKind::Boolean),
+        ("price", FieldKind::Number),
+        ("quantity", FieldKind::Number),
+        ("coupon", FieldKind::Text),
+        ("cart_id", FieldKind::Text),
+    ] {
+        assert_eq!(kind(&cart, name), Some(wanted), "{name}");
+    }
+}
+
+#[test]
+fn an_event_of_several_triggers_has_the_fields_of_all() {
+    let needs = of("hubspot");
+    assert_eq!(needs.iter().map(|need| &*need.event).collect::<Vec<_>>(), ["Cart", "Seen"]);
+    assert_eq!(needs[0].triggers.len(), 2);
+    assert_eq!(kind(&needs[0], "left"), Some(FieldKind::Text), "a number here, a text there");
+    assert_eq!(kind(&needs[1], "left"), None);
+    assert_eq!(kind(&needs[1], "key"), None);
+}
+
+#[test]
+fn a_sort_of_value_that_is_none_is_a_mistake_with_its_place() {
+    let text = CART.replace("quantity = \"number\"", "quantity = \"nubmer\"");
+    let wrong = Program::compile(&[("cart".to_owned(), text)], &Settings::default(), None);
+    let told: Vec<String> = wrong.err().unwrap_or_default().iter().map(ToString::to_string).collect();
+    assert_eq!(told, ["cart:7:39: types.quantity: `nubmer` is no sort of value (did you mean `number`?)"]);
+    assert_eq!(FieldKind::of([&Value::Null]), None);
+}

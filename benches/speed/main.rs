@@ -5,6 +5,7 @@
 
 mod accept;
 mod daemon;
+mod delivery;
 mod history;
 mod load;
 mod opening;
@@ -67,6 +68,16 @@ async fn main() {
     }
     if is_wanted("pull-quota") {
         pull::within_a_quota().await;
+    }
+    if is_wanted("delivery-rate") {
+        delivery::rates().await;
+    }
+    if is_wanted("delivery-backlog") {
+        // ESPALIER_RECORDS: fewer, to see that it runs.
+        delivery::backlog(std::env::var("ESPALIER_RECORDS").ok().and_then(|text| text.parse().ok())).await;
+    }
+    if is_wanted("delivery-body") {
+        delivery::bodies();
     }
     if is_wanted("opening") {
         opening::after_kill().await;

@@ -13,7 +13,7 @@ const SHORT: Span = Span::from_secs(5);
 const SLACK: f64 = 1.03;
 /// The pace within a longer one is a little slower than its number: what came at once after a rest is worked off, and the
 /// window's end finds calls left for what is urgent.
-const PACE: f64 = 0.995;
+const PACE: f64 = 0.998;
 /// The part of a window that may leave at once after a rest.
 const BURST: u32 = 20;
 /// A rolling window that is said to be used up is looked at again after this part of it.

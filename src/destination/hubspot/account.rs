@@ -31,7 +31,7 @@ impl Asked {
 
     fn page(&mut self, after: Option<String>) -> Asking {
         self.pages += 1;
-        let mut request = call(&self.settings, Method::Get, self.settings.version.definitions().to_owned(), None);
+        let mut request = call(&self.settings, Method::Get, self.settings.definitions(), None);
         request.query = vec![("includeProperties".into(), "true".into()), ("limit".into(), "100".into())];
         request.query.extend(after.map(|after| ("after".into(), after)));
         Asking::Ask(Box::new(request))
@@ -108,7 +108,7 @@ fn missing(settings: &Settings, need: &Need, name: &str) -> Difference {
         "name": own, "label": label, "description": "Sent by Espalier", "primaryObject": "CONTACT",
         "includeDefaultProperties": false, "propertyDefinitions": definitions,
     });
-    let path = settings.version.definitions().to_owned();
+    let path = settings.definitions();
     Difference::new(Sort::Missing, what, words).of(&need.triggers).made_by(vec![call(
         settings,
         Method::Post,
@@ -125,7 +125,7 @@ fn properties(settings: &Settings, need: &Need, name: &str, definition: &Value) 
         let what = format!("property {property_name} of {name}");
         match has.iter().find(|property| text(property, "name") == property_name) {
             None => {
-                let path = format!("{}/{name}/property", settings.version.definitions());
+                let path = format!("{}/{name}/property", settings.definitions());
                 let step = call(settings, Method::Post, path, Some(&property(&property_name, kind)));
                 let words = format!("is not there; it would be a {}", type_of(kind));
                 differences.push(Difference::new(Sort::Missing, what, words).of(&need.triggers).made_by(vec![step]));

@@ -164,6 +164,17 @@ fn what_no_single_key_can_know_is_told_with_the_rest() {
     }
 }
 
+#[test]
+fn a_time_that_is_none_is_told_beside_other_mistakes() {
+    let (is_well, told) = check(&format!("[plan]\nat = \"04:30\"\nzone = \"Lisbon\"\n{ACCOUNT}"), GOOD);
+    assert!(!is_well && told.len() == 2, "{told:#?}");
+    assert!(
+        told[0].starts_with("espalier.toml:2:1: plan.at: `04:30` is not when: write minute, hour, day,"),
+        "{told:#?}"
+    );
+    assert!(told[1].starts_with("espalier.toml:3:1: plan.zone: `Lisbon` is not a time zone"), "{told:#?}");
+}
+
 /// What a webhook is told, against what its manifest asks, beside the other mistakes.
 #[test]
 fn a_webhook_is_checked_against_its_manifest() {
@@ -409,4 +420,25 @@ fn a_connector_says_what_it_has_to_be_told() {
         assert!(!is_well && told.iter().any(|told| told.contains(&format!(": {key}: {words}"))), "{lines}: {told:#?}");
         assert!(!told.iter().any(|told| told.contains("hush")), "{told:#?}");
     }
+}
+
+/// What a vendor cannot do is told with what it can, and settings that it would not heed as well.
+#[test]
+fn what_a_destination_cannot_do_is_told() {
+    let trigger = "name = \"a\"\nwhen = { did = \"X\" }\nactivate = [\n\
+        { destination = \"k\", campaign = \"12\" },\n\
+        { destination = \"m\", list = \"UwQxX4\" },\n\
+        { destination = \"m\", campaign = \"12\" },\n]\n";
+    let marketo = "[destination.m]\nkind = \"marketo\"\nbase_url = \"https://m.example\"\nactivity_type = 1\n\
+        client_id = \"${env:TEST_KEY}\"\nclient_secret = \"${env:TEST_KEY}\"\ncampaigns = { late = { a = \"b\" } }\n";
+    let config = format!("{ACCOUNT}revision = \"2026-04-15\"\nbackfill_after = \"1h\"\n{marketo}");
+    let (is_well, told) = check(&config, trigger);
+    assert!(!is_well);
+    let wanted = [
+        "espalier.toml:5:1: destination.k.backfill_after: needs `revision` 2026-07-15 or later: 2026-04-15 has no word for it",
+        "espalier.toml:12:1: destination.m.campaigns.late: `late` is no campaign of Marketo: they have numbers",
+        "triggers/a.toml:4:34: activate[0].campaign: `k` cannot do this (what it can do: event, list, remove_from, profile)",
+        "triggers/a.toml:5:30: activate[1].list: `UwQxX4` is no id at `m`, where they are numbers (the number in the address of its page)",
+    ];
+    assert_eq!(told, wanted);
 }

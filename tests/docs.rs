@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use espalier::destination::{Item, Next, Settings, webhook};
 use espalier::model::http::{Answer, Response};
-use espalier::model::{Activation, Identifier, OccasionId, PersonId, RawJson, Timestamp};
+use espalier::model::{Account, Action, Activation, Identifier, OccasionId, PersonId, RawJson, Timestamp};
 use espalier::rules::{self, Files, Program};
 use serde_json::{Value, json};
 
@@ -30,7 +30,7 @@ fn the_triggers_of_the_guide_are_triggers() {
     let compiled = Program::compile_all(
         &Files { segments: &segments, ..Files::default() },
         &rules::Settings::default(),
-        Some(&["klaviyo".into()]),
+        Some(&[Account::any("klaviyo".into())]),
     );
     assert_eq!(compiled.map(|program| program.triggers().len()), Ok(1));
     for text in triggers {
@@ -90,7 +90,7 @@ fn the_parts_of_the_guide_are_parts() {
     let compiled = Program::compile(
         &[("guide".into(), format!("{}{}", whole[0], parts.concat()))],
         &rules::Settings::default(),
-        Some(&["klaviyo".into()]),
+        Some(&[Account::any("klaviyo".into())]),
     );
     assert!(compiled.is_ok(), "{:?}", compiled.err());
 }
@@ -128,7 +128,7 @@ fn activation() -> Activation {
         traits: RawJson::from_value(&json!({ "first_name": "Ines" })),
         key: text("key").into(),
         at: Timestamp::parse(&text("at")).expect("an instant"),
-        event: Arc::from("Cart Abandoned"),
+        action: Action::Event("Cart Abandoned".into()),
         priority: 80,
         expires_at: Timestamp::MAX,
         not_before: None,
@@ -239,6 +239,26 @@ fn the_guide_to_webhooks_is_right() {
     std::fs::write(&file, &blocks(&text, "toml destination")[0]).expect("a file");
     let mut check = Command::new(env!("CARGO_BIN_EXE_espalier"));
     check.args(["check", "--config"]).arg(file).env("CRM_WEBHOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+    let ended = check.output().expect("the program");
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+}
+
+/// The trigger of the guide to destinations is one, and its settings are settings.
+#[test]
+fn the_guide_to_destinations_is_right() {
+    let text = guide("destinations.md");
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(folder.path().join("triggers")).expect("a folder");
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("a file");
+    let campaign =
+        "name = \"ask\"\nwhen = { did = \"A\" }\nactivate = [{ destination = \"marketo\", campaign = \"3712\" }]\n";
+    write("triggers/guide.toml", &blocks(&text, "toml trigger")[0]);
+    write("triggers/campaign.toml", campaign);
+    let accounts = "[destination.klaviyo]\nkind = \"klaviyo\"\napi_key = \"${env:KEY}\"\n[destination.marketo]\nkind = \"marketo\"\n\
+         base_url = \"https://m.example\"\nclient_id = \"${env:KEY}\"\nclient_secret = \"${env:KEY}\"\nactivity_type = 100001\n";
+    write("espalier.toml", &format!("{accounts}{}", blocks(&text, "toml part")[0]));
+    let mut check = Command::new(env!("CARGO_BIN_EXE_espalier"));
+    let check = check.args(["check", "--config"]).arg(folder.path().join("espalier.toml")).env("KEY", "k");
     let ended = check.output().expect("the program");
     assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
 }

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use espalier::destination::account::Asking;
 use espalier::destination::{Item, Next, Settings};
 use espalier::model::http::{Answer, Response};
-use espalier::model::{Activation, Field, FieldKind, Identifier, Need, OccasionId, PersonId, RawJson, Timestamp};
+use espalier::model::{
+    Action, Activation, Field, FieldKind, Identifier, Need, OccasionId, PersonId, RawJson, Timestamp,
+};
 use serde_json::{Value, json};
 
 /// Where the specifications lie: `specs` in `$ESPALIER_SHARED`, or in `../shared` beside the crate.
@@ -47,7 +49,7 @@ fn item(n: u8) -> Item {
         traits: RawJson::from_value(&json!({"first_name": "Ines", "last_name": "Faria"})),
         key: "".into(),
         at: Timestamp::from_millis(1_795_450_000_000),
-        event: Arc::from("Cart Abandoned"),
+        action: Action::Event("Cart Abandoned".into()),
         priority: 50,
         expires_at: Timestamp::MAX,
         not_before: None,
@@ -59,10 +61,21 @@ fn item(n: u8) -> Item {
     Item { activation, may_have_left: false }
 }
 
-/// The bodies of an exchange about two records, each call answered as written.
+/// The bodies of an exchange about two events, each call answered as written.
 fn bodies(settings: Value, answers: Vec<(u16, Value)>) -> Vec<Value> {
+    bodies_of(settings, vec![item(1), item(2)], answers)
+}
+
+/// The same of something else to do.
+fn doing(n: u8, action: Action) -> Item {
+    let mut item = item(n);
+    item.activation.action = action;
+    item
+}
+
+fn bodies_of(settings: Value, batch: Vec<Item>, answers: Vec<(u16, Value)>) -> Vec<Value> {
     let settings: Settings = serde_json::from_value(settings).expect("settings");
-    let mut exchange = settings.build("shop").exchange(vec![item(1), item(2)]);
+    let mut exchange = settings.build("shop").exchange(batch);
     let mut answers = answers.into_iter();
     let (mut answer, mut bodies) = (None, Vec::new());
     while let Next::Ask(request) = exchange.next(answer.take(), Timestamp::default()) {
@@ -71,6 +84,17 @@ fn bodies(settings: Value, answers: Vec<(u16, Value)>) -> Vec<Value> {
         answer = Some(Answer::Came(Response { status, body: body.to_string().into_bytes(), ..Response::default() }));
     }
     bodies
+}
+
+#[test]
+fn klaviyo_takes_jobs_of_profiles() {
+    let job = json!({"data": {"type": "profile-bulk-import-job", "id": "job-1"}});
+    for action in [Action::Profile, Action::AddToList("L1".into())] {
+        let settings = json!({"kind": "klaviyo", "api_key": "key", "bulk_from": 2});
+        let batch = vec![doing(1, action.clone()), doing(2, action)];
+        let bodies = bodies_of(settings, batch, vec![(202, job.clone())]);
+        check("klaviyo.json", "/components/schemas/ProfileImportJobCreateQuery", &bodies[0]);
+    }
 }
 
 #[test]
@@ -161,4 +185,46 @@ fn marketo_takes_types_and_attributes() {
     for attribute in made[1]["attributes"].as_array().expect("a list") {
         check("marketo-mapi.json", "/definitions/CustomActivityTypeAttribute", attribute);
     }
+}
+
+#[test]
+fn klaviyo_takes_profiles_and_members() {
+    let settings = json!({"kind": "klaviyo", "api_key": "key", "backfill_after": "1ms"});
+    let found = (200, json!({"data": {"type": "profile", "id": "01A"}}));
+    let batch = vec![doing(1, Action::Profile), doing(2, Action::AddToList("L1".into()))];
+    let bodies = bodies_of(settings.clone(), batch, vec![found.clone(), found.clone(), (204, Value::Null)]);
+    for body in &bodies[..2] {
+        check("klaviyo.json", "/components/schemas/ProfileUpsertQuery", body);
+    }
+    check("klaviyo.json", "/components/schemas/ListMembersAddQuery", &bodies[2]);
+    let batch = vec![doing(2, Action::RemoveFromList("L1".into()))];
+    let bodies = bodies_of(settings, batch, vec![found, (204, Value::Null)]);
+    check("klaviyo.json", "/components/schemas/ListMembersDeleteQuery", &bodies[1]);
+}
+
+#[test]
+fn hubspot_takes_members_as_a_bare_list() {
+    let found = json!({"results": [{"id": "1", "properties": {"email": "p1@example.com"}}]});
+    let changed = json!({"recordIdsMissing": [], "recordsIdsAdded": ["1"], "recordIdsRemoved": []});
+    check("hubspot-lists-2026-03.json", "/components/schemas/MembershipsUpdateResponse", &changed);
+    let settings = json!({"kind": "hubspot", "token": "key", "hub_id": 7, "properties": {"plan": "first_name"}});
+    let batch = vec![doing(1, Action::AddToList("7".into())), doing(1, Action::Profile)];
+    let bodies = bodies_of(settings, batch, vec![(200, found), (200, changed)]);
+    let contacts = "/components/schemas/BatchInputSimplePublicObjectBatchInputUpsert";
+    check("hubspot-contacts-2026-03.json", contacts, &bodies[0]);
+    assert_eq!(bodies[1], json!(["1"]));
+}
+
+#[test]
+fn marketo_takes_members_and_requests() {
+    let ok = |result: Value| (200, json!({"success": true, "result": result}));
+    let leads = ok(json!([{"id": 50, "status": "created"}, {"id": 51, "status": "updated"}]));
+    let settings = json!({"kind": "marketo", "base_url": "https://m.example", "client_id": "id", "client_secret": "s",
+        "activity_type": 100_001, "campaigns": {"12": {"checkoutUrl": "URL", "total": "value"}}});
+    let batch = vec![doing(1, Action::AddToList("7".into())), doing(2, Action::Campaign("12".into()))];
+    let answers = vec![leads, ok(json!([{"id": 50, "status": "added"}])), ok(json!([{"id": 12}]))];
+    let bodies = bodies_of(settings, batch, answers);
+    check("marketo-mapi.json", "/definitions/SyncLeadRequest", &bodies[0]);
+    check("marketo-mapi.json", "/definitions/ListOperationRequest", &bodies[1]);
+    check("marketo-mapi.json", "/definitions/TriggerCampaignRequest", &bodies[2]);
 }

@@ -13,8 +13,8 @@ use espalier::destination::{Destination, Exchange, Item, Limits, Next, Settings}
 use espalier::model::http::{AccountKey, Learned, Request, Response, TokenRequest, Window};
 use espalier::model::setting::Size;
 use espalier::model::{
-    Activation, Changes, Decision, Identifier, IdentifierKind, Loaded, OccasionId, PersonId, RawJson, Span, Timestamp,
-    Verdict,
+    Action, Activation, Changes, Decision, Identifier, IdentifierKind, Loaded, OccasionId, PersonId, RawJson, Span,
+    Timestamp, Verdict,
 };
 use espalier::quota::Accounts;
 use espalier::sandbox::{Options, Sandbox};
@@ -41,7 +41,7 @@ fn activation(n: u64, lane: &str, now: Timestamp) -> Activation {
         traits: RawJson::trusted(r#"{"first_name":"Ada"}"#),
         key: "c1".into(),
         at: now,
-        event: "Pinged".into(),
+        action: Action::Event("Pinged".into()),
         priority: 50,
         expires_at: now + Span::from_days(30),
         not_before: None,
@@ -347,7 +347,7 @@ pub fn bodies() {
         let batch: Vec<Item> = stored.iter().map(read).collect();
         match destination.exchange(batch).next(None, now) {
             Next::Ask(request) => bytes += request.body.len() as u64,
-            Next::Done { .. } => unreachable!("there is something to send"),
+            Next::Wait(_) | Next::Done { .. } => unreachable!("there is something to send"),
         }
         built += 1_000;
     }

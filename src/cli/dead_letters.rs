@@ -102,9 +102,10 @@ fn list(letters: &[Shown]) {
         println!("There are no dead letters.");
         return;
     }
-    let mut table = show::table(["id", "lane", "trigger", "edge", "given up", "why"]);
+    let mut table = show::table(["id", "lane", "does", "trigger", "edge", "given up", "why"]);
     for letter in letters {
-        table.add_row([&letter.id.to_string(), &letter.lane, &letter.trigger, &letter.at, &letter.dead, &letter.why]);
+        let id = letter.id.to_string();
+        table.add_row([&id, &letter.lane, &letter.does, &letter.trigger, &letter.at, &letter.dead, &letter.why]);
     }
     println!("{table}");
 }

@@ -8,6 +8,7 @@ use super::local::Local;
 use super::{Configured, Ended, Failed, load, show};
 use crate::clock::{Clock, SystemClock};
 use crate::ops;
+use crate::settings;
 use crate::store::Store;
 
 #[derive(Debug, clap::Args)]
@@ -32,29 +33,33 @@ pub async fn run(args: &Args) -> Ended {
         let known: Vec<&str> = configured.program.triggers().iter().map(|t| &*t.name).collect();
         return Err(Failed(format!("there is no trigger `{trigger}`; there are: {}", known.join(", "))));
     }
-    let answer: Option<Value> = match Local::of(&configured).await? {
-        Local::Daemon(client) => {
-            let mut query = vec![("person", args.person.as_str())];
-            query.extend(args.trigger.as_deref().map(|t| ("trigger", t)));
-            client.get("/api/explain", &query).await?
-        }
-        Local::Store(store) => {
-            let names = &configured.settings.identity;
-            let now = SystemClock.now();
-            let found = ops::explain(&store, &configured.program, names, &args.person, args.trigger.as_deref(), now)
-                .await
-                .map_err(Failed::new)?;
-            store.close().await.map_err(Failed::new)?;
-            found.map(serde_json::to_value).transpose().map_err(Failed::new)?
-        }
-    };
-    let Some(answer) = answer else { return Err(Failed("nobody goes by that name".into())) };
+    let answer = ask(&configured, &args.person, args.trigger.as_deref()).await?;
     if args.json {
         show::json(&answer)?;
     } else {
         print(&answer);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is known of somebody; by the daemon where one runs.
+pub async fn ask(configured: &settings::Configured, person: &str, trigger: Option<&str>) -> Result<Value, Failed> {
+    let answer: Option<Value> = match Local::of(configured).await? {
+        Local::Daemon(client) => {
+            let mut query = vec![("person", person)];
+            query.extend(trigger.map(|t| ("trigger", t)));
+            client.get("/api/explain", &query).await?
+        }
+        Local::Store(store) => {
+            let names = &configured.settings.identity;
+            let found = ops::explain(&store, &configured.program, names, person, trigger, SystemClock.now())
+                .await
+                .map_err(Failed::new)?;
+            store.close().await.map_err(Failed::new)?;
+            found.map(serde_json::to_value).transpose().map_err(Failed::new)?
+        }
+    };
+    answer.ok_or_else(|| Failed("nobody goes by that name".into()))
 }
 
 fn text(value: &Value) -> String {
@@ -128,9 +133,14 @@ fn print(answer: &Value) {
         let of = if key.is_empty() { String::new() } else { format!(" for {key}") };
         println!("  {} {}{of}: {}", text(&edge["at"]), text(&edge["trigger"]), text(&edge["verdict"]));
         for delivery in list(edge, "deliveries") {
-            println!("    {}: {}", text(&delivery["lane"]), text(&delivery["state"]));
+            println!("    {} ({}): {}", text(&delivery["lane"]), text(&delivery["does"]), text(&delivery["state"]));
         }
     }
+    print_joins(answer);
+}
+
+/// What joined them, and what was refused.
+pub fn print_joins(answer: &Value) {
     for join in list(answer, "joins") {
         let because: Vec<String> = list(join, "because").map(text).collect();
         match join["refused"].as_str() {

@@ -11,12 +11,14 @@ mod daemon;
 mod dead_letters;
 mod demo;
 mod explain;
+mod identity;
 mod import;
 mod local;
 mod log;
 mod messages;
 mod parallel;
 mod payload;
+mod people;
 mod plan;
 mod quota;
 mod reconcile;
@@ -76,6 +78,10 @@ enum Command {
     Quota(quota::Args),
     /// Why somebody did or did not get an activation.
     Explain(explain::Args),
+    /// Who is who: what conflicts, and the commands that mend it.
+    Identity(identity::Args),
+    /// Everything that is kept of somebody; or forgets them.
+    Person(people::Args),
     /// What each vendor would get if a trigger fired for somebody now.
     Payload(payload::Args),
     /// What the triggers need of the accounts that they activate, against what those have.
@@ -153,6 +159,8 @@ fn runtime(command: Command) -> Ended {
             Command::Status(args) => status::run(&args).await,
             Command::Quota(args) => quota::run(&args).await,
             Command::Explain(args) => explain::run(&args).await,
+            Command::Identity(args) => identity::run(&args).await,
+            Command::Person(args) => people::run(&args).await,
             Command::Payload(args) => payload::run(&args).await,
             Command::Plan(args) => plan::run(&args).await,
             Command::Apply(args) => apply::run(&args).await,

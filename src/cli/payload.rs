@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::local::Local;
 use super::{Configured, Ended, Failed, load, show};
@@ -66,8 +66,13 @@ pub async fn run(args: &Args) -> Ended {
 /// One activation: the calls it leads to, or why there are none.
 fn shown(settings: &Settings, activation: Activation) -> Value {
     let (lane, key, broken) = (activation.lane.clone(), activation.key.clone(), activation.broken.clone());
-    let said = json!({ "destination": lane, "event": activation.event, "key": key });
-    let Value::Object(mut said) = said else { return said };
+    let mut said = Map::new();
+    said.insert("destination".into(), json!(lane));
+    // As a trigger says it.
+    let (what, of) = (activation.action.kind().key(), activation.action.of());
+    said.insert(what.into(), if of.is_empty() { json!(true) } else { json!(of) });
+    said.insert("does".into(), json!(activation.action.to_string()));
+    said.insert("key".into(), json!(key));
     match (broken, settings.destination.get(&*lane)) {
         (Some(words), _) => {
             said.insert("broken".into(), json!(words));
@@ -99,7 +104,7 @@ fn call(destination: &dyn Destination, request: &Request) -> Value {
 fn print(one: &Value) {
     let text = |name: &str| one[name].as_str().unwrap_or_default().to_owned();
     let of = if text("key").is_empty() { String::new() } else { format!(" for {}", text("key")) };
-    println!("{}: {}{of}", text("destination"), text("event"));
+    println!("{}: {}{of}", text("destination"), text("does"));
     for call in one["calls"].as_array().into_iter().flatten() {
         println!("{}\n{:#}", call["call"].as_str().unwrap_or_default(), call["body"]);
     }

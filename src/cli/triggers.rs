@@ -173,9 +173,10 @@ fn print_held(name: &str, held: &[Held]) {
     if held.is_empty() {
         return println!("Nothing is held of {name}.");
     }
-    let mut table = show::table(["edge", "lane", "person", "key", "expires"]);
+    let mut table = show::table(["edge", "lane", "does", "person", "key", "expires"]);
     for one in held {
-        table.add_row([&one.at.to_string(), &one.lane, &one.person, &one.key, &one.expires_at.to_string()]);
+        let (at, expires) = (one.at.to_string(), one.expires_at.to_string());
+        table.add_row([&at, &one.lane, &one.does, &one.person, &one.key, &expires]);
     }
     println!("{table}");
     println!("`espalier triggers resume {name}` lets them go; with `--held drop` they go nowhere.");

@@ -1,10 +1,8 @@
 //! One edge: the gates, what starts, and what is remembered of it.
 
-use std::sync::Arc;
-
-use crate::model::{Counted, Decision, Gate, LaneName, OccasionId, Pending, PersonId, Timestamp, Verdict};
+use crate::model::{Counted, Decision, Gate, OccasionId, Pending, PersonId, Timestamp, Verdict};
 use crate::rules::gate::guard::Stand;
-use crate::rules::{self, Trigger, gate};
+use crate::rules::{self, Start, Trigger, gate};
 
 use super::step::Step;
 
@@ -15,7 +13,7 @@ pub(super) struct Fire<'a> {
     pub key: &'a str,
     pub at: Timestamp,
     /// What it starts.
-    pub activate: &'a [(LaneName, Arc<str>)],
+    pub activate: &'a [Start],
 }
 
 impl Step<'_> {
@@ -26,7 +24,7 @@ impl Step<'_> {
         let occasion = rules::occasion(trigger, person.canonical(), key, at);
         let (program, now, sends) = (self.program, self.now, !activate.is_empty());
         let passed = gate::pass(&gate::Edge { program, trigger, person, key, at, now, sends });
-        let lanes: Vec<LaneName> = activate.iter().map(|(lane, _)| lane.clone()).collect();
+        let lanes = Start::lanes(activate);
         let (verdict, passed) = match passed {
             Err(verdict) => (verdict, gate::Passed::default()),
             Ok(passed) => match (self.stand(trigger, sends, at), passed.not_before) {
@@ -76,7 +74,7 @@ impl Step<'_> {
             }
         }
         let Some(person) = self.loaded.people.get_mut(&id) else { return };
-        let lanes = activate.iter().map(|(lane, _)| lane.clone()).collect();
+        let lanes = Start::lanes(activate);
         let expires_at = at + trigger.expires;
         let pending = Pending { occasion, trigger: trigger.id, key: key.into(), lanes, at, expires_at, not_before };
         person.remember_pending(pending, self.now);

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
+use tokio_util::sync::CancellationToken;
+
 use super::lane::{Inner, REFUSED};
 use crate::destination::{Halt, Item, Next};
 use crate::model::http::{Answer, Name, Request};
@@ -27,7 +29,7 @@ struct Conversed {
 
 impl Inner {
     /// One batch from taking to settling.
-    pub async fn exchange(&self, work: Vec<Work>) {
+    pub async fn exchange(&self, work: Vec<Work>, stop: &CancellationToken) {
         self.state.send_modify(|state| state.in_flight += 1);
         let now = self.clock.now();
         let (expired, work): (Vec<Work>, Vec<Work>) = work.into_iter().partition(|w| w.activation.expires_at < now);
@@ -46,7 +48,7 @@ impl Inner {
             Ok(()) if work.is_empty() => {}
             Ok(()) => {
                 self.ask_usage().await;
-                let Conversed { outcomes, halt, calls, family } = self.converse(&work).await;
+                let Conversed { outcomes, halt, calls, family } = self.converse(&work, stop).await;
                 let counts_tries = self.note(&halt, &family).await;
                 let now = self.clock.now();
                 self.state.send_modify(|state| state.spent(calls, work.iter().map(|w| &w.activation.trigger), now));
@@ -71,7 +73,7 @@ impl Inner {
     }
 
     /// Asks and answers until the adapter has an outcome for each.
-    async fn converse(&self, work: &[Work]) -> Conversed {
+    async fn converse(&self, work: &[Work], stop: &CancellationToken) -> Conversed {
         let batch =
             work.iter().map(|w| Item { activation: w.activation.clone(), may_have_left: w.may_have_left }).collect();
         let mut exchange = self.destination.exchange(batch);
@@ -81,16 +83,28 @@ impl Inner {
         for calls in 0..MOST_CALLS {
             match exchange.next(answer.take(), self.clock.now()) {
                 Next::Done { outcomes, halt } => return ended(outcomes, halt, calls, family),
+                Next::Wait(until) => tokio::select! {
+                    () = self.clock.until(until) => {}
+                    () = stop.cancelled() => return ended(exchange.so_far(), None, calls, family),
+                },
                 Next::Ask(request) => {
                     family = request.family.clone();
                     match self.call(*request, u32::from(calls == 0)).await {
                         Ok(came) => answer = Some(came),
-                        Err(TokenError::Refused(status)) => {
-                            let words = format!("the vendor refuses the client id or secret (HTTP {status})");
-                            return ended(Vec::new(), Some(Halt::Credentials(words)), calls, family);
-                        }
-                        Err(TokenError::Unavailable(words)) => {
-                            return ended(Vec::new(), Some(Halt::Down(words)), calls, family);
+                        // The call did not leave, which a vendor without a key against repeats has to be told.
+                        Err(no_token) => {
+                            let (words, halt) = match no_token {
+                                TokenError::Refused(status) => {
+                                    let words = format!("the vendor refuses the client id or secret (HTTP {status})");
+                                    (words.clone(), Halt::Credentials(words))
+                                }
+                                TokenError::Unavailable(words) => (words.clone(), Halt::Down(words)),
+                            };
+                            let outcomes = match exchange.next(Some(Answer::NotSent(words)), self.clock.now()) {
+                                Next::Done { outcomes, .. } => outcomes,
+                                Next::Ask(_) | Next::Wait(_) => exchange.so_far(),
+                            };
+                            return ended(outcomes.into_iter().map(untried).collect(), Some(halt), calls, family);
                         }
                     }
                 }
@@ -225,6 +239,16 @@ impl Inner {
                 .increment(1);
         }
     }
+}
+
+/// What did not leave for want of a token costs no try.
+fn untried(one: Option<(u16, Outcome)>) -> Option<(u16, Outcome)> {
+    one.map(|(status, outcome)| match outcome {
+        Outcome::Later { not_before, words, may_have_left, .. } => {
+            (status, Outcome::Later { not_before, words, is_throttled: true, may_have_left })
+        }
+        other => (status, other),
+    })
 }
 
 fn settled(id: WorkId, at: Timestamp, status: u16, outcome: Outcome) -> Settled {

@@ -172,8 +172,8 @@ impl Lane {
                     }
                 }
                 Ok(work) => {
-                    let inner = inner.clone();
-                    running.spawn(async move { inner.exchange(work).await });
+                    let (inner, stop) = (inner.clone(), stop.clone());
+                    running.spawn(async move { inner.exchange(work, &stop).await });
                 }
                 Err(refused) => {
                     tracing::error!(lane = %inner.name, reason = %refused, "the lane waits for the store");

@@ -2,13 +2,14 @@
 //!
 //! A batch of activations is one [`Exchange`] with the vendor: it asks, is given the answer, asks again, and ends with
 //! one outcome for each record. It never sees a client, a clock, a store or a retry of its own, so that budget, retry,
-//! redaction and settling cannot be gone round. Adding a vendor: one folder of four files (`mod`, `body`, `answer`,
-//! `tests`) and one line in [`Settings`].
+//! redaction and settling cannot be gone round. Adding a vendor: one folder of five files (`mod`,
+//! `exchange`, `body`, `answer`, `tests`) and a line in [`Settings`] and its functions.
 
 pub mod account;
 pub mod hubspot;
 pub mod klaviyo;
 pub mod marketo;
+mod said;
 #[cfg(test)]
 mod testing;
 pub mod webhook;
@@ -17,23 +18,47 @@ use serde::Deserialize;
 
 use self::account::{Made, Survey};
 use crate::model::http::{AccountKey, Answer, Learned, Request, Response, TokenRequest, Window};
-use crate::model::{Activation, Need, Outcome, Span, Timestamp};
+use crate::model::{ActionKind, Activation, Need, Outcome, Span, Timestamp};
 
 /// `[destination.NAME]` in the configuration: `kind` chooses the vendor.
 #[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Settings {
-    /// Klaviyo: events, by metric name.
+    /// Klaviyo: events by metric name, lists, profiles.
     Klaviyo(klaviyo::Settings),
-    /// HubSpot: contacts and custom events.
+    /// HubSpot: custom events of contacts, lists, contacts.
     HubSpot(hubspot::Settings),
-    /// Marketo: leads and custom activities.
+    /// Marketo: custom activities of leads, requests of campaigns, lists, leads.
     Marketo(marketo::Settings),
     /// Any receiver that one kind of call serves, by a connector's `destination.toml` or at a URL.
     Webhook(webhook::Settings),
 }
 
 impl Settings {
+    /// What triggers may ask of it.
+    pub fn can(&self) -> &'static [ActionKind] {
+        match self {
+            Self::Klaviyo(_) => klaviyo::CAN,
+            Self::HubSpot(_) => hubspot::CAN,
+            Self::Marketo(_) => marketo::CAN,
+            Self::Webhook(_) => webhook::CAN,
+        }
+    }
+
+    /// True when the vendor calls lists and campaigns by numbers.
+    pub fn has_numbers(&self) -> bool {
+        matches!(self, Self::HubSpot(_) | Self::Marketo(_))
+    }
+
+    /// What no single key can know: the key, below the destination's own, and what is wrong with it.
+    pub fn clashes(&self) -> Vec<(Vec<String>, String)> {
+        match self {
+            Self::Klaviyo(settings) => settings.clashes(),
+            Self::Marketo(settings) => settings.clashes(),
+            Self::HubSpot(_) | Self::Webhook(_) => Vec::new(),
+        }
+    }
+
     /// The adapter that these settings make.
     pub fn build(self, account: &str) -> Box<dyn Destination> {
         match self {
@@ -61,6 +86,8 @@ pub struct Limits {
 pub enum Next {
     /// Make this call and come back with its answer.
     Ask(Box<Request>),
+    /// Come back at this instant, with no answer: the vendor works on what it was asked.
+    Wait(Timestamp),
     /// The end. One for each record of the batch, in its order; `None` leaves the record as it was, untried.
     Done {
         /// HTTP status of the last answer that mattered to the record; 0 for none.
@@ -108,6 +135,12 @@ pub struct Item {
 pub trait Exchange: Send {
     /// What to do next. Total: any answer leads to a call or to the end, within a bounded number of calls.
     fn next(&mut self, answer: Option<Answer>, now: Timestamp) -> Next;
+
+    /// What is known so far, for one that ends while it waits. What has no outcome is tried again from the start, which
+    /// must be harmless.
+    fn so_far(&mut self) -> Vec<Option<(u16, Outcome)>> {
+        Vec::new()
+    }
 }
 
 /// One account at a vendor.
@@ -176,13 +209,14 @@ pub fn preview(
     now: Timestamp,
 ) -> (Vec<Request>, Option<String>) {
     let mut exchange = destination.exchange(vec![Item { activation, may_have_left: false }]);
-    let (mut requests, mut answer) = (Vec::new(), None);
+    let (mut requests, mut answer, mut now) = (Vec::new(), None, now);
     while requests.len() < MOST_PREVIEWED {
         match exchange.next(answer.take(), now) {
             Next::Ask(request) => {
                 answer = Some(Answer::Came(destination.pretended(&request)));
                 requests.push(*request);
             }
+            Next::Wait(until) => now = until,
             Next::Done { outcomes, .. } => {
                 let refused = outcomes.into_iter().flatten().find_map(|(_, outcome)| match outcome {
                     Outcome::Refused { words, .. } => Some(words.into()),

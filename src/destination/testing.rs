@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{Exchange, Halt, Item, Next};
 use crate::model::http::{Answer, Request, Response};
-use crate::model::{Activation, Identifier, IdentifierKind, OccasionId, Outcome, PersonId, RawJson, Timestamp};
+use crate::model::{Action, Activation, Identifier, IdentifierKind, OccasionId, Outcome, PersonId, RawJson, Timestamp};
 
 /// Every test's now.
 pub const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
@@ -25,7 +25,7 @@ pub fn of(n: u8, identifiers: Vec<Identifier>) -> Item {
         traits: RawJson::trusted(r#"{"firstName":"Ines","last_name":"Mota"}"#),
         key: "".into(),
         at: NOW - crate::model::Span::from_minutes(1),
-        event: "Cart Abandoned".into(),
+        action: Action::Event("Cart Abandoned".into()),
         priority: 5,
         expires_at: NOW + crate::model::Span::from_days(1),
         not_before: None,
@@ -33,6 +33,13 @@ pub fn of(n: u8, identifiers: Vec<Identifier>) -> Item {
         broken: None,
     };
     Item { activation, may_have_left: false }
+}
+
+/// The same, of something else to do.
+pub fn doing(n: u8, action: Action) -> Item {
+    let mut item = item(n);
+    item.activation.action = action;
+    item
 }
 
 /// An answer with a body.
@@ -57,9 +64,13 @@ impl Talk {
     /// Holds it; `vendor` answers the nth request.
     pub fn with(mut exchange: Box<dyn Exchange>, mut vendor: impl FnMut(usize, &Request) -> Answer) -> Self {
         let mut asked = Vec::new();
-        let mut answer = None;
+        let (mut answer, mut now) = (None, NOW);
         loop {
-            match exchange.next(answer.take(), NOW) {
+            match exchange.next(answer.take(), now) {
+                Next::Wait(until) => {
+                    assert!(until > now, "it waits for nothing");
+                    now = until;
+                }
                 Next::Ask(request) => {
                     assert!(asked.len() < 10_000, "the conversation does not end");
                     answer = Some(vendor(asked.len(), &request));
@@ -119,6 +130,8 @@ mod every_adapter {
             json!({"success": false, "errors": [{"code": 606}]}),
             json!({"success": false, "errors": [{"code": "1003", "message": "x"}]}),
             json!({"results": [{"id": "5", "properties": {"email": "p1@example.com"}}], "errors": [{}]}),
+            json!({"data": {"type": "profile", "id": "01A"}}),
+            json!({"recordIdsMissing": ["5"], "recordsIdsAdded": [], "recordIdsRemoved": []}),
             json!({"errors": [{"code": "invalid", "source": {"pointer": "/data/attributes/events-bulk-create/data/0/x"}}]}),
             json!({"errors": [{"source": {"pointer": "/data/attributes/events-bulk-create/data/99999999999999999999/x"}}]}),
         ]);
@@ -189,10 +202,24 @@ mod every_adapter {
             answers in prop::collection::vec(answer(), 1..40),
             records in 1u8..70,
             left in any::<bool>(),
+            is_mixed in any::<bool>(),
         ) {
             for settings in accounts() {
-                let destination = serde_json::from_value::<Settings>(settings).expect("settings").build("lane");
-                let batch: Vec<Item> = (0..records).map(|n| Item { may_have_left: left, ..item(n) }).collect();
+                let settings = serde_json::from_value::<Settings>(settings).expect("settings");
+                let (kinds, destination) = (settings.can(), settings.build("lane"));
+                let action = |n: u8| match n % if is_mixed { 6 } else { 1 } {
+                    0 => Action::Event("Cart Abandoned".into()),
+                    1 => Action::AddToList("L1".into()),
+                    2 => Action::RemoveFromList("L1".into()),
+                    3 => Action::AddToList("L2".into()),
+                    4 => Action::Profile,
+                    _ => Action::Campaign("12".into()),
+                };
+                let destination = destination.as_ref();
+                let can = |action: &Action| kinds.contains(&action.kind());
+                let action = |n: u8| Some(action(n)).filter(can).unwrap_or(Action::Profile);
+                let batch: Vec<Item> =
+                    (0..records).map(|n| Item { may_have_left: left, ..doing(n, action(n)) }).collect();
                 let talk = Talk::with(destination.exchange(batch), |n, _| answers[n % answers.len()].clone());
                 prop_assert_eq!(talk.outcomes.len(), usize::from(records));
                 prop_assert!(talk.asked.len() < 60 * usize::from(records) + 60, "{} calls", talk.asked.len());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Identifier, PersonId, RawJson, Timestamp};
+use super::{Action, Identifier, PersonId, RawJson, Timestamp};
 
 /// The name of a destination account in the configuration, and of its queue.
 pub type LaneName = Arc<str>;
@@ -22,7 +22,7 @@ pub struct OccasionId(pub [u8; 16]);
 /// One trigger, one person, one occasion, one payload, for one destination.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Activation {
-    /// The idempotency key. With `lane` it is unique.
+    /// The idempotency key. With `lane` and `action` it is unique.
     pub occasion: OccasionId,
     /// For which destination account.
     pub lane: LaneName,
@@ -38,8 +38,8 @@ pub struct Activation {
     pub key: Box<str>,
     /// The edge: when the condition became true.
     pub at: Timestamp,
-    /// The name of the event at the vendor.
-    pub event: Arc<str>,
+    /// What the vendor is to do.
+    pub action: Action,
     /// Higher goes first.
     pub priority: Priority,
     /// Not sent after this.

@@ -219,9 +219,14 @@ impl Response {
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap_or(serde_json::Value::Null)
     }
-    /// When `Retry-After` (seconds) lets us come again; at most a day ahead.
+    /// When `Retry-After` lets us come again, in seconds or as a date (RFC 9110); at most a day ahead.
     pub fn retry_after(&self, now: Timestamp) -> Option<Timestamp> {
-        let seconds: f64 = self.header("retry-after")?.trim().parse().ok()?;
+        let text = self.header("retry-after")?.trim();
+        if let Ok(at) = jiff::fmt::rfc2822::parse(text) {
+            let at = Timestamp::from_millis(at.timestamp().as_millisecond());
+            return Some(at.clamp(now, now + Span::DAY));
+        }
+        let seconds: f64 = text.parse().ok()?;
         let ms = (seconds.clamp(0.0, 86_400.0) * 1_000.0).ceil();
         Some(now + Span::from_millis(ms as i64))
     }

@@ -2,6 +2,7 @@
 //!
 //! Values only. Nothing here waits, fails from outside, or reads a clock.
 
+pub mod action;
 pub mod activation;
 pub mod catalogue;
 pub mod changes;
@@ -25,6 +26,7 @@ pub mod time;
 pub mod trigger_state;
 pub mod zone;
 
+pub use action::{Account, Action, ActionId, ActionKind};
 pub use activation::{Activation, LaneName, OccasionId, Priority};
 pub use catalogue::{Catalogue, CatalogueItem};
 pub use changes::{Changes, Decision, Gate, Join, Loaded, PersonChange, Recall, Verdict, Write};

@@ -70,6 +70,7 @@ impl schemars::JsonSchema for Schedule {
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({
             "type": "string",
+            "format": "schedule",
             "description": "When, as cron writes it: minute, hour, day of month, month, day of week. \"0 3 * * *\" is each night at three; \"off\" is never."
         })
     }

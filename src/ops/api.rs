@@ -12,12 +12,13 @@ use serde_json::json;
 use super::backtest::{Failed, Wanted, bounded};
 use super::explain::explain as explained;
 use super::health::Watched;
+use super::identity::{self, NotTold, Told};
 use super::letters::{self, MOST, Replayed, Shown};
 use super::payload::{NoPreview, preview};
 use super::quota::QuotaHealth;
 use super::server::Shared;
-use crate::model::CatalogueItem;
 use crate::model::codes::LONGEST_CODE;
+use crate::model::{CatalogueItem, Span};
 use crate::rules::is_pool_name;
 use crate::store::{StoreError, WorkId};
 
@@ -50,6 +51,53 @@ pub async fn explain(State(shared): State<Shared>, Query(asked): Query<Asked>) -
     match explained(&*watched.store, &program, &shared.names, &asked.person, asked.trigger.as_deref(), now).await {
         Ok(Some(answer)) => Json(answer).into_response(),
         Ok(None) => missing("nobody goes by that name"),
+        Err(error) => refused(&error),
+    }
+}
+
+/// What is said by hand is usually decided within this.
+const DECIDED: Span = Span::from_secs(10);
+
+pub async fn tell(State(shared): State<Shared>, Json(told): Json<Told>) -> Response {
+    let Watched { store, clock, .. } = &shared.watched;
+    let position = match identity::tell(&**store, &told, &shared.names, clock.now()).await {
+        Ok(position) => position,
+        Err(NotTold::Store(error)) => return refused(&error),
+        Err(other) => {
+            return (StatusCode::UNPROCESSABLE_ENTITY, Json(json!({ "message": other.to_string() }))).into_response();
+        }
+    };
+    let (mut changed, deadline) = (store.changed(), clock.now() + DECIDED);
+    let is_decided = loop {
+        changed.mark_unchanged();
+        if store.counts().decided >= position {
+            break true;
+        }
+        tokio::select! {
+            seen = changed.changed() => if seen.is_err() { break false },
+            () = clock.until(deadline) => break false,
+        }
+    };
+    Json(json!({ "is_decided": is_decided })).into_response()
+}
+
+pub async fn audit_identities(State(shared): State<Shared>) -> Response {
+    match identity::audit(&*shared.watched.store).await {
+        Ok(audit) => Json(audit).into_response(),
+        Err(error) => refused(&error),
+    }
+}
+
+#[derive(Deserialize)]
+pub struct Exported {
+    person: String,
+}
+
+/// In the body, since a name is no matter of addresses.
+pub async fn export(State(shared): State<Shared>, Json(asked): Json<Exported>) -> Response {
+    let Watched { store, clock, .. } = &shared.watched;
+    match identity::export(&**store, &shared.names, &asked.person, clock.now()).await {
+        Ok(found) => Json(found).into_response(),
         Err(error) => refused(&error),
     }
 }

@@ -1,7 +1,7 @@
 //! Why somebody did or did not get an activation: each condition with its value and evidence, each edge with what
 //! became of it, the vendor's answer.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::model::consent::Mark;
 use crate::model::{
@@ -77,6 +77,8 @@ pub struct Edge {
 pub struct Delivery {
     /// Which lane.
     pub lane: String,
+    /// What is done there: the event's name, `list UwQxX4`, `profile`.
+    pub does: String,
     /// Where it is, in words.
     pub state: String,
     /// The tries, oldest first.
@@ -84,7 +86,7 @@ pub struct Delivery {
 }
 
 /// One join.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Joined {
     /// The event's time.
     pub at: Timestamp,
@@ -156,7 +158,7 @@ pub async fn explain(
         edges,
         channels: Channel::ALL.into_iter().filter_map(|channel| stands(&story.person, channel)).collect(),
         consent: story.person.consent.marks().iter().map(said).collect(),
-        joins: story.joins.iter().map(joined).collect(),
+        joins: story.joins.iter().map(Joined::of).collect(),
     }))
 }
 
@@ -182,12 +184,15 @@ fn stands(person: &Person, channel: Channel) -> Option<String> {
     (!words.is_empty()).then(|| format!("{channel}: {}", words.join(", ")))
 }
 
-fn joined(join: &Join) -> Joined {
-    Joined {
-        at: join.at,
-        source: join.source.to_string(),
-        because: join.because.iter().map(Identifier::to_text).collect(),
-        refused: join.refused.as_ref().map(ToString::to_string),
+impl Joined {
+    /// For people.
+    pub(super) fn of(join: &Join) -> Self {
+        Self {
+            at: join.at,
+            source: join.source.to_string(),
+            because: join.because.iter().map(Identifier::to_text).collect(),
+            refused: join.refused.as_ref().map(ToString::to_string),
+        }
     }
 }
 
@@ -223,6 +228,7 @@ fn delivery(record: &crate::store::Record) -> Delivery {
     };
     Delivery {
         lane: record.activation.lane.to_string(),
+        does: record.activation.action.to_string(),
         state,
         attempts: record.attempts.iter().map(|a| format!("{}: {}", a.at, attempt(a))).collect(),
     }

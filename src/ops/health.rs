@@ -276,7 +276,7 @@ impl TriggerHealth {
             name: trigger.name.to_string(),
             title: trigger.title.clone(),
             rule: trigger.words(),
-            destinations: started.map(|(lane, event)| format!("{lane}: {event}")).collect(),
+            destinations: started.map(|start| format!("{}: {}", start.lane, start.action)).collect(),
             liveness,
         }
     }

@@ -22,6 +22,8 @@ pub struct Shown {
     pub id: u64,
     /// Which lane.
     pub lane: String,
+    /// What was to be done there: the event's name, `list UwQxX4`, `profile`.
+    pub does: String,
     /// Which trigger.
     pub trigger: String,
     /// The occasion.
@@ -45,6 +47,7 @@ impl Shown {
         Self {
             id: letter.id.0,
             lane: letter.activation.lane.to_string(),
+            does: letter.activation.action.to_string(),
             trigger: letter.activation.trigger.to_string(),
             occasion: letter.activation.occasion.to_string(),
             at: letter.activation.at.to_string(),

@@ -1,5 +1,6 @@
 //! What people see: health, metrics, the status page, explain. Reads all, changes only dead letters, and those by the
-//! store's own steps; hands on the wish to read the trigger files again.
+//! store's own steps; hands on the wish to read the trigger files again, and writes into the journal what somebody says of
+//! people by hand.
 
 mod api;
 mod backtest;
@@ -7,6 +8,7 @@ mod explain;
 mod frame;
 mod health;
 mod hooks;
+pub mod identity;
 pub mod letters;
 mod metric;
 mod night;
@@ -28,5 +30,5 @@ pub use health::{Health, Watched};
 pub use metric::Metrics;
 pub use payload::{NoPreview, preview};
 pub use reload::{Asked, Compiled, Reloaded, Reloads};
-pub use server::{Ops, admin_token};
+pub use server::{Ops, admin_token, write_private};
 pub use settings::Settings;

@@ -64,6 +64,11 @@ fn page(shared: &Shared, name: &str, trouble: Option<&str>) -> Response {
     let main = html! {
         @if let Some(words) = trouble { section.trouble role="alert" { p { (words) } } }
         section { h2 { "When" } ul { @for line in trigger.words() { li { (line) } } } }
+        section { h2 { "Starts" } ul {
+            @for start in trigger.activate.iter().chain(&trigger.activate_on_exit) {
+                li { (start.lane) ": " (start.action.to_string()) }
+            }
+        } }
         section { h2 { "State" } p { strong { (liveness.words()) } } (form(name, &liveness)) }
     };
     frame(name, &html! {}, &header, &main).into_response()

@@ -106,6 +106,9 @@ impl Ops {
             .route("/api/catalogue", post(api::put_items))
             .route("/api/codes", get(api::pools))
             .route("/api/codes/{pool}", post(api::add_codes))
+            .route("/api/identity", post(api::tell))
+            .route("/api/identity/audit", get(api::audit_identities))
+            .route("/api/person/export", post(api::export))
             .route("/api/nights", get(night::reports).post(night::begin))
             .route("/api/nights/state", get(night::state))
             .route("/api/set-aside", get(api::set_aside))
@@ -147,7 +150,8 @@ pub fn admin_token(folder: &Path) -> Option<(SocketAddr, Secret)> {
     Some((address, Secret::new(token.trim())))
 }
 
-fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+/// Writes a file that only its owner may read.
+pub fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     use std::io::Write;
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create(true).truncate(true);

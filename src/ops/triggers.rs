@@ -89,6 +89,8 @@ pub struct Held {
     pub occasion: String,
     /// For which lane.
     pub lane: String,
+    /// What is done there: the event's name, `list UwQxX4`, `profile`.
+    pub does: String,
     /// The person's key in the store.
     pub person: String,
     /// The key of `per`.
@@ -106,6 +108,7 @@ pub async fn held(store: &dyn Store, trigger: TriggerId) -> Result<Vec<Held>, St
     let shown = |activation: Activation| Held {
         occasion: activation.occasion.to_string(),
         lane: activation.lane.to_string(),
+        does: activation.action.to_string(),
         person: activation.person.to_string(),
         key: activation.key.to_string(),
         at: activation.at,

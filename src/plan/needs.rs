@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::identity;
-use crate::model::{Field, FieldKind, LaneName, Need};
+use crate::model::{Action, Field, FieldKind, LaneName, Need};
 use crate::replay::rehearsed;
 use crate::rules::{Program, Trigger};
 
@@ -16,8 +16,10 @@ pub fn needs(program: &Program, names: &identity::Settings) -> BTreeMap<LaneName
     let mut needs: BTreeMap<LaneName, Vec<Need>> = BTreeMap::new();
     for trigger in program.triggers() {
         let fields = fields(program, trigger, names);
-        for (lane, event) in trigger.activate.iter().chain(&trigger.activate_on_exit) {
-            let of_lane = needs.entry(lane.clone()).or_default();
+        for start in trigger.activate.iter().chain(&trigger.activate_on_exit) {
+            // Lists and campaigns are the marketer's own: nothing of them is made.
+            let Action::Event(event) = &start.action else { continue };
+            let of_lane = needs.entry(start.lane.clone()).or_default();
             match of_lane.iter_mut().find(|need| need.event == *event) {
                 Some(need) => join(need, &fields, &trigger.name),
                 None => of_lane.push(Need {

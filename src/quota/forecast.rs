@@ -80,10 +80,12 @@ mod tests {
     fn batches_and_windows_are_the_destinations_own() {
         // A batch of 1,000, then 49 by themselves; 50 go in bulk.
         let klaviyo = r#"{"kind":"klaviyo","api_key":"k","share":1.0}"#;
-        let allowed = [("bulk", 150 * 1_440), ("events", 3_500 * 1_440)];
+        let (slow, profiles) = (150 * 1_440, 700 * 1_440);
+        let allowed =
+            [("bulk", slow), ("events", 3_500 * 1_440), ("jobs", slow), ("lists", slow), ("profiles", profiles)];
         check(klaviyo, &[1_049, 50], (1 + 49 + 1, 1_099), (50, 1_049), &allowed);
         let hubspot = r#"{"kind":"hubspot","token":"t","hub_id":1}"#;
-        check(hubspot, &[101, 0], (4, 202), (4, 202), &[("crm", 212_500), ("send", 1_062 * 86_400)]);
+        check(hubspot, &[101, 0], (3, 202), (3, 202), &[("crm", 212_500), ("send", 1_062 * 86_400)]);
         let marketo = r#"{"kind":"marketo","base_url":"https://x.example","client_id":"i","client_secret":"s",
             "activity_type":1}"#;
         check(marketo, &[300, 301], (2 + 4, 1_202), (4, 602), &[("rest", 25_000)]);

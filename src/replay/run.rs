@@ -191,7 +191,7 @@ impl<'a> Run<'a> {
                 key: decision.key.clone(),
                 at: decision.at,
                 occasion: decision.occasion.to_string(),
-                destinations: activate.iter().map(|(lane, _)| lane.clone()).collect(),
+                destinations: rules::Start::lanes(activate),
                 gate,
                 not_before,
                 payload,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::model::{Entry, LaneName, Mistake, Origin, Person, Span, Timestamp, TriggerId};
+use crate::model::{Account, Entry, Mistake, Origin, Person, Span, Timestamp, TriggerId};
 
 use super::answer::Answer;
 use super::engagement::Levels;
@@ -60,20 +60,20 @@ pub struct Asked {
 impl Program {
     /// From trigger files alone: (file name, text). Every mistake in every file at once.
     ///
-    /// With `lanes`, a trigger may only name these destinations.
+    /// With `accounts`, a trigger may only name these, and ask of each what it can do.
     pub fn compile(
         triggers: &[(String, String)],
         settings: &Settings,
-        lanes: Option<&[LaneName]>,
+        accounts: Option<&[Account]>,
     ) -> Result<Self, Vec<Mistake>> {
-        Self::compile_all(&Files { triggers, ..Files::default() }, settings, lanes)
+        Self::compile_all(&Files { triggers, ..Files::default() }, settings, accounts)
     }
 
     /// From all files that have a part in it.
     pub fn compile_all(
         files: &Files<'_>,
         settings: &Settings,
-        lanes: Option<&[LaneName]>,
+        accounts: Option<&[Account]>,
     ) -> Result<Self, Vec<Mistake>> {
         let levels = Arc::new(Levels::new(&settings.engagement));
         let names = Names::new(files.configuration, files.segments).with_levels(levels);
@@ -83,8 +83,8 @@ impl Program {
         for ((file, text), kind) in segments.chain(files.triggers.iter().map(|file| (file, TriggerKind::Plain))) {
             let mut reading = Reading::new(file, text, &names);
             let read = match kind {
-                TriggerKind::Plain => Trigger::read(&mut reading, lanes),
-                TriggerKind::Segment => Trigger::read_segment(&mut reading, names.segment(file).as_deref(), lanes),
+                TriggerKind::Plain => Trigger::read(&mut reading, accounts),
+                TriggerKind::Segment => Trigger::read_segment(&mut reading, names.segment(file).as_deref(), accounts),
             };
             mistakes.extend(reading.into_mistakes());
             let Some(trigger) = read else { continue };

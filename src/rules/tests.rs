@@ -1,6 +1,8 @@
 //! Mistakes in trigger files, each with its place and words, and what a file that is right comes to.
 
-use crate::model::{Entry, History, Lifetime, Origin, Person, PersonId, Position, RawJson, Span, Timestamp};
+use crate::model::{
+    Account, ActionKind, Entry, History, Lifetime, Origin, Person, PersonId, Position, RawJson, Span, Timestamp,
+};
 
 use super::{Files, Program, Settings, Trigger};
 
@@ -10,7 +12,8 @@ pub(super) const HEAD: &str = "name = \"t\"\nactivate = [{ destination = \"esp\"
 
 pub(super) fn compile(text: &str) -> Result<Program, Vec<String>> {
     let files = [("t.toml".to_owned(), text.to_owned())];
-    let program = Program::compile(&files, &Settings::default(), Some(&["esp".into(), "crm".into()]));
+    let crm = Account { lane: "crm".into(), can: &[ActionKind::Event, ActionKind::AddToList], has_numbers: true };
+    let program = Program::compile(&files, &Settings::default(), Some(&[Account::any("esp".into()), crm]));
     program.map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect())
 }
 
@@ -212,7 +215,7 @@ fn a_segment_says_on_which_edge_something_starts() {
         let text = format!("name = \"a\"\nwhen = {{ did = \"A\" }}\nactivate = [{activate}]\n");
         let segments = [("a.toml".to_owned(), text)];
         let files = Files { segments: &segments, ..Files::default() };
-        let told = Program::compile_all(&files, &Settings::default(), Some(&["esp".into()]));
+        let told = Program::compile_all(&files, &Settings::default(), Some(&[Account::any("esp".into())]));
         told.err().unwrap_or_default().iter().map(ToString::to_string).collect::<Vec<_>>()
     };
     let both = "{ on = \"enter\", destination = \"esp\", event = \"In\" }, { on = \"exit\", destination = \"esp\", event = \"Out\" }";
@@ -291,13 +294,67 @@ fn a_trigger_says_its_name_when_it_fires_and_what_it_starts() {
         "name = \"Cart Left\"\nwhen = { did = \"A\" }\n[[activate]]\ndestination = \"espp\"\n[[activate]]\ndestination = \"esp\"\nevent = \"Go\"\n",
         &[
             "t.toml:1:8: name: must be at most 64 lower-case letters, digits and dashes",
-            "t.toml:3:1: activate[0].event: is missing",
+            "t.toml:3:1: activate[0].event: is missing (or another of event, list, remove_from, campaign, profile)",
+            "t.toml:4:15: activate[0].destination: `espp` is not a destination (did you mean `esp`?)",
         ],
     );
     check_file(
         "name = \"t\"\nwhen = { did = \"A\" }\nactivate = [{ destination = \"espp\", event = \"Go\" }]",
         &["t.toml:3:29: activate[0].destination: `espp` is not a destination (did you mean `esp`?)"],
     );
+}
+
+#[test]
+fn an_activation_does_one_thing_that_its_destination_can() {
+    let told = |activate: &str| {
+        let text = format!("name = \"t\"\nwhen = {{ did = \"A\" }}\nactivate = [{activate}]\n");
+        compile(&text).err().unwrap_or_default()
+    };
+    for (activate, mistake) in [
+        ("{ destination = \"esp\", list = \"UwQxX4\" }, { destination = \"esp\", event = \"Go\" }", None),
+        ("{ destination = \"esp\", list = \"a\" }, { destination = \"esp\", remove_from = \"b\" }", None),
+        ("{ destination = \"esp\", list = \"a\" }, { destination = \"esp\", list = \"b\" }", None),
+        ("{ destination = \"crm\", list = \"77\" }", None),
+        (
+            "{ destination = \"crm\", list = \"UwQxX4\" }",
+            Some(
+                "3:43: activate[0].list: `UwQxX4` is no id at `crm`, where they are numbers (the number in the address of its page)",
+            ),
+        ),
+        (
+            "{ destination = \"crm\", campaign = \"12\" }",
+            Some("3:47: activate[0].campaign: `crm` cannot do this (what it can do: event, list)"),
+        ),
+        (
+            "{ destination = \"esp\", event = \"Go\", list = \"a\" }",
+            Some(
+                "3:57: activate[0].list: is a second thing to do: each [[activate]] says one (another [[activate]] of the same destination)",
+            ),
+        ),
+        (
+            "{ destination = \"esp\", profile = false }",
+            Some("3:46: activate[0].profile: must be true, or not be there"),
+        ),
+        (
+            "{ destination = \"esp\", list = \"a/b\" }",
+            Some("3:43: activate[0].list: `a/b` is no id: letters, digits, dashes and underscores"),
+        ),
+        (
+            "{ destination = \"esp\", list = \"a\" }, { destination = \"esp\", list = \"a\" }",
+            Some("3:80: activate[1].list: `esp` is named twice: one occasion does this once there"),
+        ),
+        (
+            "{ destination = \"esp\", event = \"Go\" }, { destination = \"esp\", event = \"Stop\" }",
+            Some("3:68: activate[1].destination: `esp` is named twice: one occasion is one event there"),
+        ),
+        (
+            "{ destination = \"esp\", lst = \"a\" }",
+            Some("3:13: activate[0].event: is missing (or another of event, list, remove_from, campaign, profile)"),
+        ),
+    ] {
+        let mistakes = told(activate);
+        assert_eq!(mistakes.first().map(|m| m.trim_start_matches("t.toml:")), mistake, "{activate}");
+    }
 }
 
 #[test]

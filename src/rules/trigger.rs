@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::model::mistake::instead;
-use crate::model::{Entry, LaneName, Priority, Span, Timestamp, TriggerId};
+use crate::model::{Account, Entry, Priority, Span, Timestamp, TriggerId};
 
 use super::condition::Condition;
 use super::gate::Gating;
@@ -12,6 +11,7 @@ use super::leaf::Leaf;
 use super::names::Definition;
 use super::path::Path;
 use super::payload::Payload;
+use super::start::Start;
 use super::timeline::Timeline;
 use super::view::Keyless;
 use super::written::{Reading, Table, Value};
@@ -54,10 +54,10 @@ pub struct Trigger {
     pub priority: Priority,
     /// What its file says of consent and other gates.
     pub gating: Gating,
-    /// What it starts: a destination's name and the event's name there.
-    pub activate: Vec<(LaneName, Arc<str>)>,
+    /// What it starts.
+    pub activate: Vec<Start>,
     /// What the other edge starts: a segment's `on = "exit"`.
-    pub activate_on_exit: Vec<(LaneName, Arc<str>)>,
+    pub activate_on_exit: Vec<Start>,
     /// `[payload]` and what goes with it: what the file adds to what every payload says.
     pub payload: Option<Arc<Payload>>,
     /// `[[test]]`: what must come of what somebody does.
@@ -136,7 +136,7 @@ const SEGMENT: &str = "segment:";
 
 impl Trigger {
     /// Reads one file. `None` when it has a mistake; all of them are in `reading`.
-    pub fn read(reading: &mut Reading<'_>, lanes: Option<&[LaneName]>) -> Option<Self> {
+    pub fn read(reading: &mut Reading<'_>, accounts: Option<&[Account]>) -> Option<Self> {
         let document = reading.document()?;
         let mut top = Table::top(&document);
         let head = Head::read(&mut top, "cart-abandoned", reading);
@@ -152,7 +152,7 @@ impl Trigger {
         }
         let condition = when.and_then(|value| Condition::read_whole(&value, reading));
         let activate = match top.get("activate") {
-            Some(value) => Self::read_activate(&value, reading, lanes, &["destination", "event"]),
+            Some(value) => Start::read_all(&value, reading, accounts, false),
             None => {
                 reading.mistake(0..0, "activate".into(), "is missing: a trigger says what it starts").suggestion =
                     Some("[[activate]]\ndestination = \"klaviyo\"\nevent = \"Cart Abandoned\"".into());
@@ -171,7 +171,7 @@ impl Trigger {
             per,
             cooldown,
             once,
-            activate: activate.into_iter().map(|(_, lane, event)| (lane, event)).collect(),
+            activate: activate.into_iter().map(|(_, start)| start).collect(),
             payload,
             tests,
             ..Self::begun(head, "", &condition, held)?
@@ -182,7 +182,7 @@ impl Trigger {
     pub fn read_segment(
         reading: &mut Reading<'_>,
         definition: Option<&Definition>,
-        lanes: Option<&[LaneName]>,
+        accounts: Option<&[Account]>,
     ) -> Option<Self> {
         let document = reading.document()?;
         let mut top = Table::top(&document);
@@ -193,7 +193,7 @@ impl Trigger {
                 Some("[[when.all]]\ndid = \"Order Completed\"\nat_least = 2".into());
         }
         let edges = match top.get("activate") {
-            Some(value) => Self::read_activate(&value, reading, lanes, &["on", "destination", "event"]),
+            Some(value) => Start::read_all(&value, reading, accounts, true),
             None => Vec::new(),
         };
         let names = definition.map(|definition| &*definition.leaf_names).unwrap_or_default();
@@ -204,9 +204,7 @@ impl Trigger {
         }
         let definition = definition?;
         let (exit, enter): (Vec<_>, Vec<_>) = edges.into_iter().partition(|(on, ..)| *on == Some(Passage::Exit));
-        let plain = |edges: Vec<(Option<Passage>, LaneName, Arc<str>)>| {
-            edges.into_iter().map(|(_, lane, event)| (lane, event)).collect()
-        };
+        let plain = |edges: Vec<(Option<Passage>, Start)>| edges.into_iter().map(|(_, start)| start).collect();
         Some(Self {
             kind: TriggerKind::Segment,
             activate: plain(enter),
@@ -266,63 +264,6 @@ impl Trigger {
                 .suggestion = Some("\"2026-11-01\", \"2026-11-01T09:00:00Z\"".into());
         }
         at
-    }
-
-    /// Reads the list: each with these keys, which it must have.
-    fn read_activate(
-        value: &Value<'_, '_>,
-        reading: &mut Reading<'_>,
-        lanes: Option<&[LaneName]>,
-        keys: &[&'static str],
-    ) -> Vec<(Option<Passage>, LaneName, Arc<str>)> {
-        let mut activate: Vec<(Option<Passage>, LaneName, Arc<str>)> = Vec::new();
-        for item in value.list(reading) {
-            let Some(mut table) = item.table(reading) else { continue };
-            for key in keys.iter().filter(|key| !table.has(key)) {
-                reading.mistake(table.span(), format!("{}.{key}", table.path()), "is missing");
-            }
-            let on = if keys.contains(&"on") { table.get("on") } else { None };
-            let on = on.and_then(|on| Self::read_passage(&on, reading));
-            let destination = table.get("destination");
-            let event = table.get("event");
-            table.finish(reading);
-            let (Some(destination), Some(event)) = (destination, event) else { continue };
-            let (Some(lane), Some(name)) = (destination.text(reading), event.text(reading)) else { continue };
-            if let Some(lanes) = lanes
-                && !lanes.iter().any(|known| **known == *lane)
-            {
-                let known: Vec<&str> = lanes.iter().map(|l| &**l).collect();
-                reading
-                    .mistake(
-                        destination.span(),
-                        destination.path().to_owned(),
-                        format!("`{lane}` is not a destination"),
-                    )
-                    .suggestion = Some(instead(&lane, &known, "configured"));
-            }
-            if name.len() > 127 {
-                reading.mistake(event.span(), event.path().to_owned(), "must be shorter than 128 bytes");
-            }
-            if activate.iter().any(|(edge, known, _)| *edge == on && **known == *lane) {
-                let words = format!("`{lane}` is named twice: one occasion is one activation there");
-                reading.mistake(destination.span(), destination.path().to_owned(), words);
-            }
-            activate.push((on, lane.into(), name.into()));
-        }
-        activate
-    }
-
-    fn read_passage(value: &Value<'_, '_>, reading: &mut Reading<'_>) -> Option<Passage> {
-        match value.text(reading)?.as_str() {
-            "enter" => Some(Passage::Enter),
-            "exit" => Some(Passage::Exit),
-            other => {
-                let words = format!("`{other}` is no edge of a segment");
-                reading.mistake(value.span(), value.path().to_owned(), words).suggestion =
-                    Some("\"enter\" or \"exit\"".into());
-                None
-            }
-        }
     }
 
     /// When it is true, in plain words: a line for each condition.

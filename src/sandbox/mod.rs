@@ -18,6 +18,8 @@ mod held;
 mod hubspot;
 /// Klaviyo's events and profiles.
 mod klaviyo;
+/// Lists and who is in them.
+mod lists;
 /// Made-up records in each vendor's form.
 pub mod made_up;
 /// Magento's orders, customers, carts and products.
@@ -90,6 +92,12 @@ pub struct Options {
     pub hub_id: u64,
     /// Marketo's one approved custom activity type.
     pub activity_type: u64,
+    /// Custom activity types of events of their own, approved too.
+    pub activity_types: Vec<u64>,
+    /// Lists that each account has, by the vendor's id.
+    pub lists: Vec<String>,
+    /// Marketo's campaigns that can be requested, by number.
+    pub campaigns: Vec<String>,
     /// Calls that Salesforce allows in 24 hours.
     pub daily_calls: u32,
     /// So many of the first effects at each vendor keep the record as it was sent; the others only who and what.
@@ -104,6 +112,9 @@ impl Default for Options {
             client_id: "sandbox".to_owned(),
             hub_id: 1_234_567,
             activity_type: 100_001,
+            activity_types: vec![100_002],
+            lists: vec!["UwQxX4".to_owned(), "1044".to_owned()],
+            campaigns: vec!["3712".to_owned()],
             daily_calls: 100_000,
             bodies: 20_000,
         }

@@ -10,6 +10,7 @@ mod klaviyo_read;
 mod magento;
 mod marketo;
 mod marketo_read;
+mod planning;
 mod receivers;
 mod salesforce;
 mod shopify;

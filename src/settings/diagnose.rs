@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::layer::Layers;
 use super::secret;
 use crate::model::mistake::instead;
-use crate::model::{Mistake, TimeOfDay, Zone};
+use crate::model::{Mistake, Schedule, TimeOfDay, Zone};
 use crate::rules::gate;
 
 /// Everything that does not fit.
@@ -229,6 +229,7 @@ fn format_mistake(schema: &Value, text: &str) -> Option<String> {
         "share" => text.parse::<gate::Share>().err(),
         "time-of-day" => text.parse::<TimeOfDay>().err(),
         "time-zone" => text.parse::<Zone>().err(),
+        "schedule" => text.parse::<Schedule>().err(),
         _ => None,
     }
 }

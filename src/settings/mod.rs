@@ -19,7 +19,7 @@ use serde::Deserialize;
 
 use crate::intake::settings::SourceSettings;
 use crate::model::mistake::instead;
-use crate::model::{LaneName, Mistake, Span};
+use crate::model::{Account, LaneName, Mistake, Span};
 use crate::rules::{Files, Program};
 use crate::source::manifest::Connected;
 use crate::source::process::{Program as SourceProgram, Protocol};
@@ -162,8 +162,9 @@ impl Settings {
         let layers = Layers::read(file)?;
         let (mut settings, mut mistakes) = layers.settings();
         settings.rules.engagement = settings.engagement.clone();
-        let mut lanes: Vec<LaneName> = layers.names("destination").iter().map(|name| name.as_str().into()).collect();
-        lanes.retain(|lane| running.is_none_or(|running| running.contains(lane)));
+        let mut accounts: Vec<Account> =
+            layers.names("destination").iter().map(|name| settings.account(name)).collect();
+        accounts.retain(|account| running.is_none_or(|running| running.contains(&account.lane)));
         let places = vec![file.to_owned(), folder.join(&settings.triggers), folder.join(&settings.segments)];
         let stamp = Stamp::of(places);
         mistakes.extend(settings.cross_check(&layers));
@@ -207,7 +208,7 @@ impl Settings {
         settings.rules.gates = settings.gates.clone();
         let program = triggers.zip(segments).and_then(|(triggers, segments)| {
             let files = Files { triggers: &triggers, segments: &segments, configuration: Some(layers.text()) };
-            Program::compile_all(&files, &settings.rules, Some(&lanes)).map_err(|more| mistakes.extend(more)).ok()
+            Program::compile_all(&files, &settings.rules, Some(&accounts)).map_err(|more| mistakes.extend(more)).ok()
         });
         match program {
             Some(program) if mistakes.is_empty() => {
@@ -219,6 +220,16 @@ impl Settings {
                 mistakes.dedup();
                 Err(mistakes)
             }
+        }
+    }
+
+    /// A destination as triggers may ask things of it. What is written wrong is not held against them.
+    fn account(&self, name: &str) -> Account {
+        match self.destination.get(name) {
+            Some(destination) => {
+                Account { lane: name.into(), can: destination.can(), has_numbers: destination.has_numbers() }
+            }
+            None => Account::any(name.into()),
         }
     }
 
@@ -261,6 +272,12 @@ impl Settings {
             if !known.contains(&&**name) {
                 let mistake = layers.at(&["nightly", kind, name], format!("is no {kind} of this configuration"));
                 mistakes.push(mistake.suggest(instead(name, known, "configured")));
+            }
+        }
+        for (name, destination) in &self.destination {
+            for (key, words) in destination.clashes() {
+                let path: Vec<&str> = ["destination", name].into_iter().chain(key.iter().map(String::as_str)).collect();
+                mistakes.push(layers.at(&path, words));
             }
         }
         let mut paths: BTreeMap<&str, &str> = BTreeMap::new();

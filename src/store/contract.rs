@@ -11,8 +11,8 @@ use std::sync::Arc;
 use super::*;
 use crate::model::consent::{Act, Mark};
 use crate::model::{
-    Changes, Channel, Counted, Decision, Entry, EventKind, IdentifierKind, OccasionId, Origin, Outcome, Pending,
-    RawJson, Recall, Verdict, Watch,
+    Action, Changes, Channel, Counted, Decision, Entry, EventKind, IdentifierKind, OccasionId, Origin, Outcome,
+    Pending, RawJson, Recall, Verdict, Watch,
 };
 
 /// Opens the store, the first time or again.
@@ -53,7 +53,7 @@ pub fn activation(n: u64, lane: &str, priority: u8) -> Activation {
         traits: RawJson::empty(),
         key: "".into(),
         at: at(n as i64),
-        event: "Pinged".into(),
+        action: Action::Event("Pinged".into()),
         priority,
         expires_at: at(1_000_000),
         not_before: None,
@@ -148,6 +148,7 @@ pub async fn run(open: Open<'_>) {
     intake::events_come_back_in_order_and_once(open).await;
     people::people_links_and_timers_are_kept(open).await;
     lanes::lanes_give_by_priority_and_settle_each(open).await;
+    lanes::an_occasion_may_do_several_things_in_a_lane(open).await;
     lanes::what_waits_for_a_time_does_not_leave_before_it(open).await;
     withheld::what_is_held_leaves_when_it_is_released(open).await;
     lanes::dead_letters_are_replayed_or_dropped(open).await;

@@ -460,6 +460,9 @@ pub trait Store: Send + Sync + 'static {
     /// Everybody, a page at a time, in order of id: those after `after`, at most `max`.
     async fn people(&self, after: Option<PersonId>, max: usize) -> Result<Vec<Person>, StoreError>;
 
+    /// Joins that were refused to keep two people apart, at most `max`, in no order; each once.
+    async fn refused_joins(&self, max: usize) -> Result<Vec<Join>, StoreError>;
+
     /// Messages set aside, newest first.
     async fn set_aside_list(&self, max: usize) -> Result<Vec<SetAside>, StoreError>;
 

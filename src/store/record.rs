@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 use super::{Step, StoreError};
 use crate::model::consent::Mark;
 use crate::model::{
-    Activation, Attempt, CatalogueItem, Consent, Counted, Decision, Entry, GivenCode, History, Identifier, LaneName,
-    Lifetime, OccasionId, Origin, Pending, Person, PersonId, Position, RawJson, Timestamp, Trait, TriggerId, Watch,
+    ActionId, Activation, Attempt, CatalogueItem, Consent, Counted, Decision, Entry, GivenCode, History, Identifier,
+    LaneName, Lifetime, OccasionId, Origin, Pending, Person, PersonId, Position, RawJson, Timestamp, Trait, TriggerId,
+    Watch,
 };
 
 /// Version of every form in this file.
@@ -215,7 +216,7 @@ impl StoredEntry {
 pub struct StoredDecision {
     /// What was decided.
     pub decision: Decision,
-    /// One for each lane it was given to.
+    /// One for each action in each lane it was given to.
     pub places: Vec<Place>,
 }
 
@@ -224,6 +225,8 @@ pub struct StoredDecision {
 pub struct Place {
     /// The lane.
     pub lane: LaneName,
+    /// Which of the occasion's actions there.
+    pub action: ActionId,
     /// Its priority there.
     pub priority: u8,
     /// Its number.
@@ -280,6 +283,8 @@ pub enum Noted {
 pub struct SettledItem {
     /// Which occasion.
     pub occasion: OccasionId,
+    /// Which of its actions there.
+    pub action: ActionId,
     /// Its place in the lane.
     pub priority: u8,
     /// Its number.
@@ -327,7 +332,7 @@ pub struct StepRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Event, EventKind, IdentifierKind};
+    use crate::model::{Action, Event, EventKind, IdentifierKind};
 
     /// A change of these bytes is a change of what older stores hold: it needs a new version, not a new test.
     #[test]
@@ -355,6 +360,42 @@ mod tests {
                 + "027b7d"
         );
         assert_eq!(decode::<Event>(&bytes).expect("its own bytes"), event);
+    }
+
+    /// A change of these bytes is a change of what older outboxes hold.
+    #[test]
+    fn the_stored_form_of_an_activation_is_pinned() {
+        for (action, bytes) in [
+            (Action::Event("Go".into()), "0002476f"),
+            (Action::AddToList("L1".into()), "01024c31"),
+            (Action::RemoveFromList("L1".into()), "02024c31"),
+            (Action::Campaign("12".into()), "03023132"),
+            (Action::Profile, "04"),
+        ] {
+            let activation = Activation {
+                occasion: OccasionId([7; 16]),
+                lane: "esp".into(),
+                trigger: "t".into(),
+                person: PersonId([9; 16]),
+                identifiers: vec![Identifier::new(IdentifierKind::Email, "a@b.c")],
+                traits: RawJson::empty(),
+                key: "".into(),
+                at: Timestamp::from_millis(1_000),
+                action,
+                priority: 50,
+                expires_at: Timestamp::from_millis(2_000),
+                not_before: None,
+                payload: RawJson::empty(),
+                broken: None,
+            };
+            let wanted = format!(
+                "01 {} 03657370 0174 {} 01 02 05 6140622e63 027b7d 00 d00f {bytes} 32 a01f 00 027b7d 00",
+                "07".repeat(16),
+                "09".repeat(16)
+            );
+            assert_eq!(hex::encode(encode(&activation)), wanted.replace(' ', ""));
+            assert_eq!(decode::<Activation>(&encode(&activation)).expect("its own bytes"), activation);
+        }
     }
 
     /// Replay reads what older versions wrote.

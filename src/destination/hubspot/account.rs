@@ -31,7 +31,7 @@ impl Asked {
 
     fn page(&mut self, after: Option<String>) -> Asking {
         self.pages += 1;
-        let mut request = call(&self.settings, Method::Get, self.settings.version.definitions().to_owned(), None);
+        let mut request = call(&self.settings, Method::Get, self.settings.definitions(), None);
         request.query = vec![("includeProperties".into(), "true".into()), ("limit".into(), "100".into())];
         request.query.extend(after.map(|after| ("after".into(), after)));
         Asking::Ask(Box::new(request))
@@ -108,7 +108,7 @@ fn missing(settings: &Settings, need: &Need, name: &str) -> Difference {
         "name": own, "label": label, "description": "Sent by Espalier", "primaryObject": "CONTACT",
         "includeDefaultProperties": false, "propertyDefinitions": definitions,
     });
-    let path = settings.version.definitions().to_owned();
+    let path = settings.definitions();
     Difference::new(Sort::Missing, what, words).of(&need.triggers).made_by(vec![call(
         settings,
         Method::Post,
@@ -125,7 +125,7 @@ fn properties(settings: &Settings, need: &Need, name: &str, definition: &Value) 
         let what = format!("property {property_name} of {name}");
         match has.iter().find(|property| text(property, "name") == property_name) {
             None => {
-                let path = format!("{}/{name}/property", settings.version.definitions());
+                let path = format!("{}/{name}/property", settings.definitions());
                 let step = call(settings, Method::Post, path, Some(&property(&property_name, kind)));
                 let words = format!("is not there; it would be a {}", type_of(kind));
                 differences.push(Difference::new(Sort::Missing, what, words).of(&need.triggers).made_by(vec![step]));
@@ -221,5 +221,64 @@ pub(super) fn made(answer: &Answer, now: Timestamp) -> Made {
         Verdict::Down(_, words) => Made::Halt(Halt::Down(words)),
         Verdict::Refused(Outcome::Refused { code, words }) => Made::Failed(format!("{code}: {words}")),
         Verdict::Refused(_) => Made::Failed("refused".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Field;
+
+    fn differ(definitions: &[Value]) -> Vec<String> {
+        let settings = json!({ "token": "t", "hub_id": 7, "events": { "Other": "pe8_other" } });
+        let settings: Settings = serde_json::from_value(settings).expect("settings");
+        let field = |name: &str, kind| Field { name: name.into(), kind };
+        let fields = vec![
+            field("Cart Total", FieldKind::Number),
+            field("cart_total", FieldKind::Text),
+            field("is_new", FieldKind::Boolean),
+        ];
+        let need = |event: &str| Need { event: event.into(), fields: fields.clone(), triggers: vec!["t".into()] };
+        let differences = differences(&settings, &[need("Cart Left"), need("Other")], definitions);
+        let told = |one: &Difference| {
+            let body = |step: &Request| serde_json::from_slice::<Value>(&step.body).unwrap_or_default().to_string();
+            let steps: Vec<String> = one.steps.iter().map(body).collect();
+            format!("{} {}: {} {}", one.sort.word(), one.what, one.words, steps.join(" ")).trim().to_owned()
+        };
+        differences.iter().map(told).collect()
+    }
+
+    #[test]
+    fn what_is_missing_says_the_call_that_makes_it() {
+        let told = differ(&[]);
+        assert_eq!(told.len(), 2);
+        assert!(told[0].starts_with("missing event pe7_cart_left: is not there; 2 properties {\"name\":\"cart_left\""));
+        assert!(
+            told[0].contains("{\"name\":\"cart_total\",\"label\":\"cart total\",\"type\":\"number\"}"),
+            "{}",
+            told[0]
+        );
+        assert_eq!(
+            told[1],
+            "by hand event pe8_other: is not there, and cannot be made: names of account 7 begin with `pe7_`"
+        );
+    }
+
+    #[test]
+    fn what_is_there_is_held_against_what_is_sent() {
+        let of = |name: &str, properties: Value| json!({ "fullyQualifiedName": name, "properties": properties });
+        let of_type = |name: &str, kind: &str| json!({ "name": name, "type": kind });
+        let mut archived = of("pe8_other", json!([]));
+        archived["archived"] = true.into();
+        let left = |total: &str| of("PE7_cart_left", json!([of_type("cart_total", total), of_type("is_new", "bool")]));
+        assert_eq!(
+            differ(&[left("number"), archived.clone()]),
+            ["by hand event pe8_other: is archived: restore it in HubSpot, or send the event under another name"]
+        );
+        let told = differ(&[left("string"), archived.clone()]);
+        assert!(told[0].starts_with("differs property cart_total of pe7_cart_left: is a string, and values are of type number: they are kept"), "{told:?}");
+        let told = differ(&[left("datetime"), archived, of("pe7_old", json!([]))]);
+        assert!(told[0].contains("HubSpot refuses such events"), "{told:?}");
+        assert_eq!(told.last().map(String::as_str), Some("unused event pe7_old: no trigger sends it"));
     }
 }

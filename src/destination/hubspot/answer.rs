@@ -43,7 +43,7 @@ pub fn verdict(answer: &Answer, now: Timestamp) -> Verdict {
         409 => Verdict::Exists,
         401 => Verdict::Halt(Halt::Credentials(words)),
         403 => Verdict::Halt(Halt::Configuration(format!("a scope or the subscription is missing: {words}"))),
-        404 => refused(format!("the event definition or object is missing in HubSpot: {words}")),
+        404 => refused(format!("the event definition, list or object is missing in HubSpot: {words}")),
         // A lock after heavy writes; it lasts two seconds.
         423 => Verdict::Later(later(now + Span::from_secs(2), "locked after heavy writes (423)")),
         429 => {
@@ -78,6 +78,14 @@ fn again(response: &Response, now: Timestamp) -> Timestamp {
         Some(now + Span::from_millis(ms.clamp(100, 60_000)))
     };
     response.retry_after(now).or_else(interval).unwrap_or(now + Span::from_secs(10))
+}
+
+/// The contacts that a list's answer calls missing.
+pub fn missing(answer: &Answer) -> Vec<String> {
+    let Answer::Came(response) = answer else { return Vec::new() };
+    let json = response.json();
+    let missing = json.get("recordIdsMissing").and_then(Value::as_array).into_iter().flatten();
+    missing.filter_map(|id| id.as_str().map(str::to_owned).or_else(|| Some(id.as_u64()?.to_string()))).collect()
 }
 
 /// What became of contacts.

@@ -4,7 +4,8 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::{Contact, Settings};
-use crate::model::{Activation, IdentifierKind};
+use crate::destination::said::Said;
+use crate::model::{Action, Activation, IdentifierKind};
 
 /// Our namespace for the events' ids (made once, never to change).
 const NAMESPACE: Uuid = Uuid::from_u128(0x7d4e_2f8a_5a1b_4c0e_9a77_0d2c_1f6b_9e11);
@@ -23,10 +24,11 @@ pub fn trace(email: &str) -> String {
     hex::encode(&blake3::hash(email.as_bytes()).as_bytes()[..8])
 }
 
-/// The upsert of every contact once; of several records for one the last says what is known.
-pub fn contacts(activations: &[(usize, &Activation)]) -> Vec<u8> {
-    let mut inputs: Vec<(String, Value)> = Vec::new();
-    for (_, activation) in activations {
+/// The upsert of every contact once; of several records for one the last says what is known, and all of them what is to
+/// be written.
+pub fn contacts(settings: &Settings, activations: &[&Activation]) -> Vec<u8> {
+    let mut inputs: Vec<(&str, Map<String, Value>)> = Vec::new();
+    for activation in activations {
         let Some(email) = email(activation) else { continue };
         let traits = activation.traits.to_value();
         let mut properties = Map::new();
@@ -39,14 +41,22 @@ pub fn contacts(activations: &[(usize, &Activation)]) -> Vec<u8> {
             let said = ours.iter().find_map(|t| traits.get(*t)?.as_str()).filter(|t| !t.is_empty());
             properties.extend(said.map(|text| (name.to_owned(), Value::from(text))));
         }
-        let input =
-            json!({ "id": email, "idProperty": "email", "objectWriteTraceId": trace(email), "properties": properties });
-        match inputs.iter_mut().find(|(known, _)| known == email) {
-            Some((_, known)) => *known = input,
-            None => inputs.push((email.to_owned(), input)),
+        if activation.action == Action::Profile {
+            let said = Said::of(activation);
+            let values = settings.properties.iter().filter_map(|(name, of)| Some((name.clone(), text(said.at(of)?)?)));
+            properties.extend(values.map(|(name, value)| (name, value.into())));
+        }
+        match inputs.iter_mut().find(|(known, _)| *known == email) {
+            Some((_, known)) => known.extend(properties),
+            None => inputs.push((email, properties)),
         }
     }
-    let inputs: Vec<Value> = inputs.into_iter().map(|(_, input)| input).collect();
+    let inputs: Vec<Value> = inputs
+        .into_iter()
+        .map(|(email, properties)| {
+            json!({ "id": email, "idProperty": "email", "objectWriteTraceId": trace(email), "properties": properties })
+        })
+        .collect();
     json!({ "inputs": inputs }).to_string().into_bytes()
 }
 
@@ -57,7 +67,7 @@ pub fn events(settings: &Settings, events: &[(&Activation, &Contact)]) -> Vec<u8
         .iter()
         .map(|(activation, contact)| {
             json!({
-                "eventName": event_name(settings, &activation.event),
+                "eventName": event_name(settings, activation.action.of()),
                 "objectId": contact.id,
                 "occurredAt": activation.at.max(contact.created.unwrap_or_default()),
                 "uuid": Uuid::new_v5(&NAMESPACE, &activation.occasion.0).to_string(),
@@ -66,6 +76,14 @@ pub fn events(settings: &Settings, events: &[(&Activation, &Contact)]) -> Vec<u8
         })
         .collect();
     json!({ "inputs": inputs }).to_string().into_bytes()
+}
+
+/// `PUT …/memberships/add` or `…/remove`: the contacts' numbers, each once.
+pub fn members(contacts: &[&str]) -> Vec<u8> {
+    let mut once: Vec<&str> = contacts.to_vec();
+    once.sort_unstable();
+    once.dedup();
+    json!(once).to_string().into_bytes()
 }
 
 /// `Cart Abandoned` is `pe123_cart_abandoned`, unless the settings say otherwise.

@@ -2,7 +2,10 @@ use serde_json::{Value, json};
 
 use super::answer::{Verdict, verdict};
 use super::*;
-use crate::destination::testing::{NOW, Talk, came, item, of, with};
+use crate::destination::testing::{NOW, Talk, came, doing, item, of, with};
+use crate::destination::{Halt, Item};
+use crate::model::http::Answer;
+use crate::model::{Action, Outcome};
 
 const UPSERT: &str = "/crm/objects/2026-03/contacts/batch/upsert";
 const SEND: &str = "/events/2026-03/send/batch";
@@ -171,4 +174,102 @@ fn every_version_has_its_paths() {
         });
         assert_eq!(talk.paths(), [upsert, send]);
     }
+}
+
+// === lists and contacts ===
+
+/// Where members of a list are put, or taken out.
+fn members(list: &str, verb: &str) -> String {
+    format!("/crm/lists/2026-03/{list}/memberships/{verb}")
+}
+
+#[test]
+fn contacts_go_into_their_lists_when_they_are_there() {
+    let into = |n, list: &str| doing(n, Action::AddToList(list.into()));
+    let batch = vec![into(1, "7"), into(2, "7"), into(1, "8"), doing(1, Action::RemoveFromList("9".into())), item(3)];
+    let talk = talk(batch, |_, request| match request.path.as_str() {
+        UPSERT => contacts(request, "2020-01-01T00:00:00Z"),
+        SEND => came(204, Value::Null),
+        _ => came(200, json!({ "recordIdsMissing": [], "recordsIdsAdded": [], "recordIdsRemoved": [] })),
+    });
+    assert_eq!(talk.words(), ["accepted"; 5]);
+    let (seven, eight, nine) = (members("7", "add"), members("8", "add"), members("9", "remove"));
+    assert_eq!(talk.paths(), [UPSERT, SEND, &seven, &eight, &nine]);
+    assert_eq!(talk.body(0)["inputs"].as_array().map(Vec::len), Some(3), "each contact once");
+    assert_eq!(talk.body(2).as_array().map(Vec::len), Some(2));
+}
+
+/// A refusal is about the list, and a missing contact about itself: nothing is halved for either.
+#[test]
+fn a_list_refuses_all_and_misses_some() {
+    let batch = || (1..5).map(|n| doing(n, Action::AddToList("7".into()))).collect();
+    let refused = talk(batch(), |_, request| match request.path.as_str() {
+        UPSERT => contacts(request, "2020-01-01T00:00:00Z"),
+        _ => came(400, json!({ "category": "VALIDATION_ERROR", "message": "the list is dynamic" })),
+    });
+    assert_eq!((refused.words(), refused.asked.len()), (vec!["refused"; 4], 2));
+    let mut first = String::new();
+    let missed = talk(batch(), |_, request| match request.path.as_str() {
+        UPSERT => contacts(request, "2020-01-01T00:00:00Z"),
+        _ => {
+            let ids: Vec<String> = serde_json::from_slice(&request.body).expect("a list");
+            first.clone_from(&ids[0]);
+            came(200, json!({ "recordIdsMissing": [ids[0]], "recordsIdsAdded": ids[1..], "recordIdsRemoved": [] }))
+        }
+    });
+    assert_eq!(missed.words().iter().filter(|word| **word == "later").count(), 1);
+    assert_eq!(missed.words().iter().filter(|word| **word == "accepted").count(), 3);
+}
+
+#[test]
+fn a_contact_alone_is_written_with_the_properties_of_the_settings() {
+    let settings = json!({ "token": "t", "hub_id": 7, "properties": {
+        "plan": "tier", "last_cart_value": "payload.total", "first_product": "payload.products.0.name", "none": "absent" } });
+    let hubspot = HubSpot::new("lane", serde_json::from_value(settings).expect("settings"));
+    let mut item_of_profile = doing(1, Action::Profile);
+    item_of_profile.activation.traits = crate::model::RawJson::trusted(r#"{"first_name":"Ines","tier":"gold"}"#);
+    let talk = Talk::with(hubspot.exchange(vec![item_of_profile, item(1)]), |_, request| match request.path.as_str() {
+        UPSERT => contacts(request, "2020-01-01T00:00:00Z"),
+        _ => came(204, Value::Null),
+    });
+    assert_eq!(talk.words(), ["accepted", "accepted"]);
+    assert_eq!(talk.paths(), [UPSERT, SEND]);
+    let properties = &talk.body(0)["inputs"][0]["properties"];
+    for (name, value) in
+        [("plan", "gold"), ("last_cart_value", "20.50"), ("first_product", "Cup"), ("firstname", "Ines")]
+    {
+        assert_eq!(properties[name], value, "{name}");
+    }
+    assert_eq!(properties.get("none"), None);
+}
+
+#[test]
+fn five_hundred_events_are_five_upserts_and_one_call() {
+    let batch: Vec<Item> = (0..500u16)
+        .map(|n| {
+            let mut one = item(0);
+            one.activation.identifiers =
+                vec![crate::model::Identifier::new(crate::model::IdentifierKind::Email, format!("p{n}@example.com"))];
+            one
+        })
+        .collect();
+    let talk = talk(batch, |_, request| match request.path.as_str() {
+        UPSERT => contacts(request, "2020-01-01T00:00:00Z"),
+        _ => came(204, Value::Null),
+    });
+    assert_eq!(talk.paths(), [UPSERT, UPSERT, UPSERT, UPSERT, UPSERT, SEND]);
+    assert_eq!(talk.body(5)["inputs"].as_array().map(Vec::len), Some(500));
+    assert!(talk.words().iter().all(|word| *word == "accepted"));
+}
+
+#[test]
+fn each_family_of_paths_can_lie_elsewhere() {
+    let settings = json!({ "token": "t", "hub_id": 7, "version": "2026-09", "paths": { "events": "/events/2026-03" } });
+    let hubspot = HubSpot::new("lane", serde_json::from_value(settings).expect("settings"));
+    let batch = vec![item(1), doing(1, Action::AddToList("7".into()))];
+    let talk = Talk::with(hubspot.exchange(batch), |_, request| match request.path.as_str() {
+        "/crm/objects/2026-09/contacts/batch/upsert" => contacts(request, "2020-01-01T00:00:00Z"),
+        _ => came(204, Value::Null),
+    });
+    assert_eq!(talk.paths()[1..], [SEND, "/crm/lists/2026-09/7/memberships/add"]);
 }

@@ -234,3 +234,18 @@ fn cursor(link: &str) -> Option<String> {
     }
     String::from_utf8(decoded).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_gives_its_cursor_decoded() {
+        let link = "https://a.klaviyo.com/api/metrics?fields%5Bmetric%5D=name&page%5Bcursor%5D=bmV4dDo6aWQ%3D%2B";
+        assert_eq!(cursor(link).as_deref(), Some("bmV4dDo6aWQ=+"));
+        assert_eq!(cursor("https://a.klaviyo.com/api/metrics?page[cursor]=abc").as_deref(), Some("abc"));
+        for none in ["https://a.klaviyo.com/api/metrics", "?page[size]=1", "?page[cursor]=%zz", "?page[cursor]=%2"] {
+            assert_eq!(cursor(none), None, "{none}");
+        }
+    }
+}

@@ -49,10 +49,18 @@ pub fn verdict(answer: &Answer, now: Timestamp) -> Verdict {
 }
 
 fn down(now: Timestamp, words: String) -> Verdict {
-    Verdict::Down(
-        Outcome::Later { not_before: now, words: words.as_str().into(), is_throttled: false, may_have_left: false },
-        words,
-    )
+    Verdict::Down(later(now, &words), words)
+}
+
+/// Once more.
+pub fn later(now: Timestamp, words: &str) -> Outcome {
+    Outcome::Later { not_before: now, words: words.into(), is_throttled: false, may_have_left: false }
+}
+
+/// True for words about an event whose key the vendor has already: a bulk is refused for it, where a single event is
+/// taken and dropped.
+pub fn is_known(words: &str) -> bool {
+    words.contains("unique_id") || words.to_lowercase().contains("duplicate")
 }
 
 /// `Retry-After`, else the seconds in the detail, else `RateLimit-Reset`, else a second.
@@ -84,15 +92,22 @@ fn first(response: &Response) -> (String, String) {
     (code, redacted(&words))
 }
 
-/// The profiles that pointers name: `/data/attributes/events-bulk-create/data/{index}/...`.
+/// The place of a profile in a body, as a pointer names it: `/data/attributes/events-bulk-create/data/{index}/...`, or
+/// `profiles`.
+pub fn place_of(pointer: &str) -> Option<usize> {
+    let bodies = ["/data/attributes/events-bulk-create/data/", "/data/attributes/profiles/data/"];
+    let rest = bodies.iter().find_map(|before| pointer.strip_prefix(before))?;
+    rest.split('/').next()?.parse().ok()
+}
+
+/// The profiles that pointers name.
 fn pointed(response: &Response) -> Vec<(usize, String)> {
     let json = response.json();
     let errors = json.get("errors").and_then(Value::as_array).into_iter().flatten();
     let mut named: Vec<(usize, String)> = Vec::new();
     for error in errors {
         let pointer = error.pointer("/source/pointer").and_then(Value::as_str).unwrap_or_default();
-        let Some(rest) = pointer.strip_prefix("/data/attributes/events-bulk-create/data/") else { continue };
-        let Some(place) = rest.split('/').next().and_then(|n| n.parse().ok()) else { continue };
+        let Some(place) = place_of(pointer) else { continue };
         let detail = error.get("detail").and_then(Value::as_str).unwrap_or_default();
         if !named.iter().any(|(known, _)| *known == place) {
             named.push((place, redacted(detail)));

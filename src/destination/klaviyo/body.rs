@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value, json};
 
-use crate::model::{Activation, IdentifierKind, RawJson, Timestamp};
+use crate::model::{Action, ActionKind, Activation, IdentifierKind, RawJson, Timestamp};
 
 /// Properties of one event at most.
 const MOST_PROPERTIES: usize = 400;
@@ -17,7 +17,7 @@ const LONGEST_ARRAY: usize = 4_000;
 
 /// What the vendor would refuse, said before it is asked: a code and words.
 pub fn check(activation: &Activation) -> Result<(), (&'static str, String)> {
-    if activation.event.len() >= 128 || activation.event.is_empty() {
+    if matches!(&activation.action, Action::Event(name) if name.is_empty() || name.len() >= 128) {
         return Err(("metric_name", "a metric's name has 1 to 127 bytes".into()));
     }
     let names = |kind: IdentifierKind| activation.identifiers.iter().any(|i| i.kind == kind);
@@ -25,7 +25,8 @@ pub fn check(activation: &Activation) -> Result<(), (&'static str, String)> {
         let words = "the person has no e-mail address, phone number or account id: a profile of Klaviyo needs one";
         return Err(("no_identifier", words.into()));
     }
-    if is_small(activation.payload.get()) {
+    // Only an event carries the payload.
+    if activation.action.kind() != ActionKind::Event || is_small(activation.payload.get()) {
         return Ok(());
     }
     let payload = activation.payload.to_value();
@@ -59,15 +60,16 @@ fn fits(value: &Value, depth: usize) -> bool {
     }
 }
 
-/// `POST /api/events`
-pub fn single(activation: &Activation) -> Vec<u8> {
+/// `POST /api/events`; what happened before `backfill` starts no flow.
+pub fn single(activation: &Activation, backfill: Option<Timestamp>) -> Vec<u8> {
     let profile = Profile::of(activation);
-    let attributes = Event { profile: Some(Data { data: Typed::new("profile", &profile) }), ..Event::of(activation) };
+    let attributes =
+        Event { profile: Some(Data { data: Typed::new("profile", &profile) }), ..Event::of(activation, backfill) };
     bytes(&Data { data: Typed::new("event", attributes) })
 }
 
 /// `POST /api/event-bulk-create-jobs`, grouped by profile; and for each profile the places of its activations.
-pub fn bulk(activations: &[&Activation]) -> (Vec<u8>, Vec<Vec<usize>>) {
+pub fn bulk(activations: &[&Activation], backfill: Option<Timestamp>) -> (Vec<u8>, Vec<Vec<usize>>) {
     let mut place_of: HashMap<Profile, usize> = HashMap::new();
     let mut profiles: Vec<Vec<usize>> = Vec::new();
     for (n, activation) in activations.iter().enumerate() {
@@ -88,7 +90,7 @@ pub fn bulk(activations: &[&Activation]) -> (Vec<u8>, Vec<Vec<usize>>) {
             let events = places
                 .iter()
                 .filter_map(|n| activations.get(*n))
-                .map(|activation| Typed::new("event", Event::of(activation)))
+                .map(|activation| Typed::new("event", Event::of(activation, backfill)))
                 .collect();
             let profile = Data { data: Typed::new("profile", profile) };
             Typed::new("event-bulk-create", OfProfile { profile, events: Data { data: events } })
@@ -98,7 +100,7 @@ pub fn bulk(activations: &[&Activation]) -> (Vec<u8>, Vec<Vec<usize>>) {
     (bytes(&Data { data: job }), profiles)
 }
 
-fn bytes(body: &impl Serialize) -> Vec<u8> {
+pub(super) fn bytes(body: &impl Serialize) -> Vec<u8> {
     // It fails only for a payload that is no JSON, which only a damaged store can hold; the vendor then says so.
     serde_json::to_vec(body).unwrap_or_default()
 }
@@ -143,6 +145,8 @@ struct Event<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     value_currency: Option<String>,
     properties: &'a RawJson,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    backfill: bool,
     metric: Value,
     #[serde(skip_serializing_if = "Option::is_none")]
     profile: Option<Data<Typed<&'a Profile<'a>>>>,
@@ -159,7 +163,7 @@ struct Amounts {
 }
 
 impl<'a> Event<'a> {
-    fn of(activation: &'a Activation) -> Self {
+    fn of(activation: &'a Activation, backfill: Option<Timestamp>) -> Self {
         let said: Amounts = serde_json::from_str(activation.payload.get()).unwrap_or_default();
         let value = [&said.value, &said.revenue, &said.total].into_iter().find_map(money);
         let currency = said.currency.as_str().filter(|c| c.len() == 3 && value.is_some()).map(str::to_uppercase);
@@ -169,7 +173,8 @@ impl<'a> Event<'a> {
             value,
             value_currency: currency,
             properties: &activation.payload,
-            metric: json!({ "data": { "type": "metric", "attributes": { "name": &*activation.event } } }),
+            backfill: backfill.is_some_and(|before| activation.at < before),
+            metric: json!({ "data": { "type": "metric", "attributes": { "name": activation.action.of() } } }),
             profile: None,
         }
     }
@@ -186,7 +191,7 @@ fn money(value: &Value) -> Option<Value> {
 
 /// The profile: each kind of name in its own slot, never an anonymous id as `external_id`.
 #[derive(PartialEq, Eq, Hash, Serialize)]
-struct Profile<'a> {
+pub(super) struct Profile<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     email: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -194,7 +199,7 @@ struct Profile<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     external_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    anonymous_id: Option<&'a str>,
+    pub(super) anonymous_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     first_name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -228,7 +233,8 @@ struct Names {
 }
 
 impl<'a> Profile<'a> {
-    fn of(activation: &'a Activation) -> Self {
+    /// As an event has it.
+    pub(super) fn of(activation: &'a Activation) -> Self {
         let first = |kind: IdentifierKind| activation.identifiers.iter().find(|i| i.kind == kind).map(|i| &*i.value);
         let names: Names = serde_json::from_str(activation.traits.get()).unwrap_or_default();
         let computed: Computed = serde_json::from_str(activation.traits.get()).unwrap_or_default();

@@ -1,9 +1,15 @@
+//! What Klaviyo is sent, and what its answers mean.
+
+mod jobs;
+
 use serde_json::{Value, json};
 
 use super::answer::{Verdict, verdict};
 use super::*;
-use crate::destination::testing::{NOW, Talk, came, item, of, with};
-use crate::model::{Identifier, IdentifierKind, RawJson};
+use crate::destination::testing::{NOW, Talk, came, doing, item, of, with};
+use crate::destination::{Halt, Item, Next};
+use crate::model::http::{Answer, Method};
+use crate::model::{Action, Identifier, IdentifierKind, Outcome, RawJson};
 
 fn talk(batch: Vec<Item>, vendor: impl FnMut(usize, &Request) -> Answer) -> Talk {
     let settings = serde_json::from_value(json!({ "api_key": "pk_1" })).expect("settings");
@@ -168,4 +174,123 @@ fn what_the_vendor_would_refuse_is_not_sent() {
     wide.activation.payload = crate::model::RawJson::trusted(format!("{{{}}}", entries.join(",")));
     let talk = talk(vec![nobody, deep, nested, wide], |_, _| came(202, Value::Null));
     assert_eq!(talk.words(), ["refused", "refused", "accepted", "refused"]);
+}
+
+// === lists and profiles ===
+
+/// A vendor that has every profile, by a number that follows from the address.
+fn has_all(_: usize, request: &Request) -> Answer {
+    match request.path.as_str() {
+        "/api/profile-import" => {
+            let body: Value = serde_json::from_slice(&request.body).expect("JSON");
+            let email = body["data"]["attributes"]["email"].as_str().expect("an address");
+            came(200, json!({ "data": { "type": "profile", "id": format!("id of {email}") } }))
+        }
+        _ => came(204, Value::Null),
+    }
+}
+
+#[test]
+fn people_are_imported_once_and_then_go_into_their_lists_together() {
+    let into = |n, list: &str| doing(n, Action::AddToList(list.into()));
+    let batch =
+        vec![into(1, "L1"), into(1, "L2"), into(2, "L1"), doing(2, Action::RemoveFromList("L3".into())), item(3)];
+    let talk = talk(batch, has_all);
+    assert_eq!(talk.words(), ["accepted"; 5]);
+    let list = |id: &str| format!("/api/lists/{id}/relationships/profiles");
+    let (l1, l2, l3) = (list("L1"), list("L2"), list("L3"));
+    assert_eq!(talk.paths(), ["/api/events", "/api/profile-import", "/api/profile-import", &l1, &l2, &l3]);
+    assert_eq!(talk.asked.iter().filter(|r| r.method == Method::Delete).count(), 1);
+    let member = |n: u8| json!({ "type": "profile", "id": format!("id of p{n}@example.com") });
+    assert_eq!(talk.body(3), json!({ "data": [member(1), member(2)] }));
+    assert_eq!((talk.body(5), talk.asked[5].method), (json!({ "data": [member(2)] }), Method::Delete));
+}
+
+#[test]
+fn only_what_is_asked_for_is_written_to_a_profile() {
+    let mut whole = doing(1, Action::Profile);
+    let traits =
+        r#"{"firstName":"Ines","plan":"gold","city":"Faro","locale":"pt-PT","engagement_level":"high","email":"x"}"#;
+    whole.activation.traits = RawJson::trusted(traits);
+    let mut listed = doing(2, Action::AddToList("L1".into()));
+    listed.activation.traits = whole.activation.traits.clone();
+    let talk = talk(vec![whole, listed], has_all);
+    assert_eq!(talk.words(), ["accepted", "accepted"]);
+    assert_eq!(
+        talk.body(0)["data"]["attributes"],
+        json!({ "email": "p1@example.com", "first_name": "Ines", "locale": "pt-PT", "location": { "city": "Faro" },
+            "properties": { "plan": "gold", "engagement_level": "high" } })
+    );
+    assert_eq!(
+        talk.body(1)["data"]["attributes"],
+        json!({ "email": "p2@example.com", "first_name": "Ines", "properties": { "engagement_level": "high" } })
+    );
+}
+
+#[test]
+fn an_anonymous_id_is_no_part_of_a_profile() {
+    let names = vec![Identifier::new(IdentifierKind::UserId, "u1"), Identifier::new(IdentifierKind::AnonymousId, "a1")];
+    let mut item = of(1, names);
+    item.activation.action = Action::Profile;
+    item.activation.traits = RawJson::empty();
+    let talk = talk(vec![item], |_, _| came(201, json!({ "data": { "type": "profile", "id": "01A" } })));
+    assert_eq!(talk.body(0)["data"]["attributes"], json!({ "external_id": "u1" }));
+}
+
+/// One id that is none refuses all; who it is of is found by halving, and comes again with the id they have then.
+#[test]
+fn a_profile_that_was_merged_away_does_not_hold_up_the_others() {
+    let batch = (0..8).map(|n| doing(n, Action::AddToList("L1".into()))).collect();
+    let talk = talk(batch, |n, request| {
+        let text = String::from_utf8_lossy(&request.body).into_owned();
+        if request.path.starts_with("/api/lists") && text.contains("p5@") {
+            let error =
+                json!({ "code": "invalid", "detail": "Invalid profile IDs: 1", "source": { "pointer": "/data/" } });
+            return came(400, json!({ "errors": [error] }));
+        }
+        has_all(n, request)
+    });
+    assert_eq!(talk.words()[5], "later");
+    assert_eq!(talk.words().iter().filter(|word| **word == "accepted").count(), 7);
+}
+
+/// A trigger that names a list which is not there is that trigger's matter: the lane goes on.
+#[test]
+fn a_missing_list_stops_nobody_else() {
+    let batch = vec![doing(1, Action::AddToList("gone".into())), doing(2, Action::AddToList("L1".into()))];
+    let talk = talk(batch, |n, request| match request.path.contains("/gone/") {
+        true => came(404, json!({ "errors": [{ "code": "not_found" }] })),
+        false => has_all(n, request),
+    });
+    assert_eq!((talk.words(), &talk.halt), (vec!["refused", "accepted"], &None));
+}
+
+#[test]
+fn what_happened_long_ago_starts_no_flow() {
+    for (revision, after, wanted) in [
+        ("2026-07-15", Some("30s"), json!(true)),
+        ("2026-07-15", Some("2m"), Value::Null),
+        ("2026-07-15", None, Value::Null),
+        ("2026-04-15", Some("30s"), Value::Null),
+    ] {
+        let settings = json!({ "api_key": "k", "revision": revision, "backfill_after": after });
+        let klaviyo = Klaviyo::new("lane", serde_json::from_value(settings).expect("settings"));
+        let talk = Talk::with(klaviyo.exchange(vec![item(1)]), |_, _| came(202, Value::Null));
+        assert_eq!(talk.body(0)["data"]["attributes"]["backfill"], wanted, "{revision} {after:?}");
+    }
+}
+
+/// Whether events that are stored already refuse a bulk is not known; alone they are taken and dropped.
+#[test]
+fn a_bulk_that_is_refused_for_an_event_it_has_goes_on_alone() {
+    let talk = talk(items(60), |n, _| match n {
+        0 => {
+            let mut answer = pointing(3);
+            answer["errors"][0]["detail"] = "This unique_id is repeated for the same profile and metric.".into();
+            came(400, answer)
+        }
+        _ => came(202, Value::Null),
+    });
+    assert_eq!(talk.words(), ["accepted"; 60]);
+    assert_eq!(talk.paths(), ["/api/event-bulk-create-jobs", "/api/events", "/api/event-bulk-create-jobs"]);
 }

@@ -270,3 +270,50 @@ pub(super) fn made(answer: &Answer, now: Timestamp) -> Made {
 fn text<'v>(value: &'v Value, name: &str) -> &'v str {
     value.get(name).and_then(Value::as_str).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Field;
+
+    #[track_caller]
+    fn check(attributes: &[(&str, &str)], status: &str, wanted: &[&str]) {
+        let settings = json!({ "base_url": "https://m.example", "client_id": "i", "client_secret": "s", "activity_type": 9,
+            "attributes": { "cartValue": "total" } });
+        let settings: Settings = serde_json::from_value(settings).expect("settings");
+        let field = Field { name: "total".into(), kind: FieldKind::Number };
+        let needs = [Need { event: "E".into(), fields: vec![field], triggers: vec!["t".into()] }];
+        let attributes: Vec<Value> =
+            attributes.iter().map(|(name, kind)| json!({ "apiName": name, "dataType": kind })).collect();
+        let described = json!({ "id": 9, "apiName": "raise", "attributes": attributes });
+        let told = differences(&settings, &needs, &described, status);
+        let told = told.iter().map(|one| format!("{} {}, {} calls", one.sort.word(), one.what, one.steps.len()));
+        assert_eq!(told.collect::<Vec<_>>(), wanted);
+    }
+
+    const BOTH: [(&str, &str); 2] = [("activationId", "string"), ("cartValue", "float")];
+
+    #[test]
+    fn a_type_is_there_whole_and_approved_or_is_made_so() {
+        check(&BOTH, "approved", &[]);
+        check(&BOTH, "draft", &["missing activity type raise, 1 calls"]);
+        check(&BOTH, "approved with draft", &["missing activity type raise, 1 calls"]);
+        check(&BOTH[..1], "approved", &["missing activity type raise, 2 calls"]);
+    }
+
+    #[test]
+    fn a_draft_of_somebody_elses_is_not_approved_along() {
+        check(&BOTH[..1], "approved with draft", &["by hand activity type raise, 0 calls"]);
+    }
+
+    #[test]
+    fn a_type_of_data_has_to_hold_the_values() {
+        let with = |kind| [("activationId", "string"), ("cartValue", kind)];
+        check(&with("currency"), "approved", &[]);
+        check(&with("string"), "approved", &[]);
+        check(&with("datetime"), "approved", &["differs attribute cartValue of raise, 0 calls"]);
+        let more = [("activationId", "string"), ("cartValue", "float"), ("old", "string")];
+        check(&more, "approved", &["unused attribute old of raise, 0 calls"]);
+        assert_eq!(words("checkoutUrl_2"), "Checkout Url 2");
+    }
+}

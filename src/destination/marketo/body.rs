@@ -1,14 +1,17 @@
 //! Bodies (REST API: Leads, Custom activities).
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value, json};
 
 use super::Settings;
+use crate::destination::said::{Said, at};
 use crate::model::{Activation, IdentifierKind};
 
 /// The longest text attribute.
 const LONGEST: usize = 255;
 /// Attributes of one activity, the occasion among them.
-const MOST_ATTRIBUTES: usize = 20;
+pub const MOST_ATTRIBUTES: usize = 20;
 
 /// The address by which the lead is found.
 pub fn email(activation: &Activation) -> Option<&str> {
@@ -43,11 +46,11 @@ pub fn order(activations: &[&Activation]) -> Vec<usize> {
 pub fn leads(settings: &Settings, activations: &[&Activation]) -> Vec<u8> {
     let mut input: Vec<Map<String, Value>> = Vec::new();
     for (activation, place) in activations.iter().zip(order(activations)) {
-        let traits = activation.traits.to_value();
+        let said = Said::of(activation);
         let mut lead = Map::new();
         lead.insert("email".into(), email(activation).into());
         for (field, name) in &settings.fields {
-            if let Some(value) = traits.get(name).filter(|v| v.is_string() || v.is_number() || v.is_boolean()) {
+            if let Some(value) = said.at(name).filter(|v| v.is_string() || v.is_number() || v.is_boolean()) {
                 lead.insert(field.clone(), value.clone());
             }
         }
@@ -71,15 +74,16 @@ pub fn activities(settings: &Settings, activities: &[(&Activation, u64)]) -> Vec
             let payload = activation.payload.to_value();
             let mut attributes =
                 vec![json!({ "apiName": settings.occasion_attribute, "value": activation.occasion.to_string() })];
-            for (name, path) in settings.attributes.iter().take(MOST_ATTRIBUTES - 1) {
-                if let Some(value) = at(&payload, path) {
+            let (activity_type, filled) = settings.activity(activation.action.of());
+            for (name, path) in filled.iter().take(MOST_ATTRIBUTES - 1) {
+                if let Some(value) = scalar_at(&payload, path) {
                     attributes.push(json!({ "apiName": name, "value": value }));
                 }
             }
             json!({
                 "leadId": lead,
                 "activityDate": activation.at,
-                "activityTypeId": settings.activity_type,
+                "activityTypeId": activity_type,
                 "primaryAttributeValue": &*activation.trigger,
                 "attributes": attributes,
             })
@@ -88,24 +92,46 @@ pub fn activities(settings: &Settings, activities: &[(&Activation, u64)]) -> Vec
     json!({ "input": input }).to_string().into_bytes()
 }
 
+/// `POST` or `DELETE /rest/v1/lists/{id}/leads.json`
+pub fn members(leads: &[u64]) -> Vec<u8> {
+    let input: Vec<Value> = leads.iter().map(|id| json!({ "id": id })).collect();
+    json!({ "input": input }).to_string().into_bytes()
+}
+
+/// Each lead once, in the order of its first place; and for each place, which of them it is.
+pub fn each_once(leads: impl Iterator<Item = u64>) -> (Vec<u64>, Vec<usize>) {
+    let mut once: Vec<u64> = Vec::new();
+    let mut known: HashMap<u64, usize> = HashMap::new();
+    let order = leads
+        .map(|lead| {
+            *known.entry(lead).or_insert_with(|| {
+                once.push(lead);
+                once.len() - 1
+            })
+        })
+        .collect();
+    (once, order)
+}
+
 /// The scalar at a dotted path; texts cut to the vendor's length, lists as joined texts.
-fn at(payload: &Value, path: &str) -> Option<Value> {
-    let mut value = payload;
-    for part in path.split('.') {
-        value = match value {
-            Value::Array(items) => items.get(part.parse::<usize>().ok()?)?,
-            other => other.get(part)?,
-        };
-    }
-    let text = match value {
+fn scalar_at(payload: &Value, path: &str) -> Option<Value> {
+    let text = match at(payload, path)? {
         Value::Null => return None,
-        Value::Number(_) | Value::Bool(_) => return Some(value.clone()),
+        value @ (Value::Number(_) | Value::Bool(_)) => return Some(value.clone()),
         Value::String(text) => text.clone(),
         Value::Array(items) => {
             let names = items.iter().filter_map(|i| i.as_str().or_else(|| i.get("name")?.as_str()));
             names.collect::<Vec<_>>().join("; ")
         }
-        Value::Object(_) => value.to_string(),
+        value @ Value::Object(_) => value.to_string(),
     };
     Some(text.chars().take(LONGEST).collect::<String>().into())
+}
+
+/// The same as a text.
+pub fn text_at(payload: &Value, path: &str) -> Option<String> {
+    Some(match scalar_at(payload, path)? {
+        Value::String(text) => text,
+        other => other.to_string(),
+    })
 }

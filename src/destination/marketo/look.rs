@@ -1,5 +1,5 @@
 //! Looking before a resend: which of our activities are there already? A paging token for an instant, then pages of
-//! activities of our type for up to 30 leads (REST API: Activities).
+//! activities of one type for up to 30 leads (REST API: Activities).
 
 use std::collections::HashSet;
 
@@ -20,6 +20,7 @@ const BEFORE: Span = Span::from_hours(1);
 pub struct Look {
     /// Records, their leads.
     records: Vec<(usize, u64)>,
+    activity_type: u64,
     since: Timestamp,
     token: Option<String>,
     pages: usize,
@@ -37,12 +38,13 @@ pub enum Step {
 }
 
 impl Look {
-    /// Questions about these records: place, lead, edge.
-    pub fn begin(records: &[(usize, u64, Timestamp)]) -> Vec<Self> {
+    /// Questions about these records, whose activities are of one type: place, lead, edge.
+    pub fn begin(activity_type: u64, records: &[(usize, u64, Timestamp)]) -> Vec<Self> {
         records
             .chunks(LEADS)
             .map(|some| Self {
                 records: some.iter().map(|(place, lead, _)| (*place, *lead)).collect(),
+                activity_type,
                 since: some.iter().map(|(.., at)| *at).min().unwrap_or_default() - BEFORE,
                 token: None,
                 pages: 0,
@@ -57,14 +59,14 @@ impl Look {
     }
 
     /// Path and query of the next call.
-    pub fn request(&self, activity_type: u64) -> (&'static str, Vec<(Name, String)>) {
+    pub fn request(&self) -> (&'static str, Vec<(Name, String)>) {
         match &self.token {
             None => ("/rest/v1/activities/pagingtoken.json", vec![("sinceDatetime".into(), self.since.to_string())]),
             Some(token) => {
                 let leads: Vec<String> = self.records.iter().map(|(_, lead)| lead.to_string()).collect();
                 let query = vec![
                     ("nextPageToken".into(), token.clone()),
-                    ("activityTypeIds".into(), activity_type.to_string()),
+                    ("activityTypeIds".into(), self.activity_type.to_string()),
                     ("leadIds".into(), leads.join(",")),
                 ];
                 ("/rest/v1/activities.json", query)

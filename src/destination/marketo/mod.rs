@@ -1,32 +1,35 @@
-//! Marketo: the lead is synced, then the activation is a custom activity of it, of one generic type whose primary
-//! attribute is the trigger; the marketer's smart campaign has that type as its trigger.
+//! Marketo: the lead is synced, then the activation is a custom activity of it, of one generic type or one of the event's
+//! own, whose primary attribute is the trigger; the marketer's smart campaign has that type as its trigger. Or a campaign
+//! is requested for the lead, or it goes into a static list or out of one, or was all there was to write.
 //!
-//! Activities have no dedupe key: a try is noted durably before it leaves, and after an unclear one we look before we
-//! send again.
+//! Activities and requests have no dedupe key: a try is noted durably before it leaves. After an unclear one of an
+//! activity we look before we send again; what was requested cannot be looked for.
 
 mod account;
 mod answer;
 mod body;
+mod campaign;
+mod exchange;
 mod look;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::account::{Made, Survey};
-use super::{Destination, Exchange, Halt, Item, Limits, Next, pretend};
+use super::{Destination, Exchange, Item, Limits, pretend};
 use crate::model::http::{
     AccountKey, Answer, Auth, Counted, Learned, Method, Request, Response, TokenForm, TokenRequest, Window,
 };
 use crate::model::setting::Secret;
-use crate::model::{Need, Outcome, Span, Timestamp};
+use crate::model::{ActionKind, Need, Span, Timestamp};
 
-use answer::{Record, Verdict};
-use look::Look;
+/// What triggers may ask for.
+pub const CAN: &[ActionKind] = &ActionKind::ALL;
 
 /// The quota's day ends at 00:00 "CST", taken as UTC-6.
 const MIDNIGHT: Span = Span::from_hours(6);
@@ -49,7 +52,17 @@ pub struct Settings {
     /// The type's other attributes, by API name, and where in the payload their value is: `cartValue = "value"`.
     #[serde(default)]
     pub attributes: BTreeMap<String, String>,
-    /// Lead fields, by API name, and the trait that fills them.
+    /// Types of their own for events of these names; all others are of `activity_type`.
+    #[serde(default)]
+    pub types: BTreeMap<String, ActivityType>,
+    /// Of campaigns, by number, the tokens of their program that a request fills, and where in the payload their value
+    /// is: `checkoutUrl = "checkout_url"` fills `{{my.checkoutUrl}}`.
+    #[serde(default)]
+    pub campaigns: BTreeMap<String, BTreeMap<String, String>>,
+    /// What becomes of a request of a campaign that may have been taken: Marketo cannot be asked.
+    #[serde(default)]
+    pub unclear_campaigns: Unclear,
+    /// Lead fields, by API name, and the trait that fills them, or `payload.<path>`.
     #[serde(default = "fields")]
     pub fields: BTreeMap<String, String>,
     /// Where the instance has partitions.
@@ -77,6 +90,60 @@ pub struct Settings {
     /// One call takes at most so long.
     #[serde(default = "timeout")]
     pub timeout: Span,
+}
+
+/// A custom activity type of one event.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ActivityType {
+    /// Its number in this instance. It has the occasion's attribute too.
+    pub activity_type: u64,
+    /// Its other attributes, by API name, and where in the payload their value is.
+    #[serde(default)]
+    pub attributes: BTreeMap<String, String>,
+}
+
+/// What becomes of a request that may have been taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Unclear {
+    /// It is made again: the campaign's own rule (once, or once in so long) keeps a second run away.
+    #[default]
+    Again,
+    /// It is a dead letter, for somebody to look at and replay.
+    DeadLetter,
+}
+
+impl Settings {
+    /// What no single key can know: what the vendor would cut.
+    pub fn clashes(&self) -> Vec<(Vec<String>, String)> {
+        let many = |most: usize, what: &str| format!("has more than {most} {what}: Marketo takes no more");
+        let filled = body::MOST_ATTRIBUTES - 1;
+        let mut clashes = Vec::new();
+        if self.attributes.len() > filled {
+            clashes.push((vec!["attributes".into()], many(filled, "attributes beside the occasion's")));
+        }
+        for (event, _) in self.types.iter().filter(|(_, own)| own.attributes.len() > filled) {
+            let words = many(filled, "attributes beside the occasion's");
+            clashes.push((vec!["types".into(), event.clone(), "attributes".into()], words));
+        }
+        for (id, _) in self.campaigns.iter().filter(|(_, tokens)| tokens.len() > campaign::TOKENS) {
+            clashes.push((vec!["campaigns".into(), id.clone()], many(campaign::TOKENS, "tokens")));
+        }
+        for id in self.campaigns.keys().filter(|id| id.is_empty() || !id.bytes().all(|b| b.is_ascii_digit())) {
+            let words = format!("`{id}` is no campaign of Marketo: they have numbers");
+            clashes.push((vec!["campaigns".into(), id.clone()], words));
+        }
+        clashes
+    }
+
+    /// The type of an event, and how its attributes are filled.
+    fn activity(&self, event: &str) -> (u64, &BTreeMap<String, String>) {
+        match self.types.get(event) {
+            Some(own) => (own.activity_type, &own.attributes),
+            None => (self.activity_type, &self.attributes),
+        }
+    }
 }
 
 fn occasion_attribute() -> String {
@@ -203,7 +270,7 @@ impl Destination for Marketo {
         })
     }
 
-    /// Each lead is there, and each activity added.
+    /// Each lead is there, each activity added, each list and campaign known.
     fn pretended(&self, request: &Request) -> Response {
         let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
         let inputs = body["input"].as_array().into_iter().flatten();
@@ -217,7 +284,7 @@ impl Destination for Marketo {
     }
 
     fn exchange(&self, batch: Vec<Item>) -> Box<dyn Exchange> {
-        Box::new(Sending::new(self.settings.clone(), batch))
+        Box::new(exchange::Sending::new(self.settings.clone(), batch))
     }
 
     fn survey(&self, needs: Vec<Need>) -> Option<Box<dyn Survey>> {
@@ -226,263 +293,5 @@ impl Destination for Marketo {
 
     fn made(&self, answer: &Answer, now: Timestamp) -> Made {
         account::made(answer, now)
-    }
-}
-
-struct Sending {
-    settings: Settings,
-    batch: Vec<Item>,
-    outcomes: Vec<Option<(u16, Outcome)>>,
-    /// The lead of each record whose lead is there.
-    leads: Vec<Option<u64>>,
-    todo: VecDeque<Call>,
-    asked: Option<Call>,
-}
-
-#[derive(Clone, Debug)]
-enum Call {
-    /// Leads of these records.
-    Sync(Vec<usize>),
-    /// Which of these are there already?
-    Look(Look),
-    /// Activities of these records, whose leads are there.
-    Add(Vec<usize>),
-}
-
-impl Sending {
-    fn new(settings: Settings, batch: Vec<Item>) -> Self {
-        let n = batch.len();
-        let mut sending =
-            Self { settings, outcomes: vec![None; n], leads: vec![None; n], todo: VecDeque::new(), asked: None, batch };
-        let mut good = Vec::new();
-        for (n, item) in sending.batch.iter().enumerate() {
-            match body::check(&item.activation) {
-                Ok(()) => good.push(n),
-                Err((code, words)) => {
-                    sending.outcomes[n] = Some((0, Outcome::Refused { code: code.into(), words: words.into() }));
-                }
-            }
-        }
-        if !good.is_empty() {
-            sending.todo.push_back(Call::Sync(good));
-        }
-        sending
-    }
-
-    fn post(&self, path: &str, body: Vec<u8>) -> Request {
-        Request {
-            method: Method::Post,
-            path: path.into(),
-            query: Vec::new(),
-            headers: Vec::new(),
-            content_type: "application/json",
-            auth: Auth::Token,
-            body,
-            family: "rest".into(),
-            timeout: self.settings.timeout,
-        }
-    }
-
-    /// The request, or `None` when the body would be larger than the vendor takes.
-    fn request(&self, call: &Call) -> Option<Request> {
-        let (path, body) = match call {
-            Call::Sync(places) => {
-                let activations: Vec<_> = places.iter().filter_map(|n| Some(&self.batch.get(*n)?.activation)).collect();
-                ("/rest/v1/leads.json", body::leads(&self.settings, &activations))
-            }
-            Call::Add(places) => {
-                let activities: Vec<_> = places
-                    .iter()
-                    .filter_map(|n| Some((&self.batch.get(*n)?.activation, self.leads.get(*n).copied().flatten()?)))
-                    .collect();
-                ("/rest/v1/activities/external.json", body::activities(&self.settings, &activities))
-            }
-            Call::Look(look) => {
-                let (path, query) = look.request(self.settings.activity_type);
-                return Some(Request { method: Method::Get, query, ..self.post(path, Vec::new()) });
-            }
-        };
-        (body.len() <= 1_000_000).then(|| self.post(path, body))
-    }
-
-    fn read(&mut self, call: Call, answer: &Answer, now: Timestamp) -> Option<Halt> {
-        let status = match answer {
-            Answer::Came(response) => response.status,
-            _ => 0,
-        };
-        match answer::verdict(answer, now) {
-            Verdict::Records(records) => match call {
-                Call::Sync(places) => self.synced(&places, status, &records, now),
-                Call::Add(places) => self.added(&places, status, &records, now),
-                Call::Look(look) => self.looked(look, answer, now),
-            },
-            Verdict::Halt(halt) => return Some(halt),
-            Verdict::Down { words, is_unclear } => {
-                // Only an activity can have left. What was unclear before is so until somebody has looked.
-                let may_have_left = match &call {
-                    Call::Add(_) => is_unclear,
-                    Call::Look(_) => true,
-                    Call::Sync(_) => {
-                        self.places(&call).iter().any(|n| self.batch.get(*n).is_some_and(|i| i.may_have_left))
-                    }
-                };
-                let words_ = words.as_str().into();
-                let again = if may_have_left { now + self.settings.look_after } else { now };
-                let later = Outcome::Later { not_before: again, words: words_, is_throttled: false, may_have_left };
-                self.set(&self.places(&call), status, &later);
-                return Some(Halt::Down(words));
-            }
-            Verdict::Refused(code, words) => {
-                let places = self.places(&call);
-                if places.len() > 1 && !matches!(call, Call::Look(_)) {
-                    self.split(call, &places);
-                } else {
-                    self.set(&places, status, &Outcome::Refused { code: code.into(), words: words.into() });
-                }
-            }
-        }
-        None
-    }
-
-    fn places(&self, call: &Call) -> Vec<usize> {
-        match call {
-            Call::Sync(places) | Call::Add(places) => places.clone(),
-            Call::Look(look) => look.places(),
-        }
-    }
-
-    fn split(&mut self, call: Call, places: &[usize]) {
-        let (a, b) = places.split_at(places.len() / 2);
-        for half in [b, a] {
-            let half = half.to_vec();
-            self.todo.push_front(match call {
-                Call::Add(_) => Call::Add(half),
-                _ => Call::Sync(half),
-            });
-        }
-    }
-
-    /// Results come in the order of the input, in which each lead stands once.
-    fn synced(&mut self, places: &[usize], status: u16, records: &[Record], now: Timestamp) {
-        let activations: Vec<_> = places.iter().filter_map(|n| Some(&self.batch.get(*n)?.activation)).collect();
-        let order = body::order(&activations);
-        let mut ready = Vec::new();
-        let mut unsure = Vec::new();
-        for (place, input) in places.iter().zip(order) {
-            match records.get(input) {
-                Some(Record::Done(Some(id))) => {
-                    if let Some(slot) = self.leads.get_mut(*place) {
-                        *slot = Some(*id);
-                    }
-                    if self.batch.get(*place).is_some_and(|item| item.may_have_left) {
-                        unsure.push(*place);
-                    } else {
-                        ready.push(*place);
-                    }
-                }
-                Some(Record::Skipped { code, words, is_passing }) => {
-                    self.skipped(*place, status, code, words, *is_passing, now)
-                }
-                Some(Record::Done(None)) | None => {
-                    self.skipped(*place, status, "no_result", "the answer does not speak of this lead", true, now);
-                }
-            }
-        }
-        if !ready.is_empty() {
-            self.todo.push_back(Call::Add(ready));
-        }
-        let leads: Vec<(usize, u64, Timestamp)> = unsure
-            .iter()
-            .filter_map(|n| Some((*n, self.leads.get(*n).copied().flatten()?, self.batch.get(*n)?.activation.at)))
-            .collect();
-        self.todo.extend(Look::begin(&leads).into_iter().map(Call::Look));
-    }
-
-    fn looked(&mut self, look: Look, answer: &Answer, now: Timestamp) {
-        let Answer::Came(response) = answer else { return };
-        let (found, places, is_whole) = match look.next(&response.json(), &self.settings.occasion_attribute) {
-            look::Step::More(look) => return self.todo.push_front(Call::Look(look)),
-            look::Step::Seen(found, places) => (found, places, true),
-            look::Step::Unread(found, places) => (found, places, false),
-        };
-        let mut missing = Vec::new();
-        for place in places {
-            let Some(item) = self.batch.get(place) else { continue };
-            if found.contains(&item.activation.occasion.to_string()) {
-                self.set(&[place], 200, &Outcome::Duplicate);
-            } else if is_whole {
-                missing.push(place);
-            } else {
-                let words = "what the instance has could not be read to its end".into();
-                let not_before = now + self.settings.look_after;
-                let later = Outcome::Later { not_before, words, is_throttled: false, may_have_left: true };
-                self.set(&[place], 200, &later);
-            }
-        }
-        if !missing.is_empty() {
-            self.todo.push_back(Call::Add(missing));
-        }
-    }
-
-    fn added(&mut self, places: &[usize], status: u16, records: &[Record], now: Timestamp) {
-        for (n, place) in places.iter().enumerate() {
-            match records.get(n) {
-                Some(Record::Done(_)) => self.set(&[*place], status, &Outcome::Accepted),
-                Some(Record::Skipped { code, words, is_passing }) => {
-                    // A lead that was merged away meanwhile is found again by the next sync.
-                    let is_passing = *is_passing || code == "1004";
-                    self.skipped(*place, status, code, words, is_passing, now);
-                }
-                None => {
-                    self.skipped(*place, status, "no_result", "the answer does not speak of this activity", true, now)
-                }
-            }
-        }
-    }
-
-    fn skipped(&mut self, place: usize, status: u16, code: &str, words: &str, is_passing: bool, now: Timestamp) {
-        let outcome = if is_passing {
-            Outcome::Later {
-                not_before: now,
-                words: format!("{code}: {words}").into(),
-                is_throttled: false,
-                may_have_left: false,
-            }
-        } else {
-            Outcome::Refused { code: code.into(), words: words.into() }
-        };
-        self.set(&[place], status, &outcome);
-    }
-
-    fn set(&mut self, places: &[usize], status: u16, outcome: &Outcome) {
-        for place in places {
-            if let Some(slot) = self.outcomes.get_mut(*place) {
-                *slot = Some((status, outcome.clone()));
-            }
-        }
-    }
-}
-
-impl Exchange for Sending {
-    fn next(&mut self, answer: Option<Answer>, now: Timestamp) -> Next {
-        let mut halt = None;
-        if let (Some(call), Some(answer)) = (self.asked.take(), answer) {
-            halt = self.read(call, &answer, now);
-        }
-        while halt.is_none() {
-            let Some(call) = self.todo.pop_front() else { break };
-            if let Some(request) = self.request(&call) {
-                self.asked = Some(call);
-                return Next::Ask(Box::new(request));
-            }
-            let places = self.places(&call);
-            if places.len() > 1 {
-                self.split(call, &places);
-            } else {
-                let refused = Outcome::Refused { code: "too_large".into(), words: "the record is over 1 MB".into() };
-                self.set(&places, 0, &refused);
-            }
-        }
-        Next::Done { outcomes: std::mem::take(&mut self.outcomes), halt }
     }
 }

@@ -2,7 +2,10 @@ use serde_json::{Value, json};
 
 use super::answer::{Record, Verdict, verdict};
 use super::*;
-use crate::destination::testing::{NOW, Talk, came, item};
+use crate::destination::testing::{NOW, Talk, came, doing, item};
+use crate::destination::{Halt, Item};
+use crate::model::Action;
+use crate::model::http::{Answer, Method};
 
 const LEADS: &str = "/rest/v1/leads.json";
 const ADD: &str = "/rest/v1/activities/external.json";
@@ -211,4 +214,168 @@ fn a_lead_merged_away_is_tried_again() {
         _ => done(request),
     });
     assert_eq!(talk.words(), ["later"]);
+}
+
+// === lists, campaigns, leads ===
+
+/// Settings with what a campaign and a type of its own need.
+fn marketo(more: Value) -> Marketo {
+    let mut settings = json!({ "base_url": "http://m", "client_id": "i", "client_secret": "s", "activity_type": 100_001,
+        "campaigns": { "12": { "cartTotal": "total", "none": "absent" } } });
+    for (name, value) in more.as_object().into_iter().flatten() {
+        settings[name] = value.clone();
+    }
+    Marketo::new("lane", serde_json::from_value(settings).expect("settings"))
+}
+
+/// Leads are there by numbers that follow from their places; all else is done.
+fn does_all(_: usize, request: &Request) -> Answer {
+    let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+    let each = |status: &str| {
+        let results = body["input"].as_array().into_iter().flatten().enumerate();
+        let results: Vec<Value> = results.map(|(n, _)| json!({ "id": 50 + n, "status": status })).collect();
+        came(200, json!({ "success": true, "result": results }))
+    };
+    match request.path.as_str() {
+        LEADS => each("updated"),
+        path if path.ends_with("/trigger.json") => came(200, json!({ "success": true, "result": [{ "id": 12 }] })),
+        _ => each("added"),
+    }
+}
+
+fn campaign(n: u8, total: &str) -> Item {
+    let mut item = doing(n, Action::Campaign("12".into()));
+    item.activation.payload = crate::model::RawJson::trusted(format!(r#"{{"total":"{total}"}}"#));
+    item
+}
+
+#[test]
+fn leads_with_equal_tokens_are_one_request_of_a_campaign() {
+    let batch = vec![campaign(1, "5"), campaign(2, "7"), campaign(3, "5"), campaign(1, "5")];
+    let talk = Talk::with(marketo(json!({})).exchange(batch), does_all);
+    assert_eq!(talk.words(), ["accepted"; 4]);
+    let trigger = "/rest/v1/campaigns/12/trigger.json";
+    assert_eq!(talk.paths(), [LEADS, trigger, trigger, trigger]);
+    let of = |leads: &[u64], total: &str| {
+        let leads: Vec<Value> = leads.iter().map(|id| json!({ "id": id })).collect();
+        json!({ "input": { "leads": leads, "tokens": [{ "name": "{{my.cartTotal}}", "value": total }] } })
+    };
+    // Two occasions of one lead are two requests.
+    assert_eq!([talk.body(1), talk.body(2), talk.body(3)], [of(&[50, 52], "5"), of(&[50], "5"), of(&[51], "7")]);
+}
+
+#[test]
+fn a_request_has_a_hundred_leads_at_most() {
+    let batch = (0..201u8).map(|n| campaign(n, "5")).collect();
+    let talk = Talk::with(marketo(json!({})).exchange(batch), does_all);
+    assert!(talk.words().iter().all(|word| *word == "accepted"));
+    let leads: Vec<usize> =
+        (1..talk.asked.len()).map(|n| talk.body(n)["input"]["leads"].as_array().expect("leads").len()).collect();
+    assert_eq!(leads, [100, 100, 1]);
+}
+
+/// Nobody can look for it: after an unclear answer it is made again, or somebody has to say so.
+#[test]
+fn an_unclear_request_of_a_campaign_goes_as_the_settings_say() {
+    let cut = |n: usize, request: &Request| match request.path.as_str() {
+        LEADS => does_all(n, request),
+        _ => Answer::Unclear("cut".into()),
+    };
+    let first = Talk::with(marketo(json!({})).exchange(vec![campaign(1, "5")]), cut);
+    assert_eq!(first.words(), ["unclear"]);
+    let again = || vec![Item { may_have_left: true, ..campaign(1, "5") }];
+    let made = Talk::with(marketo(json!({})).exchange(again()), does_all);
+    assert_eq!((made.words(), made.asked.len()), (vec!["accepted"], 2));
+    let careful = marketo(json!({ "unclear_campaigns": "dead_letter" }));
+    let kept = Talk::with(careful.exchange(again()), does_all);
+    assert_eq!((kept.words(), kept.asked.len()), (vec!["refused"], 0));
+    // What a spent quota stopped before it left is not unclear.
+    let spent = Talk::with(careful.exchange(vec![campaign(1, "5")]), |_, _| {
+        came(200, json!({ "success": false, "errors": [{ "code": "606", "message": "x" }] }))
+    });
+    assert_eq!((spent.words(), spent.halt.is_some()), (vec!["later"], true));
+}
+
+/// What is wrong with the campaign is not looked for among its leads; a lead that is gone is.
+#[test]
+fn a_refused_request_is_parted_only_for_a_lead() {
+    let batch = || (0..8).map(|n| campaign(n, "5")).collect();
+    let refusing = |code: &'static str| {
+        move |n: usize, request: &Request| match request.path.as_str() {
+            LEADS => does_all(n, request),
+            _ if code == "1013" || String::from_utf8_lossy(&request.body).contains("53") => {
+                came(200, json!({ "success": false, "errors": [{ "code": code, "message": "x" }] }))
+            }
+            _ => does_all(n, request),
+        }
+    };
+    let all = Talk::with(marketo(json!({})).exchange(batch()), refusing("1013"));
+    assert_eq!((all.words(), all.asked.len()), (vec!["refused"; 8], 2));
+    let one = Talk::with(marketo(json!({})).exchange(batch()), refusing("1004"));
+    assert_eq!(one.words().iter().filter(|word| **word == "accepted").count(), 7);
+}
+
+#[test]
+fn leads_go_into_lists_and_out_of_them() {
+    let batch = vec![
+        doing(1, Action::AddToList("1044".into())),
+        doing(2, Action::AddToList("1044".into())),
+        doing(2, Action::RemoveFromList("1045".into())),
+        doing(3, Action::Profile),
+    ];
+    let talk = Talk::with(marketo(json!({})).exchange(batch), |n, request| match request.method {
+        Method::Delete => {
+            let reason = json!({ "code": "1015", "message": "Lead not in list" });
+            came(200, json!({ "success": true, "result": [{ "id": 51, "status": "skipped", "reasons": [reason] }] }))
+        }
+        _ => does_all(n, request),
+    });
+    assert_eq!(talk.words(), ["accepted"; 4]);
+    assert_eq!(talk.paths(), [LEADS, "/rest/v1/lists/1044/leads.json", "/rest/v1/lists/1045/leads.json"]);
+    assert_eq!(talk.body(1), json!({ "input": [{ "id": 50 }, { "id": 51 }] }));
+}
+
+/// Lists and leads may be written twice: after an unclear answer they simply are.
+#[test]
+fn only_what_has_no_key_is_unclear() {
+    let batch = vec![doing(1, Action::AddToList("1044".into()))];
+    let talk = Talk::with(marketo(json!({})).exchange(batch), |n, request| match request.path.as_str() {
+        LEADS => does_all(n, request),
+        _ => Answer::Unclear("cut".into()),
+    });
+    assert_eq!(talk.words(), ["later"]);
+}
+
+#[test]
+fn events_may_have_types_of_their_own() {
+    let types =
+        json!({ "types": { "Cart Abandoned": { "activity_type": 100_002, "attributes": { "cartTotal": "total" } } } });
+    let batch = vec![item(1), doing(2, Action::Event("Winback".into()))];
+    let talk = Talk::with(marketo(types.clone()).exchange(batch), does_all);
+    assert_eq!(talk.words(), ["accepted"; 2]);
+    let sent = talk.body(1);
+    assert_eq!(
+        (&sent["input"][0]["activityTypeId"], &sent["input"][1]["activityTypeId"]),
+        (&json!(100_002), &json!(100_001))
+    );
+    assert_eq!(sent["input"][0]["attributes"][1], json!({ "apiName": "cartTotal", "value": "20.50" }));
+    assert_eq!(sent["input"][1]["attributes"].as_array().map(Vec::len), Some(1));
+    // Each type is looked for by itself.
+    let batch = vec![
+        Item { may_have_left: true, ..item(1) },
+        Item { may_have_left: true, ..doing(2, Action::Event("Winback".into())) },
+    ];
+    let talk = Talk::with(marketo(types).exchange(batch), |n, request| match request.path.as_str() {
+        TOKEN => came(200, json!({ "success": true, "nextPageToken": "T" })),
+        READ => came(200, json!({ "success": true, "moreResult": false })),
+        _ => does_all(n, request),
+    });
+    let asked: Vec<&str> = talk
+        .asked
+        .iter()
+        .flat_map(|r| &r.query)
+        .filter(|(n, _)| n == "activityTypeIds")
+        .map(|(_, v)| v.as_str())
+        .collect();
+    assert_eq!((asked, talk.words()), (vec!["100001", "100002"], vec!["accepted"; 2]));
 }

@@ -49,7 +49,7 @@ pub fn verdict(manifest: &Manifest, answer: &Answer, now: Timestamp) -> Verdict 
         Some(Act::Down) => down(again(manifest, response, now).unwrap_or(now), words, false),
         Some(Act::Renew) => Verdict::Halt(Halt::Token),
         Some(Act::Credentials) => Verdict::Halt(Halt::Credentials(words)),
-        Some(Act::Configuration) => Verdict::Halt(Halt::Configuration(words)),
+        Some(Act::Configuration) => Verdict::Halt(Halt::Configuration(format!("{words}{}", hint(response.status)))),
     }
 }
 
@@ -84,6 +84,16 @@ fn act(manifest: &Manifest, response: &Response, body: &Value) -> Option<Act> {
         Act::Credentials | Act::Renew if is_proxy => Act::Down,
         other => other,
     })
+}
+
+/// The way out, where the status alone tells it.
+fn hint(status: u16) -> &'static str {
+    match status {
+        300..=399 => "; it is at another address: write that one",
+        404 | 405 => "; nothing takes such calls at this address",
+        410 => "; the receiver is gone for good: take the destination out, or write its new address",
+        _ => "",
+    }
 }
 
 /// When the receiver lets us come again, as far as it says so: by `Retry-After`, or the header that the manifest names.

@@ -13,7 +13,7 @@ use super::{Way, Webhook};
 use crate::destination::{Destination, Item, Next};
 use crate::manifest::setting::Given;
 use crate::model::http::{Answer, Request};
-use crate::model::{Activation, Identifier, OccasionId, Outcome, PersonId, RawJson, Timestamp};
+use crate::model::{Action, Activation, Identifier, OccasionId, Outcome, PersonId, RawJson, Timestamp};
 
 /// How a file with activations ends.
 pub const ACTIVATION: &str = ".activation.json";
@@ -52,9 +52,10 @@ pub fn made(manifest: &Manifest, text: &[u8]) -> Result<Value, String> {
     let way = Way::of(unsigned, &Given::anything(&manifest.settings)).map_err(|wrong| wrong.words)?;
     let webhook = Webhook { way: Ok(Arc::new(way)), share: 1.0, unlimited: true, timeout: None };
     let mut exchange = webhook.exchange(batch);
-    let (mut calls, mut answer) = (Vec::new(), None);
+    let (mut calls, mut answer, mut now) = (Vec::new(), None, AT);
     loop {
-        match exchange.next(answer.take(), AT) {
+        match exchange.next(answer.take(), now) {
+            Next::Wait(until) => now = until,
             Next::Ask(request) => {
                 calls.push(call(&webhook, &request));
                 answer = Some(Answer::Came(webhook.pretended(&request)));
@@ -82,7 +83,7 @@ fn item(sample: Sample) -> Result<Item, String> {
         traits: RawJson::from_value(&Value::Object(sample.traits)),
         key: sample.key.into(),
         at: sample.at,
-        event: sample.event.into(),
+        action: Action::Event(sample.event.into()),
         priority: 50,
         expires_at: sample.at + crate::model::Span::DAY,
         not_before: None,

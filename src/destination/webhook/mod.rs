@@ -24,9 +24,12 @@ use self::sending::Sending;
 use super::{Destination, Exchange, Item, Limits, pretend};
 use crate::manifest::access::{self, named};
 use crate::manifest::setting::{Given, Written};
-use crate::model::Span;
 use crate::model::http::{self, Counted, Request, Response, TokenRequest, Window};
 use crate::model::setting::Secret;
+use crate::model::{ActionKind, Span};
+
+/// What triggers may ask for: a receiver knows events only.
+pub const CAN: &[ActionKind] = &[ActionKind::Event];
 
 /// `[destination.NAME]` with `kind = "webhook"`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]

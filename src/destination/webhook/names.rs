@@ -73,7 +73,7 @@ pub fn values(activation: &Activation, settings: &Value) -> Value {
     json!({
         "occasion": activation.occasion.to_string(),
         "uuid": uuid(&activation.occasion.0),
-        "event": &*activation.event,
+        "event": activation.action.of(),
         "trigger": &*activation.trigger,
         "key": &*activation.key,
         "destination": &*activation.lane,

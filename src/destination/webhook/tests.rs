@@ -152,6 +152,9 @@ fn each_answer_means_what_its_status_says() {
     };
     assert_eq!(until(with("retry-after", "4", 429, Value::Null)), Span::from_secs(4));
     assert_eq!(until(came(429, Value::Null)), Span::from_secs(10));
+    // NOW is 2027-01-15T08:00:00Z.
+    assert_eq!(until(with("retry-after", "Fri, 15 Jan 2027 08:01:30 GMT", 429, Value::Null)), Span::from_secs(90));
+    assert_eq!(until(with("retry-after", "Thu, 15 Jan 2026 08:00:00 GMT", 429, Value::Null)), Span::ZERO);
     let page = Answer::Came(Response { status: 403, headers: Vec::new(), body: b"<html>".to_vec() });
     assert!(matches!(of(page).1, Some(Halt::Down(_))), "a proxy's page says nothing of the credentials");
 }

@@ -9,6 +9,8 @@ mod definitions;
 mod email_events;
 /// `POST …/send` and `…/send/batch`.
 mod events;
+/// `PUT …/memberships/add` and `…/remove`.
+mod lists;
 /// CRM records: search, list, batch read, associations.
 mod search;
 
@@ -20,6 +22,7 @@ use serde_json::{Map, Value, json};
 
 use super::call::{Answer, Call, Verdict, call_id};
 use super::faults::Fault;
+use super::lists::Lists;
 use super::received::{Ledger, Seen, lock};
 use super::records::Records;
 use super::window::{Fixed, Rolling};
@@ -55,6 +58,7 @@ struct Memory {
     contacts: Vec<Contact>,
     definitions: definitions::Definitions,
     seen: Seen,
+    lists: Lists,
 }
 
 struct Contact {
@@ -116,6 +120,17 @@ impl Vendor for Hubspot {
             answer.headers.extend(headers);
             return answer;
         }
+        if let Some((id, is_removal)) = lists::ask(&call.method, &call.path) {
+            let quota = if self.options.limits { self.take_crm_quota(call) } else { Ok(Vec::new()) };
+            return quota.map_or_else(
+                |answer| answer,
+                |mut headers| {
+                    let mut answer = self.change_list(call, &id, is_removal);
+                    answer.headers.append(&mut headers);
+                    answer
+                },
+            );
+        }
         let Some(endpoint) = Endpoint::of(&call.path) else {
             return error(call, 404, "OBJECT_NOT_FOUND", "resource not found");
         };
@@ -168,6 +183,7 @@ impl Hubspot {
             contacts: Vec::new(),
             definitions: Default::default(),
             seen: Seen::default(),
+            lists: Lists::new(&options.lists),
         };
         let ledger = Ledger::new(options.bodies);
         Self { options, ledger, records: Records::new(search::shape), state: Mutex::new(state) }

@@ -171,6 +171,23 @@ pub(super) fn profile_import<'a>(payload: &'a Value, wrong: &mut Mistakes) -> Op
     Some((whose.0, data.get("attributes")?))
 }
 
+/// The profiles of a job that imports them, each with the identifier to show. Empty only with a mistake.
+pub(super) fn profiles_import<'a>(payload: &'a Value, wrong: &mut Mistakes) -> Vec<Whose<'a>> {
+    let at = At::root("/data");
+    let Some(data) = document(payload, wrong).and_then(|data| object(Some(data), &at, wrong)) else {
+        return Vec::new();
+    };
+    only(data, &["type", "attributes", "relationships"], &at, wrong);
+    is_kind(data, "profile-bulk-import-job", &at, wrong);
+    let at = At::root("/data/attributes");
+    let Some(attributes) = object(data.get("attributes"), &at, wrong) else { return Vec::new() };
+    only(attributes, &["profiles"], &at, wrong);
+    let profiles = attributes.get("profiles").and_then(|profiles| profiles.get("data")).and_then(Value::as_array);
+    let at = At::root("/data/attributes/profiles/data");
+    let all = profiles.map(Vec::as_slice).unwrap_or_default().iter().enumerate();
+    all.filter_map(|(n, profile)| person(profile, &at.index(n), Profile::Import, wrong)).collect()
+}
+
 /// `{"data": …}` and nothing else.
 fn document<'a>(payload: &'a Value, wrong: &mut Mistakes) -> Option<&'a Value> {
     let at = At::root("");
@@ -282,7 +299,7 @@ enum Profile {
 }
 
 /// Identifiers, and the one to show.
-type Whose<'a> = (Vec<Identifier>, &'a str);
+pub(super) type Whose<'a> = (Vec<Identifier>, &'a str);
 
 /// `{"data": profile}`.
 fn profile<'a>(value: Option<&'a Value>, at: &At<'_>, kind: Profile, wrong: &mut Mistakes) -> Option<Whose<'a>> {

@@ -7,12 +7,16 @@ mod check;
 mod filter;
 /// Flows and what starts them.
 mod flows;
+/// Jobs that import profiles.
+mod jobs;
+/// Members of lists.
+mod lists;
 /// Which identifiers belong to one profile.
 mod people;
 /// Events, metrics and profiles read back.
 mod read;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use axum::http::Method;
@@ -20,6 +24,7 @@ use serde_json::{Value, json};
 
 use super::call::{Answer, Call, Verdict, call_id, iso};
 use super::faults::Fault;
+use super::lists::Lists;
 use super::received::{Effect, Ledger, Seen, key, lock};
 use super::records::Records;
 use super::window::Fixed;
@@ -31,6 +36,8 @@ use people::People;
 const EVENT_BYTES: usize = 5_000_000;
 /// "100 KB" for a profile (OpenAPI, create or update profile).
 const PROFILE_BYTES: usize = 100_000;
+/// Profiles whose id is given out.
+const PROFILES: usize = 2_000_000;
 /// Events in a bulk job (OpenAPI).
 const BULK_EVENTS: usize = 1_000;
 
@@ -55,6 +62,12 @@ struct Memory {
     profiles: Quota,
     people: People,
     seen: Seen,
+    list: Quota,
+    job: Quota,
+    jobs: Vec<jobs::Job>,
+    lists: Lists,
+    /// The first identifier of each profile whose id was given out.
+    names: HashMap<u128, Box<str>>,
 }
 
 /// Burst and steady window of one endpoint. All private keys of an account share them (rate limit guide).
@@ -92,6 +105,7 @@ enum Endpoint {
     Bulk,
     Import,
     Account,
+    List,
 }
 
 impl Vendor for Klaviyo {
@@ -117,7 +131,23 @@ impl Vendor for Klaviyo {
         {
             return answer;
         }
+        if let Some(ask) = jobs::Ask::of(&call.method, &call.path) {
+            // Three endpoints of ten a second each; one window holds for them here, which is stricter.
+            let quota =
+                if self.options.limits { lock(&self.state).job.take(call.at).map(Vec::from) } else { Ok(Vec::new()) };
+            return match quota {
+                Ok(headers) => {
+                    let mut answer = self.import_job(call, &ask);
+                    answer.headers.extend(headers);
+                    answer
+                }
+                Err(seconds) => throttled(call, seconds),
+            };
+        }
+        let list = lists::list_of(&call.path);
         let (endpoint, method) = match call.path.as_str() {
+            _ if list.is_some() && call.method == Method::DELETE => (Endpoint::List, Method::DELETE),
+            _ if list.is_some() => (Endpoint::List, Method::POST),
             "/api/events" => (Endpoint::Event, Method::POST),
             "/api/event-bulk-create-jobs" => (Endpoint::Bulk, Method::POST),
             "/api/profile-import" => (Endpoint::Import, Method::POST),
@@ -179,6 +209,11 @@ impl Klaviyo {
             profiles: Quota::new(75, 700),
             people: People::default(),
             seen: Seen::default(),
+            list: Quota::new(10, 150),
+            job: Quota::new(10, 150),
+            jobs: Vec::new(),
+            lists: Lists::new(&options.lists),
+            names: HashMap::new(),
         };
         let ledger = Ledger::new(options.bodies);
         let records = Records::new(read::shape);
@@ -213,13 +248,16 @@ impl Klaviyo {
             Endpoint::Bulk => &mut memory.bulk,
             Endpoint::Import => &mut memory.import,
             Endpoint::Account => &mut memory.account,
+            Endpoint::List => &mut memory.list,
         };
         quota.take(now)
     }
 
     fn work(&self, endpoint: Endpoint, call: &Call) -> Answer {
-        if endpoint == Endpoint::Account {
-            return account();
+        match endpoint {
+            Endpoint::Account => return account(),
+            Endpoint::List => return self.change_list(call, lists::list_of(&call.path).unwrap_or_default()),
+            Endpoint::Event | Endpoint::Bulk | Endpoint::Import => {}
         }
         let largest = if endpoint == Endpoint::Import { PROFILE_BYTES } else { EVENT_BYTES };
         if call.body.len() > largest {
@@ -249,7 +287,7 @@ impl Klaviyo {
                 }
                 self.accept(call, &records, wrong)
             }
-            Endpoint::Event | Endpoint::Account => {
+            Endpoint::Event | Endpoint::Account | Endpoint::List => {
                 let records = check::single(&payload, &rules, &mut wrong);
                 if call.bad_record {
                     wrong.push(Wrong::new(&At::root("/data/attributes/properties"), "Invalid on demand.".to_owned()));
@@ -313,7 +351,13 @@ impl Klaviyo {
         let mut memory = lock(&self.state);
         let profile = memory.people.whose(&identifiers);
         let status = if memory.people.learn(&identifiers, profile) { 200 } else { 201 };
-        let id = format!("01S{profile:032X}");
+        if let Some(person) =
+            ["email", "phone_number", "external_id"].iter().find_map(|name| attributes[*name].as_str())
+            && memory.names.len() < PROFILES
+        {
+            memory.names.insert(profile, person.into());
+        }
+        let id = lists::profile_id(profile);
         let links = json!({"self": format!("https://a.klaviyo.com/api/profiles/{id}")});
         let body = json!({"data": {"type": "profile", "id": id, "attributes": attributes, "links": links}});
         Answer { content_type: JSON_API, ..Answer::json(status, &body) }

@@ -120,7 +120,7 @@ impl Marketo {
         let given = |name: &str| record.get(name).filter(|v| !v.is_null()).ok_or_else(|| missing(name));
         let lead = given("leadId")?.as_u64().ok_or_else(|| invalid("leadId"))?;
         let kind = given("activityTypeId")?.as_u64().ok_or_else(|| invalid("activityTypeId"))?;
-        if kind != self.options.activity_type {
+        if kind != self.options.activity_type && !self.options.activity_types.contains(&kind) {
             return Err(("1003", format!("Activity type '{kind}' is not an approved custom activity type")));
         }
         let date = given("activityDate")?.as_str().ok_or_else(|| invalid("activityDate"))?;

@@ -7,6 +7,8 @@
 mod activities;
 /// Leads: sync and look-up.
 mod leads;
+/// Static lists and requests of campaigns.
+mod lists;
 /// Tokens of one hour.
 mod token;
 /// Custom activity types.
@@ -20,6 +22,7 @@ use serde_json::{Value, json};
 
 use super::call::{Answer, Call, Verdict, call_id, iso};
 use super::faults::{Fault, Kind};
+use super::lists::Lists;
 use super::received::{Ledger, lock};
 use super::records::Records;
 use super::window::{Fixed, Rolling};
@@ -67,6 +70,7 @@ struct Memory {
     dropped: usize,
     /// Custom activity types.
     types: Vec<types::Type>,
+    lists: Lists,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -79,6 +83,8 @@ enum Endpoint {
     ActivityTypes,
     CustomTypes,
     Usage,
+    ChangeList,
+    RequestCampaign,
 }
 
 /// A refusal of the whole call: its code and words.
@@ -123,6 +129,8 @@ impl Vendor for Marketo {
                 None => Err(("610", "Requested resource not found".to_owned())),
             },
             Endpoint::Usage => Ok(self.usage(call)),
+            Endpoint::ChangeList => body(call).and_then(|b| self.change_list(call, &b)),
+            Endpoint::RequestCampaign => body(call).and_then(|b| self.request_campaign(call, &b)),
         };
         answer.unwrap_or_else(|(code, words)| refused(call, code, &words))
     }
@@ -183,6 +191,7 @@ impl Marketo {
             activities: Vec::new(),
             dropped: 0,
             types: vec![types::Type::first(options.activity_type)],
+            lists: Lists::new(&options.lists),
         };
         let ledger = Ledger::new(options.bodies);
         Self { options, ledger, records: Records::new(|_| None), state: Mutex::new(state) }
@@ -247,7 +256,12 @@ fn endpoint(call: &Call) -> Result<Endpoint, Refusal> {
     let is_post = call.method == Method::POST;
     // A look-up that is too long for a URI comes as POST with `_method=GET`.
     let reads = is_get || (is_post && call.param("_method").is_some_and(|m| m.eq_ignore_ascii_case("get")));
+    let is_list = lists::list_of(&call.path).is_some();
+    let is_campaign = lists::campaign_of(&call.path).is_some();
     match (call.path.as_str(), reads) {
+        _ if is_list && (is_post || call.method == Method::DELETE) => Ok(Endpoint::ChangeList),
+        _ if is_campaign && is_post => Ok(Endpoint::RequestCampaign),
+        _ if is_list || is_campaign => Err(("605", format!("HTTP method '{}' is not supported", call.method))),
         ("/rest/v1/leads.json", true) => Ok(Endpoint::FindLeads),
         ("/rest/v1/leads.json", false) if is_post => Ok(Endpoint::SyncLeads),
         ("/rest/v1/activities/external.json", false) if is_post => Ok(Endpoint::AddActivities),

@@ -65,7 +65,8 @@ pub fn record(inner: &Inner, lane: &LaneName, settled: &[crate::store::Settled])
     let items = settled.iter().filter_map(|s| {
         let queued = lanes.get(lane)?.taken(s.id.0)?;
         let (occasion, priority) = (queued.activation.occasion, queued.activation.priority);
-        Some(SettledItem { occasion, priority, seq: s.id.0, attempt: s.attempt.clone() })
+        let action = queued.activation.action.id();
+        Some(SettledItem { occasion, action, priority, seq: s.id.0, attempt: s.attempt.clone() })
     });
     Ok(SettledBatch { lane: lane.clone(), items: items.collect() })
 }
@@ -89,11 +90,13 @@ pub fn apply(inner: &Inner, ordinal: u64, settled: &SettledBatch) -> Result<(), 
     }
     for item in &settled.items {
         let queued = lane.put_down(item.seq).or_else(|| read.remove(&item.seq)?);
-        match queued.filter(|queued| queued.activation.occasion == item.occasion) {
+        match queued.filter(|queued| {
+            queued.activation.occasion == item.occasion && queued.activation.action.id() == item.action
+        }) {
             Some(queued) => one(&mut batch, &mut state, lane.id, queued, &item.attempt),
             // Rebuilding: its events are still to be decided. What is settled must not be queued again.
             None if item.attempt.outcome.is_settled() => {
-                let key = keys::orphan(item.occasion, lane.id);
+                let key = keys::orphan(item.occasion, lane.id, item.action);
                 put(&mut batch, key, &timed::encode(item.attempt.at, &item.attempt));
                 state.orphans += 1;
             }

@@ -1,6 +1,6 @@
 //! Keys of the one tree: a prefix byte, then big-endian parts, so that order in the tree is the order we read in.
 
-use crate::model::{Identifier, OccasionId, PersonId, Position, Timestamp, TriggerId};
+use crate::model::{ActionId, Identifier, OccasionId, PersonId, Position, Timestamp, TriggerId};
 use crate::store::record::Place;
 
 /// Header of a person.
@@ -19,7 +19,7 @@ pub const ROW: u8 = b'o';
 pub const WAITING: u8 = b'w';
 /// Activations that have ended, by their number.
 pub const ENDED: u8 = b'b';
-/// Ends that the journal knows of activations still to be decided again, by occasion and lane.
+/// Ends that the journal knows of activations still to be decided again, by occasion, lane and action.
 pub const ORPHAN: u8 = b'f';
 /// Dead letters.
 pub const DEAD: u8 = b'l';
@@ -152,8 +152,8 @@ pub fn trigger(trigger: TriggerId) -> Vec<u8> {
 pub fn read_trigger(key: &[u8]) -> Option<TriggerId> {
     Some(TriggerId(u64::from_be_bytes(key.get(1..9)?.try_into().ok()?)))
 }
-pub fn orphan(occasion: OccasionId, lane: [u8; 4]) -> Vec<u8> {
-    key(ORPHAN, &[&occasion.0, &lane])
+pub fn orphan(occasion: OccasionId, lane: [u8; 4], action: ActionId) -> Vec<u8> {
+    key(ORPHAN, &[&occasion.0, &lane, &action.0.to_be_bytes()])
 }
 pub fn dead(seq: u64) -> Vec<u8> {
     key(DEAD, &[&seq.to_be_bytes()])

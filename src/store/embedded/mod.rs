@@ -44,7 +44,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::model::{
-    Activation, Catalogue, CatalogueItem, Changes, Codes, DedupeKey, Event, Identifier, LaneName, Loaded, Person,
+    Activation, Catalogue, CatalogueItem, Changes, Codes, DedupeKey, Event, Identifier, Join, LaneName, Loaded, Person,
     PersonId, Position, StepId, Timestamp, TriggerId, TriggerStates,
 };
 
@@ -492,6 +492,10 @@ impl Store for Embedded {
 
     async fn people(&self, after: Option<PersonId>, max: usize) -> Result<Vec<Person>, StoreError> {
         self.step(move |inner| scan::people(inner, after, max)).await
+    }
+
+    async fn refused_joins(&self, max: usize) -> Result<Vec<Join>, StoreError> {
+        self.step(move |inner| scan::refused_joins(inner, max)).await
     }
 
     async fn set_aside_list(&self, max: usize) -> Result<Vec<SetAside>, StoreError> {

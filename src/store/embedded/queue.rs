@@ -147,8 +147,9 @@ impl Writing<'_> {
         let mut places = known.unwrap_or_default();
         let before = places.len();
         for activation in made {
-            // The same occasion is never queued again.
-            if !places.iter().any(|place| place.lane == activation.lane) {
+            // The same action of an occasion is never queued again.
+            let action = activation.action.id();
+            if !places.iter().any(|place| place.lane == activation.lane && place.action == action) {
                 places.push(self.activation(activation)?);
             }
         }
@@ -161,11 +162,16 @@ impl Writing<'_> {
     /// Queues an activation. Returns its place.
     fn activation(&mut self, activation: Activation) -> Result<Place, StoreError> {
         let lane = keys::lane(&activation.lane);
-        let place = Place { lane: activation.lane.clone(), priority: activation.priority, seq: self.state.next() };
+        let place = Place {
+            lane: activation.lane.clone(),
+            action: activation.action.id(),
+            priority: activation.priority,
+            seq: self.state.next(),
+        };
         self.state.lane(&place.lane).totals.made += 1;
         // After a rebuild: it was settled at the vendor before, or is a dead letter.
         if self.state.orphans > 0 {
-            let key = keys::orphan(activation.occasion, lane);
+            let key = keys::orphan(activation.occasion, lane, place.action);
             if let Some(bytes) = self.inner.disk()?.get(&key)? {
                 let (at, attempt): (_, Attempt) = timed::decode(&bytes)?;
                 self.state.orphans -= 1;
@@ -198,11 +204,18 @@ impl Writing<'_> {
         Ok(place)
     }
 
-    /// Lets a held row go to its lane. True when there was one.
+    /// Lets the held rows of an occasion go to their lane. True when there was one.
     fn release(&mut self, released: &Released) -> Result<bool, StoreError> {
         let Released { occasion, person, at, .. } = *released;
         let recall = Recall { occasion, lane: released.lane.clone(), person, at };
-        let Some(place) = self.place(&recall)? else { return Ok(false) };
+        let mut any = false;
+        for place in self.places(&recall)? {
+            any |= self.release_one(released, place)?;
+        }
+        Ok(any)
+    }
+
+    fn release_one(&mut self, released: &Released, place: Place) -> Result<bool, StoreError> {
         let Some(mut queued) = outbox::read(&*self.inner.disk()?, &keys::place(&place))? else { return Ok(false) };
         if !queued.activation.is_held() {
             return Ok(false);
@@ -225,9 +238,16 @@ impl Writing<'_> {
         Ok(true)
     }
 
-    /// Takes a row out that nobody holds yet. True when there was one, or a dead letter.
+    /// Takes the rows of an occasion out that nobody holds yet. True when there was one, or a dead letter.
     fn recall(&mut self, recall: &Recall) -> Result<bool, StoreError> {
-        let Some(place) = self.place(recall)? else { return Ok(false) };
+        let mut any = false;
+        for place in self.places(recall)? {
+            any |= self.recall_one(place)?;
+        }
+        Ok(any)
+    }
+
+    fn recall_one(&mut self, place: Place) -> Result<bool, StoreError> {
         let mut queued = match self.written.queued.iter().position(|q| q.seq == place.seq) {
             Some(own) => self.written.queued.remove(own),
             None => {
@@ -252,17 +272,18 @@ impl Writing<'_> {
         Ok(true)
     }
 
-    /// Where an activation lies. Its decision may still be under somebody whom this step merges.
-    fn place(&self, recall: &Recall) -> Result<Option<Place>, StoreError> {
+    /// Where the activations of an occasion lie in a lane. Its decision may still be under somebody whom this step merges.
+    fn places(&self, recall: &Recall) -> Result<Vec<Place>, StoreError> {
         let whose = self.merged.keys().filter(|id| survivor(&self.merged, **id) == recall.person).copied();
         for person in whose.chain([recall.person]) {
-            if let Some(known) = self.known(&keys::decision(person, recall.at, recall.occasion, 0))?
-                && let Some(place) = known.places.into_iter().find(|place| place.lane == recall.lane)
-            {
-                return Ok(Some(place));
+            if let Some(mut known) = self.known(&keys::decision(person, recall.at, recall.occasion, 0))? {
+                known.places.retain(|place| place.lane == recall.lane);
+                if !known.places.is_empty() {
+                    return Ok(known.places);
+                }
             }
         }
-        Ok(None)
+        Ok(Vec::new())
     }
 
     /// Forgets the log of a person, with their activations, whether they wait, are in a lane's hands, or have ended.

@@ -45,6 +45,22 @@ pub fn story(inner: &Inner, id: PersonId) -> Result<Option<Story>, StoreError> {
     Ok(Some(Story { person, joins, decisions, records }))
 }
 
+/// A refusal lies under both whom it keeps apart.
+pub fn refused_joins(inner: &Inner, max: usize) -> Result<Vec<Join>, StoreError> {
+    let mut refused = Vec::new();
+    for entry in inner.disk()?.prefix(&[keys::JOIN]).whole() {
+        let (key, value) = entry?;
+        let join: Join = timed::decode(&value)?.1;
+        if join.refused.is_some() && key.starts_with(&keys::joins(join.survivor)) {
+            refused.push(join);
+        }
+        if refused.len() >= max {
+            break;
+        }
+    }
+    Ok(refused)
+}
+
 fn record(inner: &Inner, place: &Place) -> Result<Option<Record>, StoreError> {
     if let Some(queued) = outbox::read(&*inner.disk()?, &keys::place(place))? {
         let (activation, attempts) = (queued.activation, queued.row.attempts);

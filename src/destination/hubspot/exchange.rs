@@ -1,0 +1,258 @@
+//! One batch with HubSpot: contacts first, and when all are there their events and the lists they go into or out of.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::answer::{self, Verdict};
+use super::{Contact, Settings, body};
+use crate::destination::{Exchange, Halt, Item, Next};
+use crate::model::http::{Answer, Auth, Method, Request};
+use crate::model::{Action, ActionKind, Activation, Outcome, Timestamp};
+
+/// Contacts in one upsert (API reference 2026-03).
+const CONTACTS: usize = 100;
+
+/// A batch under way.
+pub struct Sending {
+    settings: Settings,
+    batch: Vec<Item>,
+    outcomes: Vec<Option<(u16, Outcome)>>,
+    /// Of each record whose contact is there.
+    contacts: Vec<Option<Contact>>,
+    todo: VecDeque<Call>,
+    /// Records whose contact is there, and of whom more is to be said when all others' are.
+    ready: Vec<usize>,
+    asked: Option<Call>,
+}
+
+#[derive(Clone, Debug)]
+enum Call {
+    /// Contacts of these records.
+    Upsert(Vec<usize>),
+    /// Events of these records, whose contacts are there.
+    Send(Vec<usize>),
+    /// Contacts of these records into a list, or out of it: all the same.
+    Members(Vec<usize>),
+}
+
+impl Call {
+    fn places(&self) -> &[usize] {
+        match self {
+            Self::Upsert(places) | Self::Send(places) | Self::Members(places) => places,
+        }
+    }
+
+    /// The same about others.
+    fn about(&self, places: Vec<usize>) -> Self {
+        match self {
+            Self::Upsert(_) => Self::Upsert(places),
+            Self::Send(_) => Self::Send(places),
+            Self::Members(_) => Self::Members(places),
+        }
+    }
+}
+
+impl Sending {
+    pub fn new(settings: Settings, batch: Vec<Item>) -> Self {
+        let n = batch.len();
+        let mut sending = Self {
+            settings,
+            outcomes: vec![None; n],
+            contacts: vec![None; n],
+            todo: VecDeque::new(),
+            ready: Vec::new(),
+            asked: None,
+            batch,
+        };
+        let mut good = Vec::new();
+        for (n, item) in sending.batch.iter().enumerate() {
+            match body::email(&item.activation) {
+                Some(_) => good.push(n),
+                None => {
+                    let words = "the person has no e-mail address: a contact of HubSpot is found by it";
+                    sending.outcomes[n] = Some((0, Outcome::Refused { code: "no_email".into(), words: words.into() }));
+                }
+            }
+        }
+        sending.todo.extend(good.chunks(CONTACTS).map(|some| Call::Upsert(some.to_vec())));
+        sending
+    }
+
+    fn activation(&self, place: usize) -> Option<&Activation> {
+        Some(&self.batch.get(place)?.activation)
+    }
+
+    fn request(&self, call: &Call) -> Request {
+        let (method, path, family, body) = match call {
+            Call::Upsert(places) => {
+                let activations: Vec<_> = places.iter().filter_map(|n| self.activation(*n)).collect();
+                (Method::Post, self.settings.upsert(), "crm", body::contacts(&self.settings, &activations))
+            }
+            Call::Send(places) => {
+                let events: Vec<_> = places
+                    .iter()
+                    .filter_map(|n| Some((self.activation(*n)?, self.contacts.get(*n)?.as_ref()?)))
+                    .collect();
+                (Method::Post, self.settings.send(), "send", body::events(&self.settings, &events))
+            }
+            Call::Members(places) => {
+                let contacts: Vec<_> =
+                    places.iter().filter_map(|n| Some(self.contacts.get(*n)?.as_ref()?.id.as_str())).collect();
+                let action = places.first().and_then(|n| Some(&self.activation(*n)?.action));
+                let path = action.map(|action| self.settings.members(action)).unwrap_or_default();
+                (Method::Put, path, "crm", body::members(&contacts))
+            }
+        };
+        Request {
+            method,
+            path,
+            query: Vec::new(),
+            headers: Vec::new(),
+            content_type: "application/json",
+            auth: Auth::Header("Bearer", self.settings.token.clone()),
+            body,
+            family: family.into(),
+            timeout: self.settings.timeout,
+        }
+    }
+
+    fn read(&mut self, call: Call, answer: &Answer, now: Timestamp) -> Option<Halt> {
+        let status = match answer {
+            Answer::Came(response) => response.status,
+            _ => 0,
+        };
+        let places = call.places().to_vec();
+        match answer::verdict(answer, now) {
+            Verdict::Done => {
+                match call {
+                    Call::Upsert(places) => self.upserted(&places, status, answer, now),
+                    Call::Send(places) => self.set(&places, status, &Outcome::Accepted),
+                    Call::Members(places) => self.listed(&places, status, answer, now),
+                }
+                None
+            }
+            Verdict::Halt(halt) => Some(halt),
+            Verdict::Later(outcome) => {
+                self.set(&places, status, &outcome);
+                None
+            }
+            Verdict::Down(outcome, words) => {
+                self.set(&places, status, &outcome);
+                Some(Halt::Down(words))
+            }
+            // One bad record refuses the whole call, and one known event too: it is found by halving. A list's refusal
+            // is about the list: contacts that are none of it are named in the answer.
+            Verdict::Refused(outcome) if places.len() == 1 || matches!(call, Call::Members(_)) => {
+                self.set(&places, status, &outcome);
+                None
+            }
+            Verdict::Exists if places.len() == 1 => {
+                let outcome = match call {
+                    Call::Send(_) => Outcome::Duplicate,
+                    // Somebody makes the same contact at this moment.
+                    Call::Upsert(_) | Call::Members(_) => answer::later(now, "somebody else writes this contact (409)"),
+                };
+                self.set(&places, status, &outcome);
+                None
+            }
+            Verdict::Refused(_) | Verdict::Exists => {
+                let (a, b) = places.split_at(places.len() / 2);
+                self.todo.push_front(call.about(b.to_vec()));
+                self.todo.push_front(call.about(a.to_vec()));
+                None
+            }
+        }
+    }
+
+    /// Contacts that are there now: that was all, or their events and lists are next. Those that the vendor named are
+    /// refused.
+    fn upserted(&mut self, places: &[usize], status: u16, answer: &Answer, now: Timestamp) {
+        let Answer::Came(response) = answer else { return };
+        let results = answer::upserts(response);
+        if results.contacts.is_empty() && results.errors.is_empty() {
+            // Seen in the field: a 2xx that wrote nothing.
+            self.set(places, status, &answer::later(now, "a 2xx answer without results: nothing was written"));
+            return;
+        }
+        for place in places {
+            let Some(activation) = self.activation(*place) else { continue };
+            let email = body::email(activation).unwrap_or_default();
+            let is_all = activation.action == Action::Profile;
+            let trace = body::trace(email);
+            if let Some(contact) = results.contacts.get(&trace).or_else(|| results.contacts.get(email)) {
+                if is_all {
+                    self.set(&[*place], status, &Outcome::Accepted);
+                    continue;
+                }
+                if let Some(slot) = self.contacts.get_mut(*place) {
+                    *slot = Some(contact.clone());
+                }
+                self.ready.push(*place);
+            } else if let Some((code, words)) = results.errors.get(&trace) {
+                let refused = Outcome::Refused { code: code.as_str().into(), words: words.as_str().into() };
+                self.set(&[*place], status, &refused);
+            } else {
+                self.set(&[*place], status, &answer::later(now, "the answer does not speak of this contact"));
+            }
+        }
+    }
+
+    /// When all contacts are there: one call of events, and one for each list.
+    fn follow(&mut self) {
+        let mut events = Vec::new();
+        let mut lists: BTreeMap<Action, Vec<usize>> = BTreeMap::new();
+        for place in std::mem::take(&mut self.ready) {
+            match self.activation(place).map(|activation| &activation.action) {
+                Some(action) if action.kind() == ActionKind::Event => events.push(place),
+                Some(action) => lists.entry(action.clone()).or_default().push(place),
+                None => {}
+            }
+        }
+        if !events.is_empty() {
+            self.todo.push_back(Call::Send(events));
+        }
+        self.todo.extend(lists.into_values().map(Call::Members));
+    }
+
+    /// Who was in the list, or out of it, before is so still. A contact that is missing was merged or deleted since.
+    fn listed(&mut self, places: &[usize], status: u16, answer: &Answer, now: Timestamp) {
+        let missing = answer::missing(answer);
+        for place in places {
+            let is_missing =
+                self.contacts.get(*place).is_some_and(|c| c.as_ref().is_some_and(|c| missing.contains(&c.id)));
+            let outcome = if is_missing {
+                answer::later(now, "the contact was merged or deleted meanwhile")
+            } else {
+                Outcome::Accepted
+            };
+            self.set(&[*place], status, &outcome);
+        }
+    }
+
+    fn set(&mut self, places: &[usize], status: u16, outcome: &Outcome) {
+        for place in places {
+            if let Some(slot) = self.outcomes.get_mut(*place) {
+                *slot = Some((status, outcome.clone()));
+            }
+        }
+    }
+}
+
+impl Exchange for Sending {
+    fn next(&mut self, answer: Option<Answer>, now: Timestamp) -> Next {
+        let mut halt = None;
+        if let (Some(call), Some(answer)) = (self.asked.take(), answer) {
+            halt = self.read(call, &answer, now);
+        }
+        if self.todo.is_empty() {
+            self.follow();
+        }
+        match self.todo.pop_front().filter(|_| halt.is_none()) {
+            Some(call) => {
+                let request = Box::new(self.request(&call));
+                self.asked = Some(call);
+                Next::Ask(request)
+            }
+            None => Next::Done { outcomes: std::mem::take(&mut self.outcomes), halt },
+        }
+    }
+}

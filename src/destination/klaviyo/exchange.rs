@@ -1,0 +1,417 @@
+//! One batch with Klaviyo: events one by one or in bulk; profiles, and after them the lists that they go into or out of;
+//! or, of many, a job that does both.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::answer::{self, Verdict};
+use super::job::{self, Job};
+use super::{Settings, body, profile};
+use crate::destination::{Exchange, Halt, Item, Next};
+use crate::model::http::{Answer, Auth, Method, Request};
+use crate::model::{Action, ActionKind, Outcome, PersonId, Timestamp};
+
+/// Times that a refused bulk is sent again without those it named; then one by one.
+const ROUNDS: usize = 5;
+/// "5 MB" of a bulk of events or profiles.
+const LARGEST: usize = 5_000_000;
+
+/// A batch under way.
+pub struct Sending {
+    settings: Settings,
+    batch: Vec<Item>,
+    outcomes: Vec<Option<(u16, Outcome)>>,
+    /// The profile's id of each record whose profile is there.
+    profiles: Vec<Option<String>>,
+    /// Calls to be made: places in the batch, together or alone.
+    todo: VecDeque<Call>,
+    /// Records whose profile is there, and who go into or out of a list when all others' are.
+    listed: Vec<usize>,
+    /// Jobs that the vendor works on, and when they are asked for next.
+    waiting: Vec<(Timestamp, Job)>,
+    /// The call whose answer is awaited.
+    asked: Option<Call>,
+}
+
+#[derive(Clone, Debug)]
+enum Call {
+    /// Events together, in this round.
+    Bulk(Vec<usize>, usize),
+    /// One event.
+    Single(usize),
+    /// The profile of one person, of whom these records are.
+    Import(Vec<usize>),
+    /// Into a list, or out of it: all the same.
+    Members(Vec<usize>),
+    /// Many profiles, into one list or none.
+    Job(Box<Job>),
+}
+
+impl Call {
+    fn places(&self) -> Vec<usize> {
+        match self {
+            Self::Single(n) => vec![*n],
+            Self::Bulk(places, _) | Self::Import(places) | Self::Members(places) => places.clone(),
+            Self::Job(job) => job.places(),
+        }
+    }
+}
+
+impl Sending {
+    pub fn new(settings: Settings, batch: Vec<Item>) -> Self {
+        let n = batch.len();
+        let mut sending = Self {
+            settings,
+            outcomes: vec![None; n],
+            profiles: vec![None; n],
+            todo: VecDeque::new(),
+            listed: Vec::new(),
+            waiting: Vec::new(),
+            asked: None,
+            batch,
+        };
+        let mut events = Vec::new();
+        let mut people: BTreeMap<PersonId, Vec<usize>> = BTreeMap::new();
+        for (n, item) in sending.batch.iter().enumerate() {
+            match body::check(&item.activation) {
+                Ok(()) if item.activation.action.kind() == ActionKind::Event => events.push(n),
+                Ok(()) => people.entry(item.activation.person).or_default().push(n),
+                Err((code, words)) => sending.outcomes[n] = Some((0, refused(code, &words))),
+            }
+        }
+        let bulk_from = sending.settings.bulk_from;
+        if bulk_from > 0 && events.len() >= bulk_from {
+            sending.todo.push_back(Call::Bulk(events, 0));
+        } else {
+            sending.todo.extend(events.into_iter().map(Call::Single));
+        }
+        sending.import(people.into_values().collect());
+        sending
+    }
+
+    /// Profiles one by one; of many, in a job for each list. Nothing takes many out of a list but their ids.
+    fn import(&mut self, people: Vec<Vec<usize>>) {
+        let bulk_from = self.settings.bulk_from;
+        if bulk_from == 0 || people.len() < bulk_from {
+            return self.todo.extend(people.into_iter().map(Call::Import));
+        }
+        let mut jobs: BTreeMap<Option<Box<str>>, Vec<Vec<usize>>> = BTreeMap::new();
+        for places in people {
+            let mut parts: BTreeMap<Option<Box<str>>, Vec<usize>> = BTreeMap::new();
+            let mut alone = Vec::new();
+            for place in places {
+                match self.action(place) {
+                    Some(Action::AddToList(list)) => parts.entry(Some((&**list).into())).or_default().push(place),
+                    Some(Action::Profile) => parts.entry(None).or_default().push(place),
+                    _ => alone.push(place),
+                }
+            }
+            for (list, places) in parts {
+                jobs.entry(list).or_default().push(places);
+            }
+            if !alone.is_empty() {
+                self.todo.push_back(Call::Import(alone));
+            }
+        }
+        for (list, people) in jobs {
+            if people.len() >= bulk_from {
+                self.todo.push_back(Call::Job(Box::new(Job::new(list, people, 0))));
+            } else {
+                self.todo.extend(people.into_iter().map(Call::Import));
+            }
+        }
+    }
+
+    fn action(&self, place: usize) -> Option<&Action> {
+        Some(&self.batch.get(place)?.activation.action)
+    }
+
+    /// The request, or `None` when the body would be larger than the vendor takes.
+    fn request(&self, call: &Call, now: Timestamp) -> Option<Request> {
+        let backfill = self.settings.backfill_before(now);
+        let of = |n: &usize| Some(&self.batch.get(*n)?.activation);
+        let mut query = Vec::new();
+        let (method, path, family, body, largest) = match call {
+            Call::Job(job) => {
+                let last = |places: &Vec<usize>| places.last().and_then(of);
+                let profiles = job.people.iter().filter_map(last);
+                let profiles = profiles.map(|activation| profile::attributes(activation, job.list.is_none()));
+                let (method, path, cursor, body) = job.call(profiles);
+                query.extend(cursor.map(|cursor| ("page[cursor]".into(), cursor)));
+                (method, path, "jobs", body, LARGEST)
+            }
+            Call::Single(n) => {
+                let body = of(n).map(|activation| body::single(activation, backfill)).unwrap_or_default();
+                (Method::Post, "/api/events".to_owned(), "events", body, LARGEST)
+            }
+            Call::Bulk(places, _) => {
+                let activations: Vec<_> = places.iter().filter_map(of).collect();
+                let path = "/api/event-bulk-create-jobs".to_owned();
+                (Method::Post, path, "bulk", body::bulk(&activations, backfill).0, LARGEST)
+            }
+            Call::Import(places) => {
+                let is_whole = places.iter().any(|n| self.action(*n) == Some(&Action::Profile));
+                // The last says what is known.
+                let body = places.last().and_then(of).map(|last| profile::import(last, is_whole)).unwrap_or_default();
+                (Method::Post, "/api/profile-import".to_owned(), "profiles", body, profile::LARGEST)
+            }
+            Call::Members(places) => {
+                let ids: Vec<&str> = places.iter().filter_map(|n| self.profiles.get(*n)?.as_deref()).collect();
+                let action = places.first().and_then(|n| self.action(*n));
+                let is_removal = action.is_some_and(|action| action.kind() == ActionKind::RemoveFromList);
+                let method = if is_removal { Method::Delete } else { Method::Post };
+                let list = action.map(Action::of).unwrap_or_default();
+                let path = format!("/api/lists/{list}/relationships/profiles");
+                (method, path, "lists", profile::members(&ids), LARGEST)
+            }
+        };
+        (body.len() <= largest).then(|| Request {
+            method,
+            path,
+            query,
+            headers: vec![
+                ("revision".into(), self.settings.revision.clone()),
+                ("accept".into(), "application/vnd.api+json".into()),
+            ],
+            content_type: "application/vnd.api+json",
+            auth: Auth::Header("Klaviyo-API-Key", self.settings.api_key.clone()),
+            body,
+            family: family.into(),
+            timeout: self.settings.timeout,
+        })
+    }
+
+    /// Takes an answer in. A halt ends the exchange; what has no outcome then stays as it was.
+    fn read(&mut self, call: Call, answer: &Answer, now: Timestamp) -> Option<Halt> {
+        let status = match answer {
+            Answer::Came(response) => response.status,
+            _ => 0,
+        };
+        if status == 404 {
+            // A list is one trigger's matter: the lane goes on.
+            let missing = refused("404", "there is no such list in the account");
+            match &call {
+                Call::Members(places) => return self.only(places, status, &missing),
+                Call::Job(job) if job.is_new() && job.list.is_some() => {
+                    return self.only(&job.places(), status, &missing);
+                }
+                Call::Job(job) if !job.is_new() => {
+                    return self.only(&job.places(), status, &answer::later(now, "the job is not known any more"));
+                }
+                _ => {}
+            }
+        }
+        match answer::verdict(answer, now) {
+            Verdict::All(outcome) => match call {
+                Call::Import(places) => self.imported(&places, status, answer, now),
+                Call::Job(job) => self.job(*job, status, answer, now),
+                _ => self.set(&call.places(), status, &outcome),
+            },
+            Verdict::Down(outcome, words) => {
+                self.set(&call.places(), status, &outcome);
+                return Some(Halt::Down(words));
+            }
+            Verdict::Halt(halt) => return Some(halt),
+            Verdict::TooLarge => self.too_large(&call, status),
+            Verdict::Named(named, code, words) => self.named(call, status, (&named, &code, &words), now),
+        }
+        None
+    }
+
+    /// The outcome of a call, which stops nothing.
+    fn only(&mut self, places: &[usize], status: u16, outcome: &Outcome) -> Option<Halt> {
+        self.set(places, status, outcome);
+        None
+    }
+
+    /// A job goes on, or is through.
+    fn job(&mut self, job: Job, status: u16, answer: &Answer, now: Timestamp) {
+        let Answer::Came(response) = answer else { return };
+        match job.read(&response.json(), now) {
+            job::Step::Ask(job) => self.todo.push_front(Call::Job(Box::new(job))),
+            job::Step::Wait(job, until) => self.waiting.push((until, job)),
+            job::Step::Lost(job, words) => self.set(&job.places(), status, &answer::later(now, words)),
+            job::Step::Through(job, failed) => {
+                self.set(&job.places(), status, &Outcome::Accepted);
+                self.fail(&job, status, &failed);
+            }
+            // Once more, one by one, whoever it was: writing a profile twice is writing it once.
+            job::Step::Unsure(job, failed) => {
+                let is_known = |n: &usize| failed.iter().any(|(place, _)| place == n);
+                let rest = job.people.iter().enumerate().filter(|(n, _)| !is_known(n));
+                self.todo.extend(rest.map(|(_, places)| Call::Import(places.clone())));
+                self.fail(&job, status, &failed);
+            }
+        }
+    }
+
+    fn fail(&mut self, job: &Job, status: u16, failed: &[(usize, String)]) {
+        for (place, words) in failed {
+            if let Some(places) = job.people.get(*place) {
+                self.set(places, status, &refused("import_error", words));
+            }
+        }
+    }
+
+    /// A job that was refused as a whole is made again without those whom the vendor named.
+    fn renamed(&mut self, job: Job, status: u16, named: &[(usize, String)], now: Timestamp) {
+        if !job.is_new() {
+            return self.set(&job.places(), status, &answer::later(now, "the job cannot be asked for"));
+        }
+        self.fail(&job, status, named);
+        let is_named = |n: &usize| named.iter().any(|(place, _)| place == n);
+        let rest: Vec<Vec<usize>> =
+            job.people.iter().enumerate().filter(|(n, _)| !is_named(n)).map(|(_, places)| places.clone()).collect();
+        if rest.len() == job.people.len() || job.round + 1 >= ROUNDS {
+            self.todo.extend(rest.into_iter().map(Call::Import));
+        } else if !rest.is_empty() {
+            self.todo.push_back(Call::Job(Box::new(Job::new(job.list, rest, job.round + 1))));
+        }
+    }
+
+    /// A profile is there now: that was all, or its list is next.
+    fn imported(&mut self, places: &[usize], status: u16, answer: &Answer, now: Timestamp) {
+        let id = match answer {
+            Answer::Came(response) => response.json().pointer("/data/id").and_then(|id| Some(id.as_str()?.to_owned())),
+            _ => None,
+        };
+        for place in places {
+            match (self.action(*place), &id) {
+                (Some(Action::Profile), _) => self.set(&[*place], status, &Outcome::Accepted),
+                (_, Some(id)) => {
+                    if let Some(slot) = self.profiles.get_mut(*place) {
+                        *slot = Some(id.clone());
+                    }
+                    self.listed.push(*place);
+                }
+                (_, None) => self.set(&[*place], status, &answer::later(now, "the answer names no profile")),
+            }
+        }
+    }
+
+    /// The members of each list, when all their profiles are there.
+    fn list(&mut self) {
+        let mut lists: BTreeMap<Action, Vec<usize>> = BTreeMap::new();
+        for place in std::mem::take(&mut self.listed) {
+            if let Some(action) = self.action(place) {
+                lists.entry(action.clone()).or_default().push(place);
+            }
+        }
+        self.todo.extend(lists.into_values().map(Call::Members));
+    }
+
+    fn too_large(&mut self, call: &Call, status: u16) {
+        match call {
+            Call::Bulk(places, round) if places.len() > 1 => {
+                let (a, b) = places.split_at(places.len() / 2);
+                self.todo.push_front(Call::Bulk(b.to_vec(), *round));
+                self.todo.push_front(Call::Bulk(a.to_vec(), *round));
+            }
+            Call::Job(job) if job.people.len() > 1 => {
+                let (a, b) = job.people.split_at(job.people.len() / 2);
+                for half in [b, a] {
+                    let half = Job::new(job.list.clone(), half.to_vec(), job.round);
+                    self.todo.push_front(Call::Job(Box::new(half)));
+                }
+            }
+            _ => self.set(&call.places(), status, &refused("too_large", "it is larger than Klaviyo takes")),
+        }
+    }
+
+    /// A refusal: of those it names, or of all when the call had one. The rest was not taken and is sent again.
+    fn named(&mut self, call: Call, status: u16, said: (&[(usize, String)], &str, &str), now: Timestamp) {
+        let (named, code, words) = said;
+        let (places, round) = match call {
+            Call::Single(n) => return self.set(&[n], status, &refused(code, words)),
+            Call::Import(places) => return self.set(&places, status, &refused(code, words)),
+            Call::Job(job) => return self.renamed(*job, status, named, now),
+            Call::Members(places) if places.len() > 1 => {
+                // One id that is none refuses all of them, and the words are the only ones to say which.
+                let (a, b) = places.split_at(places.len() / 2);
+                self.todo.push_front(Call::Members(b.to_vec()));
+                self.todo.push_front(Call::Members(a.to_vec()));
+                return;
+            }
+            // The profile was there a moment ago: it was merged into another, whose id the next import learns.
+            Call::Members(places) => {
+                return self.set(&places, status, &answer::later(now, &format!("{code}: {words}")));
+            }
+            Call::Bulk(places, round) => (places, round),
+        };
+        let activations: Vec<_> = places.iter().filter_map(|n| Some(&self.batch.get(*n)?.activation)).collect();
+        // The vendor names profiles by their place in the body.
+        let by_profile = body::bulk(&activations, None).1;
+        let mut guilty: Vec<usize> = Vec::new();
+        for (profile, words) in named {
+            for within in by_profile.get(*profile).into_iter().flatten() {
+                if let Some(place) = places.get(*within) {
+                    guilty.push(*place);
+                    // A profile of several events does not say which of them it was; and one that the vendor has
+                    // already is refused in bulk, but not alone. They are tried one by one.
+                    if by_profile.get(*profile).is_some_and(|events| events.len() > 1) || answer::is_known(words) {
+                        self.todo.push_back(Call::Single(*place));
+                    } else {
+                        self.set(&[*place], status, &refused(code, words));
+                    }
+                }
+            }
+        }
+        let rest: Vec<usize> = places.iter().copied().filter(|n| !guilty.contains(n)).collect();
+        if guilty.is_empty() || round + 1 >= ROUNDS {
+            self.todo.extend(rest.into_iter().map(Call::Single));
+        } else if !rest.is_empty() {
+            self.todo.push_back(Call::Bulk(rest, round + 1));
+        }
+    }
+
+    fn set(&mut self, places: &[usize], status: u16, outcome: &Outcome) {
+        for place in places {
+            if let Some(slot) = self.outcomes.get_mut(*place) {
+                *slot = Some((status, outcome.clone()));
+            }
+        }
+    }
+
+    fn done(&mut self, halt: Option<Halt>) -> Next {
+        Next::Done { outcomes: std::mem::take(&mut self.outcomes), halt }
+    }
+}
+
+fn refused(code: &str, words: &str) -> Outcome {
+    Outcome::Refused { code: code.into(), words: words.into() }
+}
+
+impl Exchange for Sending {
+    fn next(&mut self, answer: Option<Answer>, now: Timestamp) -> Next {
+        if let (Some(call), Some(answer)) = (self.asked.take(), answer)
+            && let Some(halt) = self.read(call, &answer, now)
+        {
+            return self.done(Some(halt));
+        }
+        loop {
+            if self.todo.is_empty() {
+                self.list();
+            }
+            if self.todo.is_empty()
+                && let Some(next) = (0..self.waiting.len()).min_by_key(|n| self.waiting[*n].0)
+            {
+                if self.waiting[next].0 > now {
+                    return Next::Wait(self.waiting[next].0);
+                }
+                self.todo.push_back(Call::Job(Box::new(self.waiting.swap_remove(next).1)));
+            }
+            let Some(call) = self.todo.pop_front() else { return self.done(None) };
+            match self.request(&call, now) {
+                Some(request) => {
+                    self.asked = Some(call);
+                    return Next::Ask(Box::new(request));
+                }
+                None => self.too_large(&call, 0),
+            }
+        }
+    }
+
+    /// Events have a key against repeats, and everything else may be done twice.
+    fn so_far(&mut self) -> Vec<Option<(u16, Outcome)>> {
+        std::mem::take(&mut self.outcomes)
+    }
+}

@@ -116,6 +116,29 @@ fn gates_in_the_configuration_are_checked() {
     assert_eq!(check(&format!("[gates]\nconsent = \"opt_in\"\nholdout = \"5%\"\n{ACCOUNT}"), GOOD), (true, Vec::new()));
 }
 
+/// Word of what has lost its reason goes where an event went, and only there.
+#[test]
+fn what_is_to_be_told_void_is_checked() {
+    let trigger = |top: &str, start: &str| {
+        format!("name = \"a\"\n{top}when = {{ did = \"X\" }}\nactivate = [{{ destination = \"k\", {start} }}]\n")
+    };
+    for (top, start, wanted) in [
+        ("", "list = \"L1\", void = \"Not Valid\"", "activate[0].void: goes with `event` alone"),
+        ("", "event = \"A\", void = \"A\"", "activate[0].void: is the name of the event itself"),
+        ("", "event = \"A\", void = \"\"", "activate[0].void: must not be empty"),
+        ("void_within = \"2d\"\n", "event = \"A\"", "void_within: is for nothing: no [[activate]] says `void`"),
+        ("void_within = \"31d\"\n", "event = \"A\", void = \"B\"", "void_within: must be at most 30d"),
+        ("void_within = \"2\"\n", "event = \"A\", void = \"B\"", "void_within: `2` is not a length of time"),
+    ] {
+        let (is_well, told) = check(ACCOUNT, &trigger(top, start));
+        assert!(!is_well, "{start}");
+        let [told] = told.as_slice() else { panic!("{start}: {told:#?}") };
+        assert!(told.contains(&format!(": {wanted}")), "{told}");
+    }
+    let good = trigger("void_within = \"30d\"\n", "event = \"A\", void = \"B\"");
+    assert_eq!(check(ACCOUNT, &good), (true, Vec::new()));
+}
+
 #[test]
 fn nights_in_the_configuration_are_checked() {
     for (line, wanted) in [

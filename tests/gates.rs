@@ -68,6 +68,10 @@ struct House {
 
 impl House {
     async fn build(folder: &std::path::Path, now: Timestamp) -> Self {
+        Self::with(LEFT, folder, now).await
+    }
+
+    async fn with(trigger: &str, folder: &std::path::Path, now: Timestamp) -> Self {
         let clock = VirtualClock::new(now);
         let sandbox = Sandbox::new(Arc::new(clock.clone()), Options::default());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -77,7 +81,7 @@ impl House {
         let settings = Settings { path: folder.to_owned(), ..Settings::default() };
         let store = Embedded::open(&settings, now).expect("a store");
         let rules = rules::Settings { gates: toml::from_str(GATES).expect("gates"), ..rules::Settings::default() };
-        let program = Program::compile(&[("left.toml".into(), LEFT.into())], &rules, None).expect("a trigger");
+        let program = Program::compile(&[("left.toml".into(), trigger.into())], &rules, None).expect("a trigger");
         let program = Arc::new(ArcSwap::from_pointee(program));
         let engine = Engine::new(
             Arc::new(store.clone()),
@@ -111,6 +115,15 @@ impl House {
         self.engine.drain().await.expect("a whole store");
     }
 
+    /// The same, that was done earlier and is only known now.
+    async fn did(&mut self, name: &str, cart: &str, then: Timestamp) {
+        self.messages += 1;
+        let properties = json!({ "cart_id": cart, "product_id": "p1" });
+        let late = Event { arrived: self.clock.now(), ..event(&self.messages.to_string(), name, then, properties) };
+        self.store.append(vec![late], None).await.expect("room");
+        self.engine.drain().await.expect("a whole store");
+    }
+
     async fn turn_to(&self, now: Timestamp) {
         self.clock.set(now);
         self.engine.drain().await.expect("a whole store");
@@ -125,6 +138,17 @@ impl House {
         };
         let effects = self.sandbox.effects("klaviyo");
         effects.iter().filter_map(|e| cart(&e.body)?.as_str().map(str::to_owned)).collect()
+    }
+
+    /// The names of the events that the vendor has.
+    fn names(&self) -> Vec<String> {
+        let name = |body: &Value| {
+            body.pointer("/data/attributes/metric/data/attributes/name")
+                .or(body.pointer("/attributes/metric/data/attributes/name"))
+                .cloned()
+        };
+        let effects = self.sandbox.effects("klaviyo");
+        effects.iter().filter_map(|e| name(&e.body)?.as_str().map(str::to_owned)).collect()
     }
 
     /// What is ready has been sent. Time stands still meanwhile.
@@ -366,4 +390,45 @@ fn the_configuration_sets_gates_for_all_triggers() {
     write("cap = [{ most = 3, within = \"7d\" }]");
     let again = settings::Settings::load_again(&file, &["vendor".into()]);
     assert_eq!(gates(again), wanted("cap = { most = 3, within = \"7d\" }"));
+}
+
+#[tokio::test]
+async fn what_has_left_and_loses_its_reason_is_told_to_be_void_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let trigger =
+        LEFT.replace("expires = \"12h\"", "expires = \"1h\"\nvoid_within = \"2d\"") + "void = \"Left Not Valid\"\n";
+    let mut house = House::with(&trigger, folder.path(), at("23T10:00")).await;
+    for cart in ["c1", "c2", "c3"] {
+        house.does("Product Added", cart).await;
+    }
+    house.turn_to(at("23T10:30")).await;
+    house.is_sent().await;
+    assert_eq!(house.names(), ["Left", "Left", "Left"]);
+    // Bought before the reminder left, and known only now, when it would have expired.
+    house.turn_to(at("23T14:00")).await;
+    house.did("Order Completed", "c1", at("23T10:20")).await;
+    house.is_sent().await;
+    assert_eq!(house.names(), ["Left", "Left", "Left", "Left Not Valid"]);
+    // Once, however often it is said again; and after the edge as well.
+    house.did("Order Completed", "c1", at("23T10:21")).await;
+    house.does("Order Completed", "c2").await;
+    house.is_sent().await;
+    assert_eq!(house.names().iter().filter(|name| *name == "Left Not Valid").count(), 2);
+    let explained = house.explained().await;
+    let told: Vec<&str> =
+        explained.edges.iter().map(|edge| edge.verdict.as_str()).filter(|v| v.contains("valid")).collect();
+    assert_eq!(told, ["not valid any more after it had left; told to esp"; 2]);
+    // Too late for anybody to care.
+    house.turn_to(at("25T11:00")).await;
+    house.does("Order Completed", "c3").await;
+    house.is_sent().await;
+    assert_eq!(house.names().len(), 5);
+    // What had not left is called back, and nobody is told.
+    house.does("Product Added", "c4").await;
+    house.turn_to(at("25T11:30") - Span::from_millis(1)).await;
+    house.did("Order Completed", "c4", at("25T11:20")).await;
+    house.turn_to(at("25T12:00")).await;
+    house.is_sent().await;
+    assert_eq!(house.names().len(), 5);
+    house.end().await;
 }

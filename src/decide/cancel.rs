@@ -4,7 +4,7 @@ use crate::model::{
     Decision, Event, EventKind, Gate, OccasionId, Pending, Person, PersonId, Position, Recall, Timestamp, TriggerId,
     Verdict,
 };
-use crate::rules::{Program, Trigger};
+use crate::rules::{self, Program, Trigger};
 
 use super::step::Step;
 
@@ -57,8 +57,8 @@ impl Step<'_> {
         }
         let now = self.now;
         let Some(person) = self.loaded.people.get_mut(&id) else { return };
-        // What has expired is never sent, so there is nothing to call back.
-        person.pending.retain(|pending| pending.may_leave(now));
+        // What has expired is never sent, so there is nothing to call back, unless the vendor is to be told.
+        person.pending.retain(|pending| pending.matters(now));
         let Some(person) = self.loaded.people.get(&id).filter(|p| !p.pending.is_empty()) else { return };
         let program = self.program;
         let (kept, void): (Vec<Pending>, Vec<Pending>) =
@@ -90,15 +90,31 @@ impl Step<'_> {
     /// Takes it out of its lanes, as far as it is still there.
     pub(super) fn recall(&mut self, person: PersonId, pending: &Pending) {
         let Pending { occasion, at, .. } = *pending;
-        let recalls = pending.lanes.iter().map(|lane| Recall { occasion, lane: lane.clone(), person, at });
+        let recalls = pending.lanes.iter().map(|lane| Recall { occasion, lane: lane.clone(), person, at, word: None });
         self.changes.cancelled.extend(recalls);
+    }
+
+    /// The same; what has left already is told to be void, where its trigger says so.
+    fn recall_or_tell(&mut self, id: PersonId, pending: &Pending, at: Timestamp) {
+        let first = self.changes.cancelled.len();
+        self.recall(id, pending);
+        let told = pending.void_until.is_some_and(|until| until >= self.now);
+        let Some((_, trigger)) = self.program.by_id(pending.trigger).filter(|_| told) else { return };
+        let Some(person) = self.loaded.people.get(&id) else { return };
+        for recall in self.changes.cancelled.iter_mut().skip(first) {
+            let word = rules::void(self.program, trigger, person, pending, (&recall.lane, at, self.now));
+            recall.word = word.map(Box::new);
+        }
     }
 
     /// Calls back what a person no longer has among what is pending. Its place under a cap is free if it has certainly
     /// not left at this instant.
     pub(super) fn call_back(&mut self, id: PersonId, pending: Pending, verdict: Verdict, at: Timestamp) {
         let Some((_, trigger)) = self.program.by_id(pending.trigger) else { return };
-        self.recall(id, &pending);
+        match verdict {
+            Verdict::Cancelled => self.recall_or_tell(id, &pending, at),
+            _ => self.recall(id, &pending),
+        }
         if pending.waits_at(self.now.max(at))
             && let Some(person) = self.loaded.people.get_mut(&id)
         {

@@ -76,7 +76,9 @@ impl Step<'_> {
         let Some(person) = self.loaded.people.get_mut(&id) else { return };
         let lanes = Start::lanes(activate);
         let expires_at = at + trigger.expires;
-        let pending = Pending { occasion, trigger: trigger.id, key: key.into(), lanes, at, expires_at, not_before };
+        let void_until = trigger.void_within.map(|within| at + within);
+        let pending =
+            Pending { occasion, trigger: trigger.id, key: key.into(), lanes, at, expires_at, not_before, void_until };
         person.remember_pending(pending, self.now);
         let gates = &self.program.settings().gates;
         if let Some(reach) = gates.cap.reach().filter(|_| !trigger.gating.is_exempt_from_caps) {

@@ -89,7 +89,7 @@ impl Step<'_> {
                     person.counted.retain(|counted| counted.occasion != occasion);
                     self.touched(id, None);
                 }
-                self.changes.cancelled.push(Recall { occasion, lane: held.lane.clone(), person: id, at });
+                self.changes.cancelled.push(Recall { occasion, lane: held.lane.clone(), person: id, at, word: None });
                 return self.tell(held, Verdict::Recalled(gate, words));
             }
         };

@@ -69,6 +69,15 @@ impl Activation {
 }
 
 impl OccasionId {
+    /// Of the word that it is not valid any more: one for each occasion.
+    pub fn voided(self) -> Self {
+        let mut id = [0; 16];
+        let mut hash = blake3::Hasher::new();
+        hash.update(b"void ").update(&self.0);
+        id.copy_from_slice(&hash.finalize().as_bytes()[..16]);
+        Self(id)
+    }
+
     /// Reads 32 hexadecimal digits.
     pub fn parse(text: &str) -> Option<Self> {
         let mut id = [0; 16];

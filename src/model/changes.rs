@@ -102,6 +102,8 @@ pub enum Verdict {
     Recalled(Gate, Box<str>),
     /// It was held, and goes to its lanes after all; not before this instant, where there is one.
     Released(Option<Timestamp>),
+    /// It had left already when a later event took its reason away: these lanes tell the vendor.
+    Voided(Vec<LaneName>),
 }
 
 /// What may hold an edge back that is one.
@@ -152,6 +154,7 @@ impl Verdict {
             Self::Cancelled => "cancelled",
             Self::Recalled(..) => "recalled",
             Self::Released(_) => "released",
+            Self::Voided(_) => "voided",
         }
     }
 
@@ -189,7 +192,7 @@ pub struct Decision {
 }
 
 /// An activation that a late event took the reason from: taken out of the outbox, if it is still there.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Recall {
     /// Which occasion.
     pub occasion: OccasionId,
@@ -199,6 +202,8 @@ pub struct Recall {
     pub person: PersonId,
     /// The edge.
     pub at: Timestamp,
+    /// The word that goes to the vendor where its event has left already.
+    pub word: Option<Box<Activation>>,
 }
 
 /// Everything that follows from one batch or one round of timers.

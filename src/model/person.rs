@@ -60,6 +60,8 @@ pub struct Pending {
     pub expires_at: Timestamp,
     /// It does not leave before this.
     pub not_before: Option<Timestamp>,
+    /// Should it have left and lose its reason until then, the vendor is told.
+    pub void_until: Option<Timestamp>,
 }
 
 /// An activation that counts for caps.
@@ -138,6 +140,11 @@ impl Pending {
         self.expires_at >= now || self.not_before == Some(Activation::HELD)
     }
 
+    /// False once nothing can be done about it: it is no longer sent, and nobody is told.
+    pub fn matters(&self, now: Timestamp) -> bool {
+        self.may_leave(now) || self.void_until.is_some_and(|until| until >= now)
+    }
+
     /// True when at this instant it certainly waits in its lane: it has at least a minute left.
     pub fn waits_at(&self, now: Timestamp) -> bool {
         self.not_before.is_some_and(|not_before| not_before > now + ON_ITS_WAY)
@@ -147,7 +154,7 @@ impl Pending {
 impl Person {
     /// One more that may not have left. What is no longer sent goes, and the oldest of too many.
     pub fn remember_pending(&mut self, pending: Pending, now: Timestamp) {
-        self.pending.retain(|known| known.may_leave(now));
+        self.pending.retain(|known| known.matters(now));
         let surplus = (self.pending.len() + 1).saturating_sub(MOST_PENDING);
         self.pending.drain(..surplus);
         self.pending.push(pending);

@@ -262,6 +262,9 @@ pub fn verdict(verdict: &Verdict) -> String {
         Verdict::AlreadyFired(first) => format!("dropped: it fires once, and did at {first}"),
         Verdict::Expired => "not sent: learned of after it expired".into(),
         Verdict::Gated(_, words) => format!("dropped: {words}"),
+        Verdict::Voided(lanes) => {
+            format!("not valid any more after it had left; told to {}", lanes.join(", "))
+        }
         Verdict::Cancelled => "called back: a later event took its reason away".into(),
         Verdict::Recalled(_, words) => format!("called back: {words}"),
         Verdict::Released(None) => "let go: the trigger was resumed".into(),

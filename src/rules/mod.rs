@@ -30,7 +30,7 @@ pub use engagement::{Engagement, Level};
 pub use explain::{ConditionFinding, KeyFinding, TriggerFinding, explain};
 pub use leaf::KINDS;
 pub use path::Path;
-pub use payload::{Fire, Payload, Rendered, Shelf, activations, is_pool_name, occasion, payload};
+pub use payload::{Fire, Payload, Rendered, Shelf, activations, is_pool_name, occasion, payload, void};
 pub use program::{Asked, Files, Program};
 pub use settings::Settings;
 pub use start::Start;

@@ -1,6 +1,7 @@
 //! `[[activate]]`: what an edge starts at a destination, exactly one thing each.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::model::mistake::instead;
 use crate::model::{Account, Action, ActionKind, LaneName};
@@ -15,6 +16,8 @@ pub struct Start {
     pub lane: LaneName,
     /// What is done there.
     pub action: Action,
+    /// The event by which the vendor is told that the event has lost its reason after it left.
+    pub void: Option<Arc<str>>,
 }
 
 impl Start {
@@ -48,6 +51,8 @@ impl Start {
                 reading.mistake(table.span(), format!("{}.destination", table.path()), "is missing");
             }
             let lane = table.get("destination").and_then(|value| Some((value.text(reading)?, value)));
+            let void = if has_edges { None } else { table.get("void") };
+            let void = void.and_then(|value| Some((value.text(reading)?, value)));
             let action = read_action(&mut table, reading);
             table.finish(reading);
             let account = lane.as_ref().and_then(|(lane, value)| account(lane, value, reading, accounts));
@@ -55,7 +60,19 @@ impl Start {
             if let Some(account) = account {
                 suits(account, &action, (&span, &path), reading);
             }
-            let start = Self { lane: lane.into(), action };
+            if let Some((event, value)) = &void {
+                let wrong = match action.kind() {
+                    ActionKind::Event if *event == *action.of() => "is the name of the event itself",
+                    ActionKind::Event if event.len() > 127 => "must be shorter than 128 bytes",
+                    ActionKind::Event => "",
+                    _ => "goes with `event` alone",
+                };
+                if !wrong.is_empty() {
+                    reading.mistake(value.span(), value.path().to_owned(), wrong);
+                }
+            }
+            let void = void.map(|(event, _)| event.into());
+            let start = Self { lane: lane.into(), action, void };
             let same = |(edge, known): &&(Option<Passage>, Self)| {
                 *edge == on && known.lane == start.lane && known.action.id() == start.action.id()
             };

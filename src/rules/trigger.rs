@@ -16,6 +16,9 @@ use super::timeline::Timeline;
 use super::view::Keyless;
 use super::written::{Reading, Table, Value};
 
+/// How long what has left is looked after, unless the file says: and the longest that it may say.
+const VOID_WITHIN: Span = Span::from_days(7);
+const LONGEST_VOID: Span = Span::from_days(30);
 /// Priority of a trigger that names none.
 const USUAL_PRIORITY: u64 = 50;
 /// Default `expires` where the shortest duration is under a day, and otherwise.
@@ -44,6 +47,8 @@ pub struct Trigger {
     pub held: Option<Span>,
     /// No second fire for one person within this.
     pub cooldown: Option<Span>,
+    /// What has left and loses its reason within this is told to be void: where a destination is told so.
+    pub void_within: Option<Span>,
     /// Never a second fire for one (person, key).
     pub once: bool,
     /// An edge learned of later than this is not sent.
@@ -159,6 +164,7 @@ impl Trigger {
                 Vec::new()
             }
         };
+        let void_within = Self::read_void_within(top.get("void_within"), &activate, reading);
         let names = reading.leaf_names().to_vec();
         let (payload, tests) = Self::read_rest(top, condition.as_ref(), &names, reading);
         if reading.has_mistakes() {
@@ -170,6 +176,7 @@ impl Trigger {
             from,
             per,
             cooldown,
+            void_within,
             once,
             activate: activate.into_iter().map(|(_, start)| start).collect(),
             payload,
@@ -244,6 +251,7 @@ impl Trigger {
             condition: condition.clone(),
             held,
             cooldown: None,
+            void_within: None,
             once: false,
             priority: u8::try_from(head.priority?).unwrap_or(u8::MAX),
             gating: head.gating,
@@ -252,6 +260,26 @@ impl Trigger {
             payload: None,
             tests: Vec::new(),
         })
+    }
+
+    /// How long what has left is looked after, where a destination is to be told.
+    fn read_void_within(
+        value: Option<Value<'_, '_>>,
+        activate: &[(Option<Passage>, Start)],
+        reading: &mut Reading<'_>,
+    ) -> Option<Span> {
+        let is_told = activate.iter().any(|(_, start)| start.void.is_some());
+        let Some(value) = value else { return is_told.then_some(VOID_WITHIN) };
+        let within = value.length(reading)?;
+        if !is_told {
+            reading
+                .mistake(value.span(), value.path().to_owned(), "is for nothing: no [[activate]] says `void`")
+                .suggestion = Some("void = \"Cart Recovered\" beside `event`".into());
+        } else if within > LONGEST_VOID {
+            let words = format!("must be at most {LONGEST_VOID}: what became of activations is known for so long");
+            reading.mistake(value.span(), value.path().to_owned(), words);
+        }
+        Some(within)
     }
 
     /// An instant, or a day in UTC.

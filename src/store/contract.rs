@@ -86,7 +86,7 @@ fn decision(of: &Activation) -> Decision {
 }
 
 fn recall(of: &Activation, person: PersonId) -> (Recall, Decision) {
-    let recall = Recall { occasion: of.occasion, lane: of.lane.clone(), person, at: of.at };
+    let recall = Recall { occasion: of.occasion, lane: of.lane.clone(), person, at: of.at, word: None };
     (recall, Decision { person, verdict: Verdict::Cancelled, ..decision(of) })
 }
 
@@ -138,6 +138,7 @@ fn person(id: u8, n: u64, history: usize) -> Person {
         at: at(1),
         expires_at: at(9),
         not_before: Some(at(8)),
+        void_until: Some(at(9)),
     });
     person.count([Counted { leaves: at(8), occasion: occasion(n) }], at(0));
     person
@@ -154,6 +155,7 @@ pub async fn run(open: Open<'_>) {
     lanes::dead_letters_are_replayed_or_dropped(open).await;
     lanes::what_cannot_be_said_is_a_dead_letter_at_once(open).await;
     withheld::what_is_called_back_does_not_leave(open).await;
+    withheld::what_has_left_is_told_to_be_void(open).await;
     intake::small_values_are_kept(open).await;
     shelf::the_catalogue_keeps_the_newest_word(open).await;
     shelf::codes_are_given_in_order_and_once(open).await;

@@ -80,6 +80,7 @@ struct StoredPending {
     at: Timestamp,
     expires_at: Timestamp,
     not_before: Option<Timestamp>,
+    void_until: Option<Timestamp>,
 }
 
 /// One entry of a history.
@@ -122,14 +123,8 @@ impl Header {
                 .pending
                 .iter()
                 .cloned()
-                .map(|Pending { occasion, trigger, key, lanes, at, expires_at, not_before }| StoredPending {
-                    occasion,
-                    trigger,
-                    key,
-                    lanes,
-                    at,
-                    expires_at,
-                    not_before,
+                .map(|Pending { occasion, trigger, key, lanes, at, expires_at, not_before, void_until }| {
+                    StoredPending { occasion, trigger, key, lanes, at, expires_at, not_before, void_until }
                 })
                 .collect(),
             consent: person.consent.marks().to_vec(),
@@ -176,14 +171,8 @@ impl Header {
             pending: self
                 .pending
                 .into_iter()
-                .map(|StoredPending { occasion, trigger, key, lanes, at, expires_at, not_before }| Pending {
-                    occasion,
-                    trigger,
-                    key,
-                    lanes,
-                    at,
-                    expires_at,
-                    not_before,
+                .map(|StoredPending { occasion, trigger, key, lanes, at, expires_at, not_before, void_until }| {
+                    Pending { occasion, trigger, key, lanes, at, expires_at, not_before, void_until }
                 })
                 .collect(),
             counted: self.counted.into_iter().map(|(leaves, occasion)| Counted { leaves, occasion }).collect(),

@@ -21,7 +21,7 @@ mod template;
 mod tests;
 mod urgency;
 
-pub use activation::activations;
+pub use activation::{activations, void};
 pub use code::is_pool_name;
 pub use plain::occasion;
 pub use said::{Payload, Rendered, payload};

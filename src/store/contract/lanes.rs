@@ -231,7 +231,7 @@ pub async fn what_cannot_be_said_is_a_dead_letter_at_once(open: Open<'_>) {
 pub async fn the_books_of_every_lane_add_up(open: Open<'_>) {
     let store = open();
     let mut made = 0;
-    for lane in ["a", "b", "c", "d", "e", "w"] {
+    for lane in ["a", "b", "c", "d", "e", "v", "w"] {
         let LaneCount { queued, totals, .. } = store.lane_count(lane);
         assert_eq!(totals.made, totals.ended() + queued, "{lane}: {totals:?}");
         made += totals.made;

@@ -125,3 +125,34 @@ pub async fn what_is_called_back_does_not_leave(open: Open<'_>) {
     assert_eq!(store.story(other.id).await.expect("a read").expect("the other").records.len(), 4);
     store.close().await.expect("a close");
 }
+
+/// Whoever has heard of it is told, and nobody else: once, also when the step is taken again.
+pub async fn what_has_left_is_told_to_be_void(open: Open<'_>) {
+    let store = open();
+    let all = || (81..=84).map(|n| activation(n, "v", 50)).collect::<Vec<_>>();
+    queue(&*store, all()).await;
+    let taken = store.work("v", at(0), 3).await.expect("work");
+    settle(&*store, "v", taken[0].id, Outcome::Accepted).await;
+    settle(&*store, "v", taken[1].id, Outcome::Refused { code: "400".into(), words: "no".into() }).await;
+    let void = || {
+        let word =
+            |of: Activation| Activation { occasion: of.occasion.voided(), action: Action::Event("Void".into()), ..of };
+        let recalls =
+            all().into_iter().map(|of| Recall { word: Some(Box::new(word(of.clone()))), ..recall(&of, of.person).0 });
+        Changes { cancelled: recalls.collect(), ..Changes::default() }
+    };
+    for _ in 0..2 {
+        store.commit(Loaded::default(), void()).await.expect("a commit");
+    }
+    let words = store.work("v", at(0), 10).await.expect("work");
+    let told: Vec<_> = words.iter().map(|work| work.activation.occasion).collect();
+    // Accepted; and in somebody's hands. Not the dead letter, nor the one that waited.
+    assert_eq!(told, [occasion(81).voided(), occasion(83).voided()]);
+    settle(&*store, "v", taken[2].id, Outcome::Accepted).await;
+    for word in words {
+        settle(&*store, "v", word.id, Outcome::Accepted).await;
+    }
+    store.commit(Loaded::default(), void()).await.expect("a commit");
+    assert!(store.work("v", at(0), 10).await.expect("work").is_empty());
+    store.close().await.expect("a close");
+}

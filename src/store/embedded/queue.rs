@@ -7,10 +7,10 @@ use super::outbox::{self, Lane, Queued};
 use super::overlay::Batch;
 use super::state::State;
 use super::tree::put;
-use super::{Inner, held, keys, timed};
+use super::{Inner, delivery, held, keys, timed};
 use crate::model::{
-    Activation, Attempt, Changes, Decision, LaneName, OccasionId, Outcome, PersonId, Recall, Released, Timestamp,
-    Verdict, Write,
+    ActionId, Activation, Attempt, Changes, Decision, LaneName, OccasionId, Outcome, PersonId, Recall, Released,
+    Timestamp, Verdict, Write,
 };
 use crate::store::StoreError;
 use crate::store::record::{Place, Row, StoredDecision};
@@ -37,6 +37,16 @@ impl Written {
             lanes.entry(name.clone()).or_insert_with(|| Lane::new(&name)).insert(one);
         }
     }
+}
+
+/// What became of the wish to call an activation back.
+enum Recalled {
+    /// It was there, or is a dead letter.
+    Back,
+    /// It has left, or may have.
+    Left,
+    /// There was none, or it has come to nothing.
+    Nothing,
 }
 
 /// The lanes' part of a step being written.
@@ -103,8 +113,12 @@ pub fn write(
     let mut called_back = HashSet::new();
     // What was of somebody who is forgotten is gone already.
     for recall in changes.cancelled.iter().filter(|recall| !erased.contains(&recall.person)) {
-        if writing.recall(recall)? {
+        let (is_back, has_left) = writing.recall(recall)?;
+        if is_back {
             called_back.insert(recall.occasion);
+        }
+        if let Some(word) = recall.word.as_ref().filter(|_| has_left) {
+            writing.tell(recall, word)?;
         }
     }
     for released in &changes.released {
@@ -207,7 +221,7 @@ impl Writing<'_> {
     /// Lets the held rows of an occasion go to their lane. True when there was one.
     fn release(&mut self, released: &Released) -> Result<bool, StoreError> {
         let Released { occasion, person, at, .. } = *released;
-        let recall = Recall { occasion, lane: released.lane.clone(), person, at };
+        let recall = Recall { occasion, lane: released.lane.clone(), person, at, word: None };
         let mut any = false;
         for place in self.places(&recall)? {
             any |= self.release_one(released, place)?;
@@ -238,29 +252,55 @@ impl Writing<'_> {
         Ok(true)
     }
 
-    /// Takes the rows of an occasion out that nobody holds yet. True when there was one, or a dead letter.
-    fn recall(&mut self, recall: &Recall) -> Result<bool, StoreError> {
-        let mut any = false;
+    /// Takes the rows of an occasion out that nobody holds yet. Whether there was one, or a dead letter; and whether its
+    /// event has left, or may have.
+    fn recall(&mut self, recall: &Recall) -> Result<(bool, bool), StoreError> {
+        let (mut is_back, mut has_left) = (false, false);
         for place in self.places(recall)? {
-            any |= self.recall_one(place)?;
+            let is_event = place.action == ActionId::default();
+            match self.recall_one(place)? {
+                Recalled::Back => is_back = true,
+                Recalled::Left => has_left |= is_event,
+                Recalled::Nothing => {}
+            }
         }
-        Ok(any)
+        Ok((is_back, has_left))
     }
 
-    fn recall_one(&mut self, place: Place) -> Result<bool, StoreError> {
+    /// Queues the word that an event which has left is void. The same word is never queued again.
+    fn tell(&mut self, recall: &Recall, word: &Activation) -> Result<(), StoreError> {
+        let decision = Decision {
+            occasion: word.occasion,
+            trigger: word.trigger.clone(),
+            person: recall.person,
+            key: word.key.clone(),
+            at: recall.at,
+            decided: self.now,
+            verdict: Verdict::Voided(vec![word.lane.clone()]),
+        };
+        self.decision(&decision, vec![word.clone()])
+    }
+
+    fn recall_one(&mut self, place: Place) -> Result<Recalled, StoreError> {
         let mut queued = match self.written.queued.iter().position(|q| q.seq == place.seq) {
             Some(own) => self.written.queued.remove(own),
             None => {
                 let Some(queued) = outbox::read(&*self.inner.disk()?, &keys::place(&place))? else {
                     // A dead letter stays one: it is told of, so that nobody replays it.
-                    return self.inner.disk()?.has(&keys::dead(place.seq));
+                    if self.inner.disk()?.has(&keys::dead(place.seq))? {
+                        return Ok(Recalled::Back);
+                    }
+                    let ended = delivery::ended(self.inner, place.seq)?;
+                    let last = ended.as_ref().and_then(|(_, (attempts, _))| attempts.last());
+                    let has_left = last.is_some_and(|attempt| attempt.outcome.has_effect());
+                    return Ok(if has_left { Recalled::Left } else { Recalled::Nothing });
                 };
                 let is_taken = self.inner.lanes()?.get(&place.lane).is_some_and(|lane| lane.taken(place.seq).is_some());
                 // Since the state was made again it was not tried, and the journal has no outcome: it was called back
                 // before, or did not leave. Whatever is unclear of it, it is void now, and not sent again.
                 let is_doubt = queued.row.tries == 0 && queued.activation.leaves_from() <= self.state.doubtful_until;
                 if is_taken || (queued.row.may_have_left && !is_doubt) {
-                    return Ok(false);
+                    return Ok(Recalled::Left);
                 }
                 queued
             }
@@ -269,7 +309,7 @@ impl Writing<'_> {
         queued.row.attempts.push(Attempt { at: self.now, status: 0, outcome: Outcome::Cancelled });
         outbox::put_end(self.batch, self.state, self.now, place.seq, &queued.row.attempts, &queued.activation);
         self.written.gone.push(place);
-        Ok(true)
+        Ok(Recalled::Back)
     }
 
     /// Where the activations of an occasion lie in a lane. Its decision may still be under somebody whom this step merges.

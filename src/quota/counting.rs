@@ -37,6 +37,8 @@ pub struct Counting {
     /// As it was declared, with the vendor's own number once it is known.
     pub window: Window,
     declared: u32,
+    /// What others who share the account take of the same window at most.
+    most: u32,
     drip: Option<Drip>,
     /// The calls that may still count, where the window is long enough.
     pub proven: Option<Proven>,
@@ -59,13 +61,14 @@ impl Counting {
         let is_day = matches!(window.counted, Counted::Daily { .. });
         let proven = (!is_day && window.span >= SHORT).then(Proven::default);
         let day = is_day.then(Day::default);
-        let mut counting = Self { declared: window.calls, window, drip: None, proven, day, left: None };
+        let (declared, most) = (window.calls, u32::MAX);
+        let mut counting = Self { window, declared, most, drip: None, proven, day, left: None };
         counting.pace(clock);
         counting
     }
 
     fn pace(&mut self, clock: &SharedClock) {
-        let (ours, span) = (self.window.ours(), self.window.span);
+        let (ours, span) = (self.ours(), self.window.span);
         let burst = (ours / BURST).max(1);
         self.drip = match (&self.day, &self.proven) {
             (Some(_), _) => None,
@@ -77,11 +80,13 @@ impl Counting {
 
     /// Another party has its own idea of the same window: the smaller one holds.
     pub fn also(&mut self, window: &Window, clock: &SharedClock) {
-        if window.ours() < self.window.ours() {
-            self.window = window.clone();
-            self.declared = window.calls;
-            self.pace(clock);
-        }
+        self.most = self.most.min(window.ours());
+        self.pace(clock);
+    }
+
+    /// Calls that are ours.
+    pub fn ours(&self) -> u32 {
+        self.window.ours().min(self.most)
     }
 
     /// Which day it is.
@@ -95,7 +100,7 @@ impl Counting {
 
     /// Whether a call may leave now, of an exchange of so many; 0 for one of an exchange that was begun. Spends nothing.
     pub fn opens(&mut self, now: Timestamp, calls: u32) -> Result<(), Wait> {
-        let (ours, span) = (self.window.ours(), self.window.span);
+        let (ours, span) = (self.ours(), self.window.span);
         let (day, next) = self.day_of(now);
         let needed = if self.day.is_some() { calls } else { 1 };
         if let Some(left) = self.left.filter(|left| left.until > now)

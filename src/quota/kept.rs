@@ -29,7 +29,7 @@ impl Kept {
         let windows = windows.map(|one| KeptWindow {
             family: one.window.family.to_string(),
             span: one.window.span,
-            day: one.day.as_ref().map(|day| if is_exact { day.exact() } else { day.ahead(one.window.ours()) }),
+            day: one.day.as_ref().map(|day| if is_exact { day.exact() } else { day.ahead(one.ours()) }),
             answered: one.proven.as_ref().filter(|_| is_exact).map(|proven| proven.slots()).unwrap_or_default(),
         });
         Self { is_exact, windows: windows.filter(|one| one.day.is_some() || is_exact).collect() }
@@ -62,7 +62,7 @@ impl Kept {
             if let (Some(day), Some(kept)) = (&mut one.day, kept.and_then(|kept| kept.day)) {
                 day.take_over(kept);
             }
-            let (ours, span) = (one.window.ours(), one.window.span);
+            let (ours, span) = (one.ours(), one.window.span);
             match (&mut one.proven, kept) {
                 (Some(proven), Some(kept)) if self.is_exact => proven.take_over(kept.answered.clone()),
                 (Some(proven), _) if !self.is_exact => proven.count(now, span, ours / 2),

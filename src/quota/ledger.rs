@@ -259,7 +259,7 @@ impl Ledger {
                 family: name.to_string(),
                 span_ms: one.window.span.as_millis(),
                 calls: one.window.calls,
-                ours: one.window.ours(),
+                ours: one.ours(),
                 used: one.used(now),
                 left: one.left(now),
                 resets: one.resets(now),

@@ -297,6 +297,8 @@ fn those_who_call_one_account_share_its_ledger() {
     accounts.ledger("fourth", None, &ten(100));
     assert!(sending.enter(&"x".into(), For::Sending, 1).now_or_never().is_some());
     assert_eq!(reading.windows()[0].used, Some(1));
+    let learned = Learned { family: "x".into(), span: Span::from_secs(10), calls: Some(200), left: None, resets: None };
+    sending.learn(&[learned]);
     assert_eq!((reading.name(), reading.windows()[0].ours), ("hubspot", 80), "the smaller number holds");
     assert_eq!(other.windows()[0].used, Some(0));
     assert_eq!(accounts.all().len(), 4);

@@ -1,0 +1,277 @@
+//! What vendors and networks do to a whole daemon, in virtual time: nothing is lost, nothing twice in effect, what is stale
+//! is not sent, and one destination's trouble is not another's.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use espalier::cli::{Daemon, Running};
+use espalier::clock::{Clock, VirtualClock};
+use espalier::model::{Span, Timestamp};
+use espalier::sandbox::{Options, Sandbox};
+use serde_json::{Value, json};
+use support::shop::track;
+use support::{WRITE_KEY, client, eventually, pause};
+
+/// A trigger for a destination: it fires once for each form.
+fn trigger(name: &str, lane: &str, more: &str) -> String {
+    format!(
+        "name = \"{name}\"\nper = \"form\"\n{more}\nwhen = {{ did = \"{name}\" }}\n\
+         activate = [{{ destination = \"{lane}\", event = \"{name}\" }}]\n"
+    )
+}
+
+/// A daemon in this process, the vendors, and the clock of both.
+struct World {
+    clock: VirtualClock,
+    sandbox: Sandbox,
+    vendors: String,
+    daemon: Running,
+    sent: u32,
+    _folder: tempfile::TempDir,
+}
+
+fn at(address: &str, name: &str) -> String {
+    format!(
+        "[destination.{name}]\nkind = \"klaviyo\"\napi_key = \"${{file:SECRET}}\"\nbase_url = \"{address}\"\n\
+         timeout = \"400ms\"\n"
+    )
+}
+
+impl World {
+    /// `destinations` are given the vendors' address; `FOLDER` in it and in secrets is the world's own.
+    async fn begin(triggers: &[(&str, String)], destinations: impl Fn(&str) -> String) -> Self {
+        let clock = VirtualClock::new(Timestamp::parse("2026-11-27T18:00:00Z").expect("an instant"));
+        let shared: Arc<dyn Clock> = Arc::new(clock.clone());
+        let sandbox = Sandbox::new(shared.clone(), Options::default());
+        let router = sandbox.router();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let vendors = format!("http://{}", listener.local_addr().expect("an address"));
+        tokio::spawn(async move { axum::serve(listener, router).await.expect("the vendors") });
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("a file");
+        let secret = |path: &Path| path.join("token").display().to_string();
+        let text = format!(
+            "[store]\npath = \"{}\"\n[intake]\nlisten = \"127.0.0.1:0\"\n[ops]\nlisten = \"127.0.0.1:0\"\n\
+             [delivery]\nlinger = \"0ms\"\n[gates.guard]\nleast = 1000000\n[source.web]\nkind = \"tracking\"\nwrite_key = \"${{file:{}}}\"\n{}",
+            folder.path().join("store").display(),
+            folder.path().join("key").display(),
+            destinations(&vendors).replace("SECRET", &secret(folder.path())),
+        );
+        std::fs::create_dir_all(folder.path().join("triggers")).expect("a folder");
+        write("key", WRITE_KEY);
+        write("token", "sandbox");
+        write("espalier.toml", &text);
+        for (name, text) in triggers {
+            write(&format!("triggers/{name}.toml"), text);
+        }
+        let configured = espalier::settings::Settings::load(&folder.path().join("espalier.toml"));
+        let configured = configured.unwrap_or_else(|mistakes| panic!("{mistakes:#?}"));
+        let daemon = Daemon::new(configured, shared).begin().await.expect("a daemon");
+        Self { clock, sandbox, vendors, daemon, sent: 0, _folder: folder }
+    }
+
+    /// So many forms of somebody each, and all of them decided.
+    async fn does(&mut self, event: &str, times: u32) {
+        let forms = (0..times).map(|n| {
+            let n = self.sent + n;
+            let mut form = track(&format!("m{n}"), event, json!({ "form": format!("{n}") }));
+            form["timestamp"] = json!(self.clock.now().to_string());
+            form["userId"] = json!(format!("u{n}"));
+            form["context"] = json!({ "traits": { "email": format!("p{n}@example.com") } });
+            form
+        });
+        let body = json!({ "batch": forms.collect::<Vec<_>>() }).to_string();
+        self.sent += times;
+        let url = format!("http://{}/v1/batch", self.daemon.intake);
+        let answer = client().post(url).basic_auth(WRITE_KEY, Some("")).body(body).send().await.expect("an answer");
+        assert!(answer.status().is_success());
+        eventually("all decided", Duration::from_secs(30), || async {
+            let counts = self.daemon.watched.store.counts();
+            counts.decided == counts.journaled
+        })
+        .await;
+    }
+
+    async fn fault(&self, fault: Value) {
+        let answer = client().post(format!("{}/_sandbox/faults", self.vendors)).json(&fault).send().await;
+        assert!(answer.expect("an answer").status().is_success(), "{fault}");
+    }
+
+    async fn heal(&self) {
+        client().delete(format!("{}/_sandbox/faults", self.vendors)).send().await.expect("an answer");
+    }
+
+    /// Turns the clock on in steps; after each, what became due has a moment.
+    async fn turn(&self, span: Span, step: Span) {
+        let end = self.clock.now() + span;
+        while self.clock.now() < end {
+            self.clock.set((self.clock.now() + step).min(end));
+            pause(4).await;
+        }
+    }
+
+    /// Turns the clock on until it is so.
+    async fn until(&self, what: &str, step: Span, is_so: impl Fn(&Self) -> bool) {
+        for _ in 0..5_000 {
+            if is_so(self) {
+                return;
+            }
+            self.clock.set(self.clock.now() + step);
+            pause(4).await;
+        }
+        panic!("never: {what}; {:#?}", self.daemon.watched.health().lanes);
+    }
+
+    fn queued(&self, lane: &str) -> u64 {
+        self.daemon.watched.store.lane_count(lane).queued
+    }
+
+    fn outcomes(&self, lane: &str) -> BTreeMap<&'static str, u64> {
+        let lanes = &self.daemon.watched.lanes;
+        let state = &lanes.iter().find(|(name, _)| &**name == lane).expect("a lane").1;
+        state.borrow().outcomes.clone()
+    }
+
+    fn events(&self, vendor: &str) -> Vec<String> {
+        self.sandbox.effects(vendor).into_iter().map(|effect| effect.event).collect()
+    }
+}
+
+/// Klaviyo and HubSpot.
+fn both(vendors: &str) -> String {
+    let klaviyo = at(&format!("{vendors}/klaviyo"), "esp");
+    format!(
+        "{klaviyo}[destination.other]\nkind = \"hubspot\"\ntoken = \"${{file:SECRET}}\"\nhub_id = 1234567\n\
+         base_url = \"{vendors}/hubspot\"\n"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_an_outage_of_a_weekend_what_is_urgent_goes_first_and_what_is_stale_not_at_all() {
+    let triggers = [
+        ("low", trigger("low", "esp", "priority = 10\nexpires = \"7d\"")),
+        ("high", trigger("high", "esp", "priority = 90\nexpires = \"7d\"")),
+        ("stale", trigger("stale", "esp", "priority = 95\nexpires = \"2h\"")),
+        ("well", trigger("well", "other", "expires = \"2h\"")),
+    ];
+    let mut world = World::begin(&triggers, both).await;
+    world.fault(json!({ "vendor": "klaviyo", "kind": "status", "status": 503, "times": 1_000_000 })).await;
+    for hour in 0..72_u64 {
+        if hour % 12 == 0 {
+            world.does("low", 100).await;
+            world.does("high", 100).await;
+            world.does("stale", 10).await;
+            world.does("well", 1).await;
+            // The other lane is no later for it.
+            let taken = usize::try_from(hour / 12 + 1).expect("few");
+            world.until("the other's", Span::from_millis(50), |w| w.events("hubspot").len() == taken).await;
+        }
+        world.turn(Span::from_hours(1), Span::from_minutes(10)).await;
+    }
+    assert_eq!(world.events("klaviyo"), Vec::<String>::new());
+    assert!(world.sandbox.counts("klaviyo").requests < 1_000, "{:?}", world.sandbox.counts("klaviyo"));
+    world.heal().await;
+    world.until("all of it", Span::from_secs(1), |w| w.queued("esp") == 0).await;
+    let taken = world.events("klaviyo");
+    let count = |event: &str| taken.iter().filter(|one| *one == event).count();
+    let outcomes = world.outcomes("esp");
+    assert_eq!((count("low"), count("high"), count("stale")), (600, 600, 0), "{outcomes:?}");
+    assert_eq!(outcomes.get("expired"), Some(&60));
+    assert_eq!(outcomes.get("refused"), None, "an outage is nobody's fault: {outcomes:?}");
+    // A tenth of each batch is not by priority, and waits after a failure differ by their chance.
+    let early = taken.iter().take(500).filter(|one| *one == "high").count();
+    assert!(early >= 350, "{early} of the first 500 were urgent");
+    world.daemon.stop().await.expect("an end");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refused_credentials_hold_the_lane_until_they_are_mended() {
+    for (status, words) in [(401, "the credentials are refused"), (403, "the credentials are refused")] {
+        let mut world = World::begin(&[("form", trigger("form", "esp", "expires = \"7d\""))], both).await;
+        world.fault(json!({ "vendor": "klaviyo", "kind": "status", "status": status, "times": 100_000 })).await;
+        world.does("form", 30).await;
+        world.turn(Span::from_hours(5), Span::from_minutes(1)).await;
+        let health = world.daemon.watched.health();
+        assert!(health.troubles.iter().any(|one| one.contains(words)), "{:?}", health.troubles);
+        assert!(world.sandbox.counts("klaviyo").requests < 1_000, "once a minute is enough");
+        world.heal().await;
+        world.until("all of it", Span::from_secs(10), |w| w.queued("esp") == 0).await;
+        assert_eq!(world.outcomes("esp"), BTreeMap::from([("accepted", 30)]));
+        world.daemon.stop().await.expect("an end");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_storm_of_refusals_for_the_quota_costs_no_try() {
+    let triggers = [("form", trigger("form", "esp", "expires = \"7d\"")), ("well", trigger("well", "other", ""))];
+    let mut world = World::begin(&triggers, both).await;
+    let storm = json!({ "vendor": "klaviyo", "kind": "status", "status": 429, "retry_after": 30, "times": 60 });
+    world.fault(storm).await;
+    world.does("form", 20).await;
+    world.does("well", 1).await;
+    world.until("the other's", Span::from_millis(50), |w| w.events("hubspot").len() == 1).await;
+    let began = world.clock.now();
+    world.until("all of it", Span::from_secs(1), |w| w.queued("esp") == 0).await;
+    // Each refusal is waited for as long as it says.
+    let took = world.clock.now().since(began);
+    assert!(took >= Span::from_secs(15 * 29), "{took}");
+    assert_eq!(world.outcomes("esp"), BTreeMap::from([("accepted", 20)]));
+    world.daemon.stop().await.expect("an end");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_cut_or_late_is_sent_again_and_has_its_effect_once() {
+    for fault in [
+        json!({ "vendor": "klaviyo", "kind": "close", "times": 3 }),
+        json!({ "vendor": "klaviyo", "kind": "close_after_accept", "times": 3 }),
+        json!({ "vendor": "klaviyo", "kind": "timeout", "times": 3, "delay_ms": 100_000_000 }),
+        json!({ "vendor": "klaviyo", "kind": "slow", "times": 3, "delay_ms": 100 }),
+        json!({ "vendor": "klaviyo", "kind": "truncated", "times": 3 }),
+        json!({ "vendor": "klaviyo", "kind": "html", "status": 502, "times": 3 }),
+    ] {
+        let mut world = World::begin(&[("form", trigger("form", "esp", ""))], both).await;
+        world.fault(fault.clone()).await;
+        // One by one, then in bulk.
+        world.does("form", 20).await;
+        world.until("the first", Span::from_millis(200), |w| w.queued("esp") == 0).await;
+        world.does("form", 200).await;
+        world.until("all of it", Span::from_millis(200), |w| w.queued("esp") == 0).await;
+        let effects = world.sandbox.effects("klaviyo");
+        let ids: std::collections::BTreeSet<&str> = effects.iter().map(|effect| effect.id.as_str()).collect();
+        assert_eq!((effects.len(), ids.len()), (220, 220), "{fault}: {:?}", world.outcomes("esp"));
+        world.daemon.stop().await.expect("an end");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn names_that_are_not_found_and_doors_that_do_not_speak_tls_hold_only_their_own_lane() {
+    let triggers = [
+        ("form", trigger("form", "esp", "expires = \"7d\"")),
+        ("tls", trigger("tls", "tls", "expires = \"7d\"")),
+        ("well", trigger("well", "other", "")),
+    ];
+    let mut world = World::begin(&triggers, |vendors| {
+        let klaviyo = at("https://does-not-exist.invalid", "esp");
+        let tls = at(&format!("{}/klaviyo", vendors.replace("http:", "https:")), "tls");
+        let other = both(vendors);
+        let other = other.split_once("[destination.other]").expect("the other").1.to_owned();
+        format!("{klaviyo}{tls}[destination.other]{other}")
+    })
+    .await;
+    world.does("form", 5).await;
+    world.does("tls", 5).await;
+    world.does("well", 5).await;
+    world.until("the other's", Span::from_millis(50), |w| w.events("hubspot").len() == 5).await;
+    world.turn(Span::from_hours(12), Span::from_minutes(2)).await;
+    for lane in ["esp", "tls"] {
+        assert_eq!(world.queued(lane), 5, "nothing is given up: {:?}", world.outcomes(lane));
+    }
+    let health = world.daemon.watched.health();
+    let held = health.troubles.iter().filter(|one| one.contains("the breaker is open")).count();
+    assert!(held >= 1, "{:?}", health.troubles);
+    world.daemon.stop().await.expect("an end");
+}

@@ -52,7 +52,7 @@ destination = "marketo"
 remove_from = "1044"
 [[activate]]
 destination = "hubspot"
-list = "gone"
+list = "4040"
 "#;
 
 async fn vendors() -> (Sandbox, String, String) {

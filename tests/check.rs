@@ -436,9 +436,9 @@ fn what_a_destination_cannot_do_is_told() {
     assert!(!is_well);
     let wanted = [
         "espalier.toml:5:1: destination.k.backfill_after: needs `revision` 2026-07-15 or later: 2026-04-15 has no word for it",
-        "espalier.toml:12:1: destination.m.campaigns.late: `late` is no campaign of Marketo: they have numbers",
-        "triggers/a.toml:4:34: activate[0].campaign: `k` cannot do this (what it can do: event, list, remove_from, profile)",
-        "triggers/a.toml:5:30: activate[1].list: `UwQxX4` is no id at `m`, where they are numbers (the number in the address of its page)",
+        "espalier.toml:12:15: destination.m.campaigns.late: `late` is no campaign of Marketo: they have numbers",
+        "triggers/a.toml:4:33: activate[0].campaign: `k` cannot do this (what it can do: event, list, remove_from, profile)",
+        "triggers/a.toml:5:29: activate[1].list: `UwQxX4` is no id at `m`, where they are numbers (the number in the address of its page)",
     ];
     assert_eq!(told, wanted);
 }

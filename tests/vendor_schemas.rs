@@ -133,6 +133,48 @@ fn marketo_takes_leads_and_activities() {
     check("marketo-mapi.json", "/definitions/CustomActivityRequest", &bodies[1]);
 }
 
+#[test]
+fn klaviyo_takes_profiles_and_members() {
+    let settings = json!({"kind": "klaviyo", "api_key": "key", "backfill_after": "1ms"});
+    let found = (200, json!({"data": {"type": "profile", "id": "01A"}}));
+    let batch = vec![doing(1, Action::Profile), doing(2, Action::AddToList("L1".into()))];
+    let bodies = bodies_of(settings.clone(), batch, vec![found.clone(), found.clone(), (204, Value::Null)]);
+    for body in &bodies[..2] {
+        check("klaviyo.json", "/components/schemas/ProfileUpsertQuery", body);
+    }
+    check("klaviyo.json", "/components/schemas/ListMembersAddQuery", &bodies[2]);
+    let batch = vec![doing(2, Action::RemoveFromList("L1".into()))];
+    let bodies = bodies_of(settings, batch, vec![found, (204, Value::Null)]);
+    check("klaviyo.json", "/components/schemas/ListMembersDeleteQuery", &bodies[1]);
+}
+
+#[test]
+fn hubspot_takes_members_as_a_bare_list() {
+    let found = json!({"results": [{"id": "1", "properties": {"email": "p1@example.com"}}]});
+    let changed = json!({"recordIdsMissing": [], "recordsIdsAdded": ["1"], "recordIdsRemoved": []});
+    check("hubspot-lists-2026-03.json", "/components/schemas/MembershipsUpdateResponse", &changed);
+    let settings = json!({"kind": "hubspot", "token": "key", "hub_id": 7, "properties": {"plan": "first_name"}});
+    let batch = vec![doing(1, Action::AddToList("7".into())), doing(1, Action::Profile)];
+    let bodies = bodies_of(settings, batch, vec![(200, found), (200, changed)]);
+    let contacts = "/components/schemas/BatchInputSimplePublicObjectBatchInputUpsert";
+    check("hubspot-contacts-2026-03.json", contacts, &bodies[0]);
+    assert_eq!(bodies[1], json!(["1"]));
+}
+
+#[test]
+fn marketo_takes_members_and_requests() {
+    let ok = |result: Value| (200, json!({"success": true, "result": result}));
+    let leads = ok(json!([{"id": 50, "status": "created"}, {"id": 51, "status": "updated"}]));
+    let settings = json!({"kind": "marketo", "base_url": "https://m.example", "client_id": "id", "client_secret": "s",
+        "activity_type": 100_001, "campaigns": {"12": {"checkoutUrl": "URL", "total": "value"}}});
+    let batch = vec![doing(1, Action::AddToList("7".into())), doing(2, Action::Campaign("12".into()))];
+    let answers = vec![leads, ok(json!([{"id": 50, "status": "added"}])), ok(json!([{"id": 12}]))];
+    let bodies = bodies_of(settings, batch, answers);
+    check("marketo-mapi.json", "/definitions/SyncLeadRequest", &bodies[0]);
+    check("marketo-mapi.json", "/definitions/ListOperationRequest", &bodies[1]);
+    check("marketo-mapi.json", "/definitions/TriggerCampaignRequest", &bodies[2]);
+}
+
 /// The bodies of the calls that make what an empty account lacks.
 fn steps(settings: Value, empty: &[Value]) -> Vec<Value> {
     let settings: Settings = serde_json::from_value(settings).expect("settings");
@@ -185,46 +227,4 @@ fn marketo_takes_types_and_attributes() {
     for attribute in made[1]["attributes"].as_array().expect("a list") {
         check("marketo-mapi.json", "/definitions/CustomActivityTypeAttribute", attribute);
     }
-}
-
-#[test]
-fn klaviyo_takes_profiles_and_members() {
-    let settings = json!({"kind": "klaviyo", "api_key": "key", "backfill_after": "1ms"});
-    let found = (200, json!({"data": {"type": "profile", "id": "01A"}}));
-    let batch = vec![doing(1, Action::Profile), doing(2, Action::AddToList("L1".into()))];
-    let bodies = bodies_of(settings.clone(), batch, vec![found.clone(), found.clone(), (204, Value::Null)]);
-    for body in &bodies[..2] {
-        check("klaviyo.json", "/components/schemas/ProfileUpsertQuery", body);
-    }
-    check("klaviyo.json", "/components/schemas/ListMembersAddQuery", &bodies[2]);
-    let batch = vec![doing(2, Action::RemoveFromList("L1".into()))];
-    let bodies = bodies_of(settings, batch, vec![found, (204, Value::Null)]);
-    check("klaviyo.json", "/components/schemas/ListMembersDeleteQuery", &bodies[1]);
-}
-
-#[test]
-fn hubspot_takes_members_as_a_bare_list() {
-    let found = json!({"results": [{"id": "1", "properties": {"email": "p1@example.com"}}]});
-    let changed = json!({"recordIdsMissing": [], "recordsIdsAdded": ["1"], "recordIdsRemoved": []});
-    check("hubspot-lists-2026-03.json", "/components/schemas/MembershipsUpdateResponse", &changed);
-    let settings = json!({"kind": "hubspot", "token": "key", "hub_id": 7, "properties": {"plan": "first_name"}});
-    let batch = vec![doing(1, Action::AddToList("7".into())), doing(1, Action::Profile)];
-    let bodies = bodies_of(settings, batch, vec![(200, found), (200, changed)]);
-    let contacts = "/components/schemas/BatchInputSimplePublicObjectBatchInputUpsert";
-    check("hubspot-contacts-2026-03.json", contacts, &bodies[0]);
-    assert_eq!(bodies[1], json!(["1"]));
-}
-
-#[test]
-fn marketo_takes_members_and_requests() {
-    let ok = |result: Value| (200, json!({"success": true, "result": result}));
-    let leads = ok(json!([{"id": 50, "status": "created"}, {"id": 51, "status": "updated"}]));
-    let settings = json!({"kind": "marketo", "base_url": "https://m.example", "client_id": "id", "client_secret": "s",
-        "activity_type": 100_001, "campaigns": {"12": {"checkoutUrl": "URL", "total": "value"}}});
-    let batch = vec![doing(1, Action::AddToList("7".into())), doing(2, Action::Campaign("12".into()))];
-    let answers = vec![leads, ok(json!([{"id": 50, "status": "added"}])), ok(json!([{"id": 12}]))];
-    let bodies = bodies_of(settings, batch, answers);
-    check("marketo-mapi.json", "/definitions/SyncLeadRequest", &bodies[0]);
-    check("marketo-mapi.json", "/definitions/ListOperationRequest", &bodies[1]);
-    check("marketo-mapi.json", "/definitions/TriggerCampaignRequest", &bodies[2]);
 }

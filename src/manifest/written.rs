@@ -18,6 +18,24 @@ pub(crate) struct Reading<'t> {
     mistakes: Vec<Mistake>,
 }
 
+/// What `manifest` makes of `text`, which mistakes call `file`.
+///
+/// # Errors
+/// All mistakes, in the file's order.
+pub(crate) fn read<T>(
+    file: &str,
+    text: &str,
+    manifest: impl FnOnce(Table<'_, '_>, &mut Reading<'_>) -> Option<T>,
+) -> Result<T, Vec<Mistake>> {
+    let mut reading = Reading::new(file, text);
+    let manifest = reading.document().and_then(|document| manifest(Table::top(&document), &mut reading));
+    let mistakes = reading.into_mistakes();
+    match manifest {
+        Some(manifest) if mistakes.is_empty() => Ok(manifest),
+        _ => Err(mistakes),
+    }
+}
+
 /// One table of it. Keys that were asked for are known; [`Table::finish`] reports the others.
 pub(crate) struct Table<'a, 't> {
     table: &'a DeTable<'t>,

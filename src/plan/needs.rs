@@ -17,7 +17,7 @@ pub fn needs(program: &Program, names: &identity::Settings) -> BTreeMap<LaneName
     for trigger in program.triggers() {
         let fields = fields(program, trigger, names);
         for start in trigger.activate.iter().chain(&trigger.activate_on_exit) {
-            // Lists and campaigns are the marketer's own: nothing of them is made.
+            // Lists and campaigns are made by marketers; a profile needs nothing that is made.
             let Action::Event(event) = &start.action else { continue };
             let of_lane = needs.entry(start.lane.clone()).or_default();
             match of_lane.iter_mut().find(|need| need.event == *event) {

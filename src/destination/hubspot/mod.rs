@@ -132,16 +132,13 @@ impl Settings {
         format!("{contacts}/batch/upsert")
     }
 
-    fn events(&self) -> &str {
-        self.paths.events.as_deref().unwrap_or(self.version.events())
-    }
-
     fn send(&self) -> String {
-        format!("{}/send/batch", self.events())
+        format!("{}/send/batch", self.paths.events.as_deref().unwrap_or(self.version.events()))
     }
 
+    /// Definitions of events.
     fn definitions(&self) -> String {
-        format!("{}/event-definitions", self.events())
+        format!("{}/event-definitions", self.paths.events.as_deref().unwrap_or(self.version.events()))
     }
 
     /// Into a list, or out of it.

@@ -5,7 +5,7 @@ use super::names;
 use crate::manifest::access::{self, Auth, OF_SETTINGS};
 use crate::manifest::answer::{self, When};
 use crate::manifest::setting::{self, Setting, SettingKind};
-use crate::manifest::written::{Reading, Table, Value, entries, texts};
+use crate::manifest::written::{self, Reading, Table, Value, entries, texts};
 use crate::manifest::{Body, Expression, Path, Text};
 use crate::model::http::Method;
 use crate::model::setting::Size;
@@ -163,13 +163,7 @@ impl Manifest {
     /// # Errors
     /// All mistakes, in the file's order.
     pub fn read(file: &str, text: &str) -> Result<Self, Vec<Mistake>> {
-        let mut reading = Reading::new(file, text);
-        let manifest = reading.document().and_then(|document| manifest(Table::top(&document), &mut reading));
-        let mistakes = reading.into_mistakes();
-        match manifest {
-            Some(manifest) if mistakes.is_empty() => Ok(manifest),
-            _ => Err(mistakes),
-        }
+        written::read(file, text, manifest)
     }
 }
 

@@ -49,28 +49,9 @@ fn every_shipped_destination_is_right() {
 
 #[test]
 fn the_schema_knows_every_key_and_fits_what_ships() {
-    let schema = schema().expect("JSON");
-    let text = schema.to_string();
-    for code in [
-        include_str!("manifest.rs"),
-        include_str!("../../manifest/setting.rs"),
-        include_str!("../../manifest/access.rs"),
-        include_str!("../../manifest/answer.rs"),
-    ] {
-        for word in ["get(\"", "need(\""] {
-            let keys = code.split(word).skip(1).filter_map(|rest| rest.split('"').next());
-            // Calls of a destination have no families.
-            let keys = keys.filter(|key| *key != "family");
-            keys.for_each(|key| assert!(text.contains(&format!("\"{key}\":")), "the schema does not know `{key}`"));
-        }
-    }
-    let validator = jsonschema::validator_for(&schema).expect("a schema");
-    for name in shipped_names() {
-        let manifest: Value = toml::from_str(shipped(name).expect("its text")).expect("TOML");
-        let wrong: Vec<String> =
-            validator.iter_errors(&manifest).map(|e| format!("{}: {e}", e.instance_path())).collect();
-        assert!(wrong.is_empty(), "{name}: {wrong:#?}");
-    }
+    // Calls of a destination have no families.
+    let texts = shipped_names().filter_map(shipped);
+    crate::manifest::tests::schema_fits(&schema().expect("JSON"), &[include_str!("manifest.rs")], &["family"], texts);
 }
 
 #[test]

@@ -110,16 +110,6 @@ impl Vendor for Hubspot {
         if let Some(read) = search::Ask::of(&call.method, &call.path) {
             return self.read(&read, call);
         }
-        if let Some(ask) = definitions::Ask::of(&call.method, &call.path) {
-            let headers = match self.options.limits.then(|| self.take_crm_quota(call)) {
-                Some(Err(answer)) => return answer,
-                Some(Ok(headers)) => headers,
-                None => Vec::new(),
-            };
-            let mut answer = self.definitions(&ask, call);
-            answer.headers.extend(headers);
-            return answer;
-        }
         if let Some((id, is_removal)) = lists::ask(&call.method, &call.path) {
             let quota = if self.options.limits { self.take_crm_quota(call) } else { Ok(Vec::new()) };
             return quota.map_or_else(
@@ -130,6 +120,16 @@ impl Vendor for Hubspot {
                     answer
                 },
             );
+        }
+        if let Some(ask) = definitions::Ask::of(&call.method, &call.path) {
+            let headers = match self.options.limits.then(|| self.take_crm_quota(call)) {
+                Some(Err(answer)) => return answer,
+                Some(Ok(headers)) => headers,
+                None => Vec::new(),
+            };
+            let mut answer = self.definitions(&ask, call);
+            answer.headers.extend(headers);
+            return answer;
         }
         let Some(endpoint) = Endpoint::of(&call.path) else {
             return error(call, 404, "OBJECT_NOT_FOUND", "resource not found");

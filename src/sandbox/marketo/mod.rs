@@ -68,9 +68,9 @@ struct Memory {
     activities: Vec<Activity>,
     /// Activities dropped from the front, so that ids go on.
     dropped: usize,
+    lists: Lists,
     /// Custom activity types.
     types: Vec<types::Type>,
-    lists: Lists,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -190,8 +190,8 @@ impl Marketo {
             ambiguous: HashSet::new(),
             activities: Vec::new(),
             dropped: 0,
-            types: vec![types::Type::first(options.activity_type)],
             lists: Lists::new(&options.lists),
+            types: vec![types::Type::first(options.activity_type)],
         };
         let ledger = Ledger::new(options.bodies);
         Self { options, ledger, records: Records::new(|_| None), state: Mutex::new(state) }

@@ -15,7 +15,7 @@ use self::stream::Stream;
 pub use self::webhook::{Topic, Webhook};
 use super::mapping::Shape;
 use crate::manifest::setting::{self, Setting};
-use crate::manifest::written::{Reading, Table, entries};
+use crate::manifest::written::{self, Reading, Table, entries};
 use crate::model::Mistake;
 
 /// The connectors that ship, by name.
@@ -82,13 +82,7 @@ impl Manifest {
     /// # Errors
     /// All mistakes, in the file's order.
     pub fn read(file: &str, text: &str) -> Result<Self, Vec<Mistake>> {
-        let mut reading = Reading::new(file, text);
-        let manifest = reading.document().and_then(|document| manifest(Table::top(&document), &mut reading));
-        let mistakes = reading.into_mistakes();
-        match manifest {
-            Some(manifest) if mistakes.is_empty() => Ok(manifest),
-            _ => Err(mistakes),
-        }
+        written::read(file, text, manifest)
     }
 }
 
@@ -175,32 +169,16 @@ mod tests {
 
     #[test]
     fn the_schema_knows_every_key_and_fits_what_ships() {
-        let schema = schema().expect("JSON");
-        let text = schema.to_string();
-        for source in [
+        let code = [
             include_str!("mod.rs"),
             include_str!("api.rs"),
             include_str!("stream.rs"),
             include_str!("mapped.rs"),
-            include_str!("../../manifest/setting.rs"),
-            include_str!("../../manifest/access.rs"),
-            include_str!("../../manifest/answer.rs"),
             include_str!("webhook.rs"),
             include_str!("subscriptions.rs"),
-        ] {
-            let code = source.split("#[cfg(test)]").next().unwrap_or_default();
-            for word in ["get(\"", "need(\""] {
-                let keys = code.split(word).skip(1).filter_map(|rest| rest.split('"').next());
-                keys.for_each(|key| assert!(text.contains(&format!("\"{key}\":")), "the schema does not know `{key}`"));
-            }
-        }
-        let validator = jsonschema::validator_for(&schema).expect("a schema");
-        for name in shipped_names() {
-            let manifest: serde_json::Value = toml::from_str(shipped(name).expect("its text")).expect("TOML");
-            let wrong: Vec<String> =
-                validator.iter_errors(&manifest).map(|e| format!("{}: {e}", e.instance_path())).collect();
-            assert!(wrong.is_empty(), "{name}: {wrong:#?}");
-        }
+        ];
+        let texts = shipped_names().filter_map(shipped);
+        crate::manifest::tests::schema_fits(&schema().expect("JSON"), &code, &[], texts);
     }
 
     #[test]

@@ -48,6 +48,39 @@ pub async fn lanes_give_by_priority_and_settle_each(open: Open<'_>) {
     store.close().await.expect("a close");
 }
 
+/// An event and a list at one account are two records of one occasion: each is queued once, has its own end, and is
+/// called back with the other.
+pub async fn an_occasion_may_do_several_things_in_a_lane(open: Open<'_>) {
+    let store = open();
+    let event = || activation(91, "s", 50);
+    let listed = || Activation { action: Action::AddToList("L1".into()), ..event() };
+    let both = || vec![event(), listed()];
+    queue(&*store, both()).await;
+    queue(&*store, both()).await;
+    let work = store.work("s", at(0), 10).await.expect("work");
+    assert_eq!(work.iter().map(|w| w.activation.action.clone()).collect::<Vec<_>>(), [event().action, listed().action]);
+    settle(&*store, "s", work[0].id, Outcome::Accepted).await;
+    store.release("s", &[work[1].id]).await.expect("a release");
+    store.close().await.expect("a close");
+    drop(store);
+
+    let store = open();
+    queue(&*store, both()).await;
+    let work = store.work("s", at(0), 10).await.expect("work");
+    assert_eq!(work.iter().map(|w| w.activation.action.clone()).collect::<Vec<_>>(), [listed().action]);
+    store.release("s", &[work[0].id]).await.expect("a release");
+    let void = || Activation { occasion: occasion(92), at: at(92), ..event() };
+    queue(&*store, vec![void(), Activation { action: listed().action, ..void() }]).await;
+    for of in [event(), void()] {
+        let (cancelled, told) = recall(&of, of.person);
+        let changes = Changes { cancelled: vec![cancelled], decisions: vec![told], ..Changes::default() };
+        store.commit(Loaded::default(), changes).await.expect("a commit");
+    }
+    assert!(store.work("s", at(0), 10).await.expect("work").is_empty());
+    assert_eq!(store.lane_count("s").queued, 0);
+    store.close().await.expect("a close");
+}
+
 pub async fn a_low_priority_is_not_starved(open: Open<'_>) {
     let store = open();
     let flood = |from: u64| (from..from + 100).map(|n| activation(n, "low", 90)).collect::<Vec<_>>();
@@ -82,39 +115,6 @@ pub async fn a_low_priority_is_not_starved(open: Open<'_>) {
     // Without a flood nothing is held back for anybody.
     let work = store.work("low", at(1_000), 100).await.expect("work");
     assert!(work.len() == 100 && work.iter().all(|one| one.activation.priority == 90));
-    store.close().await.expect("a close");
-}
-
-/// An event and a list at one account are two records of one occasion: each is queued once, has its own end, and is
-/// called back with the other.
-pub async fn an_occasion_may_do_several_things_in_a_lane(open: Open<'_>) {
-    let store = open();
-    let event = || activation(91, "s", 50);
-    let listed = || Activation { action: Action::AddToList("L1".into()), ..event() };
-    let both = || vec![event(), listed()];
-    queue(&*store, both()).await;
-    queue(&*store, both()).await;
-    let work = store.work("s", at(0), 10).await.expect("work");
-    assert_eq!(work.iter().map(|w| w.activation.action.clone()).collect::<Vec<_>>(), [event().action, listed().action]);
-    settle(&*store, "s", work[0].id, Outcome::Accepted).await;
-    store.release("s", &[work[1].id]).await.expect("a release");
-    store.close().await.expect("a close");
-    drop(store);
-
-    let store = open();
-    queue(&*store, both()).await;
-    let work = store.work("s", at(0), 10).await.expect("work");
-    assert_eq!(work.iter().map(|w| w.activation.action.clone()).collect::<Vec<_>>(), [listed().action]);
-    store.release("s", &[work[0].id]).await.expect("a release");
-    let void = || Activation { occasion: occasion(92), at: at(92), ..event() };
-    queue(&*store, vec![void(), Activation { action: listed().action, ..void() }]).await;
-    for of in [event(), void()] {
-        let (cancelled, told) = recall(&of, of.person);
-        let changes = Changes { cancelled: vec![cancelled], decisions: vec![told], ..Changes::default() };
-        store.commit(Loaded::default(), changes).await.expect("a commit");
-    }
-    assert!(store.work("s", at(0), 10).await.expect("work").is_empty());
-    assert_eq!(store.lane_count("s").queued, 0);
     store.close().await.expect("a close");
 }
 

@@ -150,7 +150,7 @@ fn quotas(quota: &QuotaHealth) -> Markup {
                                 @for one in &account.windows {
                                     tr.held[one.blocked_until.is_some()] {
                                         th scope="row" { (account.name) }
-                                        td { (one.family) " " span.muted { "in a " (span(one.span_ms)) } }
+                                        td { (one.family) " " span.muted { "in " (span(one.span_ms)) } }
                                         td.n { (number(one.calls.into())) }
                                         td.n { (number(one.ours.into())) }
                                         td.n { (said(one.used)) }

@@ -89,12 +89,12 @@ pub(super) fn clock(at: Timestamp, now: Timestamp) -> String {
     if at.since(now) < Span::DAY { format!("{time} UTC") } else { format!("{day} {time} UTC") }
 }
 
-/// `minute`, `10 s`, `day`
+/// `a minute`, `10s`, `a day`
 pub(super) fn span(ms: i64) -> String {
     match ms {
-        1_000 => "second".into(),
-        60_000 => "minute".into(),
-        86_400_000 => "day".into(),
+        1_000 => "a second".into(),
+        60_000 => "a minute".into(),
+        86_400_000 => "a day".into(),
         ms => Span::from_millis(ms).to_string(),
     }
 }

@@ -246,6 +246,8 @@ impl Ledger {
                 window.learn(one, pending, now, &self.inner.clock);
             }
         }
+        drop(book);
+        self.inner.changed.notify_waiters();
     }
 
     /// Every window, as it is now.

@@ -48,7 +48,8 @@ pub fn activation(n: u64, lane: &str, priority: u8) -> Activation {
         occasion: occasion(n),
         lane: lane.into(),
         trigger: "ping".into(),
-        person: PersonId([1; 16]),
+        // Each for somebody else: of one person the order would be kept.
+        person: PersonId(occasion(n).0),
         identifiers: vec![identifier(1)],
         traits: RawJson::empty(),
         key: "".into(),
@@ -149,6 +150,7 @@ pub async fn run(open: Open<'_>) {
     intake::events_come_back_in_order_and_once(open).await;
     people::people_links_and_timers_are_kept(open).await;
     lanes::lanes_give_by_priority_and_settle_each(open).await;
+    lanes::of_one_person_the_order_is_kept(open).await;
     lanes::an_occasion_may_do_several_things_in_a_lane(open).await;
     lanes::what_waits_for_a_time_does_not_leave_before_it(open).await;
     withheld::what_is_held_leaves_when_it_is_released(open).await;

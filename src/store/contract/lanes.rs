@@ -167,7 +167,8 @@ pub async fn what_waits_for_a_time_does_not_leave_before_it(open: Open<'_>) {
 
 pub async fn dead_letters_are_replayed_or_dropped(open: Open<'_>) {
     let store = open();
-    queue(&*store, vec![activation(21, "d", 10), activation(22, "d", 10)]).await;
+    let of = |n: u64| Activation { person: PersonId([1; 16]), ..activation(n, "d", 10) };
+    queue(&*store, vec![of(21), of(22)]).await;
     for one in store.work("d", at(0), 10).await.expect("work") {
         settle(&*store, "d", one.id, Outcome::Refused { code: "1003".into(), words: "no such lead".into() }).await;
     }
@@ -231,7 +232,7 @@ pub async fn what_cannot_be_said_is_a_dead_letter_at_once(open: Open<'_>) {
 pub async fn the_books_of_every_lane_add_up(open: Open<'_>) {
     let store = open();
     let mut made = 0;
-    for lane in ["a", "b", "c", "d", "e", "v", "w"] {
+    for lane in ["a", "b", "c", "d", "e", "t", "v", "w"] {
         let LaneCount { queued, totals, .. } = store.lane_count(lane);
         assert_eq!(totals.made, totals.ended() + queued, "{lane}: {totals:?}");
         made += totals.made;
@@ -239,5 +240,39 @@ pub async fn the_books_of_every_lane_add_up(open: Open<'_>) {
     assert!(made >= 14, "{made}");
     let totals = store.lane_count("a").totals;
     assert_eq!((totals.made, totals.accepted), (3, 3), "taken, and known to the vendor already");
+    store.close().await.expect("a close");
+}
+
+/// Of one person what was decided first leaves first: it waits for what somebody has, and for what is tried again.
+pub async fn of_one_person_the_order_is_kept(open: Open<'_>) {
+    let store = open();
+    let of = |n: u64, person: u8| Activation { person: PersonId([person; 16]), ..activation(n, "t", 50) };
+    queue(&*store, vec![of(301, 1), of(302, 1), of(303, 2), of(304, 1), Activation { priority: 90, ..of(305, 3) }])
+        .await;
+    let occasions = |work: &[Work]| work.iter().map(|w| w.activation.occasion).collect::<Vec<_>>();
+    let first = store.work("t", at(0), 2).await.expect("work");
+    assert_eq!(occasions(&first), [occasion(305), occasion(301)]);
+    let second = store.work("t", at(0), 10).await.expect("work");
+    assert_eq!(occasions(&second), [occasion(303)], "the others are behind one that somebody has");
+    settle(&*store, "t", first[1].id, later(5_000)).await;
+    assert!(
+        store.work("t", at(4_999), 10).await.expect("work").is_empty(),
+        "nor do they pass by one that is tried again"
+    );
+    // What is urgent does not wait for it.
+    queue(&*store, vec![Activation { priority: 95, ..of(306, 1) }]).await;
+    let urgent = store.work("t", at(4_999), 10).await.expect("work");
+    assert_eq!(occasions(&urgent), [occasion(306)]);
+    settle(&*store, "t", urgent[0].id, Outcome::Accepted).await;
+    let again = store.work("t", at(5_000), 10).await.expect("work");
+    assert_eq!(occasions(&again), [occasion(301)], "alone: it may fail once more");
+    assert!(store.work("t", at(5_000), 10).await.expect("work").is_empty());
+    settle(&*store, "t", again[0].id, Outcome::Refused { code: "400".into(), words: "no".into() }).await;
+    let rest = store.work("t", at(5_000), 10).await.expect("work");
+    assert_eq!(occasions(&rest), [occasion(302), occasion(304)], "in one batch, in their order");
+    for work in first.iter().take(1).chain(&second).chain(&rest) {
+        settle(&*store, "t", work.id, Outcome::Accepted).await;
+    }
+    assert_eq!(store.lane_count("t").queued, 0);
     store.close().await.expect("a close");
 }

@@ -93,7 +93,14 @@ pub fn apply(inner: &Inner, ordinal: u64, settled: &SettledBatch) -> Result<(), 
         match queued.filter(|queued| {
             queued.activation.occasion == item.occasion && queued.activation.action.id() == item.action
         }) {
-            Some(queued) => one(&mut batch, &mut state, lane.id, queued, &item.attempt),
+            Some(queued) => {
+                if item.attempt.outcome.is_settled() {
+                    lane.end(item.seq)
+                } else {
+                    lane.wait(&queued)
+                }
+                one(&mut batch, &mut state, lane.id, queued, &item.attempt);
+            }
             // Rebuilding: its events are still to be decided. What is settled must not be queued again.
             None if item.attempt.outcome.is_settled() => {
                 let key = keys::orphan(item.occasion, lane.id, item.action);

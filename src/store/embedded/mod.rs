@@ -32,6 +32,7 @@ mod sweep;
 mod tests;
 mod timed;
 mod tree;
+mod turns;
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::overlay::Batch;
 use super::state::State;
 use super::tree::{Disk, put};
+use super::turns::Turns;
 use super::{held, keys, timed};
 use crate::model::{Activation, Attempt, Outcome, Span, Timestamp};
 use crate::store::StoreError;
@@ -88,6 +89,8 @@ pub struct Lane {
     bound: Bound,
     /// In somebody's hands, by place.
     taken: HashMap<u64, Queued>,
+    /// Whose turn it is.
+    turns: Turns,
     /// Rows given out since one went to whom waits longest.
     credit: usize,
     /// Up to where rows of a priority, by its byte, were passed by: none of them is ready.
@@ -114,6 +117,7 @@ impl Lane {
             window: BTreeMap::new(),
             bound: Bound::Key(Vec::new()),
             taken: HashMap::new(),
+            turns: Turns::default(),
             credit: 0,
             passed: BTreeMap::new(),
             passed_until: Timestamp::MIN,
@@ -138,7 +142,8 @@ impl Lane {
         }
     }
 
-    /// Takes up to `max` rows ready at `now`, in order. Behind more than that, those that wait longest have a bounded
+    /// Takes up to `max` rows ready at `now`, in order; of one person nothing that is behind what somebody has, or what
+    /// is tried again. Behind more than that, those that wait longest have a bounded
     /// part of it, at its end.
     pub fn take(&mut self, disk: &Disk, now: Timestamp, max: usize) -> Result<Vec<Queued>, StoreError> {
         self.wake(disk, now, max)?;
@@ -151,13 +156,18 @@ impl Lane {
             longest = self.longest(disk, now, self.credit / ONE_IN)?;
             self.credit %= ONE_IN;
         }
-        let mut taken = Vec::new();
+        let (mut taken, mut behind) = (Vec::new(), Vec::new());
         while taken.len() + longest.len() < max {
             let Some((_, queued)) = self.window.pop_first() else { break };
-            taken.push(queued);
+            if self.turns.may_leave(&queued) { taken.push(queued) } else { behind.push(queued) }
         }
+        let (mut longest, too_early) = longest.into_iter().partition(|queued| self.turns.may_leave(queued));
         taken.append(&mut longest);
+        for queued in behind.into_iter().chain(too_early) {
+            self.insert(queued);
+        }
         for queued in &taken {
+            self.turns.take(queued);
             self.taken.insert(queued.seq, queued.clone());
         }
         Ok(taken)
@@ -283,13 +293,26 @@ impl Lane {
 
     /// It is in nobody's hands any more.
     pub fn put_down(&mut self, seq: u64) -> Option<Queued> {
-        self.taken.remove(&seq)
+        let queued = self.taken.remove(&seq)?;
+        self.turns.put_down(&queued);
+        Some(queued)
+    }
+
+    /// It waits for another try: what is behind it waits too.
+    pub fn wait(&mut self, queued: &Queued) {
+        self.turns.wait(queued);
+    }
+
+    /// It has ended.
+    pub fn end(&mut self, seq: u64) {
+        self.turns.end(seq);
     }
 
     /// Forgets a row that is no more.
     pub fn forget(&mut self, place: &Place) {
         self.window.remove(&keys::place(place));
-        self.taken.remove(&place.seq);
+        self.put_down(place.seq);
+        self.end(place.seq);
     }
 
     /// Notes that it may have left.

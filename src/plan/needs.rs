@@ -20,17 +20,28 @@ pub fn needs(program: &Program, names: &identity::Settings) -> BTreeMap<LaneName
             // Lists and campaigns are made by marketers; a profile needs nothing that is made.
             let Action::Event(event) = &start.action else { continue };
             let of_lane = needs.entry(start.lane.clone()).or_default();
-            match of_lane.iter_mut().find(|need| need.event == *event) {
-                Some(need) => join(need, &fields, &trigger.name),
-                None => of_lane.push(Need {
-                    event: event.clone(),
-                    fields: fields.clone(),
-                    triggers: vec![trigger.name.clone()],
-                }),
+            add(of_lane, event, &fields, &trigger.name);
+            if let Some(void) = &start.void {
+                add(of_lane, void, &fields_of_void(trigger), &trigger.name);
             }
         }
     }
     needs
+}
+
+fn add(needs: &mut Vec<Need>, event: &Arc<str>, fields: &[Field], trigger: &Arc<str>) {
+    match needs.iter_mut().find(|need| need.event == *event) {
+        Some(need) => join(need, fields, trigger),
+        None => needs.push(Need { event: event.clone(), fields: fields.to_vec(), triggers: vec![trigger.clone()] }),
+    }
+}
+
+/// What goes with the word that an event is void.
+fn fields_of_void(trigger: &Trigger) -> Vec<Field> {
+    let text = ["trigger", "occasion", "voids"].into_iter().chain(trigger.per.is_some().then_some("key"));
+    let fields = text.map(|name| (name, FieldKind::Text));
+    let instants = ["occurred_at", "voids_of"].map(|name| (name, FieldKind::Datetime));
+    fields.chain(instants).map(|(name, kind)| Field { name: name.to_owned(), kind }).collect()
 }
 
 /// Several triggers send one event: it has the fields of all. One that is of two sorts is text.

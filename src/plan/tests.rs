@@ -9,7 +9,7 @@ const CART: &str = r#"
 name = "cart"
 per = "cart_id"
 when = { did = "Product Added" }
-activate = [{ destination = "hubspot", event = "Cart" }, { destination = "klaviyo", event = "Cart" }]
+activate = [{ destination = "hubspot", event = "Cart" }, { destination = "klaviyo", event = "Cart", void = "Not Left" }]
 payload = { note = "{{ event.note }}", left = 3, link = "https://shop.example/{{ key }}", is_new = "{{ event.n == 1 }}" }
 types = { coupon = "text", quantity = "number" }
 [[test]]
@@ -58,6 +58,15 @@ fn types_are_declared_or_follow_from_tests_or_from_the_file() {
     ] {
         assert_eq!(kind(&cart, name), Some(wanted), "{name}");
     }
+}
+
+#[test]
+fn the_word_that_an_event_is_void_is_needed_too() {
+    let needs = of("klaviyo");
+    let void = needs.iter().find(|need| &*need.event == "Not Left").expect("it is needed");
+    let fields: Vec<_> = void.fields.iter().map(|field| field.name.as_str()).collect();
+    assert_eq!(fields, ["trigger", "occasion", "voids", "key", "occurred_at", "voids_of"]);
+    assert_eq!(kind(void, "voids_of"), Some(FieldKind::Datetime));
 }
 
 #[test]

@@ -137,8 +137,8 @@ impl Daemon {
         let reread = sources.iter().flat_map(pull::Source::reread).collect();
         let names: Vec<LaneName> = lanes.iter().map(|lane| lane.name().clone()).collect();
         let (window, with) = (settings.store.dedupe, (shared.clone(), clock.clone()));
-        let has_nights = !settings.nightly.at.is_off() && !names.is_empty();
         let (nightly, nights) = Nightly::new(settings.nightly, reread, &names, window, with);
+        let compacts = !nightly.comes();
         let watched = Watched {
             store: shared.clone(),
             clock: clock.clone(),
@@ -190,7 +190,7 @@ impl Daemon {
         workers.spawn(nightly.run(working.clone()));
         workers.spawn(reload.run(working.clone()));
         workers.spawn(keep_counts(store.clone(), clock.clone(), (program, sales), working.clone()));
-        workers.spawn(keep_house(store.clone(), clock.clone(), (metrics, !has_nights), working.clone()));
+        workers.spawn(keep_house(store.clone(), clock.clone(), (metrics, compacts), working.clone()));
         tracing::info!(intake = %intake_at, ops = %ops_at, "espalier runs");
         Ok(Running {
             intake: intake_at,

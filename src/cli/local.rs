@@ -42,6 +42,11 @@ pub async fn running(folder: &Path) -> Option<Client> {
     alive.status().is_success().then_some(client)
 }
 
+/// The same, for what nobody but a daemon can do.
+pub async fn needed(folder: &Path) -> Result<Client, Failed> {
+    running(folder).await.ok_or_else(|| Failed(format!("no daemon runs on the store in {}", folder.display())))
+}
+
 impl Local {
     /// Of this configuration's store.
     pub async fn of(configured: &Configured) -> Result<Self, Failed> {

@@ -18,10 +18,7 @@ pub struct Args {
 
 pub async fn run(args: &Args) -> Ended {
     let configured = load(&args.configured.config)?;
-    let path = &configured.settings.store.path;
-    let Some(client) = local::running(path).await else {
-        return Err(Failed(format!("no daemon runs on the store in {}", path.display())));
-    };
+    let client = local::needed(&configured.settings.store.path).await?;
     let quota: Value =
         client.get("/api/quota", &[]).await?.ok_or_else(|| Failed("the daemon does not know its quotas".into()))?;
     if args.json {
@@ -34,11 +31,7 @@ pub async fn run(args: &Args) -> Ended {
 
 /// The same for people.
 fn print(quota: &Value) {
-    let text = |value: &Value| match value {
-        Value::String(text) => text.clone(),
-        Value::Null => "-".into(),
-        other => other.to_string(),
-    };
+    let text = show::text;
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     let accounts = list(&quota["accounts"]);
     let mut table = show::table([

@@ -57,10 +57,7 @@ enum What {
 pub async fn run(args: &Args) -> Ended {
     let configured = load(&args.configured.config)?;
     let Some(what) = &args.what else {
-        let path = &configured.settings.store.path;
-        let Some(client) = local::running(path).await else {
-            return Err(Failed(format!("no daemon runs on the store in {}; a night needs one", path.display())));
-        };
+        let client = local::needed(&configured.settings.store.path).await?;
         return now(&client, args).await;
     };
     let local = Local::of(&configured).await?;

@@ -6,6 +6,7 @@ use std::path::Path;
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{CellAlignment, Row, Table};
 use serde::Serialize;
+use serde_json::Value;
 
 use super::Failed;
 
@@ -33,6 +34,15 @@ pub fn to_the_right(table: &mut Table, columns: Range<usize>) {
 pub fn json<T: Serialize + ?Sized>(value: &T) -> Result<(), Failed> {
     println!("{}", serde_json::to_string_pretty(value).map_err(Failed::new)?);
     Ok(())
+}
+
+/// A value of JSON in a table: text as it is, nothing as a dash.
+pub fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => "-".into(),
+        other => other.to_string(),
+    }
 }
 
 /// A share from 0 to 1: `12.5 %`.

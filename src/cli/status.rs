@@ -18,10 +18,7 @@ pub struct Args {
 
 pub async fn run(args: &Args) -> Ended {
     let configured = load(&args.configured.config)?;
-    let path = &configured.settings.store.path;
-    let Some(client) = local::running(path).await else {
-        return Err(Failed(format!("no daemon runs on the store in {}", path.display())));
-    };
+    let client = local::needed(&configured.settings.store.path).await?;
     let status: Value =
         client.get("/api/status", &[]).await?.ok_or_else(|| Failed("the daemon does not know its status".into()))?;
     if args.json {
@@ -35,11 +32,7 @@ pub async fn run(args: &Args) -> Ended {
 
 /// The same for people.
 pub fn print(status: &Value) {
-    let text = |value: &Value| match value {
-        Value::String(text) => text.clone(),
-        Value::Null => "-".into(),
-        other => other.to_string(),
-    };
+    let text = show::text;
     let journal = &status["journal"];
     println!("espalier {}, since {}", text(&status["version"]), text(&status["began"]));
     println!(

@@ -188,9 +188,7 @@ async fn reload(args: &Args) -> Ended {
         check::print(&mistakes);
         Failed(format!("{} in the configuration; the daemon was not asked", check::counted(mistakes.len())))
     })?;
-    let Some(client) = local::running(&path).await else {
-        return Err(Failed(format!("no daemon runs on the store in {}", path.display())));
-    };
+    let client = local::needed(&path).await?;
     match client.reload().await? {
         Ok(compiled) => {
             println!("In force now: {} triggers, {} segments.", compiled.triggers, compiled.segments);

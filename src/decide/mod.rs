@@ -86,15 +86,12 @@ enum Until {
 impl Step<'_> {
     /// One event that is not a repetition.
     fn one(&mut self, position: Position, event: &Event, names: &identity::Settings) {
+        match event.kind {
+            EventKind::Erase => return self.erase(event),
+            EventKind::Unlink => return self.unlink(position, event),
+            EventKind::Did | EventKind::Identify | EventKind::Alias => {}
+        }
         let plan = identity::resolve(self.loaded, event, position, names);
-        if event.kind == EventKind::Erase {
-            self.erase(event);
-            return;
-        }
-        if event.kind == EventKind::Unlink {
-            self.unlink(position, event);
-            return;
-        }
         let is_merge = !plan.absorbed.is_empty();
         let mut moment = event.at;
         if is_merge {

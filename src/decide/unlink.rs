@@ -1,8 +1,11 @@
 //! Names that were somebody else's all along: they leave, with what was done under them.
 
-use crate::model::{Event, Identifier, Join, Person, PersonId, Position};
+use std::collections::BTreeSet;
+
+use crate::model::{Event, Identifier, Join, Person, PersonId, Position, Timestamp};
 use crate::rules::Asked;
 
+use super::Until;
 use super::cancel::News;
 use super::step::Step;
 
@@ -15,11 +18,14 @@ impl Step<'_> {
         for name in &event.identifiers {
             let Some(owner) = self.loaded.owners.get(name).copied() else { continue };
             match named.iter_mut().find(|(id, _)| *id == owner) {
+                Some((_, names)) if names.contains(name) => {}
                 Some((_, names)) => names.push(name.clone()),
                 None => named.push((owner, vec![name.clone()])),
             }
         }
         for (id, names) in named {
+            // What was due before was due to the one they were.
+            self.run_timers(id, Until::Before(event.at));
             self.part(id, names, position, event);
         }
     }
@@ -76,7 +82,7 @@ impl Step<'_> {
     }
 
     /// Notes what is true of a person now, and when that may change, as of somebody who was just met.
-    fn ask_anew(&mut self, id: PersonId, at: crate::model::Timestamp) {
+    fn ask_anew(&mut self, id: PersonId, at: Timestamp) {
         let program = self.program;
         let Some(person) = self.loaded.people.get_mut(&id) else { return };
         let (known, keys) = (program.all(person), person.watches.keys().cloned().collect::<Vec<_>>());
@@ -84,7 +90,7 @@ impl Step<'_> {
             let (n, _) = program.by_id(trigger)?;
             Some(Asked { trigger: n, key })
         });
-        let all: std::collections::BTreeSet<Asked> = known.into_iter().chain(watched).collect();
+        let all: BTreeSet<Asked> = known.into_iter().chain(watched).collect();
         for asked in all {
             let Some(trigger) = program.triggers().get(asked.trigger) else { continue };
             self.note(id, program, trigger, &asked.key, at);

@@ -20,7 +20,7 @@ use super::server::Shared;
 use crate::model::codes::LONGEST_CODE;
 use crate::model::{CatalogueItem, Span};
 use crate::rules::is_pool_name;
-use crate::store::{StoreError, WorkId};
+use crate::store::{StoreError, WorkId, decided};
 
 pub fn refused(error: &StoreError) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "message": error.to_string() }))).into_response()
@@ -67,16 +67,9 @@ pub async fn tell(State(shared): State<Shared>, Json(told): Json<Told>) -> Respo
             return (StatusCode::UNPROCESSABLE_ENTITY, Json(json!({ "message": other.to_string() }))).into_response();
         }
     };
-    let (mut changed, deadline) = (store.changed(), clock.now() + DECIDED);
-    let is_decided = loop {
-        changed.mark_unchanged();
-        if store.counts().decided >= position {
-            break true;
-        }
-        tokio::select! {
-            seen = changed.changed() => if seen.is_err() { break false },
-            () = clock.until(deadline) => break false,
-        }
+    let is_decided = tokio::select! {
+        is_decided = decided(&**store, position) => is_decided,
+        () = clock.until(clock.now() + DECIDED) => false,
     };
     Json(json!({ "is_decided": is_decided })).into_response()
 }

@@ -162,7 +162,7 @@ pub async fn explain(
     }))
 }
 
-fn said(mark: &Mark) -> Said {
+pub(super) fn said(mark: &Mark) -> Said {
     Said {
         at: mark.at,
         channel: mark.channel.word(),

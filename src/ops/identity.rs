@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::explain::{Joined, find};
+use super::explain::{Joined, find, said};
 use crate::identity::{self, Settings};
 use crate::model::{Event, EventKind, Identifier, IdentifierKind, Origin, Person, Position, RawJson, Timestamp};
 use crate::store::{AppendError, Store, StoreError, each_person};
@@ -212,12 +212,6 @@ pub async fn export(
         .traits
         .iter()
         .map(|(name, one)| (name.to_string(), serde_json::json!({ "value": one.value, "since": one.at })));
-    let consent = person.consent.marks().iter().map(|mark| {
-        serde_json::json!({
-            "at": mark.at, "channel": mark.channel.word(), "act": mark.act.word(), "because": &*mark.because,
-            "source": &*mark.source,
-        })
-    });
     let sent = story.records.iter().map(|record| {
         let of = &record.activation;
         serde_json::json!({
@@ -231,7 +225,7 @@ pub async fn export(
         "names": person.identifiers.iter().map(Identifier::to_text).collect::<Vec<_>>(),
         "first_seen": person.first_seen,
         "traits": traits.collect::<serde_json::Map<_, _>>(),
-        "consent": consent.collect::<Vec<_>>(),
+        "consent": person.consent.marks().iter().map(said).collect::<Vec<_>>(),
         "events": history.collect::<Vec<_>>(),
         "events_before": before.collect::<Vec<_>>(),
         "joins": story.joins.iter().map(Joined::of).collect::<Vec<_>>(),

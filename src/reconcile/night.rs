@@ -13,7 +13,7 @@ use super::targets::{Due, Memory, Targets};
 use crate::clock::SharedClock;
 use crate::model::{LaneName, Span, Timestamp};
 use crate::pull::Reread;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, decided};
 
 /// Under what name a night that is under way is kept.
 const OPEN: &str = "night:open";
@@ -152,6 +152,11 @@ impl Nightly {
             clock: clock.clone(),
         };
         (Self { settings, targets, lists, window, store, clock, memory: Memory::default(), state, asked }, nights)
+    }
+
+    /// True when there will be one, which then makes the store small.
+    pub fn comes(&self) -> bool {
+        self.targets.next(&self.settings, self.clock.now()).is_some()
     }
 
     /// Waits for nights until `stop`.
@@ -319,17 +324,9 @@ impl Nightly {
 
     /// Waits, within bounds, until everything is decided that the journal has now.
     async fn decided(&self) {
-        let (wanted, deadline) = (self.store.counts().journaled, self.clock.now() + DECIDED);
-        let mut changed = self.store.changed();
-        loop {
-            changed.mark_unchanged();
-            if self.store.counts().decided >= wanted {
-                return;
-            }
-            tokio::select! {
-                seen = changed.changed() => if seen.is_err() { return },
-                () = self.clock.until(deadline) => return,
-            }
+        tokio::select! {
+            _ = decided(&*self.store, self.store.counts().journaled) => {}
+            () = self.clock.until(self.clock.now() + DECIDED) => {}
         }
     }
 

@@ -4,11 +4,13 @@
 
 #[cfg(test)]
 mod contract;
+mod decided;
 pub mod embedded;
 mod everybody;
 pub mod record;
 pub mod settings;
 
+pub use decided::decided;
 pub use embedded::give_way;
 pub use everybody::each_person;
 

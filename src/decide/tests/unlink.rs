@@ -38,6 +38,27 @@ fn timers_are_asked_anew_for_both() {
     check(CART, "0m add c1 @a | 1m alias @a @b | 20m buy @b | 25m unlink @b", &["30m c1"]);
 }
 
+/// Behind a backlog the timers before it were not yet run: what was due to the one they were fires all the same.
+#[test]
+fn what_was_due_before_is_not_lost_in_a_batch() {
+    let program = compile(&[CART], &rules::Settings::default());
+    let told = |timeline: &str| -> Vec<(Position, Event)> {
+        let events = timeline.split('|').enumerate();
+        events.map(|(n, text)| (Position(n as u64 + 1), event(text.trim(), n))).collect()
+    };
+    let mut story = Story { fires: Vec::new(), loaded: Loaded::default(), duplicates: 0 };
+    let events = told("0m add c1 @a | 1m alias @a @b | 45m unlink @b");
+    let changes = super::super::events(
+        &mut story.loaded,
+        &events,
+        START + length("45m"),
+        &program,
+        &identity::Settings::default(),
+    );
+    story.note(changes);
+    assert_eq!(story.fires, ["30m c1"]);
+}
+
 #[test]
 fn nothing_fires_for_it_and_what_has_lost_its_reason_is_called_back() {
     // True of each by themselves, and not seen to become so.

@@ -143,8 +143,7 @@ impl Lane {
     }
 
     /// Takes up to `max` rows ready at `now`, in order; of one person nothing that is behind what somebody has, or what
-    /// is tried again. Behind more than that, those that wait longest have a bounded
-    /// part of it, at its end.
+    /// is tried again. Behind more than that, those that wait longest have a bounded part of it, at its end.
     pub fn take(&mut self, disk: &Disk, now: Timestamp, max: usize) -> Result<Vec<Queued>, StoreError> {
         self.wake(disk, now, max)?;
         if self.window.is_empty() && self.bound != Bound::Everything {

@@ -8,7 +8,7 @@ use super::lane::{Inner, REFUSED};
 use crate::destination::{Halt, Item, Next};
 use crate::model::http::{Answer, Name, Request};
 use crate::model::{Attempt, Outcome, Span, Timestamp};
-use crate::quota::For;
+use crate::quota::{For, Pass};
 use crate::store::{Settled, StoreError, Work, WorkId};
 use crate::wire::{TokenError, backoff};
 
@@ -89,7 +89,17 @@ impl Inner {
                 },
                 Next::Ask(request) => {
                     family = request.family.clone();
-                    match self.call(*request, u32::from(calls == 0)).await {
+                    // 0 for what was begun: it is not left half done at a day's end.
+                    let pass = tokio::select! {
+                        pass = self.ledger.enter(&family, For::Sending, u32::from(calls == 0)) => pass,
+                        () = stop.cancelled() => return ended(exchange.so_far(), None, calls, family),
+                    };
+                    let now = self.clock.now();
+                    if calls == 0 && work.iter().any(|one| one.activation.expires_at < now) {
+                        // It waited too long for its first call: what has expired is told apart when it is taken anew.
+                        return ended(Vec::new(), None, calls, family);
+                    }
+                    match self.call(*request, pass).await {
                         Ok(came) => answer = Some(came),
                         // The call did not leave, which a vendor without a key against repeats has to be told.
                         Err(no_token) => {
@@ -123,17 +133,21 @@ impl Inner {
         self.usage_at.store((now + USAGE).as_millis(), Ordering::Relaxed);
         if let Some(request) = self.destination.usage()
             && !self.ledger.windows().is_empty()
-            && let Err(refused) = self.call(request, 1).await
+            && let Err(refused) = self.ask(request).await
         {
             tracing::warn!(lane = %self.name, reason = %refused, "what is used of the day could not be asked");
         }
     }
 
-    /// One call, when the budget has room for it. `of_day` is 0 for what was begun: it is not left half done at a day's
-    /// end.
-    async fn call(&self, request: Request, of_day: u32) -> Result<Answer, TokenError> {
+    /// One call by itself, when the budget has room for it.
+    async fn ask(&self, request: Request) -> Result<Answer, TokenError> {
+        let pass = self.ledger.enter(&request.family, For::Sending, 1).await;
+        self.call(request, pass).await
+    }
+
+    /// One call that may leave.
+    async fn call(&self, request: Request, pass: Pass) -> Result<Answer, TokenError> {
         let family = request.family.clone();
-        let pass = self.ledger.enter(&family, For::Sending, of_day).await;
         let began = self.clock.now();
         let answer = self.wire.send(request).await;
         drop(pass);

@@ -136,7 +136,10 @@ impl Lane {
                 }
                 continue;
             }
-            inner.free(now);
+            let spent = inner.spent(limits.records, running.len());
+            if !spent.as_ref().is_some_and(|(_, _, until)| *until > now + TOLD) {
+                inner.free(now);
+            }
             let most = if inner.breaker.lock().await.is_probing() { 1 } else { limits.concurrency.max(1) };
             if running.len() >= most {
                 tokio::select! {
@@ -145,7 +148,7 @@ impl Lane {
                 }
                 continue;
             }
-            if let Some((family, calls, until)) = inner.spent(limits.records, running.len()) {
+            if let Some((family, calls, until)) = spent {
                 if until > now + TOLD {
                     inner.hold(until, "the quota is used up", now);
                 }

@@ -127,7 +127,7 @@ pub enum Halt {
 pub struct Item {
     /// What to send.
     pub activation: Activation,
-    /// An earlier try may have reached the vendor; `since` is when it was begun at the earliest.
+    /// An earlier try may have reached the vendor.
     pub may_have_left: bool,
 }
 

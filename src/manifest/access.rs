@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 
-use super::setting::{Given, Setting, SettingKind};
+use super::setting::{Given, Setting, SettingKind, address};
 use super::written::{Reading, Table, Value, entries, texts};
 use super::{Seen, Text};
 use crate::model::Span;
@@ -134,6 +134,11 @@ pub(crate) fn windows(value: Option<Value<'_, '_>>, reading: &mut Reading<'_>) -
             .extend(most.zip(within).map(|(most, within)| (family, u32::try_from(most).unwrap_or(u32::MAX), within)));
     }
     windows
+}
+
+/// Where an account is, with these settings; none where that may not be called.
+pub(crate) fn base_url(text: &Text, seen: &Seen) -> Option<String> {
+    address(&text.text(seen)?).ok()
 }
 
 /// What lets in with these settings.

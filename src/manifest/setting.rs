@@ -225,7 +225,7 @@ impl Given {
 }
 
 /// An address that may be called: over TLS, or on this machine.
-fn address(text: &str) -> Result<String, String> {
+pub(super) fn address(text: &str) -> Result<String, String> {
     let text = text.trim_end_matches('/');
     let local = ["http://127.0.0.1", "http://localhost", "http://[::1]"];
     let is_local = local.iter().any(|start| {

@@ -173,10 +173,20 @@ pub struct AccountKey {
     pub credential: Option<Secret>,
 }
 
+impl AccountKey {
+    /// A name for what is kept of it, which tells neither the address nor the credential.
+    pub fn id(&self) -> String {
+        let mut hash = blake3::Hasher::new();
+        hash.update(self.base_url.as_bytes()).update(b" ");
+        hash.update(self.credential.as_ref().map(|secret| secret.expose().as_bytes()).unwrap_or_default());
+        hex::encode(hash.finalize().as_bytes().first_chunk::<16>().copied().unwrap_or_default())
+    }
+}
+
 impl PartialEq for AccountKey {
     fn eq(&self, other: &Self) -> bool {
-        let of = |key: &'_ Self| key.credential.as_ref().map(|secret| secret.expose().to_owned());
-        self.base_url == other.base_url && of(self) == of(other)
+        self.base_url == other.base_url
+            && self.credential.as_ref().map(Secret::expose) == other.credential.as_ref().map(Secret::expose)
     }
 }
 

@@ -76,15 +76,15 @@ impl Account {
         let compared =
             |differences| Compared { account: self.name.to_string(), kind: self.destination.kind(), differences };
         let Some(mut survey) = self.destination.survey(needs.to_vec()) else { return Ok(compared(None)) };
-        let (mut answer, mut last, mut waits) = (None, None, 0);
+        let (mut answer, mut last, mut waits, mut renewed) = (None, None, 0, false);
         for _ in 0..MOST {
             let request = match survey.next(answer.take(), self.clock.now()) {
                 Asking::Done(Ok(mut differences)) => {
                     differences.sort_by_key(|one| one.sort);
                     return Ok(compared(Some(differences)));
                 }
-                Asking::Done(Err(Halt::Token)) if waits < PATIENCE => {
-                    waits += PATIENCE;
+                Asking::Done(Err(Halt::Token)) if !renewed => {
+                    renewed = true;
                     self.wire.forget_token().await;
                     survey = match self.destination.survey(needs.to_vec()) {
                         Some(survey) => survey,
@@ -93,7 +93,10 @@ impl Account {
                     continue;
                 }
                 Asking::Done(Err(halt)) => return Err(halt),
-                Asking::Ask(request) => *request,
+                Asking::Ask(request) => {
+                    waits = 0;
+                    *request
+                }
                 Asking::Again(until) => {
                     waits += 1;
                     self.wait(until, waits).await?;
@@ -124,7 +127,7 @@ impl Account {
     async fn make(&self, difference: &Difference) -> Result<Outcome, Halt> {
         let outcome =
             |words: &str, is_made| Outcome { what: difference.what.clone(), words: words.to_owned(), is_made };
-        let mut was_there = true;
+        let (mut was_there, mut renewed) = (true, false);
         for step in &difference.steps {
             let mut waits = 0;
             loop {
@@ -138,8 +141,8 @@ impl Account {
                         continue;
                     }
                     Made::Failed(words) => return Ok(outcome(&words, false)),
-                    Made::Halt(Halt::Token) if waits < PATIENCE => {
-                        waits += PATIENCE;
+                    Made::Halt(Halt::Token) if !renewed => {
+                        renewed = true;
                         self.wire.forget_token().await;
                         continue;
                     }

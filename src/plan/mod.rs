@@ -1,5 +1,5 @@
 //! What triggers need of the accounts that they activate, against what those have: compared by `espalier plan`, made by
-//! `espalier apply`, and looked at by the daemon once a day.
+//! `espalier apply`, and looked at by the daemon when `[plan] at` says so.
 
 mod compare;
 mod daily;

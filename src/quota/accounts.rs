@@ -34,10 +34,15 @@ impl Accounts {
     /// The ledger of the account with this key, with these windows too; a new one, called `name`, where nobody has it.
     pub fn ledger(&self, name: &str, key: Option<AccountKey>, windows: &[Window]) -> Ledger {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let same = known.iter().find(|one| one.key.is_some() && one.key == key).map(|one| one.ledger.clone());
+        // Who has no key is alone under its name.
+        let is_same = |one: &&Known| one.key == key && (key.is_some() || one.ledger.name() == name);
+        let same = known.iter().find(is_same).map(|one| one.ledger.clone());
         let ledger = same.unwrap_or_else(|| {
             let ledger = match &self.store {
-                Some(store) => Ledger::durable(name, store.clone(), self.clock.clone()),
+                Some(store) => {
+                    let id = key.as_ref().map_or_else(|| name.to_owned(), AccountKey::id);
+                    Ledger::durable(name, &id, store.clone(), self.clock.clone())
+                }
                 None => Ledger::new(name, self.clock.clone()),
             };
             known.push(Known { key, ledger: ledger.clone() });

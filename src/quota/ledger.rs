@@ -28,6 +28,8 @@ pub struct Ledger {
 
 struct Inner {
     name: String,
+    /// Under what its days are kept.
+    kept: String,
     clock: SharedClock,
     book: Mutex<Book>,
     /// Tells those who wait that an answer came, or that it is another's turn.
@@ -73,7 +75,8 @@ impl Family {
 
     fn enter(&mut self, now: Timestamp, who: For, calls: u32) -> Result<(), Wait> {
         self.opens(now, calls)?;
-        if !self.turns.is_next(who) {
+        // What was begun is ended, whosever turn it is.
+        if calls > 0 && !self.turns.is_next(who) {
             return Err(Wait::Until(now + TURN));
         }
         for window in &mut self.windows {
@@ -125,6 +128,8 @@ pub struct WindowUse {
     pub family: String,
     /// How long it is, in milliseconds.
     pub span_ms: i64,
+    /// It is counted by the day, and not paced.
+    pub is_day: bool,
     /// Calls that the vendor lets through, as published or as it said.
     pub calls: u32,
     /// Those that are ours.
@@ -142,17 +147,18 @@ pub struct WindowUse {
 impl Ledger {
     /// Of this account, with nothing kept: for what lives as long as a command.
     pub fn new(name: &str, clock: SharedClock) -> Self {
-        Self::made(name, None, clock)
+        Self::made(name, String::new(), None, clock)
     }
 
-    /// Of this account, whose days outlive the process in `store`. [`Ledger::open`] comes before the first call.
-    pub fn durable(name: &str, store: Arc<dyn Store>, clock: SharedClock) -> Self {
-        Self::made(name, Some(tokio::sync::Mutex::new(store)), clock)
+    /// Of this account, whose days outlive the process in `store`, under the account's own `id` whatever it is called.
+    /// [`Ledger::open`] comes before the first call.
+    pub fn durable(name: &str, id: &str, store: Arc<dyn Store>, clock: SharedClock) -> Self {
+        Self::made(name, format!("quota:{id}"), Some(tokio::sync::Mutex::new(store)), clock)
     }
 
-    fn made(name: &str, store: Option<tokio::sync::Mutex<Arc<dyn Store>>>, clock: SharedClock) -> Self {
+    fn made(name: &str, kept: String, store: Option<tokio::sync::Mutex<Arc<dyn Store>>>, clock: SharedClock) -> Self {
         let (book, changed) = (Mutex::default(), Notify::new());
-        Self { inner: Arc::new(Inner { name: name.to_owned(), clock, book, changed, store }) }
+        Self { inner: Arc::new(Inner { name: name.to_owned(), kept, clock, book, changed, store }) }
     }
 
     /// Its name: that of the first who used it.
@@ -178,7 +184,7 @@ impl Ledger {
     pub async fn open(&self) {
         let Some(store) = &self.inner.store else { return };
         let kept = loop {
-            match store.lock().await.kept(&self.inner.kept_name()).await {
+            match store.lock().await.kept(&self.inner.kept).await {
                 Ok(bytes) => break bytes.and_then(|bytes| serde_json::from_slice::<Kept>(&bytes).ok()),
                 Err(refused) => {
                     tracing::error!(account = %self.inner.name, reason = %refused, "the quota waits for the store");
@@ -201,13 +207,18 @@ impl Ledger {
     /// Waits until a call of `family` may leave. `calls` that belong together are counted to the day as one; 0 for a
     /// call of what was begun.
     pub async fn enter(&self, family: &Name, who: For, calls: u32) -> Pass {
-        self.inner.wait(family, who, |family, now| family.enter(now, who, calls)).await;
+        self.inner.wait(family, who, |family, now| (family.enter(now, who, calls), true)).await;
         Pass { inner: self.inner.clone(), family: family.clone() }
     }
 
     /// Waits until so many calls of `family` may leave, as far as it can be told. Spends nothing.
     pub async fn ready(&self, family: &str, who: For, calls: u32) {
-        self.inner.wait(family, who, |family, now| family.opens(now, calls)).await;
+        // A turn is waited for only while not even one may leave: whoever needs fewer calls need not give way.
+        let ask = |family: &mut Family, now| {
+            let is_shut = matches!(family.opens(now, 1), Err(Wait::Until(_) | Wait::Answer));
+            (family.opens(now, calls), is_shut)
+        };
+        self.inner.wait(family, who, ask).await;
     }
 
     /// Until when so many calls of `family` have to wait; none where they may leave now, or when an answer comes.
@@ -260,6 +271,7 @@ impl Ledger {
             all.extend(family.windows.iter_mut().map(|one| WindowUse {
                 family: name.to_string(),
                 span_ms: one.window.span.as_millis(),
+                is_day: one.day.is_some(),
                 calls: one.window.calls,
                 ours: one.ours(),
                 used: one.used(now),
@@ -283,28 +295,28 @@ impl Inner {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn kept_name(&self) -> String {
-        format!("quota:{}", self.name)
-    }
-
-    /// Asks until it may be. A family without windows is never waited for, unless it is blocked.
-    async fn wait(&self, name: &str, who: For, ask: impl Fn(&mut Family, Timestamp) -> Result<(), Wait>) {
+    /// Asks until it may be, and whether it waits for a turn. A family without windows is never waited for, unless it is
+    /// blocked.
+    async fn wait(&self, name: &str, who: For, ask: impl Fn(&mut Family, Timestamp) -> (Result<(), Wait>, bool)) {
         let mut waiting = None;
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
             let now = self.clock.now();
-            let answer = {
+            let (answer, waits) = {
                 let mut book = self.book();
                 let Some(family) = book.families.get_mut(name) else { return };
-                let answer = ask(family, now);
-                if answer.is_err() && waiting.is_none() {
+                let (answer, waits) = ask(family, now);
+                if answer.is_err() && waits && waiting.is_none() {
                     family.turns.join(who);
                     waiting = Some(Waiting { inner: self, family: name, who });
                 }
-                answer
+                (answer, waits)
             };
+            if !waits {
+                waiting = None;
+            }
             match answer {
                 Ok(()) => return,
                 Err(Wait::Unwritten) => self.keep(false).await,
@@ -330,7 +342,7 @@ impl Inner {
         let store = store.lock().await;
         let kept = Kept::of(self.book().windows().map(|one| &*one), is_exact);
         let bytes = serde_json::to_vec(&kept).unwrap_or_default();
-        match store.keep(&self.kept_name(), &bytes).await {
+        match store.keep(&self.kept, &bytes).await {
             Ok(()) => kept.is_kept(self.book().windows()),
             Err(refused) => {
                 tracing::error!(account = %self.name, reason = %refused, "the quota's count waits for the store");

@@ -108,10 +108,6 @@ fn of_family<'a>(windows: &'a [WindowUse], family: &str) -> impl Iterator<Item =
     windows.iter().filter(move |window| window.family == family)
 }
 
-fn is_day(window: &WindowUse) -> bool {
-    window.span_ms >= Span::HOUR.as_millis()
-}
-
 /// Calls of a family that are ours in a day.
 fn a_day(windows: &[WindowUse], family: &str) -> Option<f64> {
     let day = Span::DAY.as_millis() as f64;
@@ -125,10 +121,10 @@ fn through(windows: &[WindowUse], family: &str, calls: f64, now: Timestamp) -> O
     let begins = blocked.map_or(now, |until| until.max(now));
     let after = |at: Timestamp, ms: f64| at + Span::from_millis(ms.min(1e15) as i64);
     // Milliseconds of a call, by the pace alone.
-    let paced = of_family(windows, family).filter(|one| !is_day(one));
+    let paced = of_family(windows, family).filter(|one| !one.is_day);
     let each = paced.map(|one| one.span_ms as f64 / f64::from(one.ours.max(1))).reduce(f64::max);
     let mut ends = each.map(|each| after(begins, calls * each));
-    for day in of_family(windows, family).filter(|one| is_day(one)) {
+    for day in of_family(windows, family).filter(|one| one.is_day) {
         let ours = f64::from(day.ours.max(1));
         let own = day.ours.saturating_sub(day.used.unwrap_or(0));
         let today = f64::from(day.left.map_or(own, |left| left.min(own)));

@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 
 use super::*;
 use crate::clock::{Clock as _, SharedClock, VirtualClock};
-use crate::model::http::{AccountKey, Counted, Learned, Window};
+use crate::model::http::{AccountKey, Counted, Learned, Name, Window};
 use crate::model::{Span, Timestamp};
 
 const START: Timestamp = Timestamp::from_millis(1_800_000_000_000);
@@ -245,6 +245,40 @@ fn a_block_is_kept_and_only_grows() {
     assert!(bench.call(For::Sending));
 }
 
+/// Who reads waits for the next day; calls of what was begun are not counted as turns that it is owed.
+#[tokio::test]
+async fn what_was_begun_is_ended_though_somebody_waits_to_read() {
+    let bench = Bench::of(&[window(1, Span::DAY, Counted::Daily { begins: Span::ZERO }, 1.0)]);
+    assert!(bench.call(For::Sending));
+    let family = Name::from("x");
+    let mut reader = Box::pin(bench.ledger.enter(&family, For::Reading, 1));
+    assert!(futures_util::poll!(&mut reader).is_pending());
+    for n in 0..30 {
+        let begun = bench.ledger.enter(&family, For::Sending, 0).now_or_never();
+        assert!(begun.is_some(), "call {n} of what was begun waits");
+    }
+}
+
+/// A lane that waits for room for a whole batch does not keep the last calls of a day from who needs one.
+#[tokio::test]
+async fn who_needs_fewer_calls_need_not_give_way() {
+    let bench = Bench::of(&[window(3, Span::DAY, Counted::Daily { begins: Span::ZERO }, 1.0)]);
+    let mut lane = Box::pin(bench.ledger.ready("x", For::Sending, 10));
+    assert!(futures_util::poll!(&mut lane).is_pending());
+    assert!(bench.call(For::Reading) && bench.call(For::Reading), "there is room for one");
+}
+
+#[test]
+fn who_has_no_key_has_one_ledger_by_name() {
+    let clock: SharedClock = Arc::new(VirtualClock::new(START));
+    let accounts = Accounts::new(None, clock);
+    let ten = [window(10, Span::from_secs(1), Counted::Rolling, 1.0)];
+    for (name, wanted) in [("hook", 1), ("hook", 1), ("other", 2)] {
+        accounts.ledger(name, None, &ten);
+        assert_eq!(accounts.all().len(), wanted, "{name}");
+    }
+}
+
 #[test]
 fn a_day_has_to_last_for_all_of_an_exchange() {
     let bench = Bench::of(&[window(3, Span::DAY, Counted::Daily { begins: Span::from_hours(6) }, 1.0)]);
@@ -316,7 +350,7 @@ async fn a_day_outlives_a_crash_and_is_never_spent_twice() {
     let clock = VirtualClock::new(START);
     let store = store(folder.path()).await;
     let begin = || async {
-        let ledger = Ledger::durable("acme", store.clone(), Arc::new(clock.clone()));
+        let ledger = Ledger::durable("acme", "acme", store.clone(), Arc::new(clock.clone()));
         ledger.add(&[window(1_000, Span::DAY, Counted::Daily { begins: Span::ZERO }, 1.0)]);
         ledger.open().await;
         ledger
@@ -358,7 +392,7 @@ async fn a_window_outlives_a_restart() {
     let clock = VirtualClock::new(START);
     let store = store(folder.path()).await;
     let begin = || async {
-        let ledger = Ledger::durable("acme", store.clone(), Arc::new(clock.clone()));
+        let ledger = Ledger::durable("acme", "acme", store.clone(), Arc::new(clock.clone()));
         ledger.add(&[window(40, Span::from_secs(20), Counted::Rolling, 1.0)]);
         ledger.open().await;
         ledger

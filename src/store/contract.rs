@@ -151,6 +151,7 @@ pub async fn run(open: Open<'_>) {
     people::people_links_and_timers_are_kept(open).await;
     lanes::lanes_give_by_priority_and_settle_each(open).await;
     lanes::of_one_person_the_order_is_kept(open).await;
+    lanes::a_batch_does_not_contradict_itself(open).await;
     lanes::an_occasion_may_do_several_things_in_a_lane(open).await;
     lanes::what_waits_for_a_time_does_not_leave_before_it(open).await;
     withheld::what_is_held_leaves_when_it_is_released(open).await;

@@ -213,7 +213,7 @@ fn text<'v>(value: &'v Value, pointer: &str) -> &'v str {
 }
 
 /// The cursor of a link to the next page.
-fn cursor(link: &str) -> Option<String> {
+pub(super) fn cursor(link: &str) -> Option<String> {
     let (_, query) = link.split_once('?')?;
     let encoded = query.split('&').find_map(|pair| {
         let (name, value) = pair.split_once('=')?;

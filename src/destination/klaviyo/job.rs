@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::account::cursor;
 use super::body::bytes;
 use crate::model::http::Method;
 use crate::model::{Span, Timestamp};
@@ -154,15 +155,4 @@ fn failure(error: &Value) -> Option<(usize, String)> {
     let said = |name: &str| error.pointer(&format!("/attributes/{name}")).and_then(Value::as_str).unwrap_or_default();
     let words = if said("detail").is_empty() { said("title") } else { said("detail") };
     Some((place, crate::model::http::redacted(words)))
-}
-
-/// `page[cursor]` of a link to the next page.
-fn cursor(link: &str) -> Option<String> {
-    let query = link.split_once('?')?.1;
-    let value = query.split('&').find_map(|pair| {
-        let (name, value) = pair.split_once('=')?;
-        matches!(name, "page[cursor]" | "page%5Bcursor%5D" | "page%5bcursor%5d").then_some(value)
-    })?;
-    // A cursor is letters and digits; the marks of base64 may be escaped.
-    Some(value.replace("%3D", "=").replace("%3d", "=").replace("%2B", "+").replace("%2F", "/"))
 }

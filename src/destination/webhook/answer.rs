@@ -14,8 +14,8 @@ const PATIENCE: Span = Span::from_secs(10);
 /// What an answer means for the records that were sent.
 #[derive(Debug, PartialEq)]
 pub enum Verdict {
-    /// Taken, but for those at these places, each with its reason.
-    Taken(Vec<(usize, String)>),
+    /// Taken, but for those at these places, each with its reason; one without a place may be any of the others.
+    Taken(Vec<(Option<usize>, String)>),
     /// This for each.
     Each(Outcome),
     /// Refused, by fault of one record at least.
@@ -38,7 +38,8 @@ pub fn verdict(manifest: &Manifest, answer: &Answer, now: Timestamp) -> Verdict 
     let refused = |code: &str| Verdict::Refused(Outcome::Refused { code: code.into(), words: words.as_str().into() });
     match act(manifest, response, &body) {
         Some(Act::Accepted) => Verdict::Taken(manifest.batch.as_ref().map(|b| failed(b, &body)).unwrap_or_default()),
-        None => refused("not_confirmed"),
+        // It may have been taken: it is not tried in parts.
+        None => Verdict::Each(Outcome::Refused { code: "not_confirmed".into(), words: words.as_str().into() }),
         Some(Act::Duplicate) => Verdict::Each(Outcome::Duplicate),
         Some(Act::Refused) => refused(&response.status.to_string()),
         Some(Act::Wait) => {
@@ -107,13 +108,13 @@ fn again(manifest: &Manifest, response: &Response, now: Timestamp) -> Option<Tim
 }
 
 /// The records of a batch that an answer names as failed.
-fn failed(batch: &Batch, body: &Value) -> Vec<(usize, String)> {
+fn failed(batch: &Batch, body: &Value) -> Vec<(Option<usize>, String)> {
     let Some(failed) = &batch.failed else { return Vec::new() };
     let list = failed.list.get(body).and_then(Value::as_array);
-    let named = list.into_iter().flatten().filter_map(|entry| {
-        let index = usize::try_from(failed.index.get(entry)?.as_u64()?).ok()?;
+    let named = list.into_iter().flatten().map(|entry| {
+        let index = failed.index.get(entry).and_then(text).and_then(|index| index.parse().ok());
         let words = failed.words.as_ref().and_then(|path| text(path.get(entry)?));
-        Some((index, redacted(words.as_deref().unwrap_or("the answer names it as failed"))))
+        (index, redacted(words.as_deref().unwrap_or("the answer names it as failed")))
     });
     named.collect()
 }

@@ -24,7 +24,7 @@ use self::sending::Sending;
 use super::{Destination, Exchange, Item, Limits, pretend};
 use crate::manifest::access::{self, named};
 use crate::manifest::setting::{Given, Written};
-use crate::model::http::{self, Counted, Request, Response, TokenRequest, Window};
+use crate::model::http::{self, AccountKey, Counted, Request, Response, TokenRequest, Window};
 use crate::model::setting::Secret;
 use crate::model::{ActionKind, Span};
 
@@ -122,6 +122,7 @@ struct Way {
     path: String,
     auth: http::Auth,
     token: Option<TokenRequest>,
+    credential: Option<Secret>,
     secrets: Vec<Secret>,
     /// The settings that may be shown, for templates.
     shown: Value,
@@ -131,13 +132,15 @@ impl Way {
     fn of(manifest: Manifest, given: &Given) -> Result<Self, Wrong> {
         let wrong = |key: Option<&str>, words: String| Wrong { key: key.map(str::to_owned), words, way: None };
         let seen = given.seen();
-        let base_url = manifest.base_url.text(&seen).filter(|url| url.starts_with("http"));
+        let base_url = access::base_url(&manifest.base_url, &seen);
         let base_url = base_url.ok_or_else(|| wrong(None, "no address can be made of these settings".into()))?;
         let path = manifest.path.text(&seen).unwrap_or_default();
         let is_optional = |name: &&str| manifest.settings.iter().any(|s| s.name == **name && s.optional);
-        let (auth, token) = match access::way_in(&manifest.auth, given) {
-            Ok(way) => (way.auth, way.token),
-            Err(_) if manifest.auth.iter().all(|way| way.needs().iter().all(is_optional)) => (http::Auth::Open, None),
+        let (auth, token, credential) = match access::way_in(&manifest.auth, given) {
+            Ok(way) => (way.auth, way.token, way.credential),
+            Err(_) if manifest.auth.iter().all(|way| way.needs().iter().all(is_optional)) => {
+                (http::Auth::Open, None, None)
+            }
             Err(words) => return Err(wrong(None, format!("no credentials: {words}"))),
         };
         let secrets = manifest.sign.as_ref().map(|name| given.secrets(name).to_vec()).unwrap_or_default();
@@ -145,8 +148,8 @@ impl Way {
             let way = Some(sign::WAY.to_owned());
             return Err(Wrong { way, ..wrong(manifest.sign.as_deref(), words.to_owned()) });
         }
-        let (base_url, shown) = (base_url.trim_end_matches('/').to_owned(), json!(given.all_shown()));
-        Ok(Self { base_url, path, auth, token, secrets, shown, manifest })
+        let shown = json!(given.all_shown());
+        Ok(Self { base_url, path, auth, token, credential, secrets, shown, manifest })
     }
 
     /// The call with this body. `id` is its key against repeats.
@@ -219,6 +222,12 @@ impl Destination for Webhook {
             counted: Counted::usual(*span),
         };
         windows.iter().map(window).collect()
+    }
+
+    fn account(&self) -> Option<AccountKey> {
+        let way = self.way.as_ref().ok()?;
+        let is_let_in = !matches!(way.auth, http::Auth::Open);
+        is_let_in.then(|| AccountKey { base_url: way.base_url.clone(), credential: way.credential.clone() })
     }
 
     fn calls(&self, records: usize) -> usize {

@@ -82,13 +82,11 @@ impl Sending {
     /// The body of a call.
     fn said(&self, way: &Way, places: &[usize]) -> Result<Vec<u8>, String> {
         let mut bodies = places.iter().filter_map(|n| self.bodies.get(*n)?.as_ref());
-        let said = match &way.manifest.batch {
-            None => bodies.next().cloned(),
-            Some(Batch { body, .. }) => {
-                let records: Vec<&Value> = bodies.collect();
-                body.said(&Seen::of(&json!({ "records": records, "settings": way.shown })))?
-            }
+        let Some(Batch { body, .. }) = &way.manifest.batch else {
+            return Ok(bodies.next().map(Value::to_string).unwrap_or_default().into_bytes());
         };
+        let records: Vec<&Value> = bodies.collect();
+        let said = body.said(&Seen::of(&json!({ "records": records, "settings": way.shown })))?;
         Ok(said.unwrap_or_default().to_string().into_bytes())
     }
 
@@ -122,11 +120,15 @@ impl Sending {
         };
         match verdict(&way.manifest, answer, now) {
             Verdict::Taken(failed) => {
-                self.set(places, status, &Outcome::Accepted);
-                for (index, words) in failed {
-                    if let Some(place) = places.get(index) {
-                        let refused = Outcome::Refused { code: "failed".into(), words: words.into() };
-                        self.set(&[*place], status, &refused);
+                let place = |index: &Option<usize>| index.and_then(|index| places.get(index).copied());
+                let refused = |words: &str| Outcome::Refused { code: "failed".into(), words: words.into() };
+                // One that nobody can find may be any: none is said to be taken.
+                let lost = failed.iter().find(|(index, _)| place(index).is_none());
+                let rest = lost.map_or(Outcome::Accepted, |(_, words)| refused(words));
+                self.set(places, status, &rest);
+                for (index, words) in &failed {
+                    if let Some(place) = place(index) {
+                        self.set(&[place], status, &refused(words));
                     }
                 }
                 None

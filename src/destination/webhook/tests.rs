@@ -174,11 +174,17 @@ fn a_batch_is_one_call_whose_answer_can_name_some() {
     ));
     assert_eq!((webhook.limits().records, webhook.calls(17)), (8, 3));
     let talk = Talk::with(webhook.exchange(items(8)), |_, _| {
-        came(200, json!({ "errors": [{ "n": 2, "why": "bad ines@example.com" }, { "n": 99 }, {}] }))
+        came(200, json!({ "errors": [{ "n": 2, "why": "bad ines@example.com" }, { "n": "4" }] }))
     });
     assert_eq!(talk.body(0)["list"].as_array().map(Vec::len), Some(8));
     for (n, word) in talk.words().into_iter().enumerate() {
-        assert_eq!(word, if n == 2 { "refused" } else { "accepted" }, "{n}");
+        assert_eq!(word, if n == 2 || n == 4 { "refused" } else { "accepted" }, "{n}");
+    }
+    // One that failed and that nobody can find may be any of them.
+    for lost in [json!({ "n": 99 }), json!({})] {
+        let answer = came(200, json!({ "errors": [{ "n": 2 }, lost] }));
+        let lost = Talk::with(webhook.exchange(items(8)), |_, _| answer.clone());
+        assert_eq!((lost.words(), lost.asked.len()), (vec!["refused"; 8], 1));
     }
     let again = Talk::with(webhook.exchange(items(8)), |_, _| came(200, Value::Null));
     assert_eq!(header(&talk.asked[0], "webhook-id"), header(&again.asked[0], "webhook-id"));
@@ -197,6 +203,15 @@ fn one_bad_record_is_found_by_halving() {
         assert_eq!(word, if n == 5 { "refused" } else { "accepted" }, "{n}");
     }
     assert_eq!(talk.asked.len(), 7);
+}
+
+/// What may have been taken is not tried in parts.
+#[test]
+fn a_success_that_does_not_confirm_is_asked_once() {
+    let text =
+        format!("{HEAD}body = {{ id = \"{{{{ occasion }}}}\" }}\n[success]\npath = \"ok\"\nis = \"yes\"\n{BATCH}");
+    let talk = Talk::with(webhook(&text).exchange(items(8)), |_, _| came(200, json!({ "ok": "no" })));
+    assert_eq!((talk.words(), talk.asked.len()), (vec!["refused"; 8], 1));
 }
 
 #[test]

@@ -51,8 +51,7 @@ impl Account {
         let api = manifest.api.clone().ok_or_else(|| NoAccount::Listens(manifest.name.clone()))?;
         let shown = json!({ "settings": given.all_shown() });
         let seen = Seen::of(&shown);
-        let base_url = api.base_url.text(&seen).filter(|url| url.starts_with("http")).ok_or(NoAccount::Address)?;
-        let base_url = base_url.trim_end_matches('/').to_owned();
+        let base_url = access::base_url(&api.base_url, &seen).ok_or(NoAccount::Address)?;
         let WayIn { auth, token, credential } = access::way_in(&api.auth, given).map_err(NoAccount::Credentials)?;
         let key = AccountKey { base_url: base_url.clone(), credential };
         let windows = api.limits.windows.iter().map(|(family, calls, span)| Budget {

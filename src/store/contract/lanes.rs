@@ -232,7 +232,7 @@ pub async fn what_cannot_be_said_is_a_dead_letter_at_once(open: Open<'_>) {
 pub async fn the_books_of_every_lane_add_up(open: Open<'_>) {
     let store = open();
     let mut made = 0;
-    for lane in ["a", "b", "c", "d", "e", "t", "v", "w"] {
+    for lane in ["a", "b", "c", "d", "e", "t", "u", "v", "w"] {
         let LaneCount { queued, totals, .. } = store.lane_count(lane);
         assert_eq!(totals.made, totals.ended() + queued, "{lane}: {totals:?}");
         made += totals.made;
@@ -274,5 +274,23 @@ pub async fn of_one_person_the_order_is_kept(open: Open<'_>) {
         settle(&*store, "t", work.id, Outcome::Accepted).await;
     }
     assert_eq!(store.lane_count("t").queued, 0);
+    store.close().await.expect("a close");
+}
+
+/// Who is put into a list and taken out of it is so in two batches: within one there is no order.
+pub async fn a_batch_does_not_contradict_itself(open: Open<'_>) {
+    let store = open();
+    let of = |n: u64, action: Action| Activation { person: PersonId([7; 16]), action, ..activation(n, "u", 50) };
+    let (add, remove) = (|| Action::AddToList("L1".into()), || Action::RemoveFromList("L1".into()));
+    let other = Action::RemoveFromList("L2".into());
+    queue(&*store, vec![of(401, add()), of(402, other), of(403, remove()), of(404, add())]).await;
+    for wanted in [&[401, 402][..], &[403], &[404]] {
+        let work = store.work("u", at(0), 10).await.expect("work");
+        let wanted: Vec<_> = wanted.iter().map(|n| occasion(*n)).collect();
+        assert_eq!(work.iter().map(|w| w.activation.occasion).collect::<Vec<_>>(), wanted);
+        for one in work {
+            settle(&*store, "u", one.id, Outcome::Accepted).await;
+        }
+    }
     store.close().await.expect("a close");
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::overlay::Batch;
 use super::state::State;
 use super::tree::{Disk, put};
-use super::turns::Turns;
+use super::turns::{Lists, Turns};
 use super::{held, keys, timed};
 use crate::model::{Activation, Attempt, Outcome, Span, Timestamp};
 use crate::store::StoreError;
@@ -155,14 +155,15 @@ impl Lane {
             longest = self.longest(disk, now, self.credit / ONE_IN)?;
             self.credit %= ONE_IN;
         }
-        let (mut taken, mut behind) = (Vec::new(), Vec::new());
+        let (mut taken, mut behind, mut lists) = (Vec::new(), Vec::new(), Lists::default());
         while taken.len() + longest.len() < max {
             let Some((_, queued)) = self.window.pop_first() else { break };
-            if self.turns.may_leave(&queued) { taken.push(queued) } else { behind.push(queued) }
+            if self.turns.may_leave(&queued) && lists.agree(&queued) { taken.push(queued) } else { behind.push(queued) }
         }
-        let (mut longest, too_early) = longest.into_iter().partition(|queued| self.turns.may_leave(queued));
-        taken.append(&mut longest);
-        for queued in behind.into_iter().chain(too_early) {
+        for queued in longest {
+            if self.turns.may_leave(&queued) && lists.agree(&queued) { taken.push(queued) } else { behind.push(queued) }
+        }
+        for queued in behind {
             self.insert(queued);
         }
         for queued in &taken {

@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use espalier::sandbox::{Options, Sandbox};
@@ -55,32 +56,15 @@ destination = "hubspot"
 list = "4040"
 "#;
 
-async fn vendors() -> (Sandbox, String, String) {
+async fn vendors() -> (Sandbox, String, SocketAddr) {
     let (sandbox, at) = support::vendors(Options::default()).await;
-    let text = format!(
-        r#"[destination.klaviyo]
-kind = "klaviyo"
-api_key = "${{env:TEST_SANDBOX_KEY}}"
-base_url = "http://{at}/klaviyo"
-[destination.hubspot]
-kind = "hubspot"
-token = "${{env:TEST_SANDBOX_KEY}}"
-hub_id = 1234567
-base_url = "http://{at}/hubspot"
-[destination.marketo]
-kind = "marketo"
-base_url = "http://{at}/marketo"
-client_id = "${{env:TEST_SANDBOX_KEY}}"
-client_secret = "${{env:TEST_SANDBOX_KEY}}"
-activity_type = 100001
-look_after = "200ms"
-types = {{ Own = {{ activity_type = 100002, attributes = {{ total = "total" }} }} }}
-campaigns = {{ 3712 = {{ orderTotal = "total" }} }}
+    let more = r#"look_after = "200ms"
+types = { Own = { activity_type = 100002, attributes = { total = "total" } } }
+campaigns = { 3712 = { orderTotal = "total" } }
 [delivery]
 backoff = "100ms"
-"#
-    );
-    (sandbox, text, format!("http://{at}"))
+"#;
+    (sandbox, support::accounts(at) + more, at)
 }
 
 /// What a vendor's people met, in the words of the simulator, sorted.
@@ -102,8 +86,7 @@ async fn lists_campaigns_and_profiles_at_three_vendors() {
     // The first answer about a list at each vendor is cut after it was taken: adding somebody twice is adding them once.
     for vendor in ["klaviyo", "hubspot"] {
         let fault = json!({ "vendor": vendor, "kind": "close_after_accept", "times": 2 });
-        let ordered = http.post(format!("{at}/_sandbox/faults")).json(&fault).send().await.expect("the vendors");
-        assert!(ordered.status().is_success(), "{}", ordered.text().await.expect("words"));
+        support::fault(at, fault).await;
     }
     let ordered = track("m1", "Order Completed", json!({ "order_id": "o1", "total": "20.50" })).to_string();
     assert_eq!(daemon.post(&http, "/v1/track", ordered).await, Some(200));
@@ -180,8 +163,7 @@ async fn many_go_into_a_list_by_a_job() {
     daemon.start_ready().await;
     let http = client();
     let fault = json!({ "vendor": "klaviyo", "kind": "bad_record", "path": "/api/profile-bulk-import-jobs" });
-    let ordered = http.post(format!("{at}/_sandbox/faults")).json(&fault).send().await.expect("the vendors");
-    assert!(ordered.status().is_success(), "{}", ordered.text().await.expect("words"));
+    support::fault(at, fault).await;
     let joined = |n: u32| {
         let traits = json!({ "email": format!("p{n}@example.com") });
         let (id, user) = (format!("m{n}"), format!("u{n}"));

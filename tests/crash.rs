@@ -12,15 +12,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use support::load::{COOL, LEFT, PING, Told, configuration, vendors};
-use support::{Daemon, client, espalier, pause};
+use support::{Daemon, espalier, pause};
 
 /// The next calls are taken in and then cut: the vendor has them, and we do not know.
 async fn cut_after_acceptance(vendors: std::net::SocketAddr, vendor: &str) {
-    let fault = serde_json::json!({ "vendor": vendor, "kind": "close_after_accept", "times": 1 });
     let path = if vendor == "marketo" { "activities/external" } else { "" };
-    let mut fault = fault;
-    fault["path"] = path.into();
-    client().post(format!("http://{vendors}/_sandbox/faults")).json(&fault).send().await.expect("the vendors");
+    let fault = serde_json::json!({ "vendor": vendor, "kind": "close_after_accept", "times": 1, "path": path });
+    support::fault(vendors, fault).await;
 }
 
 /// What a crash may leave behind: nothing special, a record cut in the middle, or a state that cannot be opened.

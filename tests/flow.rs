@@ -63,25 +63,7 @@ message_id = "id"
 
 async fn vendors() -> (Sandbox, String) {
     let (sandbox, at) = support::vendors(Options::default()).await;
-    let text = format!(
-        r#"[destination.klaviyo]
-kind = "klaviyo"
-api_key = "${{env:TEST_SANDBOX_KEY}}"
-base_url = "http://{at}/klaviyo"
-[destination.hubspot]
-kind = "hubspot"
-token = "${{env:TEST_SANDBOX_KEY}}"
-hub_id = 1234567
-base_url = "http://{at}/hubspot"
-[destination.marketo]
-kind = "marketo"
-base_url = "http://{at}/marketo"
-client_id = "${{env:TEST_SANDBOX_KEY}}"
-client_secret = "${{env:TEST_SANDBOX_KEY}}"
-activity_type = 100001
-"#
-    );
-    (sandbox, text)
+    (sandbox, support::accounts(at))
 }
 
 fn gzip(text: &[u8]) -> Vec<u8> {
@@ -277,13 +259,13 @@ async fn a_refused_activation_is_a_dead_letter_that_can_be_replayed() {
     daemon.start_ready().await;
     let http = client();
     let klaviyo = destinations
-        .split("base_url = \"")
+        .split("base_url = \"http://")
         .nth(1)
         .and_then(|r| r.split("/klaviyo").next())
         .expect("an address")
         .to_owned();
     let fault = json!({ "vendor": "klaviyo", "kind": "bad_record", "times": 1 });
-    http.post(format!("{klaviyo}/_sandbox/faults")).json(&fault).send().await.expect("the vendors");
+    support::fault(klaviyo, fault).await;
     let body = track("m1", "Form Submitted", json!({ "form": "f" })).to_string();
     assert_eq!(daemon.post(&http, "/v1/track", body).await, Some(200));
     let run = |args: &[&str]| {

@@ -46,11 +46,8 @@ impl World {
     async fn begin(triggers: &[(&str, String)], destinations: impl Fn(&str) -> String) -> Self {
         let clock = VirtualClock::new(Timestamp::parse("2026-11-27T18:00:00Z").expect("an instant"));
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
-        let sandbox = Sandbox::new(shared.clone(), Options::default());
-        let router = sandbox.router();
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let vendors = format!("http://{}", listener.local_addr().expect("an address"));
-        tokio::spawn(async move { axum::serve(listener, router).await.expect("the vendors") });
+        let (sandbox, at) = support::vendors_at(shared.clone(), Options::default()).await;
+        let vendors = format!("http://{at}");
         let folder = tempfile::tempdir().expect("a folder");
         let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("a file");
         let secret = |path: &Path| path.join("token").display().to_string();
@@ -97,8 +94,7 @@ impl World {
     }
 
     async fn fault(&self, fault: Value) {
-        let answer = client().post(format!("{}/_sandbox/faults", self.vendors)).json(&fault).send().await;
-        assert!(answer.expect("an answer").status().is_success(), "{fault}");
+        support::fault(&self.vendors, fault).await;
     }
 
     async fn heal(&self) {
@@ -197,7 +193,8 @@ async fn after_an_outage_of_a_weekend_what_is_urgent_goes_first_and_what_is_stal
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn refused_credentials_hold_the_lane_until_they_are_mended() {
-    for (status, words) in [(401, "the credentials are refused"), (403, "the credentials are refused")] {
+    let words = "the credentials are refused";
+    for status in [401, 403] {
         let mut world = World::begin(&[("form", trigger("form", "esp", "expires = \"7d\""))], both).await;
         world.fault(json!({ "vendor": "klaviyo", "kind": "status", "status": status, "times": 100_000 })).await;
         world.does("form", 30).await;

@@ -61,8 +61,7 @@ impl World {
     }
 
     async fn fault(&self, fault: Value) {
-        let sent = support::client().post(format!("{}/_sandbox/faults", self.address)).json(&fault).send().await;
-        assert_eq!(sent.expect("the sandbox").status(), 200);
+        support::fault(&self.address, fault).await;
     }
 
     fn requests(&self, vendor: &str) -> u64 {

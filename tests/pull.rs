@@ -98,21 +98,8 @@ impl Vendor {
     /// Its clock is the one that is turned: its answers are dated by it.
     async fn start(clock: &(impl Clock + Clone)) -> Self {
         let world: Arc<Mutex<World>> = Arc::default();
-        let clock = clock.clone();
-        let dated = axum::middleware::map_response(move |mut answer: Response| {
-            let at = jiff::Timestamp::from_millisecond(clock.now().as_millis()).expect("an instant");
-            let date = jiff::fmt::rfc2822::to_string(&at.to_zoned(jiff::tz::TimeZone::UTC)).expect("a date");
-            answer.headers_mut().insert("date", date.parse().expect("a header"));
-            async move { answer }
-        });
-        let router = Router::new()
-            .route("/token", post(token))
-            .route("/orders", get(orders))
-            .layer(dated)
-            .with_state(world.clone());
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let address = listener.local_addr().expect("an address");
-        tokio::spawn(async move { axum::serve(listener, router).await.expect("a vendor") });
+        let router = Router::new().route("/token", post(token)).route("/orders", get(orders)).with_state(world.clone());
+        let address = support::serve(support::dated(router, Arc::new(clock.clone()))).await;
         Self { world, address }
     }
 

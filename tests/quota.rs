@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use espalier::clock::{FastClock, SharedClock};
 use espalier::model::Span;
-use espalier::sandbox::{Options, Sandbox};
+use espalier::sandbox::Options;
 use serde_json::{Value, json};
 use support::shop::track;
 use support::{Daemon, client, espalier, eventually, pause};
@@ -65,6 +65,11 @@ async fn a_day_is_not_spent_twice_by_a_daemon_that_is_killed_again_and_again() {
         daemon.kill();
     }
     daemon.start_ready().await;
+    // From here on nothing more leaves, and what is counted stays.
+    eventually("the lane to say so", Duration::from_secs(20), || async {
+        espalier(folder.path(), &["status"]).1.contains("the quota is used up")
+    })
+    .await;
     let counts = sandbox.counts("marketo");
     // Each run asks for a token, which costs nothing.
     assert!(counts.requests <= 20 + STARTS + 1, "{counts:?}");
@@ -76,10 +81,6 @@ async fn a_day_is_not_spent_twice_by_a_daemon_that_is_killed_again_and_again() {
     let used = day["used"].as_u64().expect("a count");
     assert!(used >= counts.requests - STARTS - 1 && used <= 20 + STARTS + 1, "{used} of {counts:?}");
     let waiting = 16 - counts.effects;
-    eventually("the lane to say so", Duration::from_secs(20), || async {
-        espalier(folder.path(), &["status"]).1.contains("the quota is used up")
-    })
-    .await;
     let (_, text) = espalier(folder.path(), &["quota"]);
     let words = format!("esp: {waiting} waiting, 2 rest calls, through at ");
     assert!(text.contains(&words) && text.contains("form needs 10 % of today's calls and ends at "), "{text}");
@@ -123,11 +124,7 @@ async fn a_source_and_a_destination_of_one_account_share_its_ledger() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_daemons_with_half_of_an_account_each_are_never_refused() {
     let clock: SharedClock = Arc::new(FastClock::new(4));
-    let sandbox = Sandbox::new(clock.clone(), Options::default());
-    let router = sandbox.router();
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let at = listener.local_addr().expect("an address");
-    tokio::spawn(async move { axum::serve(listener, router).await.expect("the vendors") });
+    let (sandbox, at) = support::vendors_at(clock.clone(), Options::default()).await;
     let mut running = Vec::new();
     for n in 0..2 {
         let folder = tempfile::tempdir().expect("a folder");

@@ -137,7 +137,7 @@ impl Lane {
                 continue;
             }
             let spent = inner.spent(limits.records, running.len());
-            if !spent.as_ref().is_some_and(|(_, _, until)| *until > now + TOLD) {
+            if spent.as_ref().is_none_or(|(_, _, until)| *until <= now + TOLD) {
                 inner.free(now);
             }
             let most = if inner.breaker.lock().await.is_probing() { 1 } else { limits.concurrency.max(1) };

@@ -14,7 +14,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use espalier::clock::SystemClock;
+use axum::Router;
+use espalier::clock::{SharedClock, SystemClock};
 use espalier::sandbox::{Options, Sandbox};
 
 /// The key that the tests' tracking source asks for.
@@ -39,12 +40,62 @@ pub fn espalier(folder: &Path, args: &[&str]) -> (bool, String) {
 
 /// Simulated vendors, and where they listen.
 pub async fn vendors(options: Options) -> (Sandbox, SocketAddr) {
-    let sandbox = Sandbox::new(Arc::new(SystemClock), options);
+    vendors_at(Arc::new(SystemClock), options).await
+}
+
+/// The same, by a clock of the test's own, by which their answers are dated.
+pub async fn vendors_at(clock: SharedClock, options: Options) -> (Sandbox, SocketAddr) {
+    let sandbox = Sandbox::new(clock.clone(), options);
+    let address = serve(dated(sandbox.router(), clock)).await;
+    (sandbox, address)
+}
+
+/// Answers on a port of its own.
+pub async fn serve(router: Router) -> SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address");
-    let router = sandbox.router();
-    tokio::spawn(async move { axum::serve(listener, router).await.expect("the vendors") });
-    (sandbox, address)
+    tokio::spawn(async move { axum::serve(listener, router).await.expect("a server") });
+    address
+}
+
+/// With each answer dated by this clock.
+pub fn dated(router: Router, clock: SharedClock) -> Router {
+    router.layer(axum::middleware::map_response(move |mut answer: axum::response::Response| {
+        let at = jiff::Timestamp::from_millisecond(clock.now().as_millis()).expect("an instant");
+        let date = jiff::fmt::rfc2822::to_string(&at.to_zoned(jiff::tz::TimeZone::UTC)).expect("a date");
+        answer.headers_mut().insert("date", date.parse().expect("a header"));
+        std::future::ready(answer)
+    }))
+}
+
+/// Has the simulated vendors at this address, with or without its scheme, fail.
+pub async fn fault(vendors: impl std::fmt::Display, fault: serde_json::Value) {
+    let vendors = vendors.to_string();
+    let at = vendors.trim_start_matches("http://");
+    let sent = client().post(format!("http://{at}/_sandbox/faults")).json(&fault).send().await;
+    assert!(sent.expect("the vendors").status().is_success(), "{fault}");
+}
+
+/// An account at each of three vendors, Marketo's last.
+pub fn accounts(vendors: SocketAddr) -> String {
+    format!(
+        r#"[destination.klaviyo]
+kind = "klaviyo"
+api_key = "${{env:TEST_SANDBOX_KEY}}"
+base_url = "http://{vendors}/klaviyo"
+[destination.hubspot]
+kind = "hubspot"
+token = "${{env:TEST_SANDBOX_KEY}}"
+hub_id = 1234567
+base_url = "http://{vendors}/hubspot"
+[destination.marketo]
+kind = "marketo"
+base_url = "http://{vendors}/marketo"
+client_id = "${{env:TEST_SANDBOX_KEY}}"
+client_secret = "${{env:TEST_SANDBOX_KEY}}"
+activity_type = 100001
+"#
+    )
 }
 
 /// A port that was free a moment ago.

@@ -21,8 +21,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("replay", &["model", "rules", "decide", "identity"]),
     ("delivery", &["model", "store", "destination", "wire", "quota", "clock"]),
     ("pull", &["model", "store", "source", "identity", "wire", "quota", "clock"]),
-    ("plan", &["model", "rules", "identity", "replay", "destination", "wire", "quota", "clock"]),
-    ("reconcile", &["model", "store", "pull", "clock"]),
+    ("plan", &["model", "rules", "identity", "replay", "destination", "delivery", "wire", "quota", "clock"]),
+    ("reconcile", &["model", "store", "pull", "destination", "delivery", "clock"]),
     ("intake", &["model", "store", "source", "identity", "manifest", "clock"]),
     (
         "ops",

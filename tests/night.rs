@@ -21,7 +21,7 @@ use espalier::cli::{Daemon, Running};
 use espalier::clock::{Clock, VirtualClock};
 use espalier::model::{Span, Timestamp};
 use espalier::reconcile::{Busy, Report, Wanted, Why};
-use espalier::sandbox::Options;
+use espalier::sandbox::{Options, Sandbox};
 use espalier::settings::Settings;
 use serde_json::{Value, json};
 
@@ -55,10 +55,16 @@ name    = "thank-you"
 expires = "2h"
 [[when.all]]
 did = "Order Completed"
-[[activate]]
-destination = "klaviyo"
-event       = "Thank You"
 "#;
+
+/// What a vendor is told beside its address and the name of its lane.
+fn destination(lane: &str) -> &'static str {
+    match lane {
+        "hubspot" => "token = \"${file:KEY}\"\nhub_id = 1234567",
+        "marketo" => "client_id = \"${file:KEY}\"\nclient_secret = \"${file:KEY}\"\nactivity_type = 100001",
+        _ => "api_key = \"${file:KEY}\"",
+    }
+}
 
 /// Orders by id, and whether the vendor answers.
 #[derive(Default)]
@@ -109,17 +115,23 @@ struct Life {
     folder: tempfile::TempDir,
     clock: VirtualClock,
     world: Arc<World>,
+    sandbox: Sandbox,
     running: Option<Running>,
 }
 
 impl Life {
     async fn begin(now: &str) -> Self {
+        Self::of(now, &["klaviyo"]).await
+    }
+
+    /// Where these vendors are thanked through.
+    async fn of(now: &str, lanes: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let clock = VirtualClock::new(at(now));
         let (world, address) = vendor(&clock).await;
-        let (_, sandbox) = support::vendors(Options::default()).await;
-        write(folder.path(), address, sandbox);
-        let mut life = Self { folder, clock, world, running: None };
+        let (sandbox, vendors) = support::vendors_at(Arc::new(clock.clone()), Options::default()).await;
+        write(folder.path(), address, vendors, lanes);
+        let mut life = Self { folder, clock, world, sandbox, running: None };
         life.start().await;
         life
     }
@@ -188,21 +200,27 @@ impl Life {
     }
 }
 
-fn write(folder: &Path, vendor: SocketAddr, sandbox: SocketAddr) {
+fn write(folder: &Path, vendor: SocketAddr, sandbox: SocketAddr, lanes: &[&str]) {
     let connector = folder.join("connectors/acme");
     std::fs::create_dir_all(&connector).expect("a folder");
     std::fs::create_dir_all(folder.join("triggers")).expect("a folder");
     std::fs::write(connector.join("connector.toml"), MANIFEST).expect("a manifest");
-    std::fs::write(folder.join("triggers/thank-you.toml"), FOLLOW_UP).expect("a trigger");
+    let starts = lanes.iter().map(|lane| format!("[[activate]]\ndestination = \"{lane}\"\nevent = \"Thank You\"\n"));
+    let trigger = format!("{FOLLOW_UP}{}", starts.collect::<String>());
+    std::fs::write(folder.join("triggers/thank-you.toml"), trigger).expect("a trigger");
     std::fs::write(folder.join("key"), "sandbox").expect("a key");
     let text = format!(
         "triggers = \"triggers\"\nconnectors = \"connectors\"\n[store]\npath = \"store\"\n\
          [intake]\nlisten = \"127.0.0.1:0\"\n[ops]\nlisten = \"127.0.0.1:0\"\n\
          [source.shop]\nkind = \"connector\"\nconnector = \"acme\"\nsettings = {{ base_url = \"http://{vendor}\", api_key = \"${{file:{key}}}\" }}\npull = {{ start = \"1d\" }}\n\
-         [destination.klaviyo]\nkind = \"klaviyo\"\nbase_url = \"http://{sandbox}/klaviyo\"\napi_key = \"${{file:{key}}}\"\n\
          [nightly]\nat = \"0 3 * * *\"\n",
         key = folder.join("key").display()
     );
+    let destinations = lanes.iter().map(|lane| {
+        let more = destination(lane).replace("KEY", &folder.join("key").display().to_string());
+        format!("[destination.{lane}]\nkind = \"{lane}\"\nbase_url = \"http://{sandbox}/{lane}\"\n{more}\n")
+    });
+    let text = text + &destinations.collect::<String>();
     std::fs::write(folder.join("espalier.toml"), text).expect("the configuration");
 }
 
@@ -300,4 +318,55 @@ async fn a_list_that_cannot_be_read_is_said_and_is_read_from_there_the_next_nigh
     life.world.is_down.store(false, Ordering::SeqCst);
     let next = life.night("2026-11-26T03:00:00Z", Some(report.of)).await;
     assert_eq!(list(&next), (3, 3, 0, true), "since before the night that was not good");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_vendor_took_and_does_not_show_is_found() {
+    let lanes = ["hubspot", "klaviyo", "marketo"];
+    let life = Life::of("2026-11-24T12:00:00Z", &lanes).await;
+    life.world.put(0..8, at("2026-11-24T12:10:00Z"));
+    let have = |life: &Life, lane: &str| life.running().watched.store.lane_count(lane).totals.accepted == 8;
+    life.until("what came by day", Span::from_secs(5), |life| lanes.iter().all(|lane| have(life, lane))).await;
+    let lost = lanes.map(|lane| {
+        let effect = life.sandbox.effects(lane).swap_remove(3);
+        assert!(life.sandbox.lose(lane, &effect.id), "{lane}");
+        effect
+    });
+    let report = life.night("2026-11-25T03:00:00Z", None).await;
+    for (lane, effect) in report.lanes.iter().zip(lost) {
+        let looked = lane.looked.as_ref().expect("the vendor was asked");
+        let counts = (looked.accepted, looked.asked, looked.found, looked.missing, looked.untold.len());
+        assert_eq!(counts, (8, 8, 7, 1, 0), "{} {looked:#?}", lane.lane);
+        assert_eq!((looked.told[0].trigger.as_str(), looked.told[0].event.as_str()), ("thank-you", "Thank You"));
+        let is_lost = effect.body.to_string().contains(&looked.told[0].occasion);
+        assert!(is_lost, "{}: {} is not {}", lane.lane, looked.told[0].occasion, effect.body);
+    }
+    assert_eq!(report.findings().len(), 3, "{:?}", report.findings());
+    // What was looked at is not looked at again.
+    let next = life.night("2026-11-26T03:00:00Z", Some(report.of)).await;
+    assert!(next.lanes.iter().all(|lane| lane.looked.as_ref().is_some_and(|looked| looked.accepted == 0)));
+    assert_eq!(next.findings(), Vec::<String>::new());
+    // Sent again, each has it, and what is not lost is not there twice.
+    let token = std::fs::read_to_string(life.folder.path().join("store/admin.token")).expect("a token");
+    let send = async |id: u64| {
+        let url = format!("http://{}/api/nights/resend/{id}", life.running().ops);
+        support::client().post(&url).bearer_auth(token.trim()).send().await.expect("an answer").status()
+    };
+    for lane in &report.lanes {
+        let counts = life.sandbox.counts(&lane.lane);
+        let told = lane.looked.as_ref().expect("the vendor was asked");
+        assert_eq!(send(told.told[0].id).await, 200, "{}", lane.lane);
+        assert_eq!(send(u64::MAX).await, 404, "there is none of this number");
+        let is_through = |life: &Life| life.running().watched.store.lane_count(&lane.lane).queued == 0;
+        life.until("what is sent again", Span::from_millis(500), is_through).await;
+        let now = life.sandbox.counts(&lane.lane);
+        let effects = life.sandbox.effects(&lane.lane).len();
+        let is_new = lane.lane == "marketo";
+        assert_eq!(
+            (effects, now.duplicates - counts.duplicates),
+            if is_new { (8, 0) } else { (7, 1) },
+            "{}",
+            lane.lane
+        );
+    }
 }

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::Failed;
 use super::reload::Reload;
 use crate::clock::SharedClock;
-use crate::delivery::Lane;
+use crate::delivery::{Asker, Lane};
 use crate::engine::{Engine, count_sales};
 use crate::intake::{Intake, SourceSettings};
 use crate::model::sales::COUNTED_EVERY;
@@ -89,14 +89,16 @@ impl Daemon {
         );
         let (engine_state, sales) = (engine.state(), engine.sales());
         let accounts = Accounts::new(Some(shared.clone()), clock.clone());
-        let (mut lanes, mut compared) = (Vec::new(), Vec::new());
+        let (mut lanes, mut compared, mut askers) = (Vec::new(), Vec::new(), Vec::new());
         for (name, destination) in settings.destination {
             let name: LaneName = name.into();
             if !settings.plan.at.is_off() {
                 let built = destination.clone().build(&name);
                 compared.push(plan::Account::new(name.clone(), built, &accounts).map_err(Failed::new)?);
             }
+            let asked = destination.clone().build(&name);
             let destination = destination.build(&name);
+            askers.push(Arc::new(Asker::new(name.clone(), asked, &accounts).map_err(Failed::new)?));
             let lane = Lane::new(name, destination, shared.clone(), settings.delivery.clone(), &accounts)
                 .map_err(Failed::new)?;
             lanes.push(lane);
@@ -135,9 +137,8 @@ impl Daemon {
         let ears = coming.chain(sources.iter().flat_map(pull::Source::ears)).collect();
         let listening_to = pull::Listening::new(ears, shared.clone(), clock.clone());
         let reread = sources.iter().flat_map(pull::Source::reread).collect();
-        let names: Vec<LaneName> = lanes.iter().map(|lane| lane.name().clone()).collect();
         let (window, with) = (settings.store.dedupe, (shared.clone(), clock.clone()));
-        let (nightly, nights) = Nightly::new(settings.nightly, reread, &names, window, with);
+        let (nightly, nights) = Nightly::new(settings.nightly, reread, askers, window, with);
         let compacts = !nightly.comes();
         let watched = Watched {
             store: shared.clone(),

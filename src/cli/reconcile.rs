@@ -1,4 +1,4 @@
-//! `espalier reconcile [--now [--source S] [--since T]]`, `espalier reconcile show|list`
+//! `espalier reconcile [--now [--source S] [--since T]]`, `espalier reconcile show|list|resend`
 
 use std::process::ExitCode;
 
@@ -8,7 +8,9 @@ use super::local::{Client, Local};
 use super::{Configured, Ended, Failed, load, local, show};
 use crate::clock::{Clock, SystemClock};
 use crate::model::{Span, Timestamp};
+use crate::ops::letters::{self, Replayed};
 use crate::reconcile::{NightState, Report, Wanted, recent};
+use crate::rules::Program;
 
 /// How often a night that is under way is looked at.
 const LOOKED: Span = Span::from_millis(300);
@@ -46,6 +48,13 @@ enum What {
         #[arg(long)]
         json: bool,
     },
+    /// Sends again what a vendor took and does not show, by the ids that a report names. A vendor that has it after all
+    /// drops it, or is asked before.
+    Resend {
+        /// Their ids.
+        #[arg(required = true)]
+        ids: Vec<u64>,
+    },
     /// The nights whose reports are kept, newest first.
     List {
         /// As JSON.
@@ -61,12 +70,18 @@ pub async fn run(args: &Args) -> Ended {
         return now(&client, args).await;
     };
     let local = Local::of(&configured).await?;
+    if let What::Resend { ids } = what {
+        let done = resend(&local, &configured.program, ids).await;
+        local.close().await?;
+        return done;
+    }
     let reports: Vec<Report> = match &local {
         Local::Daemon(client) => client.get("/api/nights", &[]).await?.unwrap_or_default(),
         Local::Store(store) => recent(store, LISTED).await.map_err(Failed::new)?,
     };
     local.close().await?;
     match what {
+        What::Resend { .. } => {}
         What::List { json: true } => show::json(&reports)?,
         What::List { json: false } => list(&reports),
         What::Show { of, json } => {
@@ -80,6 +95,29 @@ pub async fn run(args: &Args) -> Ended {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn resend(local: &Local, program: &Program, ids: &[u64]) -> Ended {
+    let mut done = 0;
+    for id in ids {
+        let replayed = match local {
+            Local::Daemon(client) => match client.post(&format!("/api/nights/resend/{id}")).await {
+                Ok(Some(_)) => Replayed::Done,
+                Ok(None) => Replayed::Missing,
+                Err(refused) => Replayed::Refused(refused.to_string()),
+            },
+            Local::Store(store) => {
+                letters::resend(store, program, *id, SystemClock.now()).await.map_err(Failed::new)?
+            }
+        };
+        match replayed {
+            Replayed::Done => done += 1,
+            Replayed::Missing => eprintln!("{id}: there is no event of this number that a vendor took"),
+            Replayed::Refused(words) => eprintln!("{id}: {words}"),
+        }
+    }
+    println!("{done} of {} put back into their lane", ids.len());
+    Ok(if done == ids.len() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// An instant, a day, or so long ago.
@@ -182,6 +220,16 @@ fn print(report: &Report) {
         }
         show::to_the_right(&mut table, 1..9);
         println!("{table}");
+    }
+    for lane in &report.lanes {
+        let Some(looked) = &lane.looked else { continue };
+        println!("what {} shows of what it took since {}: {}", lane.lane, looked.since, looked.words());
+        for (why, n) in &looked.untold {
+            println!("cannot be told of {n}: {why}");
+        }
+        for one in &looked.told {
+            println!("is not shown: {} of {}, {} ({}, {})", one.event, one.trigger, one.at, one.occasion, one.id);
+        }
     }
     match report.findings() {
         findings if findings.is_empty() => println!("Nothing differed."),

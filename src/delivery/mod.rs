@@ -3,12 +3,14 @@
 //! One lane for one destination account; nothing of one lane waits for another. What cannot be sent now waits in the
 //! store with a durable time; what can never be sent is a dead letter with the vendor's words.
 
+mod asker;
 mod breaker;
 mod exchange;
 mod lane;
 pub mod settings;
 mod state;
 
+pub use asker::Asker;
 pub use breaker::Breaker;
 pub use lane::Lane;
 pub use settings::Settings;

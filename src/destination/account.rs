@@ -80,15 +80,33 @@ impl Difference {
     }
 }
 
-/// What a survey wants next.
+/// What a conversation that only reads wants next.
 #[derive(Debug)]
-pub enum Asking {
+pub enum Asking<Found = Vec<Difference>> {
     /// Make this call and come back with its answer.
     Ask(Box<Request>),
     /// Make the last call again, not before this.
     Again(Timestamp),
     /// The end.
-    Done(Result<Vec<Difference>, Halt>),
+    Done(Result<Found, Halt>),
+}
+
+/// A conversation that only reads. Pure: `next(None)` first, then with each answer.
+pub trait Inquiry<Found>: Send {
+    /// What to do next. Total, and within a bounded number of calls, but for those that have to be made again.
+    fn next(&mut self, answer: Option<Answer>, now: Timestamp) -> Asking<Found>;
+}
+
+impl<Found> Inquiry<Found> for Box<dyn Inquiry<Found>> {
+    fn next(&mut self, answer: Option<Answer>, now: Timestamp) -> Asking<Found> {
+        (**self).next(answer, now)
+    }
+}
+
+impl Inquiry<Vec<Difference>> for Box<dyn Survey> {
+    fn next(&mut self, answer: Option<Answer>, now: Timestamp) -> Asking {
+        (**self).next(answer, now)
+    }
 }
 
 /// The conversation about one account. Pure: `next(None)` first, then with each answer.

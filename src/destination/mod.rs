@@ -2,11 +2,12 @@
 //!
 //! A batch of activations is one [`Exchange`] with the vendor: it asks, is given the answer, asks again, and ends with
 //! one outcome for each record. It never sees a client, a clock, a store or a retry of its own, so that budget, retry,
-//! redaction and settling cannot be gone round. Adding a vendor: one folder of five files (`mod`,
-//! `exchange`, `body`, `answer`, `tests`) and a line in [`Settings`] and its functions.
+//! redaction and settling cannot be gone round. Adding a vendor: one folder of files (`mod`, `exchange`,
+//! `body`, `answer`, `account`, `recorded`, `tests`) and a line in [`Settings`] and its functions.
 
 pub mod account;
 pub mod hubspot;
+pub mod inventory;
 pub mod klaviyo;
 pub mod marketo;
 mod said;
@@ -17,6 +18,7 @@ pub mod webhook;
 use serde::Deserialize;
 
 use self::account::{Made, Survey};
+use self::inventory::Inventory;
 use crate::model::http::{AccountKey, Answer, Learned, Request, Response, TokenRequest, Window};
 use crate::model::{ActionKind, Activation, Need, Outcome, Span, Timestamp};
 
@@ -188,6 +190,10 @@ pub trait Destination: Send + Sync + 'static {
     /// Begins the conversation about what the account has, against what activations need; none where nothing of the
     /// sort can be asked.
     fn survey(&self, _needs: Vec<Need>) -> Option<Box<dyn Survey>> {
+        None
+    }
+    /// Begins the conversation about which of these the account has; none where the vendor shows nothing of the sort.
+    fn inventory(&self, _sent: Vec<Activation>) -> Option<Inventory> {
         None
     }
     /// What the answer to a step of [`account::Difference::steps`] means.

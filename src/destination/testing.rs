@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use super::account::{Asking, Inquiry};
+use super::inventory::Sight;
 use super::{Exchange, Halt, Item, Next};
 use crate::model::http::{Answer, Request, Response};
 use crate::model::{Action, Activation, Identifier, IdentifierKind, OccasionId, Outcome, PersonId, RawJson, Timestamp};
@@ -106,13 +108,45 @@ impl Talk {
     }
 }
 
+/// Holds a conversation that only reads; `vendor` answers the nth request.
+pub fn inquire<Found>(
+    mut inquiry: impl Inquiry<Found>,
+    mut vendor: impl FnMut(usize, &Request) -> Answer,
+) -> (Vec<Request>, Result<Found, Halt>) {
+    let (mut asked, mut answer): (Vec<Request>, _) = (Vec::new(), None);
+    loop {
+        match inquiry.next(answer.take(), NOW) {
+            Asking::Ask(request) => {
+                assert!(asked.len() < 3_000, "the conversation does not end");
+                answer = Some(vendor(asked.len(), &request));
+                asked.push(*request);
+            }
+            Asking::Again(_) => {
+                let last = asked.last().expect("a call").clone();
+                answer = Some(vendor(asked.len(), &last));
+                asked.push(last);
+            }
+            Asking::Done(done) => return (asked, done),
+        }
+    }
+}
+
+/// One word for each sight.
+pub fn sights(found: Result<Vec<Sight>, Halt>) -> Vec<String> {
+    let word = |sight: Sight| match sight {
+        Sight::There => "there".to_owned(),
+        Sight::Missing => "missing".to_owned(),
+        Sight::Untold(why) => why,
+    };
+    found.expect("sights").into_iter().map(word).collect()
+}
+
 mod every_adapter {
     use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
     use crate::destination::Settings;
-    use crate::destination::account::Asking;
     use crate::model::{Field, FieldKind, Need};
 
     /// Answers that vendors, and whatever stands in front of them, can give.
@@ -168,6 +202,22 @@ mod every_adapter {
         prop_oneof![2 => body.prop_map(|body| came(200, body)), 1 => answer()]
     }
 
+    /// What accounts show of what they have, right or wrong.
+    fn shown() -> impl Strategy<Value = Answer> {
+        let occasion = "01".repeat(16);
+        let event =
+            |properties: Value| json!({"type": "event", "id": "4x", "attributes": {"event_properties": properties}});
+        let body = prop::sample::select(vec![
+            json!({"data": [event(json!({"occasion": occasion})), event(json!({})), 3], "links": {"next": "https://k/api/events?page%5Bcursor%5D=b"}}),
+            json!({"data": [event(json!({"occasion": occasion}))], "links": {"next": null}}),
+            json!({"results": [{"id": "5", "properties": {"email": "p1@example.com", "hs_additional_emails": "p2@example.com;"}}, 1]}),
+            json!({"results": [{"properties": {"occasion": occasion}}, {"properties": {}}], "paging": {"next": {"after": "5"}}}),
+            json!({"success": true, "result": [{"id": 5, "email": "P1@example.com"}, {"id": 6, "email": "p1@example.com"}, {"id": "x"}]}),
+            json!({"success": true, "nextPageToken": "T", "moreResult": true, "result": [{"attributes": [{"name": "Activation ID", "value": occasion}]}]}),
+        ]);
+        body.prop_map(|body| came(200, body))
+    }
+
     proptest! {
         /// Any answers lead a survey to its end within a bounded number of calls.
         #[test]
@@ -192,6 +242,30 @@ mod every_adapter {
                 for one in &answers {
                     destination.made(one, NOW);
                 }
+            }
+        }
+
+        /// Any answers lead an inventory to its end within a bounded number of calls, with one sight for each.
+        #[test]
+        fn inventories_end(answers in prop::collection::vec(prop_oneof![said(), shown()], 1..40), records in 0u8..150) {
+            for settings in accounts() {
+                let destination = serde_json::from_value::<Settings>(settings).expect("settings").build("lane");
+                let action = |n: u8| if n % 7 == 6 { Action::Profile } else { Action::Event("E".into()) };
+                let sent = (0..records).map(|n| doing(n, action(n)).activation).collect();
+                let Some(mut inventory) = destination.inventory(sent) else { continue };
+                let (mut answer, mut asked, mut again) = (None, 0, 0);
+                let found = loop {
+                    match inventory.next(answer.take(), NOW) {
+                        Asking::Ask(_) => again = 0,
+                        Asking::Again(_) if again < 10 => again += 1,
+                        Asking::Again(until) => break Err(Halt::Quota { window: "w", until }),
+                        Asking::Done(found) => break found,
+                    }
+                    asked += 1;
+                    prop_assert!(asked < 40_000, "the inventory does not end");
+                    answer = Some(answers[asked % answers.len()].clone());
+                };
+                prop_assert!(found.is_err() || found.is_ok_and(|sights| sights.len() == usize::from(records)));
             }
         }
 

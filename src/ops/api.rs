@@ -152,14 +152,23 @@ pub async fn dead_letters(State(shared): State<Shared>, Query(of): Query<OfLane>
 pub async fn dead_letter(State(shared): State<Shared>, Path(id): Path<u64>) -> Response {
     match shared.watched.store.dead_letter(WorkId(id)).await {
         Ok(Some(letter)) => Json(Shown::of(&letter)).into_response(),
-        Ok(None) => missing("there is no such dead letter"),
+        Ok(None) => missing("there is none of this number"),
         Err(error) => refused(&error),
     }
 }
 
 pub async fn replay(State(shared): State<Shared>, Path(id): Path<u64>) -> Response {
     let Watched { store, program, clock, .. } = &shared.watched;
-    match letters::replay(&**store, &program.load(), id, clock.now()).await {
+    replayed(letters::replay(&**store, &program.load(), id, clock.now()).await)
+}
+
+pub async fn resend(State(shared): State<Shared>, Path(id): Path<u64>) -> Response {
+    let Watched { store, program, clock, .. } = &shared.watched;
+    replayed(letters::resend(&**store, &program.load(), id, clock.now()).await)
+}
+
+fn replayed(done: Result<Replayed, StoreError>) -> Response {
+    match done {
         Ok(Replayed::Refused(words)) => (StatusCode::CONFLICT, Json(json!({ "message": words }))).into_response(),
         Ok(replayed) => changed(Ok(replayed == Replayed::Done)),
         Err(error) => refused(&error),
@@ -173,7 +182,7 @@ pub async fn drop_dead(State(shared): State<Shared>, Path(id): Path<u64>) -> Res
 fn changed(result: Result<bool, StoreError>) -> Response {
     match result {
         Ok(true) => Json(json!({ "done": true })).into_response(),
-        Ok(false) => missing("there is no such dead letter"),
+        Ok(false) => missing("there is none of this number"),
         Err(error) => refused(&error),
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::explain::{attempt, verdict};
-use crate::model::{Span, Timestamp, Verdict};
+use crate::model::{Activation, Span, Timestamp, Verdict};
 use crate::rules::{Program, gate};
 use crate::store::{DeadLetter, Raised, Store, StoreError, WorkId};
 
@@ -73,7 +73,7 @@ pub enum Replayed {
 /// Puts one back into its lane, unless what happened since it was given up forbids to send it.
 pub async fn replay(store: &dyn Store, program: &Program, id: u64, now: Timestamp) -> Result<Replayed, StoreError> {
     let Some(letter) = store.dead_letter(WorkId(id)).await? else { return Ok(Replayed::Missing) };
-    if let Some(words) = forbidden(store, program, &letter).await? {
+    if let Some(words) = forbidden(store, program, &letter.activation).await? {
         return Ok(Replayed::Refused(words));
     }
     Ok(match store.replay(WorkId(id), now + REPLAY).await? {
@@ -83,9 +83,23 @@ pub async fn replay(store: &dyn Store, program: &Program, id: u64, now: Timestam
     })
 }
 
+/// Puts an event that the vendor took, and does not show, back into its lane, unless what happened since forbids to
+/// send it. The vendor's key against repeats, or a look before, keeps it from having its effect twice.
+pub async fn resend(store: &dyn Store, program: &Program, id: u64, now: Timestamp) -> Result<Replayed, StoreError> {
+    let Some(record) = store.ended(WorkId(id)).await? else { return Ok(Replayed::Missing) };
+    if let Some(words) = forbidden(store, program, &record.activation).await? {
+        return Ok(Replayed::Refused(words));
+    }
+    let raised = store.resend(WorkId(id), now + REPLAY).await?;
+    Ok(if raised == Raised::Done { Replayed::Done } else { Replayed::Missing })
+}
+
 /// Why it may not go to the person any more.
-async fn forbidden(store: &dyn Store, program: &Program, letter: &DeadLetter) -> Result<Option<String>, StoreError> {
-    let activation = &letter.activation;
+async fn forbidden(
+    store: &dyn Store,
+    program: &Program,
+    activation: &Activation,
+) -> Result<Option<String>, StoreError> {
     let Some(story) = store.story(activation.person).await? else { return Ok(None) };
     let called_back = story.decisions.iter().rev().find(|decision| {
         decision.occasion == activation.occasion

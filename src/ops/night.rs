@@ -12,7 +12,7 @@ use super::api::refused;
 use super::page::{number, short};
 use super::server::Shared;
 use crate::model::Timestamp;
-use crate::reconcile::{NightState, Report, Running, Wanted, recent};
+use crate::reconcile::{LookReport, NightState, Report, Running, Wanted, recent};
 
 /// Reports shown at once.
 const SHOWN: usize = 30;
@@ -158,7 +158,7 @@ fn lanes(report: &Report) -> Markup {
                 thead { tr {
                     th scope="col" { "Lane" } th.n scope="col" { "Decided" } th.n scope="col" { "Accepted" }
                     th.n scope="col" { "Refused" } th.n scope="col" { "Expired" } th.n scope="col" { "Called back" }
-                    th.n scope="col" { "Waiting" } th.n scope="col" { "Astray" }
+                    th.n scope="col" { "Waiting" } th.n scope="col" { "Astray" } th scope="col" { "Shown by the vendor" }
                 } }
                 tbody { @for lane in &report.lanes { tr {
                     td { (lane.lane) }
@@ -169,9 +169,19 @@ fn lanes(report: &Report) -> Markup {
                     td.n { (number(lane.of.cancelled)) }
                     td.n { (number(lane.queued)) }
                     td.n { (lane.astray) }
+                    td { @if let Some(looked) = &lane.looked { (shown(looked)) } }
                 } } }
             }
         }
+    }
+}
+
+/// What the vendor shows of what it took.
+fn shown(looked: &LookReport) -> Markup {
+    html! {
+        (looked.words())
+        @for (why, n) in &looked.untold { br; span.muted { (n) " cannot be told: " (why) } }
+        @for one in &looked.told { br; span.muted { "not shown: " (one.event) ", " (short(one.at)) ", " code { (one.occasion) } } }
     }
 }
 

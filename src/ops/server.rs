@@ -111,6 +111,7 @@ impl Ops {
             .route("/api/person/export", post(api::export))
             .route("/api/nights", get(night::reports).post(night::begin))
             .route("/api/nights/state", get(night::state))
+            .route("/api/nights/resend/{id}", post(api::resend))
             .route("/api/set-aside", get(api::set_aside))
             .route("/api/audit/{source}", get(api::audit))
             .route("/api/triggers", get(triggers::get_list))

@@ -3,31 +3,18 @@
 
 use serde::Serialize;
 
-use crate::clock::SharedClock;
-use crate::destination::account::{Asking, Difference, Made, Sort};
+use crate::delivery::Asker;
+use crate::destination::account::{Difference, Made, Sort};
 use crate::destination::{Destination, Halt};
-use crate::model::http::{Answer, Request};
-use crate::model::{LaneName, Need, Span, Timestamp};
-use crate::quota::{Accounts, For, Ledger};
-use crate::wire::{NoClient, TokenError, Wire};
-
-/// Between two calls, beside the account's own budget: Klaviyo's metrics are a family of their own, 150 a minute.
-const PACE: Span = Span::from_millis(400);
-/// Calls that have to be made again, one after the other, before we give up.
-const PATIENCE: usize = 10;
-/// No vendor is waited for any longer: a day's quota is spent.
-const LONGEST: Span = Span::from_minutes(5);
-/// Calls of one survey at most.
-const MOST: usize = 2_000;
+use crate::model::{LaneName, Need};
+use crate::quota::Accounts;
+use crate::wire::NoClient;
 
 /// An account that can be compared.
 pub struct Account {
     /// Its name in the configuration.
     pub name: LaneName,
-    destination: Box<dyn Destination>,
-    wire: Wire,
-    ledger: Ledger,
-    clock: SharedClock,
+    asker: Asker,
 }
 
 /// What was found of one account.
@@ -62,10 +49,7 @@ impl Compared {
 impl Account {
     /// Of this destination. Of `accounts` it shares the ledger of whoever calls the same one.
     pub fn new(name: LaneName, destination: Box<dyn Destination>, accounts: &Accounts) -> Result<Self, NoClient> {
-        let clock = accounts.clock();
-        let wire = Wire::new(destination.base_url(), destination.token(), None, clock.clone())?;
-        let ledger = accounts.ledger(&name, destination.account(), &destination.windows());
-        Ok(Self { name, destination, wire, ledger, clock })
+        Ok(Self { name: name.clone(), asker: Asker::new(name, destination, accounts)? })
     }
 
     /// What differs between what the account has and what is needed.
@@ -73,43 +57,11 @@ impl Account {
     /// # Errors
     /// Why that cannot be told.
     pub async fn compare(&self, needs: &[Need]) -> Result<Compared, Halt> {
-        let compared =
-            |differences| Compared { account: self.name.to_string(), kind: self.destination.kind(), differences };
-        let Some(mut survey) = self.destination.survey(needs.to_vec()) else { return Ok(compared(None)) };
-        let (mut answer, mut last, mut waits, mut renewed) = (None, None, 0, false);
-        for _ in 0..MOST {
-            let request = match survey.next(answer.take(), self.clock.now()) {
-                Asking::Done(Ok(mut differences)) => {
-                    differences.sort_by_key(|one| one.sort);
-                    return Ok(compared(Some(differences)));
-                }
-                Asking::Done(Err(Halt::Token)) if !renewed => {
-                    renewed = true;
-                    self.wire.forget_token().await;
-                    survey = match self.destination.survey(needs.to_vec()) {
-                        Some(survey) => survey,
-                        None => return Ok(compared(None)),
-                    };
-                    continue;
-                }
-                Asking::Done(Err(halt)) => return Err(halt),
-                Asking::Ask(request) => {
-                    waits = 0;
-                    *request
-                }
-                Asking::Again(until) => {
-                    waits += 1;
-                    self.wait(until, waits).await?;
-                    match last.take() {
-                        Some(request) => request,
-                        None => return Err(Halt::Configuration("a survey did not come to an end".into())),
-                    }
-                }
-            };
-            last = Some(request.clone());
-            answer = Some(self.call(request).await?);
+        let mut differences = self.asker.ask(|destination| destination.survey(needs.to_vec())).await?;
+        if let Some(differences) = &mut differences {
+            differences.sort_by_key(|one| one.sort);
         }
-        Err(Halt::Configuration("a survey did not come to an end".into()))
+        Ok(Compared { account: self.name.to_string(), kind: self.asker.destination.kind(), differences })
     }
 
     /// Makes what can be made of these; each is told as it is done.
@@ -131,19 +83,19 @@ impl Account {
         for step in &difference.steps {
             let mut waits = 0;
             loop {
-                let answer = self.call(step.clone()).await?;
-                match self.destination.made(&answer, self.clock.now()) {
+                let answer = self.asker.call(step.clone()).await?;
+                match self.asker.destination.made(&answer, self.asker.now()) {
                     Made::Done => was_there = false,
                     Made::There => {}
                     Made::Again(until) => {
                         waits += 1;
-                        self.wait(until, waits).await?;
+                        self.asker.wait(until, waits).await?;
                         continue;
                     }
                     Made::Failed(words) => return Ok(outcome(&words, false)),
                     Made::Halt(Halt::Token) if !renewed => {
                         renewed = true;
-                        self.wire.forget_token().await;
+                        self.asker.forget_token().await;
                         continue;
                     }
                     Made::Halt(halt) => return Err(halt),
@@ -152,30 +104,6 @@ impl Account {
             }
         }
         Ok(outcome(if was_there { "there" } else { "made" }, true))
-    }
-
-    async fn call(&self, request: Request) -> Result<Answer, Halt> {
-        self.clock.until(self.clock.now() + PACE).await;
-        let family = request.family.clone();
-        let _pass = self.ledger.enter(&family, For::Reading, 1).await;
-        let answer = self.wire.send(request).await.map_err(|error| match error {
-            TokenError::Refused(status) => {
-                Halt::Credentials(format!("the vendor refuses the client id or secret (HTTP {status})"))
-            }
-            TokenError::Unavailable(words) => Halt::Down(words),
-        })?;
-        if let Answer::Came(response) = &answer {
-            self.ledger.learn(&self.destination.learned(&family, response, self.clock.now()));
-        }
-        Ok(answer)
-    }
-
-    async fn wait(&self, until: Timestamp, waits: usize) -> Result<(), Halt> {
-        if waits > PATIENCE || until.since(self.clock.now()) > LONGEST {
-            return Err(Halt::Quota { window: "of the vendor", until });
-        }
-        self.clock.until(until).await;
-        Ok(())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::looks::LookReport;
 use crate::model::{Outcome, Timestamp};
 use crate::store::{DeadLetter, LaneCount, LaneTotals};
 
@@ -25,6 +26,9 @@ pub struct LaneReport {
     pub astray: i64,
     /// The newest dead letters since.
     pub told: Vec<Dead>,
+    /// What the vendor shows of what it took; none where it cannot be asked, or is not.
+    #[serde(default)]
+    pub looked: Option<LookReport>,
 }
 
 /// What was decided, and what the vendor does not have.
@@ -65,6 +69,7 @@ impl LaneReport {
             dead: count.dead,
             astray: signed(now.made) - signed(now.ended() + count.queued),
             told: new.take(TOLD).map(Dead::of).collect(),
+            looked: None,
         }
     }
 
@@ -86,6 +91,7 @@ impl LaneReport {
         if self.of.expired > 0 {
             findings.push(format!("lane {lane}: {} expired while they waited", self.of.expired));
         }
+        findings.extend(self.looked.iter().flat_map(|looked| looked.findings(lane)));
         findings
     }
 }

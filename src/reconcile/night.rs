@@ -7,11 +7,13 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::lanes::LaneReport;
+use super::looks::{DELAY, FURTHEST, LookReport};
 use super::report::{ListReport, MEMORY, Report, Why, recent};
 use super::settings::Settings;
 use super::targets::{Due, Memory, Targets};
 use crate::clock::SharedClock;
-use crate::model::{LaneName, Span, Timestamp};
+use crate::delivery::Asker;
+use crate::model::{Span, Timestamp};
 use crate::pull::Reread;
 use crate::store::{Store, StoreError, decided};
 
@@ -122,6 +124,8 @@ pub struct Nightly {
     settings: Settings,
     targets: Targets,
     lists: Vec<Reread>,
+    /// The accounts of the lanes.
+    askers: Vec<Arc<Asker>>,
     /// How long a message is known to be a repetition.
     window: Span,
     store: Arc<dyn Store>,
@@ -136,13 +140,13 @@ impl Nightly {
     pub fn new(
         settings: Settings,
         lists: Vec<Reread>,
-        lanes: &[LaneName],
+        askers: Vec<Arc<Asker>>,
         window: Span,
         (store, clock): (Arc<dyn Store>, SharedClock),
     ) -> (Self, Nights) {
         let mut sources: Vec<String> = lists.iter().map(|list| list.source.to_string()).collect();
         sources.dedup();
-        let targets = Targets { sources, lanes: lanes.iter().map(|lane| lane.to_string()).collect() };
+        let targets = Targets { sources, lanes: askers.iter().map(|one| one.name.to_string()).collect() };
         let (state, (sender, asked)) = (watch::Sender::default(), mpsc::channel(1));
         let nights = Nights {
             state: state.subscribe(),
@@ -151,7 +155,10 @@ impl Nightly {
             window,
             clock: clock.clone(),
         };
-        (Self { settings, targets, lists, window, store, clock, memory: Memory::default(), state, asked }, nights)
+        (
+            Self { settings, targets, lists, askers, window, store, clock, memory: Memory::default(), state, asked },
+            nights,
+        )
     }
 
     /// True when there will be one, which then makes the store small.
@@ -291,6 +298,10 @@ impl Nightly {
             lanes.push(LaneReport::of(lane, self.memory.books.get(lane), &count, &letters));
             self.memory.books.insert(lane.clone(), (self.clock.now(), count.totals));
         }
+        for report in &mut lanes {
+            self.tell(open, &format!("asks {} what it has", report.lane), (lists.len(), lists.len()));
+            report.looked = self.look(open, &report.lane, deadline).await;
+        }
         self.tell(open, "makes the store small", (lists.len(), lists.len()));
         let not_compacted = self.store.compact(self.clock.now()).await.err().map(|refused| refused.to_string());
         let counts = self.store.counts();
@@ -315,6 +326,33 @@ impl Nightly {
             lanes,
             not_compacted,
         }
+    }
+
+    /// What the lane's vendor shows of what it took since it was last asked.
+    async fn look(&mut self, open: &Open, lane: &str, deadline: Timestamp) -> Option<LookReport> {
+        let most = self.settings.look(lane);
+        let asker = self.askers.iter().find(|asker| &*asker.name == lane).filter(|_| most > 0)?.clone();
+        let until = open.of - DELAY;
+        let since = self.memory.looked.get(lane).copied().unwrap_or(until - Span::DAY).max(until - FURTHEST);
+        let accepted = loop {
+            match self.store.accepted(lane, (since, until), most).await {
+                Ok(accepted) => break accepted,
+                Err(refused) => self.rest(&refused).await,
+            }
+        };
+        let looked = tokio::select! {
+            looked = LookReport::of(&asker, (since, until), accepted) => looked?,
+            () = self.clock.until(deadline) => LookReport {
+                since,
+                until,
+                failed: Some("the night was over".into()),
+                ..LookReport::default()
+            },
+        };
+        if looked.failed.is_none() {
+            self.memory.looked.insert(lane.to_owned(), until.max(since));
+        }
+        Some(looked)
     }
 
     fn tell(&self, open: &Open, doing: &str, (read, lists): (usize, usize)) {

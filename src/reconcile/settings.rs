@@ -19,6 +19,10 @@ pub struct Settings {
     pub overlap: Span,
     /// A night ends after so long; what is not through by then is said in its report.
     pub longest: Span,
+    /// So many of the activations that a vendor took since are looked for in its own record, drawn by lot where it took
+    /// more. 0: none.
+    #[schemars(range(min = 0, max = 5_000))]
+    pub look: usize,
     /// What is different for a source, by its name.
     pub source: BTreeMap<String, Source>,
     /// What is different for a destination, by its name.
@@ -41,6 +45,9 @@ pub struct Source {
 pub struct Lane {
     /// When its books are added up.
     pub at: Option<Schedule>,
+    /// So many of what it took are looked for in its own record.
+    #[schemars(range(min = 0, max = 5_000))]
+    pub look: Option<usize>,
 }
 
 impl Default for Settings {
@@ -50,6 +57,7 @@ impl Default for Settings {
             zone: Zone::UTC,
             overlap: Span::from_hours(2),
             longest: Span::from_hours(6),
+            look: 300,
             source: BTreeMap::new(),
             destination: BTreeMap::new(),
         }
@@ -65,6 +73,11 @@ impl Settings {
     /// When a lane's books are added up.
     pub fn of_lane(&self, name: &str) -> &Schedule {
         self.destination.get(name).and_then(|one| one.at.as_ref()).unwrap_or(&self.at)
+    }
+
+    /// How many of what a lane's vendor took are looked for.
+    pub fn look(&self, lane: &str) -> usize {
+        self.destination.get(lane).and_then(|one| one.look).unwrap_or(self.look)
     }
 
     /// How far before its last good night a source is read again.

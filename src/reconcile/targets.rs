@@ -20,6 +20,9 @@ pub struct Memory {
     pub good: BTreeMap<String, Timestamp>,
     /// Each lane's books as they were last added up.
     pub books: BTreeMap<String, (Timestamp, LaneTotals)>,
+    /// Up to when each lane's vendor was asked for what it took.
+    #[serde(default)]
+    pub looked: BTreeMap<String, Timestamp>,
     /// The newest event in the journal at the last night.
     pub journaled: u64,
     /// Reports that were ever written.

@@ -135,6 +135,10 @@ trait Vendor: Send + Sync {
     fn put(&self, kind: &str, record: Value, now: i64, visible: i64) -> Result<String, String> {
         self.records().put(kind, record, now, visible)
     }
+    /// What it accepted under this id is lost: its own record does not show it. False when there is none.
+    fn lose(&self, id: &str) -> bool {
+        self.ledger().lose(id)
+    }
     /// Tokens that it issued are dead from now on.
     fn revoke(&self) {}
 }
@@ -219,6 +223,11 @@ impl Sandbox {
     /// The same from the nth on: for who asks again and again.
     pub fn effects_from(&self, vendor: &str, n: usize) -> Vec<Effect> {
         self.desk(vendor).map(|d| d.vendor.ledger().effects_from(n)).unwrap_or_default()
+    }
+
+    /// `vendor` loses what it accepted under this id, as [`Effect::id`] says it; false when there is none.
+    pub fn lose(&self, vendor: &str, id: &str) -> bool {
+        self.desk(vendor).is_some_and(|d| d.vendor.lose(id))
     }
 
     /// What `vendor` counted; zeros for an unknown vendor.

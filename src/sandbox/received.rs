@@ -82,6 +82,13 @@ impl Ledger {
     pub fn effects_from(&self, n: usize) -> Vec<Effect> {
         self.open().effects.iter().skip(n).cloned().collect()
     }
+    /// Forgets the effects of this id; false when there is none.
+    pub fn lose(&self, id: &str) -> bool {
+        let mut kept = self.open();
+        let before = kept.effects.len();
+        kept.effects.retain(|effect| effect.id != id);
+        kept.effects.len() < before
+    }
     /// A copy of the counts.
     pub fn counts(&self) -> Counts {
         self.open().counts

@@ -271,6 +271,15 @@ pub struct DeadLetter {
     pub at: Timestamp,
 }
 
+/// What the vendor of a lane took in a stretch of time, and some of it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Accepted {
+    /// All of it.
+    pub total: u64,
+    /// Those of the lowest occasions, which are as good as drawn by lot: the fewer there are, the more of them.
+    pub sample: Vec<(WorkId, Activation)>,
+}
+
 /// What became of the wish to put a dead letter back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Raised {
@@ -418,6 +427,17 @@ pub trait Store: Send + Sync + 'static {
 
     /// Gives work back untried.
     async fn release(&self, lane: &str, ids: &[WorkId]) -> Result<(), StoreError>;
+
+    /// What the vendor of this lane took after the first instant and not after the second, as far as it is kept; at most `max` of it.
+    async fn accepted(&self, lane: &str, span: (Timestamp, Timestamp), max: usize) -> Result<Accepted, StoreError>;
+
+    /// The activation of this number, where it has ended and is kept.
+    async fn ended(&self, id: WorkId) -> Result<Option<Record>, StoreError>;
+
+    /// Puts an event that the vendor took back into its lane, with `expires_at` moved to `expires_at`: as one that may
+    /// have left, so that a vendor without a key against repeats is asked first. A state that is made again from the
+    /// journal does not know of it.
+    async fn resend(&self, id: WorkId, expires_at: Timestamp) -> Result<Raised, StoreError>;
 
     // === dead letters ===
 

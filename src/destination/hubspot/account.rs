@@ -196,7 +196,7 @@ fn text<'v>(value: &'v Value, name: &str) -> &'v str {
 }
 
 /// A call of the account's own budget.
-fn call(settings: &Settings, method: Method, path: String, body: Option<&Value>) -> Request {
+pub(super) fn call(settings: &Settings, method: Method, path: String, body: Option<&Value>) -> Request {
     Request {
         method,
         path,

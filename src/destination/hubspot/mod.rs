@@ -8,6 +8,7 @@ mod account;
 mod answer;
 mod body;
 mod exchange;
+mod recorded;
 #[cfg(test)]
 mod tests;
 
@@ -18,10 +19,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::account::{Made, Survey};
+use super::inventory::Inventory;
 use super::{Destination, Exchange, Item, Limits, number, pretend};
 use crate::model::http::{AccountKey, Answer, Counted, Learned, Method, Request, Response, Window};
 use crate::model::setting::Secret;
-use crate::model::{Action, ActionKind, Need, Span, Timestamp};
+use crate::model::{Action, ActionKind, Activation, Need, Span, Timestamp};
 
 /// What triggers may ask for.
 pub const CAN: &[ActionKind] =
@@ -35,7 +37,7 @@ const TEN_SECONDS: Span = Span::from_secs(10);
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// A service key or private app token with `crm.objects.contacts.write` and `analytics.behavioral_events.send`; for lists
-    /// `crm.lists.write` too.
+    /// `crm.lists.write` too, and to be asked at night what it took, `crm.objects.contacts.read`.
     pub token: Secret,
     /// The account's number: custom events are called `pe<hub id>_<name>`.
     pub hub_id: u64,
@@ -86,6 +88,8 @@ pub struct Paths {
     pub events: Option<String>,
     /// Before `/<list>/memberships/add`: `/crm/lists/2026-03`.
     pub lists: Option<String>,
+    /// Where events are read back: `/events/event-occurrences/2026-03`.
+    pub occurrences: Option<String>,
 }
 
 /// A version of the API.
@@ -124,12 +128,32 @@ impl Version {
             Self::September2026 => "/crm/lists/2026-09",
         }
     }
+    fn occurrences(self) -> &'static str {
+        match self {
+            Self::V3 => "/events/v3/events",
+            Self::March2026 => "/events/event-occurrences/2026-03",
+            Self::September2026 => "/events/event-occurrences/2026-09",
+        }
+    }
 }
 
 impl Settings {
     fn upsert(&self) -> String {
-        let contacts = self.paths.contacts.as_deref().unwrap_or(self.version.contacts());
-        format!("{contacts}/batch/upsert")
+        format!("{}/batch/upsert", self.contacts())
+    }
+
+    /// Contacts by their addresses.
+    fn read_contacts(&self) -> String {
+        format!("{}/batch/read", self.contacts())
+    }
+
+    fn contacts(&self) -> &str {
+        self.paths.contacts.as_deref().unwrap_or(self.version.contacts())
+    }
+
+    /// Events that were sent.
+    fn occurrences(&self) -> &str {
+        self.paths.occurrences.as_deref().unwrap_or(self.version.occurrences())
     }
 
     fn send(&self) -> String {
@@ -262,6 +286,10 @@ impl Destination for HubSpot {
 
     fn survey(&self, needs: Vec<Need>) -> Option<Box<dyn Survey>> {
         Some(Box::new(account::Asked::new(self.settings.clone(), needs)))
+    }
+
+    fn inventory(&self, sent: Vec<Activation>) -> Option<Inventory> {
+        Some(Box::new(recorded::Recorded::new(self.settings.clone(), sent)))
     }
 
     fn made(&self, answer: &Answer, now: Timestamp) -> Made {

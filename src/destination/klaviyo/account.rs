@@ -198,12 +198,12 @@ impl Survey for Asked {
     }
 }
 
-fn name(metric: &Value) -> &str {
+pub(super) fn name(metric: &Value) -> &str {
     text(metric, "/attributes/name")
 }
 
 /// Sent by the API, and not by a shop's own integration, which can have a metric of the same name.
-fn is_ours(metric: &Value) -> bool {
+pub(super) fn is_ours(metric: &Value) -> bool {
     let places = ["/attributes/integration/category", "/attributes/integration/name"];
     places.iter().any(|place| text(metric, place).eq_ignore_ascii_case("api"))
 }

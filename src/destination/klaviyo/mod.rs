@@ -10,6 +10,7 @@ mod body;
 mod exchange;
 mod job;
 mod profile;
+mod recorded;
 #[cfg(test)]
 mod tests;
 
@@ -18,10 +19,11 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::account::Survey;
+use super::inventory::Inventory;
 use super::{Destination, Exchange, Item, Limits, number, pretend};
 use crate::model::http::{AccountKey, Counted, Learned, Request, Response, Window};
 use crate::model::setting::Secret;
-use crate::model::{ActionKind, Need, Span, Timestamp};
+use crate::model::{ActionKind, Activation, Need, Span, Timestamp};
 
 /// What triggers may ask for.
 pub const CAN: &[ActionKind] =
@@ -38,7 +40,8 @@ const STEADY: Span = Span::from_minutes(1);
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// A private API key with the scopes `events:write` and `profiles:write`; for lists `lists:write` too, and for
-    /// many profiles at once `profiles:read` and `lists:read`.
+    /// many profiles at once `profiles:read` and `lists:read`; to be asked at night what it took, `metrics:read` and
+    /// `events:read`.
     pub api_key: Secret,
     /// Where the API is.
     #[serde(default = "base_url")]
@@ -143,6 +146,9 @@ impl Destination for Klaviyo {
             ("jobs", 150, STEADY),
             ("lists", 10, BURST),
             ("lists", 150, STEADY),
+            // Of reading; named as the connector does it, which shares them.
+            ("read-events", 350, BURST),
+            ("read-events", 3_500, STEADY),
         ]
         .map(|(family, calls, span)| Window { family: family.into(), calls, share, span, counted: Counted::Fixed })
         .to_vec()
@@ -189,5 +195,9 @@ impl Destination for Klaviyo {
 
     fn survey(&self, needs: Vec<Need>) -> Option<Box<dyn Survey>> {
         Some(Box::new(account::Asked::new(self.settings.clone(), needs)))
+    }
+
+    fn inventory(&self, sent: Vec<Activation>) -> Option<Inventory> {
+        Some(Box::new(recorded::Recorded::new(self.settings.clone(), sent)))
     }
 }

@@ -11,6 +11,7 @@ mod body;
 mod campaign;
 mod exchange;
 mod look;
+mod recorded;
 #[cfg(test)]
 mod tests;
 
@@ -21,12 +22,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::account::{Made, Survey};
+use super::inventory::Inventory;
 use super::{Destination, Exchange, Item, Limits, pretend};
 use crate::model::http::{
     AccountKey, Answer, Auth, Counted, Learned, Method, Request, Response, TokenForm, TokenRequest, Window,
 };
 use crate::model::setting::Secret;
-use crate::model::{ActionKind, Need, Span, Timestamp};
+use crate::model::{ActionKind, Activation, Need, Span, Timestamp};
 
 /// What triggers may ask for.
 pub const CAN: &[ActionKind] = &ActionKind::ALL;
@@ -285,6 +287,10 @@ impl Destination for Marketo {
 
     fn exchange(&self, batch: Vec<Item>) -> Box<dyn Exchange> {
         Box::new(exchange::Sending::new(self.settings.clone(), batch))
+    }
+
+    fn inventory(&self, sent: Vec<Activation>) -> Option<Inventory> {
+        Some(Box::new(recorded::Recorded::new(self.settings.clone(), sent)))
     }
 
     fn survey(&self, needs: Vec<Need>) -> Option<Box<dyn Survey>> {

@@ -1,9 +1,9 @@
 //! Custom events: 204 for all of a batch, or 400 for all of it. No answer says which event was wrong (specification of
 //! event sending 2026-03, guide "Send custom event occurrences").
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use super::{Hubspot, Memory, error};
+use super::{FIRST_CONTACT, Hubspot, Memory, error};
 use crate::sandbox::call::{Answer, Call, instant, is_email, is_lower_name, is_scalar, iso};
 use crate::sandbox::received::{Effect, key, lock};
 
@@ -88,6 +88,59 @@ impl Hubspot {
             ledger.effect(effect, event.body);
         }
         Answer::empty(204)
+    }
+}
+
+/// Occurrences of a page, at most and usually (unverified).
+const PAGE: usize = 100;
+
+impl Hubspot {
+    /// `GET …/event-occurrences/…`: those of a contact and of a name, as far as their records are kept. No answer shows the
+    /// `uuid` under which an event was sent; its own `id` is another (unverified).
+    pub(super) fn occurrences(&self, call: &Call) -> Answer {
+        let invalid = |words: &str| error(call, 400, "VALIDATION_ERROR", words);
+        let (Some("contact"), Some(contact)) = (call.param("objectType"), call.param("objectId")) else {
+            return invalid("objectType and objectId are needed to read events of custom types");
+        };
+        let limit = match call.param("limit").map_or(Ok(PAGE), str::parse::<usize>) {
+            Ok(limit) if (1..=PAGE).contains(&limit) => limit,
+            _ => return invalid("limit must be between 1 and 100"),
+        };
+        let Ok(skip) = call.param("after").map_or(Ok(0), str::parse::<usize>) else { return invalid("after") };
+        let bound = |name: &str, usual: i64| call.param(name).map_or(Some(usual), instant);
+        let (Some(from), Some(until)) = (bound("occurredAfter", i64::MIN), bound("occurredBefore", i64::MAX)) else {
+            return invalid("occurredAfter and occurredBefore are date-times");
+        };
+        let kind = call.param("eventType");
+        let email = lock(&self.state).contact(contact).map(|one| one.email.to_string());
+        let sent = self.ledger.effects_from(0).into_iter().enumerate().filter_map(|(n, effect)| {
+            let at = instant(&effect.at).or_else(|| effect.at.parse().ok())?;
+            let is_asked = Some(&effect.person) == email.as_ref()
+                && kind.is_none_or(|kind| kind == effect.event)
+                && (from..until).contains(&at)
+                && effect.body.is_object();
+            is_asked.then(|| {
+                json!({
+                    "id": format!("{:08x}-0000-4000-8000-{FIRST_CONTACT:012}", n), "eventType": effect.event,
+                    "objectType": "CONTACT", "objectId": contact, "occurredAt": iso(at),
+                    "properties": effect.body.get("properties"),
+                })
+            })
+        });
+        let all: Vec<Value> = sent.collect();
+        let page: Vec<Value> = all.iter().skip(skip).take(limit).cloned().collect();
+        self.records.note_ids(
+            "occurrences",
+            &call.asked(),
+            page.iter().map(|one| one["id"].to_string()).collect(),
+            call.at,
+        );
+        let next = if call.is_stuck { skip } else { skip + page.len() };
+        let mut body = json!({"results": page});
+        if next < all.len() || call.is_stuck {
+            crate::sandbox::records::set(&mut body, "/paging/next/after", next.to_string().into());
+        }
+        Answer::json(200, &body)
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! Kinds of records: any object type (`contacts`, `deals`, `orders`, `carts`, `2-123456`, …), each with `properties`, all
 //! text or null, and perhaps `associations` (`{"contacts": ["51"]}`), which only the associations' own path shows; and
-//! `email_events`. Contacts that were upserted are not among them.
+//! `email_events`. Of contacts that were upserted only a batch read tells.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -29,6 +29,7 @@ pub(super) enum Ask {
     BatchRead(String),
     Associations(String, String),
     EmailEvents,
+    Occurrences,
 }
 
 impl Ask {
@@ -37,6 +38,11 @@ impl Ask {
         let (is_get, is_post) = (*method == Method::GET, *method == Method::POST);
         if path == "/email/public/v1/events" && is_get {
             return Some(Self::EmailEvents);
+        }
+        let occurrences =
+            ["/events/v3/events", "/events/event-occurrences/2026-03", "/events/event-occurrences/2026-09"];
+        if occurrences.contains(&path) && is_get {
+            return Some(Self::Occurrences);
         }
         let parts: Vec<&str> = path.split('/').skip(1).collect();
         let version = |v: &str| matches!(v, "v3" | "v4" | "2026-03" | "2026-09");
@@ -104,6 +110,8 @@ impl Hubspot {
         }
         let mut answer = if let Ask::EmailEvents = ask {
             self.email_events(call)
+        } else if let Ask::Occurrences = ask {
+            self.occurrences(call)
         } else if let Ask::List(kind) = ask {
             self.list(call, kind)
         } else if !call.has_type(&["application/json"]) {
@@ -114,7 +122,9 @@ impl Hubspot {
                     Ask::Search(kind) => self.search(call, kind, &body),
                     Ask::BatchRead(kind) => self.batch_read(call, kind, &body),
                     Ask::Associations(from, to) => self.associations(call, from, to, &body),
-                    Ask::List(_) | Ask::EmailEvents => error(call, 400, "VALIDATION_ERROR", "Invalid input JSON"),
+                    Ask::List(_) | Ask::EmailEvents | Ask::Occurrences => {
+                        error(call, 400, "VALIDATION_ERROR", "Invalid input JSON")
+                    }
                 },
                 _ => error(call, 400, "VALIDATION_ERROR", "Invalid input JSON"),
             }
@@ -217,7 +227,10 @@ impl Hubspot {
         });
         self.records.note(kind, "batch", &rows, call.at);
         let properties = names(body.get("properties"));
-        let results: Vec<Value> = rows.iter().map(|r| shown(kind, r, &properties)).collect();
+        let mut results: Vec<Value> = rows.iter().map(|r| shown(kind, r, &properties)).collect();
+        if kind == "contacts" && by == Some("email") {
+            results.extend(self.upserted(&ids));
+        }
         Answer::json(200, &json!({"status": "COMPLETE", "results": results}))
     }
 

@@ -216,12 +216,46 @@ impl Klaviyo {
             }
         }
         let mut rows = self.records.between(kind.name(), from, until, call.at);
+        match kind {
+            Kind::Events => rows.extend(self.sent(from, until)),
+            Kind::Metrics => rows.extend(self.sent_metrics()),
+            Kind::Profiles => {}
+        }
         rows.retain(|row| {
             equal.iter().all(|(place, values)| {
                 row.body.pointer(place).and_then(Value::as_str).is_some_and(|is| values.iter().any(|v| v == is))
             })
         });
         Ok((rows, sort))
+    }
+
+    /// Events that were sent, as far as their records are kept, as they are read back: without their `unique_id`.
+    fn sent(&self, from: i64, until: i64) -> Vec<Arc<Row>> {
+        let effects = self.ledger.effects_from(0).into_iter().enumerate();
+        let sent = effects.filter(|(_, effect)| effect.body.is_object()).filter_map(|(n, effect)| {
+            // The vendor keeps whole seconds.
+            let at = stamp::read(&effect.at, 0)?.div_euclid(1_000) * 1_000;
+            let body = json!({
+                "metric": klaviyo_metric(&effect.event), "profile": format!("01SENT{:020}", key(&[effect.person.as_bytes()]) % (1 << 60)),
+                "event_properties": effect.body.pointer("/attributes/properties"), "datetime": Stamp::Offset.write(at),
+            });
+            let number = 1_000_000 + n as u64;
+            Some(Row { id: format!("4Sent{n:06}"), number, created: at, modified: at, visible: at, body })
+        });
+        sent.filter(|row| (from..until).contains(&row.modified)).map(Arc::new).collect()
+    }
+
+    /// The metrics that events which were sent have made.
+    fn sent_metrics(&self) -> Vec<Arc<Row>> {
+        let names: BTreeSet<String> = self.ledger.effects_from(0).into_iter().map(|effect| effect.event).collect();
+        let new = names.iter().filter(|name| self.records.find("metrics", &klaviyo_metric(name)).is_none());
+        let rows = new.enumerate().map(|(n, name)| {
+            let integration = json!({"object": "integration", "id": "0eMvjm", "name": "API", "category": "API"});
+            let id = klaviyo_metric(name);
+            let body = json!({"id": id, "name": name, "integration": integration});
+            Arc::new(Row { id, number: 1_000_000 + n as u64, created: 0, modified: 0, visible: 0, body })
+        });
+        rows.collect()
     }
 
     /// A record in JSON:API form.

@@ -112,6 +112,18 @@ impl Marketo {
         Ok(memory.keep(place, record).to_string())
     }
 
+    /// Activities whose attribute `activationId` is this are read back no more. False when there is none.
+    pub(super) fn lose_activity(&self, id: &str) -> bool {
+        let is_it = |one: &Activity| {
+            let attributes = serde_json::from_str::<Vec<Value>>(&one.attributes).unwrap_or_default();
+            activation_id(&attributes) == id
+        };
+        let mut memory = lock(&self.state);
+        let lost = memory.activities.iter_mut().filter(|one| is_it(one));
+        // Of a type that nobody has: ids go on.
+        lost.map(|one| one.kind = 0).count() > 0
+    }
+
     /// What a record must be like (Swagger, custom activity).
     fn form<'a>(&self, record: &'a Value) -> Result<Record<'a>, Skip> {
         let missing = |name: &str| ("1002", format!("Missing value for required parameter '{name}'"));

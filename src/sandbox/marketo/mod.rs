@@ -173,6 +173,9 @@ impl Vendor for Marketo {
             _ => Err(format!("no records of the kind `{kind}` are kept here")),
         }
     }
+    fn lose(&self, id: &str) -> bool {
+        self.lose_activity(id) | self.ledger.lose(id)
+    }
     fn revoke(&self) {
         lock(&self.state).tokens.revoke();
     }

@@ -228,11 +228,48 @@ pub async fn what_cannot_be_said_is_a_dead_letter_at_once(open: Open<'_>) {
     store.close().await.expect("a close");
 }
 
+/// What a vendor took in a time is found again, all of it counted and the lowest occasions named.
+pub async fn what_was_accepted_is_told_of_a_stretch_of_time(open: Open<'_>) {
+    let store = open();
+    queue(&*store, (501..=506).map(|n| activation(n, "x", 50)).chain([activation(507, "y", 50)]).collect()).await;
+    let taken = store.work("x", at(0), 10).await.expect("work");
+    let outcomes = [Outcome::Accepted, Outcome::Duplicate, Outcome::Expired, Outcome::Accepted, Outcome::Accepted];
+    for ((one, outcome), ms) in taken.iter().zip(outcomes).zip([100, 200, 250, 300, 400]) {
+        let attempt = Attempt { at: at(ms), status: 202, outcome };
+        store.settle("x", vec![Settled { id: one.id, attempt }]).await.expect("a settle");
+    }
+    settle(&*store, "x", taken[5].id, later(8_000)).await;
+    let other = store.work("y", at(0), 10).await.expect("work");
+    settle(&*store, "y", other[0].id, Outcome::Accepted).await;
+    let told = |of: &Accepted| of.sample.iter().map(|(id, one)| (*id, one.occasion)).collect::<Vec<_>>();
+    let all = store.accepted("x", (at(0), at(9_000)), 10).await.expect("a read");
+    let named = [0, 1, 3, 4].map(|n| (taken[n].id, taken[n].activation.occasion));
+    assert_eq!((all.total, told(&all)), (4, named.to_vec()));
+    let some = store.accepted("x", (at(100), at(300)), 1).await.expect("a read");
+    assert_eq!((some.total, told(&some)), (2, vec![named[1]]), "after the first instant, and with the second");
+    assert_eq!(store.accepted("z", (at(0), at(9_000)), 10).await.expect("a read"), Accepted::default());
+    let rest = store.work("x", at(8_000), 10).await.expect("work");
+    settle(&*store, "x", rest[0].id, Outcome::Accepted).await;
+    // One that the vendor took goes once more, as one that may have left.
+    let id = taken[1].id;
+    let ended = store.ended(id).await.expect("a read").expect("an end");
+    assert_eq!((ended.activation.occasion, ended.attempts.len(), ended.is_queued), (occasion(502), 1, false));
+    assert_eq!(store.resend(taken[2].id, at(9_000_000)).await.expect("a resend"), Raised::Missing, "not taken");
+    assert_eq!(store.resend(id, at(9_000_000)).await.expect("a resend"), Raised::Done);
+    assert_eq!(store.resend(id, at(9_000_000)).await.expect("a resend"), Raised::Missing, "it waits already");
+    let again = store.work("x", at(8_000), 10).await.expect("work");
+    let told: Vec<_> = again.iter().map(|one| (one.id, one.may_have_left, one.activation.expires_at)).collect();
+    assert_eq!(told, [(id, true, at(9_000_000))]);
+    settle(&*store, "x", id, Outcome::Duplicate).await;
+    assert_eq!(store.ended(id).await.expect("a read").map(|one| one.attempts.len()), Some(2));
+    store.close().await.expect("a close");
+}
+
 /// Whatever happened to the others: each that was made waits, or has one end.
 pub async fn the_books_of_every_lane_add_up(open: Open<'_>) {
     let store = open();
     let mut made = 0;
-    for lane in ["a", "b", "c", "d", "e", "t", "u", "v", "w"] {
+    for lane in ["a", "b", "c", "d", "e", "t", "u", "v", "w", "x", "y"] {
         let LaneCount { queued, totals, .. } = store.lane_count(lane);
         assert_eq!(totals.made, totals.ended() + queued, "{lane}: {totals:?}");
         made += totals.made;

@@ -1,13 +1,14 @@
 //! A lane's steps: take, begin, settle, give back; dead letters.
 
 use std::collections::HashMap;
+use std::sync::MutexGuard;
 
 use super::outbox::{self, Lane, Queued};
 use super::overlay::Batch;
 use super::state::State;
 use super::tree::put;
 use super::{Inner, keys, timed};
-use crate::model::{Attempt, LaneName, Outcome, Timestamp};
+use crate::model::{ActionId, Attempt, LaneName, Outcome, Timestamp};
 use crate::store::record::{Ended, Row, SettledBatch, SettledItem, encode};
 use crate::store::{DeadLetter, Raised, StoreError, Work, WorkId};
 
@@ -186,7 +187,7 @@ fn letter(inner: &Inner, seq: u64, at: Timestamp) -> Result<Option<DeadLetter>, 
 
 /// Puts a dead letter back, or drops it.
 pub fn raise(inner: &Inner, id: WorkId, replay: Option<Timestamp>) -> Result<Raised, StoreError> {
-    let mut guard = inner.state()?;
+    let guard = inner.state()?;
     let seq = id.0;
     let Some(name) = lane_of_dead(inner, &keys::dead(seq))? else { return Ok(Raised::Missing) };
     let mut state = guard.clone();
@@ -201,19 +202,48 @@ pub fn raise(inner: &Inner, id: WorkId, replay: Option<Timestamp>) -> Result<Rai
             return Ok(Raised::Broken);
         }
         activation.expires_at = activation.expires_at.max(expires_at);
-        batch.remove(keys::ended(seq));
-        let again = Queued { seq, activation, row: Row { attempts, ..Row::default() } };
-        again.put(&mut batch, keys::lane(&name));
-        let lane = state.lane(&name);
-        lane.add(&again.activation.trigger);
-        lane.totals.refused = lane.totals.refused.saturating_sub(1);
-        queued = Some(again);
+        let refused = &mut state.lane(&name).totals.refused;
+        *refused = refused.saturating_sub(1);
+        queued = Some(Queued { seq, activation, row: Row { attempts, ..Row::default() } });
+    }
+    requeue(inner, guard, state, batch, queued)
+}
+
+/// Puts an event that the vendor took back.
+pub fn resend(inner: &Inner, id: WorkId, expires_at: Timestamp) -> Result<Raised, StoreError> {
+    let guard = inner.state()?;
+    let Some((_, (attempts, mut activation))) = ended(inner, id.0)? else { return Ok(Raised::Missing) };
+    let is_taken = attempts.last().is_some_and(|last| last.outcome.has_effect());
+    if !is_taken || activation.action.id() != ActionId::default() {
+        return Ok(Raised::Missing);
+    }
+    let mut state = guard.clone();
+    activation.expires_at = activation.expires_at.max(expires_at);
+    let accepted = &mut state.lane(&activation.lane).totals.accepted;
+    *accepted = accepted.saturating_sub(1);
+    let row = Row { attempts, may_have_left: true, ..Row::default() };
+    requeue(inner, guard, state, Batch::default(), Some(Queued { seq: id.0, activation, row }))
+}
+
+/// Writes what is changed of an end, with the row that waits again.
+fn requeue(
+    inner: &Inner,
+    mut guard: MutexGuard<'_, State>,
+    mut state: State,
+    mut batch: Batch,
+    queued: Option<Queued>,
+) -> Result<Raised, StoreError> {
+    if let Some(again) = &queued {
+        batch.remove(keys::ended(again.seq));
+        again.put(&mut batch, keys::lane(&again.activation.lane));
+        state.lane(&again.activation.lane).add(&again.activation.trigger);
     }
     put(&mut batch, keys::STATE.to_vec(), &encode(&state));
     {
         let mut lanes = inner.lanes()?;
         inner.disk()?.apply(batch)?;
         if let Some(queued) = queued {
+            let name = queued.activation.lane.clone();
             lanes.entry(name.clone()).or_insert_with(|| Lane::new(&name)).insert(queued);
         }
     }

@@ -4,6 +4,7 @@
 //! vendor, and of each step of the engine. sled holds what follows from it, in ONE tree with a prefix byte (`keys`), so that one batch is atomic; it can
 //! be made again from the journal. One process at a time.
 
+mod accepted;
 mod claim;
 mod commit;
 mod committer;
@@ -51,8 +52,8 @@ use crate::model::{
 
 use super::settings::Settings;
 use super::{
-    Added, AppendError, Claim, Counts, DeadLetter, Due, LaneCount, PoolCount, Progress, Raised, Recorded, SetAside,
-    Settled, Step, Stocked, Store, StoreError, Story, Work, WorkId, record,
+    Accepted, Added, AppendError, Claim, Counts, DeadLetter, Due, LaneCount, PoolCount, Progress, Raised, Record,
+    Recorded, SetAside, Settled, Step, Stocked, Store, StoreError, Story, Work, WorkId, record,
 };
 use committer::{Append, Committer, Tail};
 use frame::Kind;
@@ -420,6 +421,23 @@ impl Store for Embedded {
 
     async fn release(&self, lane: &str, ids: &[WorkId]) -> Result<(), StoreError> {
         delivery::release(&self.inner, &lane.into(), ids)
+    }
+
+    async fn accepted(&self, lane: &str, span: (Timestamp, Timestamp), max: usize) -> Result<Accepted, StoreError> {
+        let lane = lane.to_owned();
+        self.step(move |inner| accepted::accepted(inner, &lane, span, max)).await
+    }
+
+    async fn ended(&self, id: WorkId) -> Result<Option<Record>, StoreError> {
+        self.step(move |inner| {
+            let ended = delivery::ended(inner, id.0)?;
+            Ok(ended.map(|(_, (attempts, activation))| Record { activation, attempts, is_queued: false }))
+        })
+        .await
+    }
+
+    async fn resend(&self, id: WorkId, expires_at: Timestamp) -> Result<Raised, StoreError> {
+        self.step(move |inner| delivery::resend(inner, id, expires_at)).await
     }
 
     async fn dead_letters(&self, lane: Option<&str>, max: usize) -> Result<Vec<DeadLetter>, StoreError> {

@@ -1,0 +1,276 @@
+//! Which of our events the account has, read back: contacts by their addresses, then each contact's events of a name
+//! since ours happened (API reference 2026-03, "batch/read" of contacts, "event-occurrences").
+//!
+//! An event is known by its property `occasion`, which every payload has; `espalier apply` makes it.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+
+use serde_json::{Value, json};
+
+use super::Settings;
+use super::account::call;
+use super::answer::{Verdict, verdict};
+use super::body::{email, event_name};
+use crate::destination::Halt;
+use crate::destination::account::{Asking, Inquiry};
+use crate::destination::inventory::{Sight, Sights};
+use crate::model::http::{Answer, Method, Request, Response};
+use crate::model::{Activation, Outcome, Span, Timestamp};
+
+/// Contacts of one call.
+const CONTACTS: usize = 100;
+/// Pages that are read at most of one contact's events of a name, a hundred each.
+const PAGES: usize = 10;
+/// Their clock is not ours.
+const BEFORE: Span = Span::from_minutes(1);
+
+/// The conversation about some of what was sent.
+pub struct Recorded {
+    settings: Settings,
+    sent: Vec<Activation>,
+    sights: Sights,
+    /// Numbers of contacts, by every address that they have.
+    contacts: HashMap<String, String>,
+    todo: VecDeque<Question>,
+    asked: Option<Question>,
+}
+
+#[derive(Clone, Debug)]
+enum Question {
+    /// Whose these are.
+    Contacts(Vec<usize>),
+    /// A contact's events of a name.
+    Events(Box<Of>),
+}
+
+#[derive(Clone, Debug)]
+struct Of {
+    contact: String,
+    event: String,
+    since: Timestamp,
+    places: Vec<usize>,
+    after: Option<String>,
+    pages: usize,
+    /// Occasions that were seen.
+    found: HashSet<String>,
+    /// An event was seen that names no occasion.
+    has_nameless: bool,
+}
+
+impl Recorded {
+    pub(super) fn new(settings: Settings, sent: Vec<Activation>) -> Self {
+        let mut sights = Sights::of(&sent);
+        let open = sights.open();
+        let (named, nameless): (Vec<usize>, Vec<usize>) =
+            open.into_iter().partition(|place| sent.get(*place).and_then(email).is_some());
+        sights.untold(&nameless, "the person has no e-mail address");
+        let todo = named.chunks(CONTACTS).map(|some| Question::Contacts(some.to_vec())).collect();
+        Self { settings, sent, sights, contacts: HashMap::new(), todo, asked: None }
+    }
+
+    fn address(&self, place: usize) -> String {
+        self.sent.get(place).and_then(email).unwrap_or_default().to_lowercase()
+    }
+
+    fn request(&self, question: &Question) -> Request {
+        match question {
+            Question::Contacts(places) => {
+                let mut addresses: Vec<String> = places.iter().map(|place| self.address(*place)).collect();
+                addresses.sort_unstable();
+                addresses.dedup();
+                let inputs: Vec<Value> = addresses.iter().map(|address| json!({ "id": address })).collect();
+                let properties = ["email", "hs_additional_emails"];
+                let body = json!({ "idProperty": "email", "properties": properties, "inputs": inputs });
+                call(&self.settings, Method::Post, self.settings.read_contacts(), Some(&body))
+            }
+            Question::Events(of) => {
+                let mut query = vec![
+                    ("objectType".into(), "contact".to_owned()),
+                    ("objectId".into(), of.contact.clone()),
+                    ("eventType".into(), of.event.clone()),
+                    ("occurredAfter".into(), of.since.to_string()),
+                    ("limit".into(), "100".to_owned()),
+                ];
+                query.extend(of.after.clone().map(|after| ("after".into(), after)));
+                let path = self.settings.occurrences().to_owned();
+                Request { query, ..call(&self.settings, Method::Get, path, None) }
+            }
+        }
+    }
+
+    fn read(&mut self, question: Question, response: &Response) {
+        let json = response.json();
+        let results = json.get("results").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        match question {
+            Question::Contacts(places) => {
+                for contact in results {
+                    let Some(id) = contact.get("id").and_then(Value::as_str) else { continue };
+                    for name in ["/properties/email", "/properties/hs_additional_emails"] {
+                        let addresses = contact.pointer(name).and_then(Value::as_str).unwrap_or_default();
+                        let addresses = addresses.split(';').map(|one| one.trim().to_lowercase());
+                        let known = addresses.filter(|one| !one.is_empty()).map(|one| (one, id.to_owned()));
+                        self.contacts.extend(known);
+                    }
+                }
+                self.follow(&places);
+            }
+            Question::Events(mut of) => {
+                for event in results {
+                    match event.pointer("/properties/occasion").and_then(Value::as_str) {
+                        Some(occasion) => drop(of.found.insert(occasion.to_owned())),
+                        None => of.has_nameless = true,
+                    }
+                }
+                of.pages += 1;
+                match json.pointer("/paging/next/after").and_then(Value::as_str) {
+                    Some(after) if of.pages < PAGES => {
+                        of.after = Some(after.to_owned());
+                        self.todo.push_front(Question::Events(of));
+                    }
+                    next => self.seen(&of, next.is_none()),
+                }
+            }
+        }
+    }
+
+    /// One question for each contact and name of an event.
+    fn follow(&mut self, places: &[usize]) {
+        let mut of: BTreeMap<(String, String), (Timestamp, Vec<usize>)> = BTreeMap::new();
+        for place in places {
+            let Some(activation) = self.sent.get(*place) else { continue };
+            match self.contacts.get(&self.address(*place)) {
+                Some(contact) => {
+                    let key = (contact.clone(), event_name(&self.settings, activation.action.of()));
+                    let (since, of) = of.entry(key).or_insert_with(|| (activation.at, Vec::new()));
+                    *since = activation.at.min(*since);
+                    of.push(*place);
+                }
+                // Without its contact an event is nobody's.
+                None => self.sights.say(&[*place], &Sight::Missing),
+            }
+        }
+        for ((contact, event), (at, places)) in of {
+            let since = at - BEFORE;
+            let (after, found) = (None, HashSet::new());
+            let of = Of { contact, event, since, places, after, pages: 0, found, has_nameless: false };
+            self.todo.push_back(Question::Events(Box::new(of)));
+        }
+    }
+
+    fn seen(&mut self, of: &Of, is_whole: bool) {
+        for place in &of.places {
+            let Some(activation) = self.sent.get(*place) else { continue };
+            if of.found.contains(&activation.occasion.to_string()) {
+                self.sights.there(*place);
+            } else if !is_whole {
+                self.sights.untold(&[*place], "the contact has more such events than are read");
+            } else if of.has_nameless {
+                let words = "the contact's events have no property `occasion`; `espalier apply` makes it";
+                self.sights.untold(&[*place], words);
+            } else {
+                self.sights.say(&[*place], &Sight::Missing);
+            }
+        }
+    }
+
+    fn refused(&mut self, question: &Question, words: &str) {
+        match question {
+            Question::Contacts(places) => self.sights.untold(places, words),
+            Question::Events(of) => self.sights.untold(&of.places, words),
+        }
+    }
+}
+
+impl Inquiry<Vec<Sight>> for Recorded {
+    fn next(&mut self, answer: Option<Answer>, now: Timestamp) -> Asking<Vec<Sight>> {
+        if let (Some(question), Some(answer)) = (self.asked.take(), answer) {
+            match (verdict(&answer, now), &answer) {
+                (Verdict::Done, Answer::Came(response)) => self.read(question, response),
+                (Verdict::Halt(Halt::Quota { until, .. }), _) => {
+                    self.asked = Some(question);
+                    return Asking::Again(until);
+                }
+                (Verdict::Later(_), _) => {
+                    self.asked = Some(question);
+                    return Asking::Again(now + Span::from_secs(2));
+                }
+                // A scope, or the edition of the account: the same for all.
+                (Verdict::Halt(Halt::Configuration(words)), _) => {
+                    self.todo.clear();
+                    self.sights.untold(&self.sights.open(), &words);
+                }
+                (Verdict::Halt(halt), _) => return Asking::Done(Err(halt)),
+                (Verdict::Down(_, words), _) => return Asking::Done(Err(Halt::Down(words))),
+                (Verdict::Refused(Outcome::Refused { code, words }), _) => {
+                    self.refused(&question, &format!("the vendor refuses the question: {code}: {words}"));
+                }
+                (Verdict::Refused(_) | Verdict::Exists | Verdict::Done, _) => {
+                    self.refused(&question, "the answer cannot be read");
+                }
+            }
+        }
+        self.asked = self.todo.pop_front();
+        match &self.asked {
+            Some(question) => Asking::Ask(Box::new(self.request(question))),
+            None => Asking::Done(Ok(self.sights.end())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::destination::testing::{came, inquire, item, of, sights};
+
+    fn recorded(sent: Vec<Activation>) -> Recorded {
+        let settings = json!({ "token": "t", "hub_id": 7 });
+        Recorded::new(serde_json::from_value(settings).expect("settings"), sent)
+    }
+
+    fn contacts() -> Answer {
+        let other = json!({ "email": "main@example.com", "hs_additional_emails": "x@example.com;P2@example.com" });
+        let results =
+            json!([{ "id": "51", "properties": { "email": "p1@example.com" } }, { "id": "52", "properties": other }]);
+        came(200, json!({ "results": results }))
+    }
+
+    fn occurrences(occasions: &[Value]) -> Answer {
+        let results: Vec<Value> = occasions.iter().map(|one| json!({ "properties": { "occasion": one } })).collect();
+        came(200, json!({ "results": results }))
+    }
+
+    #[test]
+    fn events_are_looked_for_by_their_contacts() {
+        let sent = vec![item(1).activation, item(2).activation, item(3).activation, of(4, Vec::new()).activation];
+        let (asked, found) = inquire(recorded(sent), |n, _| match n {
+            0 => contacts(),
+            1 => occurrences(&["aa".into(), "01".repeat(16).into()]),
+            _ => occurrences(&[]),
+        });
+        assert_eq!(sights(found), ["there", "missing", "missing", "the person has no e-mail address"]);
+        let of = |n: usize| (asked[n].path.as_str(), asked[n].query.get(1).map(|(_, contact)| contact.as_str()));
+        assert_eq!(of(0), ("/crm/objects/2026-03/contacts/batch/read", None));
+        assert_eq!(of(1), ("/events/event-occurrences/2026-03", Some("51")));
+        assert_eq!(of(2), ("/events/event-occurrences/2026-03", Some("52")), "by another of its addresses");
+        assert_eq!(asked[1].query[2].1, "pe7_cart_abandoned");
+        assert!(asked.iter().all(|request| !format!("{:?}", request.query).contains('@')));
+    }
+
+    #[test]
+    fn what_cannot_be_told_is_not_called_missing() {
+        let asked = |answer: Answer| {
+            let sent = vec![item(1).activation];
+            inquire(recorded(sent), |n, _| if n == 0 { contacts() } else { answer.clone() }).1
+        };
+        let words = "the contact's events have no property `occasion`; `espalier apply` makes it";
+        assert_eq!(sights(asked(occurrences(&[Value::Null]))), [words]);
+        let endless = json!({ "results": [], "paging": { "next": { "after": "x" } } });
+        assert_eq!(sights(asked(came(200, endless))), ["the contact has more such events than are read"]);
+        let error = json!({ "category": "VALIDATION_ERROR", "message": "no" });
+        let words = "the vendor refuses the question: VALIDATION_ERROR: no";
+        assert_eq!(sights(asked(came(400, error))), [words]);
+        let words = "a scope or the subscription is missing: M";
+        assert_eq!(sights(asked(came(403, json!({ "message": "M" })))), [words]);
+        assert!(matches!(asked(came(502, json!({}))), Err(Halt::Down(_))));
+    }
+}

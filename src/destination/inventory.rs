@@ -1,0 +1,68 @@
+//! Which of what we sent an account shows when it is asked for it: said without I/O.
+//!
+//! An acceptance is what a vendor answered; its own record is what marketers see. An inventory is a conversation that
+//! compares the two for some activations, within a bounded number of calls.
+
+use super::account::Inquiry;
+use crate::model::{ActionKind, Activation};
+
+/// What an account shows of one activation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sight {
+    /// It is there.
+    There,
+    /// All of the place where it would be was read, and it is not there.
+    Missing,
+    /// It cannot be told, for this reason.
+    Untold(String),
+}
+
+/// The conversation about some activations: one sight for each, in their order.
+pub type Inventory = Box<dyn Inquiry<Vec<Sight>>>;
+
+/// Sights that are still being gathered.
+#[derive(Debug)]
+pub(super) struct Sights(Vec<Option<Sight>>);
+
+impl Sights {
+    /// Of these; what is no event cannot be told of any vendor.
+    pub fn of(sent: &[Activation]) -> Self {
+        let untold = |kind: ActionKind| match kind {
+            ActionKind::Event => None,
+            _ => Some(Sight::Untold("only events are looked for: lists, profiles and campaigns are not".into())),
+        };
+        Self(sent.iter().map(|one| untold(one.action.kind())).collect())
+    }
+
+    /// The places that are not told yet.
+    pub fn open(&self) -> Vec<usize> {
+        self.0.iter().enumerate().filter(|(_, sight)| sight.is_none()).map(|(place, _)| place).collect()
+    }
+
+    /// It is there, whatever was said before.
+    pub fn there(&mut self, place: usize) {
+        if let Some(slot) = self.0.get_mut(place) {
+            *slot = Some(Sight::There);
+        }
+    }
+
+    /// Said of these, unless something was said of them before.
+    pub fn say(&mut self, places: &[usize], sight: &Sight) {
+        for place in places {
+            if let Some(slot) = self.0.get_mut(*place).filter(|slot| slot.is_none()) {
+                *slot = Some(sight.clone());
+            }
+        }
+    }
+
+    /// That these cannot be told.
+    pub fn untold(&mut self, places: &[usize], words: &str) {
+        self.say(places, &Sight::Untold(words.to_owned()));
+    }
+
+    /// One for each. What nobody spoke of cannot be told.
+    pub fn end(&mut self) -> Vec<Sight> {
+        let unsaid = || Sight::Untold("the vendor's answers do not speak of it".into());
+        std::mem::take(&mut self.0).into_iter().map(|sight| sight.unwrap_or_else(unsaid)).collect()
+    }
+}

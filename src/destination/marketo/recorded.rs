@@ -1,0 +1,222 @@
+//! Which of our activities the instance has, read back: leads by their addresses, then the activities of these leads of
+//! our types (REST API: Leads, Activities), as they are looked for before one is sent again.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use serde_json::Value;
+
+use super::Settings;
+use super::answer::{Verdict, verdict};
+use super::body::email;
+use super::look::{self, Look};
+use crate::destination::Halt;
+use crate::destination::account::{Asking, Inquiry};
+use crate::destination::inventory::{Sight, Sights};
+use crate::model::http::{Answer, Auth, Method, Request, Response};
+use crate::model::{Activation, Timestamp};
+
+/// Addresses of one call: each may have several leads, of which a page shows 300.
+const ADDRESSES: usize = 100;
+
+/// The conversation about some of what was sent.
+pub struct Recorded {
+    settings: Settings,
+    sent: Vec<Activation>,
+    sights: Sights,
+    todo: VecDeque<Question>,
+    asked: Option<Question>,
+    /// Of each type, place, lead and instant of what is to be looked for.
+    found: BTreeMap<u64, Vec<(usize, u64, Timestamp)>>,
+}
+
+#[derive(Clone, Debug)]
+enum Question {
+    /// Whose these are.
+    Leads(Vec<usize>),
+    /// What their leads have.
+    Activities(Look),
+}
+
+impl Recorded {
+    pub(super) fn new(settings: Settings, sent: Vec<Activation>) -> Self {
+        let mut sights = Sights::of(&sent);
+        let open = sights.open();
+        let (named, nameless): (Vec<usize>, Vec<usize>) =
+            open.into_iter().partition(|place| sent.get(*place).and_then(email).is_some());
+        sights.untold(&nameless, "the person has no e-mail address");
+        let todo = named.chunks(ADDRESSES).map(|some| Question::Leads(some.to_vec())).collect();
+        Self { settings, sent, sights, todo, asked: None, found: BTreeMap::new() }
+    }
+
+    fn address(&self, place: usize) -> String {
+        self.sent.get(place).and_then(email).unwrap_or_default().to_lowercase()
+    }
+
+    fn request(&self, question: &Question) -> Request {
+        let (method, path, query, content_type, body) = match question {
+            Question::Leads(places) => {
+                let mut addresses: Vec<String> = places.iter().map(|place| self.address(*place)).collect();
+                addresses.sort_unstable();
+                addresses.dedup();
+                let (query, body) = look::leads(&addresses);
+                (Method::Post, look::BY_ADDRESS, query, look::FORM, body)
+            }
+            Question::Activities(look) => {
+                let (path, query) = look.request();
+                (Method::Get, path, query, "application/json", Vec::new())
+            }
+        };
+        Request {
+            method,
+            path: path.into(),
+            query,
+            headers: Vec::new(),
+            content_type,
+            auth: Auth::Token,
+            body,
+            family: "rest".into(),
+            timeout: self.settings.timeout,
+        }
+    }
+
+    fn read(&mut self, question: Question, response: &Response) {
+        let json = response.json();
+        match question {
+            Question::Leads(places) => self.leads_are_known(&places, &json),
+            Question::Activities(look) => {
+                let (found, places, is_whole) = match look.next(&json, &self.settings.occasion_attribute) {
+                    look::Step::More(look) => return self.todo.push_front(Question::Activities(look)),
+                    look::Step::Seen(found, places) => (found, places, true),
+                    look::Step::Unread(found, places) => (found, places, false),
+                };
+                for place in places {
+                    let Some(activation) = self.sent.get(place) else { continue };
+                    if found.contains(&activation.occasion.to_string()) {
+                        self.sights.there(place);
+                    } else if is_whole {
+                        self.sights.say(&[place], &Sight::Missing);
+                    } else {
+                        self.sights.untold(&[place], "the leads have more such activities than are read");
+                    }
+                }
+            }
+        }
+    }
+
+    fn leads_are_known(&mut self, places: &[usize], json: &Value) {
+        let mut leads: HashMap<String, Vec<u64>> = HashMap::new();
+        for lead in json.get("result").and_then(Value::as_array).into_iter().flatten() {
+            let address = lead.get("email").and_then(Value::as_str).unwrap_or_default().to_lowercase();
+            leads.entry(address).or_default().extend(lead.get("id").and_then(Value::as_u64));
+        }
+        let is_whole = json.get("nextPageToken").is_none_or(Value::is_null);
+        for place in places {
+            let Some(activation) = self.sent.get(*place) else { continue };
+            let (activity_type, _) = self.settings.activity(activation.action.of());
+            match leads.get(&self.address(*place)) {
+                Some(leads) => {
+                    let of_type = self.found.entry(activity_type).or_default();
+                    of_type.extend(leads.iter().map(|lead| (*place, *lead, activation.at)));
+                }
+                // Its activities went with the lead.
+                None if is_whole => self.sights.say(&[*place], &Sight::Missing),
+                None => self.sights.untold(&[*place], "its address has more leads than are read"),
+            }
+        }
+    }
+
+    /// When all leads are known: those whose activities lie near each other are asked for together.
+    fn follow(&mut self) {
+        for (activity_type, mut records) in std::mem::take(&mut self.found) {
+            records.sort_by_key(|(_, lead, at)| (*at, *lead));
+            self.todo.extend(Look::begin(activity_type, &records).into_iter().map(Question::Activities));
+        }
+    }
+
+    fn refused(&mut self, question: &Question, words: &str) {
+        match question {
+            Question::Leads(places) => self.sights.untold(places, words),
+            Question::Activities(look) => self.sights.untold(&look.places(), words),
+        }
+    }
+}
+
+impl Inquiry<Vec<Sight>> for Recorded {
+    fn next(&mut self, answer: Option<Answer>, now: Timestamp) -> Asking<Vec<Sight>> {
+        if let (Some(question), Some(answer)) = (self.asked.take(), answer) {
+            match (verdict(&answer, now), &answer) {
+                (Verdict::Records(_), Answer::Came(response)) => self.read(question, response),
+                (Verdict::Halt(Halt::Quota { until, .. }), _) => {
+                    self.asked = Some(question);
+                    return Asking::Again(until);
+                }
+                (Verdict::Halt(halt), _) => return Asking::Done(Err(halt)),
+                (Verdict::Down { words, .. }, _) => return Asking::Done(Err(Halt::Down(words))),
+                (Verdict::Refused(code, words), _) => {
+                    self.refused(&question, &format!("the vendor refuses the question: {code}: {words}"));
+                }
+                (Verdict::Records(_), _) => self.refused(&question, "the answer cannot be read"),
+            }
+        }
+        if self.todo.is_empty() {
+            self.follow();
+        }
+        self.asked = self.todo.pop_front();
+        match &self.asked {
+            Some(question) => Asking::Ask(Box::new(self.request(question))),
+            None => Asking::Done(Ok(self.sights.end())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::destination::testing::{came, inquire, item, of, sights};
+    use crate::model::{Identifier, IdentifierKind};
+
+    fn recorded(sent: Vec<Activation>) -> Recorded {
+        let settings = json!({ "base_url": "http://m", "client_id": "i", "client_secret": "s", "activity_type": 7 });
+        Recorded::new(serde_json::from_value(settings).expect("settings"), sent)
+    }
+
+    fn leads() -> Answer {
+        let lead = |id: u64, n: u8| json!({ "id": id, "email": format!("P{n}@example.com") });
+        came(200, json!({ "success": true, "result": [lead(11, 1), lead(12, 1), lead(21, 2)] }))
+    }
+
+    fn page(occasions: &[String]) -> Answer {
+        let activity = |occasion: &String| json!({ "attributes": [{ "name": "Activation ID", "value": occasion }] });
+        let result: Vec<Value> = occasions.iter().map(activity).collect();
+        came(200, json!({ "success": true, "result": result, "nextPageToken": "T", "moreResult": false }))
+    }
+
+    #[test]
+    fn activities_are_looked_for_by_their_leads() {
+        let plus = of(4, vec![Identifier::new(IdentifierKind::Email, "a+b@example.com")]);
+        let sent = vec![item(1).activation, item(2).activation, item(3).activation, plus.activation];
+        let (asked, found) = inquire(recorded(sent), |n, _| if n == 0 { leads() } else { page(&["01".repeat(16)]) });
+        assert_eq!(sights(found), ["there", "missing", "missing", "missing"]);
+        assert_eq!((asked[0].path.as_str(), asked[0].query[0].1.as_str()), ("/rest/v1/leads.json", "GET"));
+        let body = String::from_utf8(asked[0].body.clone()).expect("a form");
+        let values = "a%2Bb%40example.com,p1%40example.com,p2%40example.com,p3%40example.com";
+        assert_eq!(body, format!("filterType=email&fields=id%2Cemail&filterValues={values}"));
+        assert_eq!(asked[2].query[2].1, "11,12,21", "all leads of an address");
+        assert!(asked.iter().all(|request| !format!("{:?}", request.query).contains('@')));
+    }
+
+    #[test]
+    fn what_cannot_be_told_is_not_called_missing() {
+        let asked = |answer: Answer| {
+            inquire(recorded(vec![item(1).activation]), |n, _| if n == 0 { leads() } else { answer.clone() }).1
+        };
+        let endless = json!({ "success": true, "nextPageToken": "T", "moreResult": true });
+        assert_eq!(sights(asked(came(200, endless))), ["the leads have more such activities than are read"]);
+        let failed = |code: &str| came(200, json!({ "success": false, "errors": [{ "code": code, "message": "M" }] }));
+        assert_eq!(sights(asked(failed("1003"))), ["the vendor refuses the question: 1003: M"]);
+        assert!(matches!(asked(failed("611")), Err(Halt::Down(_))));
+        assert!(matches!(asked(failed("602")), Err(Halt::Token)), "whoever makes the calls begins anew");
+    }
+}

@@ -140,6 +140,35 @@ fn what_is_to_be_told_void_is_checked() {
 }
 
 #[test]
+fn what_is_deferred_needs_a_night_and_has_to_live_until_then() {
+    let trigger = |expires: &str| {
+        format!(
+            "name = \"a\"\n{expires}when = {{ did = \"X\" }}\nactivate = [{{ destination = \"k\", event = \"A\", defer = true }}]\n"
+        )
+    };
+    let off = "[nightly]\ndestination.k = { at = \"off\" }\n";
+    let weekly = "[nightly]\nzone = \"Europe/Lisbon\"\ndestination.k = { at = \"0 3 * * 6\" }\n";
+    for (nights, expires, wanted) in [
+        (off, "expires = \"2d\"\n", "activate[0].defer: waits for a night, and `k` has none"),
+        ("", "", "activate[0].defer: nights of `k` are up to 1d apart, and it expires after 4h (expires = \"2d\")"),
+        ("", "expires = \"1d\"\n", "activate[0].defer: nights of `k` are up to 1d apart, and it expires after 1d"),
+        (
+            weekly,
+            "expires = \"7d\"\n",
+            "activate[0].defer: nights of `k` are up to 169h apart, and it expires after 7d",
+        ),
+    ] {
+        let (is_well, told) = check(&format!("{nights}{ACCOUNT}"), &trigger(expires));
+        assert!(!is_well, "{wanted}");
+        let [told] = told.as_slice() else { panic!("{wanted}: {told:#?}") };
+        assert!(told.contains(&format!(": {wanted}")), "{told}");
+    }
+    for (nights, expires) in [("", "expires = \"25h\"\n"), (weekly, "expires = \"8d\"\n")] {
+        assert_eq!(check(&format!("{nights}{ACCOUNT}"), &trigger(expires)), (true, Vec::new()));
+    }
+}
+
+#[test]
 fn nights_in_the_configuration_are_checked() {
     for (line, wanted) in [
         ("at = \"3 o'clock\"", "nightly.at: `3 o'clock` is not when: write minute, hour, day, month and weekday"),

@@ -126,11 +126,16 @@ impl Life {
 
     /// Where these vendors are thanked through.
     async fn of(now: &str, lanes: &[&str]) -> Self {
+        Self::with(now, lanes, FOLLOW_UP, "").await
+    }
+
+    /// The same, with another trigger, and more in each of its starts.
+    async fn with(now: &str, lanes: &[&str], trigger: &str, more: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let clock = VirtualClock::new(at(now));
         let (world, address) = vendor(&clock).await;
         let (sandbox, vendors) = support::vendors_at(Arc::new(clock.clone()), Options::default()).await;
-        write(folder.path(), address, vendors, lanes);
+        write(folder.path(), address, vendors, lanes, (trigger, more));
         let mut life = Self { folder, clock, world, sandbox, running: None };
         life.start().await;
         life
@@ -200,13 +205,14 @@ impl Life {
     }
 }
 
-fn write(folder: &Path, vendor: SocketAddr, sandbox: SocketAddr, lanes: &[&str]) {
+fn write(folder: &Path, vendor: SocketAddr, sandbox: SocketAddr, lanes: &[&str], (trigger, more): (&str, &str)) {
     let connector = folder.join("connectors/acme");
     std::fs::create_dir_all(&connector).expect("a folder");
     std::fs::create_dir_all(folder.join("triggers")).expect("a folder");
     std::fs::write(connector.join("connector.toml"), MANIFEST).expect("a manifest");
-    let starts = lanes.iter().map(|lane| format!("[[activate]]\ndestination = \"{lane}\"\nevent = \"Thank You\"\n"));
-    let trigger = format!("{FOLLOW_UP}{}", starts.collect::<String>());
+    let starts =
+        lanes.iter().map(|lane| format!("[[activate]]\ndestination = \"{lane}\"\nevent = \"Thank You\"\n{more}\n"));
+    let trigger = format!("{trigger}{}", starts.collect::<String>());
     std::fs::write(folder.join("triggers/thank-you.toml"), trigger).expect("a trigger");
     std::fs::write(folder.join("key"), "sandbox").expect("a key");
     let text = format!(
@@ -369,4 +375,29 @@ async fn what_a_vendor_took_and_does_not_show_is_found() {
             lane.lane
         );
     }
+}
+
+const WIN_BACK: &str = r#"
+name    = "win-back"
+expires = "2d"
+[[when.all]]
+did = "Order Completed"
+"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_deferred_leaves_together_with_the_night() {
+    let life = Life::with("2026-11-24T12:00:00Z", &["klaviyo"], WIN_BACK, "defer = true").await;
+    life.world.put(0..70, at("2026-11-24T12:10:00Z"));
+    life.day(70).await;
+    let count = |life: &Life| life.running().watched.store.lane_count("klaviyo");
+    assert_eq!((count(&life).deferred, count(&life).next), (70, Some(at("2026-11-25T03:00:00Z"))));
+    assert_eq!(life.sandbox.counts("klaviyo").requests, 0);
+    let report = life.night("2026-11-25T03:00:00Z", None).await;
+    let lane = report.lanes.first().expect("a lane");
+    assert_eq!((lane.deferred, lane.of.accepted, lane.queued), (70, 70, 0));
+    let counts = life.sandbox.counts("klaviyo");
+    assert_eq!((counts.effects, counts.requests), (70, 1), "in one call, by the bulk endpoint");
+    let next = life.night("2026-11-26T03:00:00Z", Some(report.of)).await;
+    assert_eq!((next.lanes[0].deferred, next.lanes[0].of.accepted), (0, 0));
+    assert_eq!(next.lanes[0].looked.as_ref().map(|looked| (looked.accepted, looked.found)), Some((70, 70)));
 }

@@ -151,7 +151,11 @@ fn counts(tested: &Tested) {
     let before = tested.purchases.within_an_hour_before.to_string();
     shown.add_row(["  within an hour after a purchase", &before, "", ""]);
     for (word, n) in tested.verdicts.iter().filter(|(word, _)| *word != "activated") {
-        let words = if word == "delayed" { "delayed by quiet hours".to_owned() } else { format!("held back: {word}") };
+        let words = match word.as_str() {
+            "delayed" => "delayed by quiet hours".to_owned(),
+            "deferred" => "deferred to a night".to_owned(),
+            word => format!("held back: {word}"),
+        };
         shown.add_row([words, n.to_string(), String::new(), String::new()]);
     }
     if let Some(Tripped { hours, first: Some(first), fires }) = tested.guard {

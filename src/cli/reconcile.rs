@@ -209,16 +209,27 @@ fn print(report: &Report) {
         }
     }
     if !report.lanes.is_empty() {
-        let heads =
-            ["lane", "decided", "accepted", "refused", "expired", "called back", "forgotten", "waiting", "astray"];
+        let heads = [
+            "lane",
+            "decided",
+            "accepted",
+            "of them deferred",
+            "refused",
+            "expired",
+            "called back",
+            "forgotten",
+            "waiting",
+            "astray",
+        ];
         let mut table = show::table(heads);
         for lane in &report.lanes {
             let of = &lane.of;
-            let counts = [of.made, of.accepted, of.refused, of.expired, of.cancelled, of.forgotten, lane.queued];
+            let (taken, deferred, waiting) = (of.accepted, lane.deferred, lane.queued);
+            let counts = [of.made, taken, deferred, of.refused, of.expired, of.cancelled, of.forgotten, waiting];
             let counts = counts.iter().map(u64::to_string);
             table.add_row(std::iter::once(lane.lane.clone()).chain(counts).chain([lane.astray.to_string()]));
         }
-        show::to_the_right(&mut table, 1..9);
+        show::to_the_right(&mut table, 1..10);
         println!("{table}");
     }
     for lane in &report.lanes {

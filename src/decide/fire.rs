@@ -23,11 +23,13 @@ impl Step<'_> {
         let Some(person) = self.loaded.people.get(&id) else { return };
         let occasion = rules::occasion(trigger, person.canonical(), key, at);
         let (program, now, sends) = (self.program, self.now, !activate.is_empty());
-        let passed = gate::pass(&gate::Edge { program, trigger, person, key, at, now, sends });
+        let starts = activate;
+        let passed = gate::pass(&gate::Edge { program, trigger, person, key, at, now, starts });
         let lanes = Start::lanes(activate);
         let (verdict, passed) = match passed {
             Err(verdict) => (verdict, gate::Passed::default()),
             Ok(passed) => match (self.stand(trigger, sends, at), passed.not_before) {
+                (Stand::Leaves, Some(until)) if passed.is_deferred => (Verdict::Deferred(lanes, until), passed),
                 (Stand::Leaves, Some(until)) => (Verdict::Delayed(lanes, until), passed),
                 (Stand::Leaves, None) => (Verdict::Activated(lanes), passed),
                 (Stand::Dropped((gate, words)), _) => (Verdict::Gated(gate, words), gate::Passed::default()),
@@ -44,7 +46,7 @@ impl Step<'_> {
             }
         }
         if !verdict.lanes().is_empty() {
-            self.start(id, fire, occasion, passed.not_before);
+            self.start(id, fire, occasion, &passed);
         }
         self.changes.decisions.push(Decision {
             occasion,
@@ -59,14 +61,15 @@ impl Step<'_> {
     }
 
     /// Remembers what may still wait, and makes an activation for each lane.
-    fn start(&mut self, id: PersonId, fire: &Fire<'_>, occasion: OccasionId, not_before: Option<Timestamp>) {
+    fn start(&mut self, id: PersonId, fire: &Fire<'_>, occasion: OccasionId, passed: &gate::Passed) {
         let Fire { trigger, key, at, activate } = *fire;
+        let not_before = passed.not_before;
         if !self.loaded.is_mute
             && let Some(person) = self.loaded.people.get(&id)
         {
             let shelf = rules::Shelf::of(self.loaded);
             let fire = rules::Fire { program: self.program, trigger, person, key, at, occasion, shelf };
-            let (activations, given) = rules::activations(&fire, activate, not_before);
+            let (activations, given) = rules::activations(&fire, activate, passed);
             self.changes.activations.extend(activations);
             if let Some(given) = given {
                 self.loaded.codes.give(&given);

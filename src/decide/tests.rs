@@ -6,6 +6,7 @@
 //! is the user `ines`. One batch is one event; time then runs to the horizon of 200 days.
 
 mod caps;
+mod defer;
 mod engagement;
 mod gates;
 mod kept;
@@ -243,7 +244,7 @@ impl Story {
             if decision.verdict.word() != "activated" {
                 line += &format!(" {}", decision.verdict.word());
             }
-            if let Verdict::Delayed(_, until) = decision.verdict {
+            if let Verdict::Delayed(_, until) | Verdict::Deferred(_, until) = decision.verdict {
                 line += &format!(" until {}", since_start(until));
             }
             self.fires.push(line);

@@ -139,7 +139,7 @@ impl Step<'_> {
             key: &held.key,
             at,
             now: self.now,
-            sends: true,
+            starts: &[],
         })
     }
 

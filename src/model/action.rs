@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::LaneName;
+use super::{LaneName, Span};
 
 /// What the vendor is to do about the person of an activation. With the occasion and the lane it is unique.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -110,11 +110,13 @@ pub struct Account {
     pub can: &'static [ActionKind],
     /// The vendor's lists and campaigns are called by numbers.
     pub has_numbers: bool,
+    /// The longest that something waits for its night; none where it has none.
+    pub night_every: Option<Span>,
 }
 
 impl Account {
     /// One that can do everything that any vendor can.
     pub fn any(lane: LaneName) -> Self {
-        Self { lane, can: &ActionKind::ALL, has_numbers: false }
+        Self { lane, can: &ActionKind::ALL, has_numbers: false, night_every: Some(Span::ZERO) }
     }
 }

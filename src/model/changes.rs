@@ -104,6 +104,9 @@ pub enum Verdict {
     Released(Option<Timestamp>),
     /// It had left already when a later event took its reason away: these lanes tell the vendor.
     Voided(Vec<LaneName>),
+    /// Like [`Verdict::Activated`], but all of it is deferred, and leaves with its destinations' nights: nothing before
+    /// this instant.
+    Deferred(Vec<LaneName>, Timestamp),
 }
 
 /// What may hold an edge back that is one.
@@ -155,13 +158,14 @@ impl Verdict {
             Self::Recalled(..) => "recalled",
             Self::Released(_) => "released",
             Self::Voided(_) => "voided",
+            Self::Deferred(..) => "deferred",
         }
     }
 
     /// The lanes it was given to, at once or for later.
     pub fn lanes(&self) -> &[LaneName] {
         match self {
-            Self::Activated(lanes) | Self::Delayed(lanes, _) | Self::Held(lanes, _) => lanes,
+            Self::Activated(lanes) | Self::Delayed(lanes, _) | Self::Deferred(lanes, _) | Self::Held(lanes, _) => lanes,
             _ => &[],
         }
     }

@@ -199,7 +199,7 @@ impl Joined {
 fn edge(decision: &Decision, records: &[crate::store::Record]) -> Edge {
     let of = |occasion: OccasionId| records.iter().filter(move |r| r.activation.occasion == occasion);
     let deliveries = match &decision.verdict {
-        Verdict::Activated(_) | Verdict::Delayed(..) | Verdict::Held(..) => {
+        Verdict::Activated(_) | Verdict::Delayed(..) | Verdict::Deferred(..) | Verdict::Held(..) => {
             of(decision.occasion).map(delivery).collect()
         }
         _ => Vec::new(),
@@ -253,6 +253,9 @@ pub fn verdict(verdict: &Verdict) -> String {
         Verdict::Activated(lanes) => format!("activated for {}", lanes.join(", ")),
         Verdict::Delayed(lanes, until) => {
             format!("activated for {}, delayed until {until}: quiet hours last until then", lanes.join(", "))
+        }
+        Verdict::Deferred(lanes, until) => {
+            format!("activated for {}, deferred until {until}: it leaves with the night", lanes.join(", "))
         }
         Verdict::Held(lanes, gate) => {
             let why = if *gate == Gate::RateGuard { "the trigger paused itself" } else { "the trigger is paused" };

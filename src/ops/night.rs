@@ -157,13 +157,14 @@ fn lanes(report: &Report) -> Markup {
             table {
                 thead { tr {
                     th scope="col" { "Lane" } th.n scope="col" { "Decided" } th.n scope="col" { "Accepted" }
-                    th.n scope="col" { "Refused" } th.n scope="col" { "Expired" } th.n scope="col" { "Called back" }
+                    th.n scope="col" { "Of them deferred" } th.n scope="col" { "Refused" } th.n scope="col" { "Expired" } th.n scope="col" { "Called back" }
                     th.n scope="col" { "Waiting" } th.n scope="col" { "Astray" } th scope="col" { "Shown by the vendor" }
                 } }
                 tbody { @for lane in &report.lanes { tr {
                     td { (lane.lane) }
                     td.n { (number(lane.of.made)) }
                     td.n { (number(lane.of.accepted)) }
+                    td.n { (number(lane.deferred)) }
                     td.n { (number(lane.of.refused)) }
                     td.n { (number(lane.of.expired)) }
                     td.n { (number(lane.of.cancelled)) }

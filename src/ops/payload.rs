@@ -56,7 +56,7 @@ pub async fn preview(
     let (catalogue, codes) = (store.catalogue(), store.codes());
     let shelf = rules::Shelf { catalogue: &catalogue, sales, codes: &codes };
     let fire = rules::Fire { program, trigger, person: &person, key: &key, at: now, occasion, shelf };
-    Ok(rules::activations(&fire, started, None).0)
+    Ok(rules::activations(&fire, started, &rules::gate::Passed::default()).0)
 }
 
 fn newest_key(trigger: &Trigger, person: &Person) -> Result<Box<str>, NoPreview> {

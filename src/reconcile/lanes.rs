@@ -20,6 +20,9 @@ pub struct LaneReport {
     pub of: LaneTotals,
     /// Activations that wait now.
     pub queued: u64,
+    /// Of those accepted, so many had been deferred to a night.
+    #[serde(default)]
+    pub deferred: u64,
     /// Dead letters that there are now.
     pub dead: u64,
     /// Activations that are neither queued nor ended: there is a mistake in the store, or in us.
@@ -66,6 +69,7 @@ impl LaneReport {
             since,
             of,
             queued: count.queued,
+            deferred: 0,
             dead: count.dead,
             astray: signed(now.made) - signed(now.ended() + count.queued),
             told: new.take(TOLD).map(Dead::of).collect(),

@@ -21,6 +21,10 @@ use crate::store::{Store, StoreError, decided};
 const OPEN: &str = "night:open";
 /// What came before a night is decided within this, or the night goes on without.
 const DECIDED: Span = Span::from_minutes(10);
+/// What is to leave with a night is waited for so long: a lane that is held is not.
+const FLUSHED: Span = Span::from_minutes(10);
+/// How often that is looked at.
+const LOOKED: Span = Span::from_secs(1);
 /// A store that refuses is asked again after so long.
 const REFUSED: Span = Span::from_secs(5);
 /// Dead letters looked at in each lane.
@@ -285,6 +289,8 @@ impl Nightly {
         }
         self.tell(open, "waits until what was missing is decided", (lists.len(), lists.len()));
         self.decided().await;
+        self.tell(open, "waits until what was deferred has left", (lists.len(), lists.len()));
+        self.flushed(open, deadline).await;
         self.tell(open, "adds the lanes' books up", (lists.len(), lists.len()));
         let mut lanes = Vec::new();
         for lane in &open.due.lanes {
@@ -295,8 +301,11 @@ impl Nightly {
                 }
             };
             let count = self.store.lane_count(lane);
-            lanes.push(LaneReport::of(lane, self.memory.books.get(lane), &count, &letters));
-            self.memory.books.insert(lane.clone(), (self.clock.now(), count.totals));
+            let mut report = LaneReport::of(lane, self.memory.books.get(lane), &count, &letters);
+            let now = self.clock.now();
+            report.deferred = self.deferred(lane, (report.since.unwrap_or(now - Span::DAY), now)).await;
+            lanes.push(report);
+            self.memory.books.insert(lane.clone(), (now, count.totals));
         }
         for report in &mut lanes {
             self.tell(open, &format!("asks {} what it has", report.lane), (lists.len(), lists.len()));
@@ -326,6 +335,28 @@ impl Nightly {
             lanes,
             not_compacted,
         }
+    }
+
+    /// Waits, within bounds, until the lanes have tried what was to leave with this night.
+    async fn flushed(&self, open: &Open, deadline: Timestamp) {
+        let deadline = deadline.min(self.clock.now() + FLUSHED);
+        let is_due = |lane: &String| self.store.lane_count(lane).next.is_some_and(|next| next <= open.of);
+        while open.due.lanes.iter().any(is_due) && self.clock.now() < deadline {
+            self.clock.until(self.clock.now() + LOOKED).await;
+        }
+    }
+
+    /// How many of what the lane's vendor took in this stretch of time had waited for one of its nights.
+    async fn deferred(&self, lane: &str, span: (Timestamp, Timestamp)) -> u64 {
+        let accepted = loop {
+            match self.store.accepted(lane, span, 0).await {
+                Ok(accepted) => break accepted,
+                Err(refused) => self.rest(&refused).await,
+            }
+        };
+        let schedule = self.settings.of_lane(lane);
+        let is_night = |at: &Timestamp| schedule.last(*at, &self.settings.zone) == Some(*at);
+        accepted.waited.iter().filter(|(at, _)| is_night(at)).map(|(_, n)| n).sum()
     }
 
     /// What the lane's vendor shows of what it took since it was last asked.

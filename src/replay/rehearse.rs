@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::identity;
 use crate::model::{Mistake, Span};
-use crate::rules::{Expected, Program, Settings, Timeline, Trigger, gate, since_start};
+use crate::rules::{Expected, Nights, Program, Settings, Timeline, Trigger, gate, since_start};
 
 use super::simulate::{Fire, Sold, simulate_with};
 
@@ -21,8 +21,9 @@ pub fn rehearse(program: &Program, names: &identity::Settings) -> Vec<Mistake> {
 
 /// What a trigger fires in each of its timelines.
 pub fn rehearsed(program: &Program, trigger: &Trigger, names: &identity::Settings) -> Vec<Vec<Fire>> {
-    // What the configuration says of gates is not the trigger's own matter.
-    let settings = Settings { gates: gate::Settings::default(), ..program.settings().clone() };
+    // What the configuration says of gates and nights is not the trigger's own matter.
+    let (gates, nights) = (gate::Settings::default(), Nights::default());
+    let settings = Settings { gates, nights, ..program.settings().clone() };
     let alone = Program::of(vec![trigger.clone()], settings);
     let fires = |timeline: &Timeline| {
         // In so few events an order counts at once.

@@ -154,6 +154,7 @@ impl<'a> Run<'a> {
             let (gate, not_before) = match &decision.verdict {
                 Verdict::Activated(_) => (None, None),
                 Verdict::Delayed(_, until) => (Some(Gate::QuietHours.word()), Some(*until)),
+                Verdict::Deferred(_, until) => (Some(decision.verdict.word()), Some(*until)),
                 Verdict::Gated(gate, _) | Verdict::Held(_, gate) => (Some(gate.word()), None),
                 Verdict::Cancelled => {
                     self.call_back(decision.occasion, Verdict::Cancelled.word(), at);
@@ -200,7 +201,7 @@ impl<'a> Run<'a> {
                 who: decision.person,
             });
         }
-        // Only what waits for quiet hours to end can still be called back: nobody need remember more.
+        // Only what waits, for quiet hours to end or for a night, can still be called back: nobody need remember more.
         for change in &changes.people {
             if let Some(person) = self.loaded.people.get_mut(&change.id) {
                 person.pending.retain(|pending| pending.not_before.is_some_and(|until| until > at));

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::engagement::Engagement;
+use super::nights::Nights;
 use crate::model::Span;
 
 use super::gate;
@@ -26,6 +27,10 @@ pub struct Settings {
     #[serde(skip)]
     #[schemars(skip)]
     pub gates: gate::Settings,
+    /// When the nights of destinations are: `[nightly]`, which stands beside `[rules]`.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub nights: Nights,
     /// `[engagement]`, which stands beside `[rules]`.
     #[serde(skip)]
     pub engagement: Engagement,
@@ -39,6 +44,7 @@ impl Default for Settings {
             keep: Span::from_days(90),
             watches: 2_000,
             gates: gate::Settings::default(),
+            nights: Nights::default(),
             engagement: Engagement::default(),
         }
     }

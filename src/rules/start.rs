@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::model::mistake::instead;
-use crate::model::{Account, Action, ActionKind, LaneName};
+use crate::model::{Account, Action, ActionKind, LaneName, Span};
 
 use super::trigger::Passage;
 use super::written::{Reading, Table, Value};
@@ -16,6 +16,8 @@ pub struct Start {
     pub lane: LaneName,
     /// What is done there.
     pub action: Action,
+    /// It waits for the destination's next night, and leaves with all others that do.
+    pub defer: bool,
     /// The event by which the vendor is told that the event has lost its reason after it left.
     pub void: Option<Arc<str>>,
 }
@@ -36,7 +38,7 @@ impl Start {
     pub(super) fn read_all(
         value: &Value<'_, '_>,
         reading: &mut Reading<'_>,
-        accounts: Option<&[Account]>,
+        (accounts, expires): (Option<&[Account]>, Option<Span>),
         has_edges: bool,
     ) -> Vec<(Option<Passage>, Self)> {
         let mut starts: Vec<(Option<Passage>, Self)> = Vec::new();
@@ -53,12 +55,16 @@ impl Start {
             let lane = table.get("destination").and_then(|value| Some((value.text(reading)?, value)));
             let void = if has_edges { None } else { table.get("void") };
             let void = void.and_then(|value| Some((value.text(reading)?, value)));
+            let defer = table.get("defer").and_then(|value| value.yes_or_no(reading).filter(|yes| *yes).map(|_| value));
             let action = read_action(&mut table, reading);
             table.finish(reading);
             let account = lane.as_ref().and_then(|(lane, value)| account(lane, value, reading, accounts));
             let Some(((lane, destination), (action, span, path))) = lane.zip(action) else { continue };
             if let Some(account) = account {
                 suits(account, &action, (&span, &path), reading);
+                if let Some(value) = &defer {
+                    has_night(account, expires, value, reading);
+                }
             }
             if let Some((event, value)) = &void {
                 let wrong = match action.kind() {
@@ -72,7 +78,7 @@ impl Start {
                 }
             }
             let void = void.map(|(event, _)| event.into());
-            let start = Self { lane: lane.into(), action, void };
+            let start = Self { lane: lane.into(), action, defer: defer.is_some(), void };
             let same = |(edge, known): &&(Option<Passage>, Self)| {
                 *edge == on && known.lane == start.lane && known.action.id() == start.action.id()
             };
@@ -151,6 +157,22 @@ fn suits(account: &Account, action: &Action, (span, path): (&Range<usize>, &str)
     } else if account.has_numbers && has_id && !action.of().bytes().all(|b| b.is_ascii_digit()) {
         let words = format!("`{}` is no id at `{lane}`, where they are numbers", action.of());
         mistake(words, "the number in the address of its page".into());
+    }
+}
+
+/// Tells where what is deferred would wait for nothing, or for too long.
+fn has_night(account: &Account, expires: Option<Span>, value: &Value<'_, '_>, reading: &mut Reading<'_>) {
+    let lane = &account.lane;
+    let Some(apart) = account.night_every else {
+        let words = format!("waits for a night, and `{lane}` has none");
+        reading.mistake(value.span(), value.path().to_owned(), words).suggestion =
+            Some(format!("[nightly] destination.{lane} = {{ at = \"0 3 * * *\" }} in the configuration"));
+        return;
+    };
+    if let Some(expires) = expires.filter(|expires| *expires <= apart) {
+        let words = format!("nights of `{lane}` are up to {apart} apart, and it expires after {expires}");
+        reading.mistake(value.span(), value.path().to_owned(), words).suggestion =
+            Some(format!("expires = \"{}\"", Span::from_hours(24 + apart.as_millis() / Span::HOUR.as_millis())));
     }
 }
 

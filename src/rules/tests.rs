@@ -12,7 +12,12 @@ pub(super) const HEAD: &str = "name = \"t\"\nactivate = [{ destination = \"esp\"
 
 pub(super) fn compile(text: &str) -> Result<Program, Vec<String>> {
     let files = [("t.toml".to_owned(), text.to_owned())];
-    let crm = Account { lane: "crm".into(), can: &[ActionKind::Event, ActionKind::AddToList], has_numbers: true };
+    let crm = Account {
+        lane: "crm".into(),
+        can: &[ActionKind::Event, ActionKind::AddToList],
+        has_numbers: true,
+        night_every: None,
+    };
     let program = Program::compile(&files, &Settings::default(), Some(&[Account::any("esp".into()), crm]));
     program.map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect())
 }

@@ -157,7 +157,10 @@ impl Trigger {
         }
         let condition = when.and_then(|value| Condition::read_whole(&value, reading));
         let activate = match top.get("activate") {
-            Some(value) => Start::read_all(&value, reading, accounts, false),
+            Some(value) => {
+                let usual = condition.as_ref().map(|condition| usual_expiry(condition, held));
+                Start::read_all(&value, reading, (accounts, head.expires.or(usual)), false)
+            }
             None => {
                 reading.mistake(0..0, "activate".into(), "is missing: a trigger says what it starts").suggestion =
                     Some("[[activate]]\ndestination = \"klaviyo\"\nevent = \"Cart Abandoned\"".into());
@@ -200,7 +203,10 @@ impl Trigger {
                 Some("[[when.all]]\ndid = \"Order Completed\"\nat_least = 2".into());
         }
         let edges = match top.get("activate") {
-            Some(value) => Start::read_all(&value, reading, accounts, true),
+            Some(value) => {
+                let usual = definition.map(|definition| usual_expiry(&definition.condition, definition.held));
+                Start::read_all(&value, reading, (accounts, head.expires.or(usual)), true)
+            }
             None => Vec::new(),
         };
         let names = definition.map(|definition| &*definition.leaf_names).unwrap_or_default();

@@ -162,6 +162,9 @@ impl Settings {
         let layers = Layers::read(file)?;
         let (mut settings, mut mistakes) = layers.settings();
         settings.rules.engagement = settings.engagement.clone();
+        let nights = settings.destination.keys();
+        let nights = nights.map(|name| (name.as_str().into(), settings.nightly.of_lane(name).clone()));
+        settings.rules.nights = rules::Nights::new(settings.nightly.zone.clone(), nights);
         let mut accounts: Vec<Account> =
             layers.names("destination").iter().map(|name| settings.account(name)).collect();
         accounts.retain(|account| running.is_none_or(|running| running.contains(&account.lane)));
@@ -226,9 +229,12 @@ impl Settings {
     /// A destination as triggers may ask things of it. What is written wrong is not held against them.
     fn account(&self, name: &str) -> Account {
         match self.destination.get(name) {
-            Some(destination) => {
-                Account { lane: name.into(), can: destination.can(), has_numbers: destination.has_numbers() }
-            }
+            Some(destination) => Account {
+                lane: name.into(),
+                can: destination.can(),
+                has_numbers: destination.has_numbers(),
+                night_every: self.rules.nights.apart(name),
+            },
             None => Account::any(name.into()),
         }
     }

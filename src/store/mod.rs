@@ -276,8 +276,10 @@ pub struct DeadLetter {
 pub struct Accepted {
     /// All of it.
     pub total: u64,
-    /// Those of the lowest occasions, which are as good as drawn by lot: the fewer there are, the more of them.
+    /// Those of the lowest occasions, which are as good as drawn by lot.
     pub sample: Vec<(WorkId, Activation)>,
+    /// How many of it had waited for which instant ([`Activation::not_before`]): of a thousand instants at most.
+    pub waited: BTreeMap<Timestamp, u64>,
 }
 
 /// What became of the wish to put a dead letter back.

@@ -422,7 +422,7 @@ impl Share {
 struct Left<'d> {
     decision: &'d Decision,
     lanes: &'d [LaneName],
-    /// When it left: at the edge, or after quiet hours.
+    /// When it left: at the edge, after quiet hours, or with a night.
     at: Timestamp,
 }
 
@@ -432,7 +432,9 @@ fn left<'d>(decisions: impl Iterator<Item = &'d Decision> + Clone) -> Vec<Left<'
     let called_back: HashSet<OccasionId> = called_back.map(|decision| decision.occasion).collect();
     let left = decisions.filter_map(|decision| match &decision.verdict {
         Verdict::Activated(lanes) => Some(Left { decision, lanes, at: decision.at }),
-        Verdict::Delayed(lanes, until) if !called_back.contains(&decision.occasion) => {
+        Verdict::Delayed(lanes, until) | Verdict::Deferred(lanes, until)
+            if !called_back.contains(&decision.occasion) =>
+        {
             Some(Left { decision, lanes, at: *until })
         }
         _ => None,

@@ -48,6 +48,33 @@ fn fires(did: &[Did], cores: usize, until: i64) -> Vec<Fire> {
     on_cores(cores, events, &program, &identity::Settings::default(), until, &Sold::default()).fires
 }
 
+/// What is deferred is told with when it leaves, until then something may call it back, and nothing of it fires twice.
+#[test]
+fn what_waits_for_a_night_is_told() {
+    const DEFERRED: &str = r#"
+name    = "t"
+expires = "2d"
+activate = [{ destination = "esp", event = "Go", defer = true }]
+[[when.all]]
+did = "Page Viewed"
+[[when.all]]
+did_not = "Order Completed"
+since   = "Page Viewed"
+"#;
+    let nights =
+        rules::Nights::new(crate::model::Zone::UTC, [("esp".into(), "0 3 * * *".parse().expect("a schedule"))]);
+    let settings = rules::Settings { nights, ..Default::default() };
+    let program =
+        Program::compile(&[("t.toml".to_owned(), DEFERRED.to_owned())], &settings, None).expect("a good file");
+    let did = [(1, 4, vec![]), (2, 5, vec![]), (2, 6, vec![9])];
+    let events = did.iter().map(event).collect();
+    let until = Some(START + Span::from_hours(48));
+    let told = on_cores(1, events, &program, &identity::Settings::default(), until, &Sold::default()).fires;
+    let told: Vec<_> = told.iter().map(|fire| (fire.gate, fire.not_before, fire.is_dropped())).collect();
+    let night = START + Span::from_hours(27);
+    assert_eq!(told, [(Some("deferred"), Some(night), false), (Some("cancelled"), None, true)]);
+}
+
 /// Who gets which products recommended, after how many hours.
 #[track_caller]
 fn check(did: &[Did], until: i64, wanted: &[(&str, i64, &[&str])]) {

@@ -5,6 +5,7 @@
 mod cap;
 mod consent;
 mod cooldown;
+mod defer;
 mod expires;
 mod gating;
 pub mod guard;
@@ -24,6 +25,7 @@ pub use settings::{Policy, Settings};
 use crate::model::{Activation, Gate, OccasionId, Person, Timestamp, Verdict};
 
 use super::program::Program;
+use super::start::Start;
 use super::trigger::Trigger;
 
 /// What a gate is asked about: an edge that is about to fire.
@@ -40,8 +42,8 @@ pub struct Edge<'a> {
     pub at: Timestamp,
     /// When it is learned of.
     pub now: Timestamp,
-    /// It starts something. What a segment only notes about its members goes to nobody.
-    pub sends: bool,
+    /// What it starts. What a segment only notes about its members goes to nobody.
+    pub starts: &'a [Start],
 }
 
 /// The gate that drops it, and why.
@@ -57,8 +59,12 @@ impl Edge<'_> {
 /// How an edge passes the gates.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Passed {
-    /// It waits until then; `None` leaves at once.
+    /// All of it waits until then; `None`: something leaves at once.
     pub not_before: Option<Timestamp>,
+    /// When each thing that it starts leaves, where something is deferred; else all of it leaves together.
+    pub each: Vec<Option<Timestamp>>,
+    /// That all of it waits is because it is deferred.
+    pub is_deferred: bool,
     /// What gives it its place under a cap: to be called back.
     pub displaced: Vec<OccasionId>,
 }
@@ -68,6 +74,11 @@ impl Passed {
     pub fn held() -> Self {
         Self { not_before: Some(Activation::HELD), ..Self::default() }
     }
+
+    /// When the nth thing that it starts leaves.
+    pub fn leaves(&self, place: usize) -> Option<Timestamp> {
+        self.each.get(place).copied().unwrap_or(self.not_before)
+    }
 }
 
 /// Asks one gate after the other; the first that holds the edge back says what becomes of it.
@@ -75,7 +86,7 @@ pub fn pass(edge: &Edge<'_>) -> Result<Passed, Verdict> {
     let verdict = once::verdict(edge).or_else(|| cooldown::verdict(edge)).or_else(|| expires::verdict(edge));
     match verdict {
         Some(verdict) => Err(verdict),
-        None if edge.sends => configured(edge).map_err(|(gate, words)| Verdict::Gated(gate, words)),
+        None if !edge.starts.is_empty() => configured(edge).map_err(|(gate, words)| Verdict::Gated(gate, words)),
         None => Ok(Passed::default()),
     }
 }
@@ -84,10 +95,13 @@ pub fn pass(edge: &Edge<'_>) -> Result<Passed, Verdict> {
 fn configured(edge: &Edge<'_>) -> Result<Passed, Dropped> {
     let open = |dropped: Option<Dropped>| dropped.map_or(Ok(()), Err);
     open(forbidden(edge.program, edge.trigger, edge.person))?;
-    let not_before = quiet_hours::delayed(edge)?;
+    let usual = quiet_hours::delayed(edge)?;
+    let each = defer::each(edge, usual);
+    // The earliest of them: `None` is at once.
+    let not_before = each.iter().copied().min().unwrap_or(usual);
     let displaced = cap::displaced(edge, not_before.unwrap_or(edge.leaves()))?;
     open(holdout::dropped(edge))?;
-    Ok(Passed { not_before, displaced })
+    Ok(Passed { not_before, is_deferred: not_before > usual, each, displaced })
 }
 
 /// When what was held may leave, now that its trigger is resumed; or why it may not.
@@ -100,11 +114,13 @@ pub fn released(edge: &Edge<'_>) -> Result<Option<Timestamp>, Dropped> {
 
 /// What the gates would say of an edge of nobody's key at this instant, in words.
 pub fn now(program: &Program, trigger: &Trigger, person: &Person, now: Timestamp) -> Option<String> {
-    if trigger.activate.is_empty() && trigger.activate_on_exit.is_empty() {
+    let starts = if trigger.activate.is_empty() { &trigger.activate_on_exit } else { &trigger.activate };
+    if starts.is_empty() {
         return None;
     }
-    match configured(&Edge { program, trigger, person, key: "", at: now, now, sends: true }) {
+    match configured(&Edge { program, trigger, person, key: "", at: now, now, starts }) {
         Err((_, words)) => Some(words.into()),
+        Ok(Passed { not_before: Some(until), is_deferred: true, .. }) => Some(format!("it is deferred until {until}")),
         Ok(Passed { not_before, .. }) => not_before.map(|until| format!("quiet hours last until {until}")),
     }
 }

@@ -109,13 +109,18 @@ fn parsed<T: std::str::FromStr<Err = String>>(value: &Value<'_, '_>, reading: &m
 
 /// Until when it has to wait; or why it is dropped: by then it has expired.
 pub fn delayed(edge: &Edge<'_>) -> Result<Option<Timestamp>, Dropped> {
-    let Some(end) = hours(edge).and_then(|hours| hours.end(edge.leaves())) else { return Ok(None) };
+    let Some(end) = self::end(edge, edge.leaves()) else { return Ok(None) };
     let expires_at = edge.at + edge.trigger.expires;
     if end < expires_at {
         return Ok(Some(end));
     }
     let words = format!("quiet hours last until {end}, and it expires at {expires_at}");
     Err((Gate::QuietHours, words.into()))
+}
+
+/// The end of the quiet time in which an instant lies, for this person and trigger; none where it is not quiet.
+pub fn end(edge: &Edge<'_>, at: Timestamp) -> Option<Timestamp> {
+    hours(edge).and_then(|hours| hours.end(at))
 }
 
 /// The trigger's hours on the person's clock.

@@ -6,6 +6,7 @@ use super::plain::{identifiers, traits};
 use super::said::payload;
 use super::scene::Fire;
 use crate::model::{Action, Activation, GivenCode, LaneName, Pending, Person, RawJson, Timestamp};
+use crate::rules::gate::Passed;
 use crate::rules::start::Start;
 use crate::rules::{Program, Trigger};
 
@@ -47,17 +48,13 @@ pub fn void(
 }
 
 /// The activations, and the code that the occasion has with them: it is to be given.
-pub fn activations(
-    fire: &Fire<'_>,
-    starts: &[Start],
-    not_before: Option<Timestamp>,
-) -> (Vec<Activation>, Option<GivenCode>) {
+pub fn activations(fire: &Fire<'_>, starts: &[Start], passed: &Passed) -> (Vec<Activation>, Option<GivenCode>) {
     let Fire { program, trigger, person, key, at, occasion, .. } = *fire;
     let said = payload(fire);
     let each = (identifiers(person), traits(program, person, at), said.payload, said.broken);
     // The last takes them: most often it is the only one.
-    let activations = starts.iter().zip(std::iter::repeat_n(each, starts.len())).map(
-        |(Start { lane, action, .. }, (identifiers, traits, payload, broken))| Activation {
+    let activations = starts.iter().enumerate().zip(std::iter::repeat_n(each, starts.len())).map(
+        |((place, Start { lane, action, .. }), (identifiers, traits, payload, broken))| Activation {
             occasion,
             lane: lane.clone(),
             trigger: trigger.name.clone(),
@@ -69,7 +66,7 @@ pub fn activations(
             action: action.clone(),
             priority: trigger.priority,
             expires_at: at + trigger.expires,
-            not_before,
+            not_before: passed.leaves(place),
             payload,
             broken,
         },

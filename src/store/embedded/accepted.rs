@@ -9,6 +9,8 @@ use crate::store::{Accepted, StoreError, WorkId};
 
 /// Ends that are looked through at most, the newest activations first.
 const LOOKED_AT: usize = 2_000_000;
+/// Instants that are told apart.
+const INSTANTS: usize = 1_000;
 
 pub fn accepted(
     inner: &Inner,
@@ -18,6 +20,7 @@ pub fn accepted(
 ) -> Result<Accepted, StoreError> {
     let disk = inner.disk()?;
     let mut total = 0;
+    let mut waited: BTreeMap<Timestamp, u64> = BTreeMap::new();
     let mut lowest: BTreeMap<(OccasionId, u32), (WorkId, _)> = BTreeMap::new();
     for entry in disk.prefix_back(&[keys::ENDED]).take(LOOKED_AT) {
         let (key, first) = entry?;
@@ -31,11 +34,14 @@ pub fn accepted(
             continue;
         }
         total += 1;
+        if let Some(at) = activation.not_before.filter(|at| waited.len() < INSTANTS || waited.contains_key(at)) {
+            *waited.entry(at).or_default() += 1;
+        }
         let seq = keys::read_seq(&key).unwrap_or_default();
         lowest.insert((activation.occasion, activation.action.id().0), (WorkId(seq), activation));
         if lowest.len() > max {
             lowest.pop_last();
         }
     }
-    Ok(Accepted { total, sample: lowest.into_values().collect() })
+    Ok(Accepted { total, sample: lowest.into_values().collect(), waited })
 }

@@ -29,7 +29,7 @@ impl Sights {
     pub fn of(sent: &[Activation]) -> Self {
         let untold = |kind: ActionKind| match kind {
             ActionKind::Event => None,
-            _ => Some(Sight::Untold("only events are looked for: lists, profiles and campaigns are not".into())),
+            _ => Some(Sight::Untold("only events are looked for".into())),
         };
         Self(sent.iter().map(|one| untold(one.action.kind())).collect())
     }

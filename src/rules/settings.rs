@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::engagement::Engagement;
 use super::nights::Nights;
-use crate::model::Span;
+use crate::model::{PassedOn, Span};
 
 use super::gate;
 
@@ -34,6 +34,10 @@ pub struct Settings {
     /// `[engagement]`, which stands beside `[rules]`.
     #[serde(skip)]
     pub engagement: Engagement,
+    /// Which destinations are told what no trigger says: the configuration of those says so.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub passed_on: PassedOn,
 }
 
 impl Default for Settings {
@@ -46,6 +50,7 @@ impl Default for Settings {
             gates: gate::Settings::default(),
             nights: Nights::default(),
             engagement: Engagement::default(),
+            passed_on: PassedOn::default(),
         }
     }
 }

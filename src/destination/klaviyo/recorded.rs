@@ -297,9 +297,7 @@ mod tests {
     #[test]
     fn what_cannot_be_told_is_not_called_missing() {
         let sent = || vec![item(1).activation, doing(2, Action::Profile).activation];
-        let only = |words: &str| {
-            [words.to_owned(), "only events are looked for: lists, profiles and campaigns are not".into()]
-        };
+        let only = |words: &str| [words.to_owned(), "only events are looked for".into()];
         let asked = |answer: Answer| inquire(recorded(sent()), |n, _| if n == 0 { metric() } else { answer.clone() }).1;
         let nameless = json!({ "data": [event(Value::Null)], "links": { "next": null } });
         assert_eq!(sights(asked(came(200, nameless))), only("events around it name no occasion"));

@@ -1,6 +1,7 @@
 //! What Klaviyo is sent, and what its answers mean.
 
 mod jobs;
+mod words;
 
 use serde_json::{Value, json};
 
@@ -74,6 +75,18 @@ fn few_go_alone_and_many_together() {
     let many = talk(items(50), accept);
     assert_eq!(many.paths(), ["/api/event-bulk-create-jobs"]);
     assert_eq!(many.words(), vec!["accepted"; 50]);
+}
+
+#[test]
+fn what_is_urgent_does_not_go_with_the_bulk_of_others() {
+    let mut batch = items(60);
+    for n in [10, 50] {
+        batch[n].activation.priority = 80;
+    }
+    let talk = talk(batch, |_, _| came(202, Value::Null));
+    assert_eq!(talk.paths(), ["/api/events", "/api/events", "/api/event-bulk-create-jobs"]);
+    assert_eq!(talk.body(2)["data"]["attributes"]["events-bulk-create"]["data"].as_array().map(Vec::len), Some(58));
+    assert_eq!(talk.words(), vec!["accepted"; 60]);
 }
 
 #[test]

@@ -30,8 +30,8 @@ use crate::model::http::{
 use crate::model::setting::Secret;
 use crate::model::{ActionKind, Activation, Need, Span, Timestamp};
 
-/// What triggers may ask for.
-pub const CAN: &[ActionKind] = &ActionKind::ALL;
+/// What it can do.
+pub const CAN: &[ActionKind] = &ActionKind::OF_TRIGGERS;
 
 /// The quota's day ends at 00:00 "CST", taken as UTC-6.
 const MIDNIGHT: Span = Span::from_hours(6);
@@ -185,6 +185,10 @@ impl Marketo {
 impl Destination for Marketo {
     fn kind(&self) -> &'static str {
         "marketo"
+    }
+
+    fn can(&self) -> &'static [ActionKind] {
+        CAN
     }
 
     fn base_url(&self) -> &str {

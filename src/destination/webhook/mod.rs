@@ -188,6 +188,10 @@ impl Destination for Webhook {
         "webhook"
     }
 
+    fn can(&self) -> &'static [ActionKind] {
+        CAN
+    }
+
     fn base_url(&self) -> &str {
         self.way.as_ref().map(|way| way.base_url.as_str()).unwrap_or_default()
     }

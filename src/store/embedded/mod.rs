@@ -21,6 +21,7 @@ mod people;
 mod queue;
 mod rush;
 mod scan;
+mod scrub;
 mod seen;
 mod segments;
 mod shelf;
@@ -52,8 +53,8 @@ use crate::model::{
 
 use super::settings::Settings;
 use super::{
-    Accepted, Added, AppendError, Claim, Counts, DeadLetter, Due, LaneCount, PoolCount, Progress, Raised, Record,
-    Recorded, SetAside, Settled, Step, Stocked, Store, StoreError, Story, Work, WorkId, record,
+    Accepted, Added, AppendError, Claim, Counts, DeadLetter, Due, LaneCount, PoolCount, Progress, Raised, Receipt,
+    Record, Recorded, SetAside, Settled, Step, Stocked, Store, StoreError, Story, Work, WorkId, record,
 };
 use committer::{Append, Committer, Tail};
 use frame::Kind;
@@ -517,6 +518,10 @@ impl Store for Embedded {
         self.step(move |inner| scan::refused_joins(inner, max)).await
     }
 
+    async fn receipts(&self, max: usize) -> Result<Vec<Receipt>, StoreError> {
+        self.step(move |inner| scan::receipts(inner, max)).await
+    }
+
     async fn set_aside_list(&self, max: usize) -> Result<Vec<SetAside>, StoreError> {
         self.step(move |inner| scan::set_aside_list(inner, max)).await
     }
@@ -549,6 +554,7 @@ impl Store for Embedded {
             inner.disk()?.sync()?;
             let position = snapshot::write(inner)?;
             snapshot::prune(inner, now)?;
+            scrub::scrub(inner, now)?;
             Ok(Position(position))
         })
         .await

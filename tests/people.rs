@@ -101,3 +101,71 @@ async fn people_are_linked_parted_shown_and_forgotten_by_hand() {
     let log = std::fs::read_to_string(folder.join("daemon.log")).expect("the log");
     assert!(!log.contains("shop.example"), "no name is in the log");
 }
+
+/// Two of somebody's addresses are two contacts and leads there, and two people one contact: told with what mends it,
+/// by the daemon and without it.
+#[tokio::test(flavor = "multi_thread")]
+async fn vendors_are_asked_what_they_make_of_people() {
+    let (sandbox, at) = support::vendors(espalier::sandbox::Options::default()).await;
+    let contact = |email: &str, more: &str| {
+        let record = json!({ "properties": { "email": email, "hs_additional_emails": more } });
+        sandbox.put("hubspot", "contacts", record).expect("a contact")
+    };
+    let (one, two) = (contact("a1@shop.example", ""), contact("a2@shop.example", ""));
+    let both = contact("b@shop.example", "x@shop.example;C@shop.example");
+    for email in ["a1@shop.example", "a2@shop.example", "b@shop.example"] {
+        sandbox.put("marketo", "leads", json!({ "email": email })).expect("a lead");
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let key = "${env:TEST_SANDBOX_KEY}";
+    let destinations = format!(
+        "[destination.nowhere]\nkind = \"klaviyo\"\nbase_url = \"http://{at}/klaviyo\"\napi_key = \"{key}\"\n\
+         [destination.crm]\nkind = \"hubspot\"\nbase_url = \"http://{at}/hubspot\"\ntoken = \"{key}\"\nhub_id = 1234567\n\
+         [destination.mail]\nkind = \"marketo\"\nbase_url = \"http://{at}/marketo\"\nclient_id = \"{key}\"\n\
+         client_secret = \"{key}\"\nactivity_type = 100001\n"
+    );
+    let mut daemon = Daemon::new(folder, &folder.join("store"), &destinations, &[("form", FORM)]);
+    daemon.start_ready().await;
+    let http = client();
+    for (user, email) in [("a", "a1"), ("a", "a2"), ("b", "b"), ("c", "c"), ("d", "d")] {
+        let body = json!({ "userId": user, "event": "Page Viewed",
+            "context": { "traits": { "email": format!("{email}@shop.example") } } });
+        assert_eq!(daemon.post(&http, "/v1/track", body.to_string()).await, Some(200));
+    }
+    let is_decided = async || daemon.metric("espalier_events_decided_total").await == Some(5);
+    eventually("everything is decided", std::time::Duration::from_secs(20), is_decided).await;
+
+    let audit = || {
+        let (is_well, said) = espalier(folder, &["identity", "audit", "--vendors", "--json"]);
+        assert!(is_well, "{said}");
+        serde_json::from_str::<Value>(&said).expect("JSON")
+    };
+    let told = audit();
+    assert_eq!(told["unasked"], json!(["nowhere"]), "Klaviyo would need an address in a URL");
+    let counts = |n: usize| ["people", "asked", "addresses", "unknown"].map(|name| told["vendors"][n][name].as_u64());
+    assert_eq!((&told["vendors"][0]["account"], &told["vendors"][1]["account"]), (&json!("crm"), &json!("mail")));
+    assert_eq!((counts(0), counts(1)), ([Some(4), Some(4), Some(5), Some(1)], [Some(4), Some(4), Some(5), Some(2)]));
+    let words = |n: usize| -> Vec<String> {
+        let told = told["vendors"][n]["told"].as_array().expect("differences");
+        told.iter().map(|one| one["words"].as_str().unwrap_or_default().to_owned()).collect()
+    };
+    let double = "one person here is 2 profiles there".to_owned();
+    assert_eq!(words(0), [double.clone(), format!("2 people here are the profile {both} there")]);
+    assert_eq!(words(1), [double]);
+    let profiles =
+        told["vendors"][0]["told"][0]["rows"].as_array().expect("rows").iter().map(|row| &row["profiles"][0]);
+    assert_eq!(profiles.collect::<Vec<_>>(), [&json!(one), &json!(two)]);
+    let mends = told["vendors"][0]["told"][1]["mend"].as_str().expect("a command").to_owned();
+    assert!(mends.starts_with("espalier identity link email:"), "{mends}");
+    assert_eq!(sandbox.effects("hubspot").len() + sandbox.effects("marketo").len(), 0, "nothing is written there");
+    let names: Vec<&str> = mends.split(' ').skip(3).collect();
+    assert!(espalier(folder, &["identity", "link", names[0], names[1]]).0);
+
+    // Without a daemon; and what was mended is no difference any more.
+    assert!(daemon.terminate().success());
+    let told = audit();
+    let after: Vec<_> =
+        told["vendors"][0]["told"].as_array().expect("differences").iter().map(|one| &one["words"]).collect();
+    assert_eq!(after, [&json!("one person here is 2 profiles there")]);
+}

@@ -138,7 +138,7 @@ impl Daemon {
         let listening_to = pull::Listening::new(ears, shared.clone(), clock.clone());
         let reread = sources.iter().flat_map(pull::Source::reread).collect();
         let (window, with) = (settings.store.dedupe, (shared.clone(), clock.clone()));
-        let (nightly, nights) = Nightly::new(settings.nightly, reread, askers, window, with);
+        let (nightly, nights) = Nightly::new(settings.nightly, reread, askers.clone(), window, with);
         let compacts = !nightly.comes();
         let watched = Watched {
             store: shared.clone(),
@@ -157,6 +157,7 @@ impl Daemon {
             drift: comparison.found(),
             heard: listening_to.heard(),
             nights,
+            askers: askers.into(),
             sources: settings.source.iter().map(|(name, source)| (name.clone(), kind(source))).collect(),
             began,
         };

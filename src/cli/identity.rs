@@ -1,13 +1,19 @@
 //! `espalier identity audit|show|link|unlink`
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::local::Local;
 use super::people::told;
 use super::{Configured, Ended, Failed, explain, load, show};
+use crate::clock::{SharedClock, SystemClock};
+use crate::delivery::Asker;
 use crate::ops::identity::{self, Audit, Told, Word};
+use crate::quota::Accounts;
+use crate::reconcile::VendorProfiles;
+use crate::settings;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -21,6 +27,9 @@ pub struct Args {
 enum What {
     /// Who has several names of a kind of which one person has one, which joins were refused, which records named nobody.
     Audit {
+        /// Vendors are asked too, which profile an address leads to: of those whom the audit names, and of others.
+        #[arg(long)]
+        vendors: bool,
         /// As JSON.
         #[arg(long)]
         json: bool,
@@ -51,11 +60,19 @@ enum What {
 pub async fn run(args: &Args) -> Ended {
     let configured = load(&args.configured.config)?;
     match &args.what {
-        What::Audit { json } => {
+        What::Audit { vendors, json } => {
             let audit: Audit = match Local::of(&configured).await? {
-                Local::Daemon(client) => client.get("/api/identity/audit", &[]).await?.unwrap_or_default(),
+                Local::Daemon(client) => {
+                    let vendors = if *vendors { "true" } else { "false" };
+                    client.get("/api/identity/audit", &[("vendors", vendors)]).await?.unwrap_or_default()
+                }
                 Local::Store(store) => {
-                    let audit = identity::audit(&store).await.map_err(Failed::new)?;
+                    let mut audit = identity::audit(&store).await.map_err(Failed::new)?;
+                    if *vendors {
+                        let clock: SharedClock = Arc::new(SystemClock);
+                        let askers = askers(&configured, &clock)?;
+                        identity::audit_vendors(&store, &askers, &mut audit, &clock).await.map_err(Failed::new)?;
+                    }
                     Local::Store(store).close().await?;
                     audit
                 }
@@ -70,6 +87,16 @@ pub async fn run(args: &Args) -> Ended {
         What::Unlink { names } => drop(told(&configured, &Told::of(Word::Unlink, names)).await?),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The accounts of the configuration, for a command by itself.
+fn askers(configured: &settings::Configured, clock: &SharedClock) -> Result<Vec<Arc<Asker>>, Failed> {
+    let budgets = Accounts::new(None, clock.clone());
+    let each = configured.settings.destination.iter().map(|(name, destination)| {
+        let built = destination.clone().build(name);
+        Asker::new(name.as_str().into(), built, &budgets).map(Arc::new).map_err(Failed::new)
+    });
+    each.collect()
 }
 
 fn print_one(answer: &Value) {
@@ -103,5 +130,36 @@ fn print(audit: &Audit) {
     }
     for (source, n) in &audit.nobody {
         println!("{source}: {n} records named nobody; `espalier store set-aside` shows them");
+    }
+    audit.vendors.iter().for_each(print_vendor);
+    for account in &audit.unasked {
+        println!("{account}: cannot be asked without an address in a URL, or has no profiles");
+    }
+}
+
+fn print_vendor(of: &VendorProfiles) {
+    if let Some(why) = &of.failed {
+        println!("{}: could not be asked: {why}", of.account);
+        return;
+    }
+    println!(
+        "{}: {} addresses of {} people were asked for, of {} people who have one; {} lead nowhere there, and {} differences \
+         were found.",
+        of.account,
+        of.addresses,
+        of.asked,
+        of.people,
+        of.unknown,
+        of.told.len()
+    );
+    for (why, n) in &of.untold {
+        println!("  {n} could not be told: {why}");
+    }
+    for one in &of.told {
+        println!("  {}", one.words);
+        for row in &one.rows {
+            println!("    {} ({}): {}", row.name, row.person, row.profiles.join(", "));
+        }
+        println!("    {}", one.mend);
     }
 }

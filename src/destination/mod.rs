@@ -10,6 +10,7 @@ pub mod hubspot;
 pub mod inventory;
 pub mod klaviyo;
 pub mod marketo;
+pub mod profiles;
 mod said;
 #[cfg(test)]
 mod testing;
@@ -19,6 +20,7 @@ use serde::Deserialize;
 
 use self::account::{Made, Survey};
 use self::inventory::Inventory;
+use self::profiles::Profiles;
 use crate::model::http::{AccountKey, Answer, Learned, Request, Response, TokenRequest, Window};
 use crate::model::{ActionKind, Activation, Channel, Need, Outcome, Span, Timestamp};
 
@@ -204,6 +206,11 @@ pub trait Destination: Send + Sync + 'static {
     }
     /// Begins the conversation about which of these the account has; none where the vendor shows nothing of the sort.
     fn inventory(&self, _sent: Vec<Activation>) -> Option<Inventory> {
+        None
+    }
+    /// Begins the conversation about which profiles these e-mail addresses lead to; none where it would need an address in
+    /// a URL, or there are no profiles.
+    fn profiles(&self, _addresses: Vec<String>) -> Option<Profiles> {
         None
     }
     /// What the answer to a step of [`account::Difference::steps`] means.

@@ -269,6 +269,21 @@ mod every_adapter {
             }
         }
 
+        /// Any answers lead the question whose addresses are to its end, with one answer for each.
+        #[test]
+        fn questions_of_profiles_end(answers in prop::collection::vec(shown(), 1..20), addresses in 0usize..350) {
+            for settings in accounts() {
+                let destination = serde_json::from_value::<Settings>(settings).expect("settings").build("lane");
+                let all = (0..addresses).map(|n| format!("p{}@example.com", n % 300)).collect();
+                let Some(profiles) = destination.profiles(all) else { continue };
+                let (asked, led) = inquire(profiles, |n, _| answers[n % answers.len()].clone());
+                prop_assert!(asked.len() <= addresses.div_ceil(100));
+                let told = |request: &Request| request.query.iter().any(|(_, value)| value.contains("example"));
+                prop_assert!(!asked.iter().any(|request| told(request) || request.path.contains("example")));
+                prop_assert!(led.is_err() || led.is_ok_and(|led| led.len() == addresses));
+            }
+        }
+
         /// Any answers lead to the end within a bounded number of calls, with one outcome for each record, and what
         /// was not tried is left only where the lane stops.
         #[test]

@@ -81,8 +81,23 @@ pub async fn receipts(State(shared): State<Shared>) -> Response {
     }
 }
 
-pub async fn audit_identities(State(shared): State<Shared>) -> Response {
-    match identity::audit(&*shared.watched.store).await {
+#[derive(Deserialize)]
+pub struct Audited {
+    /// Vendors are asked too.
+    #[serde(default)]
+    vendors: bool,
+}
+
+pub async fn audit_identities(State(shared): State<Shared>, Query(wanted): Query<Audited>) -> Response {
+    let Watched { store, clock, askers, .. } = &shared.watched;
+    let audit = async {
+        let mut audit = identity::audit(&**store).await?;
+        if wanted.vendors {
+            identity::audit_vendors(&**store, askers, &mut audit, clock).await?;
+        }
+        Ok(audit)
+    };
+    match audit.await {
         Ok(audit) => Json(audit).into_response(),
         Err(error) => refused(&error),
     }

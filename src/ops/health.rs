@@ -11,7 +11,7 @@ pub use super::night::NightHealth;
 pub use super::quiet::QuietHealth;
 use super::triggers::Liveness;
 use crate::clock::SharedClock;
-use crate::delivery::{Lane, LaneState};
+use crate::delivery::{Asker, Lane, LaneState};
 use crate::engine::{EngineState, Stage};
 use crate::model::{LaneName, Sales, Span, Timestamp};
 use crate::plan::Drift;
@@ -53,6 +53,8 @@ pub struct Watched {
     pub heard: watch::Receiver<Vec<Heard>>,
     /// The nights.
     pub nights: Nights,
+    /// The accounts of the destinations, to be asked.
+    pub askers: Arc<[Arc<Asker>]>,
     /// Names and kinds of the sources.
     pub sources: Vec<(String, &'static str)>,
     /// When the daemon began.

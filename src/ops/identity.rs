@@ -9,12 +9,17 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::explain::{Joined, find, said};
+use crate::clock::SharedClock;
+use crate::delivery::Asker;
 use crate::identity::{self, Settings};
-use crate::model::{Event, EventKind, Identifier, IdentifierKind, Origin, Person, Position, RawJson, Timestamp};
+use crate::model::{Event, EventKind, Identifier, IdentifierKind, Origin, Person, Position, RawJson, Span, Timestamp};
+use crate::reconcile::{Sample, VendorProfiles};
 use crate::store::{AppendError, Store, StoreError, each_person};
 
 /// People and refusals told one by one.
 const TOLD: usize = 200;
+/// All vendors are asked within this, which is shorter than commands wait for the daemon.
+const ASKED: Span = Span::from_secs(25);
 /// Messages set aside that are looked through.
 const ASIDE: usize = 10_000;
 /// The source of what is said by hand.
@@ -141,6 +146,12 @@ pub struct Audit {
     pub refused: Vec<Joined>,
     /// Records that found no person, by source, as far as they are still set aside.
     pub nobody: BTreeMap<String, u64>,
+    /// What vendors make of them, where that was asked.
+    #[serde(default)]
+    pub vendors: Vec<VendorProfiles>,
+    /// Accounts that cannot be asked without an address in a URL, or have no profiles.
+    #[serde(default)]
+    pub unasked: Vec<String>,
 }
 
 /// Somebody with several names of one kind.
@@ -197,6 +208,34 @@ pub async fn audit(store: &dyn Store) -> Result<Audit, StoreError> {
         }
     }
     Ok(audit)
+}
+
+/// Asks vendors, each for so long at most, what they make of those whom the audit names, and of others.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn audit_vendors(
+    store: &dyn Store,
+    askers: &[Arc<Asker>],
+    audit: &mut Audit,
+    clock: &SharedClock,
+) -> Result<(), StoreError> {
+    let sample = Sample::of(store).await?;
+    let until = clock.now() + ASKED;
+    for asker in askers {
+        let account = asker.name.to_string();
+        tokio::select! {
+            asked = sample.ask(asker) => match asked {
+                Some(found) => audit.vendors.push(found),
+                None => audit.unasked.push(account),
+            },
+            () = clock.until(until) => {
+                let failed = Some("it took too long: the account's budget is needed for sending".into());
+                audit.vendors.push(VendorProfiles { account, failed, ..VendorProfiles::default() });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Everything that is kept of a person, for themselves.

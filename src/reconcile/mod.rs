@@ -11,6 +11,7 @@
 mod lanes;
 mod looks;
 mod night;
+mod profiles;
 mod report;
 mod settings;
 mod targets;
@@ -18,5 +19,6 @@ mod targets;
 pub use lanes::LaneReport;
 pub use looks::{Absent, LookReport};
 pub use night::{Busy, NightState, Nightly, Nights, Running, Wanted};
+pub use profiles::{Differs, Row, Sample, VendorProfiles};
 pub use report::{ListReport, Report, Why, recent};
 pub use settings::Settings;

@@ -7,6 +7,7 @@
 mod account;
 mod answer;
 mod body;
+mod directory;
 mod exchange;
 mod recorded;
 #[cfg(test)]
@@ -20,6 +21,7 @@ use serde_json::{Value, json};
 
 use super::account::{Made, Survey};
 use super::inventory::Inventory;
+use super::profiles::{self, Profiles};
 use super::{Destination, Exchange, Item, Limits, number, pretend};
 use crate::model::http::{AccountKey, Answer, Counted, Learned, Method, Request, Response, Window};
 use crate::model::setting::Secret;
@@ -294,6 +296,10 @@ impl Destination for HubSpot {
 
     fn inventory(&self, sent: Vec<Activation>) -> Option<Inventory> {
         Some(Box::new(recorded::Recorded::new(self.settings.clone(), sent)))
+    }
+
+    fn profiles(&self, addresses: Vec<String>) -> Option<Profiles> {
+        Some(profiles::Asked::begin(directory::Contacts(self.settings.clone()), addresses))
     }
 
     fn made(&self, answer: &Answer, now: Timestamp) -> Made {

@@ -5,12 +5,13 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::Settings;
 use super::account::call;
 use super::answer::{Verdict, verdict};
 use super::body::{email, event_name};
+use super::directory;
 use crate::destination::Halt;
 use crate::destination::account::{Asking, Inquiry};
 use crate::destination::inventory::{Sight, Sights};
@@ -78,10 +79,7 @@ impl Recorded {
                 let mut addresses: Vec<String> = places.iter().map(|place| self.address(*place)).collect();
                 addresses.sort_unstable();
                 addresses.dedup();
-                let inputs: Vec<Value> = addresses.iter().map(|address| json!({ "id": address })).collect();
-                let properties = ["email", "hs_additional_emails"];
-                let body = json!({ "idProperty": "email", "properties": properties, "inputs": inputs });
-                call(&self.settings, Method::Post, self.settings.read_contacts(), Some(&body))
+                directory::contacts(&self.settings, &addresses)
             }
             Question::Events(of) => {
                 let mut query = vec![
@@ -100,21 +98,13 @@ impl Recorded {
 
     fn read(&mut self, question: Question, response: &Response) {
         let json = response.json();
-        let results = json.get("results").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         match question {
             Question::Contacts(places) => {
-                for contact in results {
-                    let Some(id) = contact.get("id").and_then(Value::as_str) else { continue };
-                    for name in ["/properties/email", "/properties/hs_additional_emails"] {
-                        let addresses = contact.pointer(name).and_then(Value::as_str).unwrap_or_default();
-                        let addresses = addresses.split(';').map(|one| one.trim().to_lowercase());
-                        let known = addresses.filter(|one| !one.is_empty()).map(|one| (one, id.to_owned()));
-                        self.contacts.extend(known);
-                    }
-                }
+                self.contacts.extend(directory::addresses(&json));
                 self.follow(&places);
             }
             Question::Events(mut of) => {
+                let results = json.get("results").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
                 for event in results {
                     match event.pointer("/properties/occasion").and_then(Value::as_str) {
                         Some(occasion) => drop(of.found.insert(occasion.to_owned())),
@@ -219,6 +209,8 @@ impl Inquiry<Vec<Sight>> for Recorded {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::destination::testing::{came, inquire, item, of, sights};
 

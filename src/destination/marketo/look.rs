@@ -15,29 +15,6 @@ const MOST_PAGES: usize = 50;
 /// We look so far before the edge: their clock is not ours.
 const BEFORE: Span = Span::from_hours(1);
 
-/// Where leads are asked for, and how that is said (REST API: Leads).
-pub const BY_ADDRESS: &str = "/rest/v1/leads.json";
-/// Of a body that holds what would stand in a query.
-pub const FORM: &str = "application/x-www-form-urlencoded";
-
-/// Query and body that ask for the leads of these addresses: a POST that stands for a GET, so that no address is in a URL.
-pub fn leads(addresses: &[String]) -> (Vec<(Name, String)>, Vec<u8>) {
-    let mut values = String::new();
-    for (n, address) in addresses.iter().enumerate() {
-        if n > 0 {
-            values.push(',');
-        }
-        for byte in address.bytes() {
-            match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => values.push(char::from(byte)),
-                _ => values.push_str(&format!("%{byte:02X}")),
-            }
-        }
-    }
-    let body = format!("filterType=email&fields=id%2Cemail&filterValues={values}");
-    (vec![("_method".into(), "GET".to_owned())], body.into_bytes())
-}
-
 /// One question about up to 30 leads.
 #[derive(Clone, Debug)]
 pub struct Look {

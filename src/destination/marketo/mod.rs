@@ -9,6 +9,7 @@ mod account;
 mod answer;
 mod body;
 mod campaign;
+mod directory;
 mod exchange;
 mod look;
 mod recorded;
@@ -23,6 +24,7 @@ use serde_json::{Value, json};
 
 use super::account::{Made, Survey};
 use super::inventory::Inventory;
+use super::profiles::{self, Profiles};
 use super::{Destination, Exchange, Item, Limits, pretend};
 use crate::model::http::{
     AccountKey, Answer, Auth, Counted, Learned, Method, Request, Response, TokenForm, TokenRequest, Window,
@@ -291,6 +293,10 @@ impl Destination for Marketo {
 
     fn exchange(&self, batch: Vec<Item>) -> Box<dyn Exchange> {
         Box::new(exchange::Sending::new(self.settings.clone(), batch))
+    }
+
+    fn profiles(&self, addresses: Vec<String>) -> Option<Profiles> {
+        Some(profiles::Asked::begin(directory::Leads(self.settings.clone()), addresses))
     }
 
     fn inventory(&self, sent: Vec<Activation>) -> Option<Inventory> {

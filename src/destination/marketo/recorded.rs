@@ -1,13 +1,14 @@
 //! Which of our activities the instance has, read back: leads by their addresses, then the activities of these leads of
 //! our types (REST API: Leads, Activities), as they are looked for before one is sent again.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use serde_json::Value;
 
 use super::Settings;
 use super::answer::{Verdict, verdict};
 use super::body::email;
+use super::directory;
 use super::look::{self, Look};
 use crate::destination::Halt;
 use crate::destination::account::{Asking, Inquiry};
@@ -53,29 +54,27 @@ impl Recorded {
     }
 
     fn request(&self, question: &Question) -> Request {
-        let (method, path, query, content_type, body) = match question {
+        match question {
             Question::Leads(places) => {
                 let mut addresses: Vec<String> = places.iter().map(|place| self.address(*place)).collect();
                 addresses.sort_unstable();
                 addresses.dedup();
-                let (query, body) = look::leads(&addresses);
-                (Method::Post, look::BY_ADDRESS, query, look::FORM, body)
+                directory::leads(&self.settings, &addresses)
             }
             Question::Activities(look) => {
                 let (path, query) = look.request();
-                (Method::Get, path, query, "application/json", Vec::new())
+                Request {
+                    method: Method::Get,
+                    path: path.into(),
+                    query,
+                    headers: Vec::new(),
+                    content_type: "application/json",
+                    auth: Auth::Token,
+                    body: Vec::new(),
+                    family: "rest".into(),
+                    timeout: self.settings.timeout,
+                }
             }
-        };
-        Request {
-            method,
-            path: path.into(),
-            query,
-            headers: Vec::new(),
-            content_type,
-            auth: Auth::Token,
-            body,
-            family: "rest".into(),
-            timeout: self.settings.timeout,
         }
     }
 
@@ -104,12 +103,7 @@ impl Recorded {
     }
 
     fn leads_are_known(&mut self, places: &[usize], json: &Value) {
-        let mut leads: HashMap<String, Vec<u64>> = HashMap::new();
-        for lead in json.get("result").and_then(Value::as_array).into_iter().flatten() {
-            let address = lead.get("email").and_then(Value::as_str).unwrap_or_default().to_lowercase();
-            leads.entry(address).or_default().extend(lead.get("id").and_then(Value::as_u64));
-        }
-        let is_whole = json.get("nextPageToken").is_none_or(Value::is_null);
+        let (leads, is_whole) = directory::found(json);
         for place in places {
             let Some(activation) = self.sent.get(*place) else { continue };
             let (activity_type, _) = self.settings.activity(activation.action.of());

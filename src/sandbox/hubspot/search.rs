@@ -223,7 +223,13 @@ impl Hubspot {
         let mut rows = self.records.all(kind, call.at);
         rows.retain(|r| match by {
             None => ids.contains(&r.id.as_str()),
-            Some(name) => value_of(r, name).is_some_and(|v| ids.iter().any(|id| id.eq_ignore_ascii_case(&v))),
+            Some(name) => {
+                // A second address leads to its contact, too (specification of RudderStack's reads).
+                let more = if name == "email" { value_of(r, "hs_additional_emails") } else { None };
+                let all =
+                    value_of(r, name).into_iter().chain(more.iter().flat_map(|v| v.split(';').map(str::to_owned)));
+                all.into_iter().any(|v| ids.iter().any(|id| id.eq_ignore_ascii_case(v.trim())))
+            }
         });
         self.records.note(kind, "batch", &rows, call.at);
         let properties = names(body.get("properties"));

@@ -22,8 +22,8 @@ use crate::model::{ActionKind, Need, Outcome, Span, Timestamp};
 const PAGES: usize = 20;
 /// Contacts, as lists name what they hold.
 const CONTACTS: &str = "0-1";
-/// What a legacy private app's token may do (vendor page on private apps). It takes no scope; of service keys it is not said
-/// to know anything.
+/// What a private app's token may do: the vendor's page on private apps, as a public thread of 2022 cites it. It takes no
+/// scope. Whatever else it says, of service keys too, is taken for not knowing.
 const TOKEN: &str = "/oauth/v2/private-apps/get/access-token-info";
 const DEFINITIONS: &str = "behavioral_events.event_definitions.read_write";
 const LISTS: &str = "crm.lists.read";

@@ -72,7 +72,7 @@ impl Recorded {
     fn request(&self, question: &Question) -> Request {
         let (path, family, mut query) = match question {
             Question::Metrics(..) => {
-                ("/api/metrics", "account", vec![("fields[metric]".into(), "name,integration".to_owned())])
+                ("/api/metrics", "metrics", vec![("fields[metric]".into(), "name,integration".to_owned())])
             }
             Question::Events(around) => {
                 let Around { metric, from, until, .. } = &**around;

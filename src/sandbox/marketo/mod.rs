@@ -1,13 +1,14 @@
 //! Marketo Engage: tokens, leads, custom activities and their reading back. Nearly every answer is HTTP 200; `success`
 //! and each record's `status` tell the truth. Facts from its Swagger files and developer pages of 2026.
 //!
-//! Kinds of records: `leads` (by their address) and `activities` of any type, of leads that are there.
+//! Kinds of records: `leads` (by their address) and `activities` of any type, of leads that are there; `lists`, `campaigns`
+//! and `programs`.
 
 /// Activities: adding custom ones and reading all back.
 mod activities;
 /// Leads: sync and look-up.
 mod leads;
-/// Static lists and requests of campaigns.
+/// Static lists, campaigns and their requests.
 mod lists;
 /// Tokens of one hour.
 mod token;
@@ -69,6 +70,9 @@ struct Memory {
     /// Activities dropped from the front, so that ids go on.
     dropped: usize,
     lists: Lists,
+    campaigns: Lists,
+    /// With their tokens.
+    programs: Lists,
     /// Custom activity types.
     types: Vec<types::Type>,
 }
@@ -83,6 +87,7 @@ enum Endpoint {
     ActivityTypes,
     CustomTypes,
     Usage,
+    Look,
     ChangeList,
     RequestCampaign,
 }
@@ -129,6 +134,10 @@ impl Vendor for Marketo {
                 None => Err(("610", "Requested resource not found".to_owned())),
             },
             Endpoint::Usage => Ok(self.usage(call)),
+            Endpoint::Look => match lists::Look::of(&call.method, &call.path) {
+                Some(look) => self.look(&look, call),
+                None => Err(("610", "Requested resource not found".to_owned())),
+            },
             Endpoint::ChangeList => body(call).and_then(|b| self.change_list(call, &b)),
             Endpoint::RequestCampaign => body(call).and_then(|b| self.request_campaign(call, &b)),
         };
@@ -170,6 +179,9 @@ impl Vendor for Marketo {
         match kind {
             "leads" => self.put_lead(&record, now),
             "activities" => self.put_activity(&record, now, visible),
+            "lists" => lock(&self.state).lists.put(&record),
+            "campaigns" => lock(&self.state).campaigns.put(&record),
+            "programs" => lock(&self.state).programs.put(&record),
             _ => Err(format!("no records of the kind `{kind}` are kept here")),
         }
     }
@@ -194,7 +206,14 @@ impl Marketo {
             activities: Vec::new(),
             dropped: 0,
             lists: Lists::new(&options.lists),
-            types: vec![types::Type::first(options.activity_type)],
+            campaigns: Lists::new(&options.campaigns),
+            programs: Lists::new(&[lists::PROGRAM.to_string()]),
+            types: [options.activity_type]
+                .iter()
+                .chain(&options.activity_types)
+                .enumerate()
+                .map(|(place, id)| types::Type::of(*id, place == 0))
+                .collect(),
         };
         let ledger = Ledger::new(options.bodies);
         Self { options, ledger, records: Records::new(|_| None), state: Mutex::new(state) }
@@ -281,6 +300,7 @@ fn endpoint(call: &Call) -> Result<Endpoint, Refusal> {
             _,
         ) => Err(("605", format!("HTTP method '{}' is not supported", call.method))),
         _ if types::Ask::of(&call.method, &call.path).is_some() => Ok(Endpoint::CustomTypes),
+        _ if lists::Look::of(&call.method, &call.path).is_some() => Ok(Endpoint::Look),
         _ => Err(("610", "Requested resource not found".to_owned())),
     }
 }

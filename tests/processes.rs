@@ -386,3 +386,23 @@ async fn a_store_that_takes_nothing_holds_the_program_back() {
     assert!(!bare.folder.path().join("processes/crm").exists());
     bare.store.close().await.expect("an end");
 }
+
+/// A night has a program run once more, from where it is, and counts what is new by its own word.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_night_runs_a_program_once_more() {
+    let runs = json!([[record(1), state(1)], [record(1), record(2), record(3), state(3)], [{ "exit": 3 }]]);
+    let place = Place::begun("singer", "every = \"24h\"", runs).await;
+    place.until_state("in sync", |state| state["state"] == "in sync").await;
+    let night = || {
+        let (_, said) = espalier(place.folder.path(), &["reconcile", "--now", "--source", "crm", "--json"]);
+        let report: Value = serde_json::from_str(&said[said.find('{').expect("a report")..]).expect("JSON");
+        report["programs"][0].clone()
+    };
+    let counted = |program: &Value| ["records", "events", "set_aside"].map(|name| program["brought"][name].as_u64());
+    let first = night();
+    assert_eq!((first["source"].as_str(), counted(&first)), (Some("crm"), [Some(3), Some(2), Some(0)]));
+    assert_eq!((first["brought"]["failed"].clone(), place.runs().len()), (Value::Null, 2));
+    assert_eq!(place.runs()[1]["state"]["n"], 1, "from where it was");
+    let second = night();
+    assert!(second["brought"]["failed"].as_str().is_some_and(|why| why.contains("exit code 3")), "{second}");
+}

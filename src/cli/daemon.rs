@@ -137,8 +137,9 @@ impl Daemon {
         let ears = coming.chain(sources.iter().flat_map(pull::Source::ears)).collect();
         let listening_to = pull::Listening::new(ears, shared.clone(), clock.clone());
         let reread = sources.iter().flat_map(pull::Source::reread).collect();
+        let rerun = processes.iter().map(pull::Process::rerun).collect();
         let (window, with) = (settings.store.dedupe, (shared.clone(), clock.clone()));
-        let (nightly, nights) = Nightly::new(settings.nightly, reread, askers.clone(), window, with);
+        let (nightly, nights) = Nightly::new(settings.nightly, (reread, rerun), askers.clone(), window, with);
         let compacts = !nightly.comes();
         let watched = Watched {
             store: shared.clone(),

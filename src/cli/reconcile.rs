@@ -9,6 +9,7 @@ use super::{Configured, Ended, Failed, load, local, show};
 use crate::clock::{Clock, SystemClock};
 use crate::model::{Span, Timestamp};
 use crate::ops::letters::{self, Replayed};
+use crate::pull::Brought;
 use crate::reconcile::{NightState, Report, Wanted, recent};
 use crate::rules::Program;
 
@@ -207,6 +208,14 @@ fn print(report: &Report) {
         for one in &list.read.told {
             println!("was missing: {}/{}: {} of {} ({})", list.source, list.stream, one.name, one.at, one.key);
         }
+    }
+    for program in &report.programs {
+        let Brought { records, events, set_aside, .. } = program.brought.clone().unwrap_or_default();
+        let ended = program.ended();
+        println!(
+            "{}: its program was run once more: {records} records, {events} new events, {set_aside} unreadable; {ended}",
+            program.source
+        );
     }
     if !report.lanes.is_empty() {
         let heads = [

@@ -120,6 +120,16 @@ fn night(report: &Report) -> Markup {
                 ul { @for finding in &findings { li { (finding) } } }
             }
             @if !report.lists.is_empty() { (lists(report)) }
+            @for program in &report.programs {
+                p {
+                    (program.source) ", its program run once more: "
+                    @if let Some(brought) = &program.brought {
+                        (number(brought.records)) " records, " (number(brought.events)) " new events, "
+                        (number(brought.set_aside)) " unreadable; "
+                    }
+                    (program.ended())
+                }
+            }
             @if !report.lanes.is_empty() { (lanes(report)) }
         }
     }

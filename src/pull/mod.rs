@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use account::NotPulled;
 pub use night::{Missing, NightRead, Reread};
-pub use process::Process;
+pub use process::{Brought, Process, Rerun};
 pub use quiet::{Ear, Heard, Listening};
 pub use state::{Doing, HooksState, StreamState};
 

@@ -20,5 +20,5 @@ pub use lanes::LaneReport;
 pub use looks::{Absent, LookReport};
 pub use night::{Busy, NightState, Nightly, Nights, Running, Wanted};
 pub use profiles::{Differs, Row, Sample, VendorProfiles};
-pub use report::{ListReport, Report, Why, recent};
+pub use report::{ListReport, ProgramReport, Report, Why, recent};
 pub use settings::Settings;

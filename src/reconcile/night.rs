@@ -8,13 +8,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::lanes::LaneReport;
 use super::looks::{DELAY, FURTHEST, LookReport};
-use super::report::{ListReport, MEMORY, Report, Why, recent};
+use super::report::{ListReport, MEMORY, ProgramReport, Report, Why, recent};
 use super::settings::Settings;
 use super::targets::{Due, Memory, Targets};
 use crate::clock::SharedClock;
 use crate::delivery::Asker;
 use crate::model::{Span, Timestamp};
-use crate::pull::Reread;
+use crate::pull::{Reread, Rerun};
 use crate::store::{Store, StoreError, decided};
 
 /// Under what name a night that is under way is kept.
@@ -128,6 +128,7 @@ pub struct Nightly {
     settings: Settings,
     targets: Targets,
     lists: Vec<Reread>,
+    programs: Vec<Rerun>,
     /// The accounts of the lanes.
     askers: Vec<Arc<Asker>>,
     /// How long a message is known to be a repetition.
@@ -143,12 +144,13 @@ impl Nightly {
     /// Over these lists and lanes; and the way to it. `window` is how long a message is known to be a repetition.
     pub fn new(
         settings: Settings,
-        lists: Vec<Reread>,
+        (lists, programs): (Vec<Reread>, Vec<Rerun>),
         askers: Vec<Arc<Asker>>,
         window: Span,
         (store, clock): (Arc<dyn Store>, SharedClock),
     ) -> (Self, Nights) {
-        let mut sources: Vec<String> = lists.iter().map(|list| list.source.to_string()).collect();
+        let all = lists.iter().map(|list| &list.source).chain(programs.iter().map(|program| &program.source));
+        let mut sources: Vec<String> = all.map(|source| source.to_string()).collect();
         sources.dedup();
         let targets = Targets { sources, lanes: askers.iter().map(|one| one.name.to_string()).collect() };
         let (state, (sender, asked)) = (watch::Sender::default(), mpsc::channel(1));
@@ -160,7 +162,19 @@ impl Nightly {
             clock: clock.clone(),
         };
         (
-            Self { settings, targets, lists, askers, window, store, clock, memory: Memory::default(), state, asked },
+            Self {
+                settings,
+                targets,
+                lists,
+                programs,
+                askers,
+                window,
+                store,
+                clock,
+                memory: Memory::default(),
+                state,
+                asked,
+            },
             nights,
         )
     }
@@ -287,6 +301,7 @@ impl Nightly {
                 () = self.clock.until(deadline) => {}
             }
         }
+        let programs = self.rerun(open, lists.len(), deadline).await;
         self.tell(open, "waits until what was missing is decided", (lists.len(), lists.len()));
         self.decided().await;
         self.tell(open, "waits until what was deferred has left", (lists.len(), lists.len()));
@@ -332,9 +347,24 @@ impl Nightly {
             accepted: counts.journaled.0.saturating_sub(before),
             undecided: counts.journaled.0.saturating_sub(counts.decided.0),
             lists: lists.collect(),
+            programs,
             lanes,
             not_compacted,
         }
+    }
+
+    /// Has each program run once more, from where it is.
+    async fn rerun(&self, open: &Open, lists: usize, deadline: Timestamp) -> Vec<ProgramReport> {
+        let mut reports = Vec::new();
+        for program in self.programs.iter().filter(|program| open.due.sources.contains_key(&*program.source)) {
+            self.tell(open, &format!("runs {} once more", program.source), (lists, lists));
+            let brought = tokio::select! {
+                brought = program.run() => brought,
+                () = self.clock.until(deadline) => None,
+            };
+            reports.push(ProgramReport { source: program.source.to_string(), brought });
+        }
+        reports
     }
 
     /// Waits, within bounds, until the lanes have tried what was to leave with this night.

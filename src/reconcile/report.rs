@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::lanes::LaneReport;
 use super::targets::Memory;
 use crate::model::Timestamp;
-use crate::pull::NightRead;
+use crate::pull::{Brought, NightRead};
 use crate::store::{Store, StoreError};
 
 /// Reports that are kept.
@@ -38,6 +38,9 @@ pub struct Report {
     pub undecided: u64,
     /// Every list that was read again.
     pub lists: Vec<ListReport>,
+    /// Every program that was run once more.
+    #[serde(default)]
+    pub programs: Vec<ProgramReport>,
     /// Every lane whose books were added up.
     pub lanes: Vec<LaneReport>,
     /// Why the store could not be made small, in words.
@@ -57,6 +60,41 @@ pub struct ListReport {
     pub read: NightRead,
     /// Why it was not read to its end, in words.
     pub held: Option<String>,
+}
+
+/// A program that was run once more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProgramReport {
+    /// The source's name in the configuration.
+    pub source: String,
+    /// What it brought: what is new by its own word. None where it did not end in time.
+    pub brought: Option<Brought>,
+}
+
+impl ProgramReport {
+    /// How it ended, in words.
+    pub fn ended(&self) -> &str {
+        match &self.brought {
+            None => "not in time",
+            Some(Brought { failed: Some(why), .. }) => why,
+            Some(_) => "whole",
+        }
+    }
+
+    /// What is wrong, in words.
+    pub fn findings(&self) -> Vec<String> {
+        let (source, mut findings) = (&self.source, Vec::new());
+        if self.brought.as_ref().is_none_or(|brought| brought.failed.is_some()) {
+            findings.push(format!("source {source}: its program did not run to its end: {}", self.ended()));
+        }
+        let set_aside = self.brought.as_ref().map_or(0, |brought| brought.set_aside);
+        if set_aside > 0 {
+            findings.push(format!(
+                "source {source}: {set_aside} records of its program could not be read; `espalier store set-aside`"
+            ));
+        }
+        findings
+    }
 }
 
 impl ListReport {
@@ -84,6 +122,7 @@ impl Report {
     /// What differed, in words; nothing when all is as it should be.
     pub fn findings(&self) -> Vec<String> {
         let mut findings: Vec<String> = self.lists.iter().flat_map(ListReport::findings).collect();
+        findings.extend(self.programs.iter().flat_map(ProgramReport::findings));
         findings.extend(self.lanes.iter().flat_map(LaneReport::findings));
         if self.undecided > 0 {
             findings.push(format!("{} events that were accepted are not decided", self.undecided));

@@ -1,6 +1,7 @@
 //! Runs a program that reads a vendor on our behalf, again and again: what it prints becomes events, and its state is
 //! kept with the records before it, never without them.
 
+mod again;
 mod batch;
 mod child;
 mod folder;
@@ -15,9 +16,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use self::again::Wish;
+pub use self::again::{Brought, Rerun};
 use self::once::Ended;
 use self::said::Said;
 use self::seen::Seen;
@@ -51,6 +54,8 @@ pub struct Process {
     /// By the names of the mapping.
     states: BTreeMap<String, watch::Sender<StreamState>>,
     said: Arc<Said>,
+    /// Runs that somebody asks for.
+    wishes: (mpsc::Sender<Wish>, mpsc::Receiver<Wish>),
 }
 
 /// What is known from run to run.
@@ -90,7 +95,7 @@ impl Process {
         let secrets = program.secrets.iter().chain(handed_on.map(|(_, value)| value));
         let said = Arc::new(Said::new(&name, &secrets.cloned().collect::<Vec<_>>(), clock.clone()));
         let (folder, states) = (root.join(&*name), states.collect());
-        Self { name, program, names: names.clone(), store, clock, folder, states, said }
+        Self { name, program, names: names.clone(), store, clock, folder, states, said, wishes: mpsc::channel(1) }
     }
 
     /// Its streams, to be looked at.
@@ -104,20 +109,31 @@ impl Process {
         self.states.iter().map(watching).collect()
     }
 
+    /// To have it run once more.
+    pub fn rerun(&self) -> Rerun {
+        Rerun { source: self.name.clone(), wishes: self.wishes.0.clone() }
+    }
+
+    fn brought(&self) -> Brought {
+        let states: Vec<StreamState> = self.states.values().map(|state| state.borrow().clone()).collect();
+        Brought::so_far(states.iter())
+    }
+
     fn cursor(&self, of: &str) -> String {
         format!("pull:{}:{of}", self.name)
     }
 
     /// Runs it until `stop`.
-    pub async fn run(self, stop: CancellationToken) {
+    pub async fn run(mut self, stop: CancellationToken) {
         let Some(mut memory) = self.remember(&stop).await else { return };
         for (stream, state) in &self.states {
             let whole = memory.progress.whole(stream);
             state.send_modify(|state| state.read = whole.unwrap_or(state.read));
         }
-        let mut tries = 0;
+        let (mut tries, mut wish): (_, Option<Wish>) = (0, None);
         while !stop.is_cancelled() {
             let began = self.clock.now();
+            let before = self.brought();
             let ended = self.once(&mut memory, &stop).await;
             let result = match &ended {
                 Ended::Whole => "whole",
@@ -126,6 +142,14 @@ impl Process {
             };
             metrics::counter!("espalier_process_runs_total", "source" => self.name.to_string(), "result" => result)
                 .increment(1);
+            if let Some(wish) = wish.take() {
+                let failed = match &ended {
+                    Ended::Failed(failed) => Some(self.said.clean(&failed.words)),
+                    Ended::Whole | Ended::Stopped => None,
+                };
+                // Who asked may have gone.
+                let _ = wish.send(self.brought().since(&before, failed));
+            }
             let next = match ended {
                 Ended::Failed(failed) => {
                     // One that worked for long is not one of a row.
@@ -143,6 +167,8 @@ impl Process {
             tokio::select! {
                 () = stop.cancelled() => break,
                 () = self.clock.until(next) => {}
+                // The sender is ours, too: there is always one.
+                asked = self.wishes.1.recv() => wish = asked,
             }
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::{Marketo, Memory, RECORDS, Refusal, input, success};
+use super::{Marketo, Memory, RECORDS, Refusal, field, input, success};
 use crate::sandbox::call::{Answer, Call, is_email, is_scalar, iso};
 use crate::sandbox::received::lock;
 
@@ -33,7 +33,7 @@ impl Memory {
 
 /// What is to be done with a record.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Action {
+pub(super) enum Action {
     CreateOrUpdate,
     CreateOnly,
     UpdateOnly,
@@ -41,7 +41,7 @@ enum Action {
 }
 
 /// Why a record is skipped.
-type Skip = (&'static str, String);
+pub(super) type Skip = (&'static str, String);
 
 impl Marketo {
     /// `POST /rest/v1/leads.json`.
@@ -93,11 +93,8 @@ impl Marketo {
 
     /// `GET /rest/v1/leads.json`, or POST with `_method=GET` and the parameters as a form.
     pub(super) fn find_leads(&self, call: &Call) -> Result<Answer, Refusal> {
-        let form = call.form();
-        let param = |name: &str| {
-            call.param(name).or_else(|| form.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())).unwrap_or("")
-        };
-        let values: Vec<&str> = param("filterValues").split(',').map(str::trim).filter(|v| !v.is_empty()).collect();
+        let asked = field(call, "filterValues").unwrap_or_default();
+        let values: Vec<&str> = asked.split(',').map(str::trim).filter(|v| !v.is_empty()).collect();
         if values.is_empty() {
             return Err(("1003", "filterValues not specified".to_owned()));
         }
@@ -105,7 +102,7 @@ impl Marketo {
             return Err(("1003", format!("Max number of filterValues is {RECORDS}")));
         }
         let memory = lock(&self.state);
-        let mut places: Vec<usize> = match param("filterType") {
+        let mut places: Vec<usize> = match field(call, "filterType").unwrap_or_default().as_str() {
             "id" => values.iter().filter_map(|v| memory.lead(v.parse().ok()?)).collect(),
             "email" => values.iter().flat_map(|v| with_email(&memory, &v.to_lowercase())).collect(),
             "" => return Err(("1003", "filterType not specified".to_owned())),
@@ -134,7 +131,7 @@ fn with_email(memory: &Memory, email: &str) -> Vec<usize> {
 }
 
 /// Writes one record by its address. Gives the id and what was done.
-fn sync(memory: &mut Memory, record: &Value, action: Action, now: i64) -> Result<(u64, &'static str), Skip> {
+pub(super) fn sync(memory: &mut Memory, record: &Value, action: Action, now: i64) -> Result<(u64, &'static str), Skip> {
     let record = fields(record)?;
     let email: Arc<str> = match record.get("email") {
         None | Some(Value::Null) => return Err(("1002", "Missing value for required parameter 'email'".to_owned())),

@@ -5,6 +5,8 @@
 
 /// Activities: adding custom ones and reading all back.
 mod activities;
+/// Imports of leads.
+mod bulk;
 /// Leads: sync and look-up.
 mod leads;
 /// Static lists and requests of campaigns.
@@ -71,6 +73,10 @@ struct Memory {
     lists: Lists,
     /// Custom activity types.
     types: Vec<types::Type>,
+    /// Imports in the order of their ids, from 1 on.
+    jobs: Vec<bulk::Job>,
+    /// When each of the two that are worked on at once is through (developer page "Bulk lead import").
+    workers: [i64; 2],
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -83,6 +89,7 @@ enum Endpoint {
     ActivityTypes,
     CustomTypes,
     Usage,
+    Bulk,
     ChangeList,
     RequestCampaign,
 }
@@ -95,7 +102,8 @@ impl Vendor for Marketo {
         if call.uri_bytes > URI_BYTES {
             return Answer::empty(414).with(Verdict::Refused);
         }
-        if call.body.len() > BYTES {
+        let most = if call.path.starts_with("/bulk/") { bulk::BYTES } else { BYTES };
+        if call.body.len() > most {
             return Answer::empty(413).with(Verdict::Refused);
         }
         if call.path == "/identity/oauth/token" {
@@ -129,6 +137,10 @@ impl Vendor for Marketo {
                 None => Err(("610", "Requested resource not found".to_owned())),
             },
             Endpoint::Usage => Ok(self.usage(call)),
+            Endpoint::Bulk => match bulk::Ask::of(&call.method, &call.path) {
+                Some(ask) => self.bulk(call, &ask),
+                None => Err(("610", "Requested resource not found".to_owned())),
+            },
             Endpoint::ChangeList => body(call).and_then(|b| self.change_list(call, &b)),
             Endpoint::RequestCampaign => body(call).and_then(|b| self.request_campaign(call, &b)),
         };
@@ -192,6 +204,8 @@ impl Marketo {
             dropped: 0,
             lists: Lists::new(&options.lists),
             types: vec![types::Type::first(options.activity_type)],
+            jobs: Vec::new(),
+            workers: [i64::MIN; 2],
         };
         let ledger = Ledger::new(options.bodies);
         Self { options, ledger, records: Records::new(|_| None), state: Mutex::new(state) }
@@ -277,9 +291,16 @@ fn endpoint(call: &Call) -> Result<Endpoint, Refusal> {
             | "/rest/v1/stats/usage.json",
             _,
         ) => Err(("605", format!("HTTP method '{}' is not supported", call.method))),
+        _ if bulk::Ask::of(&call.method, &call.path).is_some() => Ok(Endpoint::Bulk),
         _ if types::Ask::of(&call.method, &call.path).is_some() => Ok(Endpoint::CustomTypes),
         _ => Err(("610", "Requested resource not found".to_owned())),
     }
+}
+
+/// A field of a question: of the query, or of the body where it comes as POST with `_method=GET`.
+fn field(call: &Call, name: &str) -> Option<String> {
+    let of_body = || call.form().into_iter().find(|(n, _)| n == name).map(|(_, value)| value);
+    call.param(name).map(str::to_owned).or_else(of_body)
 }
 
 /// The JSON of a call that writes.

@@ -1,6 +1,7 @@
-//! One batch with HubSpot: contacts first, and when all are there their events and the lists they go into or out of.
+//! One batch with HubSpot: contacts first, and when all are there their events and the lists they go into. Who is only
+//! taken out of a list is looked up, and not made.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use super::answer::{self, Verdict};
 use super::{Contact, Settings, body};
@@ -8,7 +9,7 @@ use crate::destination::{Exchange, Halt, Item, Next};
 use crate::model::http::{Answer, Auth, Method, Request};
 use crate::model::{Action, ActionKind, Activation, Outcome, Timestamp};
 
-/// Contacts in one upsert (API reference 2026-03).
+/// Contacts in one upsert, and in one read (API reference 2026-03).
 const CONTACTS: usize = 100;
 
 /// A batch under way.
@@ -28,6 +29,8 @@ pub struct Sending {
 enum Call {
     /// Contacts of these records.
     Upsert(Vec<usize>),
+    /// Which contacts have the addresses of these records?
+    Read(Vec<usize>),
     /// Events of these records, whose contacts are there.
     Send(Vec<usize>),
     /// Contacts of these records into a list, or out of it: all the same.
@@ -37,7 +40,7 @@ enum Call {
 impl Call {
     fn places(&self) -> &[usize] {
         match self {
-            Self::Upsert(places) | Self::Send(places) | Self::Members(places) => places,
+            Self::Upsert(places) | Self::Read(places) | Self::Send(places) | Self::Members(places) => places,
         }
     }
 
@@ -45,6 +48,7 @@ impl Call {
     fn about(&self, places: Vec<usize>) -> Self {
         match self {
             Self::Upsert(_) => Self::Upsert(places),
+            Self::Read(_) => Self::Read(places),
             Self::Send(_) => Self::Send(places),
             Self::Members(_) => Self::Members(places),
         }
@@ -63,17 +67,19 @@ impl Sending {
             asked: None,
             batch,
         };
-        let mut good = Vec::new();
+        let (mut written, mut looked_up) = (Vec::new(), Vec::new());
         for (n, item) in sending.batch.iter().enumerate() {
             match body::email(&item.activation) {
-                Some(_) => good.push(n),
+                Some(_) if body::is_looked_up(&item.activation.action) => looked_up.push(n),
+                Some(_) => written.push(n),
                 None => {
                     let words = "the person has no e-mail address: a contact of HubSpot is found by it";
                     sending.outcomes[n] = Some((0, Outcome::Refused { code: "no_email".into(), words: words.into() }));
                 }
             }
         }
-        sending.todo.extend(good.chunks(CONTACTS).map(|some| Call::Upsert(some.to_vec())));
+        sending.todo.extend(written.chunks(CONTACTS).map(|some| Call::Upsert(some.to_vec())));
+        sending.todo.extend(looked_up.chunks(CONTACTS).map(|some| Call::Read(some.to_vec())));
         sending
     }
 
@@ -85,7 +91,12 @@ impl Sending {
         let (method, path, family, body) = match call {
             Call::Upsert(places) => {
                 let activations: Vec<_> = places.iter().filter_map(|n| self.activation(*n)).collect();
-                (Method::Post, self.settings.upsert(), "crm", body::contacts(&self.settings, &activations))
+                let path = format!("{}/batch/upsert", self.settings.contacts());
+                (Method::Post, path, "crm", body::contacts(&self.settings, &activations))
+            }
+            Call::Read(places) => {
+                let activations: Vec<_> = places.iter().filter_map(|n| self.activation(*n)).collect();
+                (Method::Post, format!("{}/batch/read", self.settings.contacts()), "crm", body::read(&activations))
             }
             Call::Send(places) => {
                 let events: Vec<_> = places
@@ -125,6 +136,7 @@ impl Sending {
             Verdict::Done => {
                 match call {
                     Call::Upsert(places) => self.upserted(&places, status, answer, now),
+                    Call::Read(places) => self.looked_up(&places, status, answer),
                     Call::Send(places) => self.set(&places, status, &Outcome::Accepted),
                     Call::Members(places) => self.listed(&places, status, answer, now),
                 }
@@ -149,7 +161,9 @@ impl Sending {
                 let outcome = match call {
                     Call::Send(_) => Outcome::Duplicate,
                     // Somebody makes the same contact at this moment.
-                    Call::Upsert(_) | Call::Members(_) => answer::later(now, "somebody else writes this contact (409)"),
+                    Call::Upsert(_) | Call::Read(_) | Call::Members(_) => {
+                        answer::later(now, "somebody else writes this contact (409)")
+                    }
                 };
                 self.set(&places, status, &outcome);
                 None
@@ -196,6 +210,40 @@ impl Sending {
         }
     }
 
+    /// Who is no contact is in no list: there is nothing to take out, and nobody is made for it. A contact that answers to
+    /// none of the addresses has one that it does not tell; so those who seem to be missing are read one by one.
+    fn looked_up(&mut self, places: &[usize], status: u16, answer: &Answer) {
+        let Answer::Came(response) = answer else { return };
+        let contacts = answer::read(response);
+        let mut by_address: HashMap<&str, &str> = HashMap::new();
+        for (id, addresses) in &contacts {
+            by_address.extend(addresses.iter().map(|address| (address.as_str(), id.as_str())));
+        }
+        let mut answering: HashSet<&str> = HashSet::new();
+        let mut missing = Vec::new();
+        for place in places {
+            let address = self.activation(*place).and_then(body::email).unwrap_or_default().to_lowercase();
+            let known = by_address.get(address.as_str()).copied();
+            // What one address alone was asked for is the contact of it.
+            let alone = contacts.first().filter(|_| places.len() == 1).map(|(id, _)| id.as_str());
+            match known.or(alone) {
+                Some(id) => {
+                    answering.insert(id);
+                    if let Some(slot) = self.contacts.get_mut(*place) {
+                        *slot = Some(Contact { id: id.to_owned(), created: None });
+                    }
+                    self.ready.push(*place);
+                }
+                None => missing.push(*place),
+            }
+        }
+        if contacts.iter().all(|(id, _)| answering.contains(id.as_str())) {
+            self.set(&missing, status, &Outcome::Accepted);
+        } else {
+            self.todo.extend(missing.into_iter().map(|place| Call::Read(vec![place])));
+        }
+    }
+
     /// When all contacts are there: one call of events, and one for each list.
     fn follow(&mut self) {
         let mut events = Vec::new();
@@ -213,7 +261,8 @@ impl Sending {
         self.todo.extend(lists.into_values().map(Call::Members));
     }
 
-    /// Who was in the list, or out of it, before is so still. A contact that is missing was merged or deleted since.
+    /// Who was in the list, or out of it, before is so still. A contact that is missing was merged or deleted since: whoever
+    /// has its address now is told the next time.
     fn listed(&mut self, places: &[usize], status: u16, answer: &Answer, now: Timestamp) {
         let missing = answer::missing(answer);
         for place in places {

@@ -35,7 +35,7 @@ const TEN_SECONDS: Span = Span::from_secs(10);
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// A service key or private app token with `crm.objects.contacts.write` and `analytics.behavioral_events.send`; for lists
-    /// `crm.lists.write` too.
+    /// `crm.lists.write` too, and `crm.objects.contacts.read` for `remove_from`.
     pub token: Secret,
     /// The account's number: custom events are called `pe<hub id>_<name>`.
     pub hub_id: u64,
@@ -80,7 +80,7 @@ pub struct Settings {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Paths {
-    /// Before `/batch/upsert`: `/crm/objects/2026-03/contacts`.
+    /// Before `/batch/upsert` and `/batch/read`: `/crm/objects/2026-03/contacts`.
     pub contacts: Option<String>,
     /// Before `/send/batch`: `/events/2026-03`.
     pub events: Option<String>,
@@ -127,9 +127,8 @@ impl Version {
 }
 
 impl Settings {
-    fn upsert(&self) -> String {
-        let contacts = self.paths.contacts.as_deref().unwrap_or(self.version.contacts());
-        format!("{contacts}/batch/upsert")
+    fn contacts(&self) -> &str {
+        self.paths.contacts.as_deref().unwrap_or(self.version.contacts())
     }
 
     fn send(&self) -> String {
@@ -251,7 +250,7 @@ impl Destination for HubSpot {
         }
     }
 
-    /// Contacts by hundreds, then events.
+    /// Contacts by hundreds, upserted or read, then events or a list.
     fn calls(&self, records: usize) -> usize {
         if records == 0 { 0 } else { records.div_ceil(100) + 1 }
     }

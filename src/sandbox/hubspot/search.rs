@@ -11,7 +11,7 @@ use std::sync::Arc;
 use axum::http::Method;
 use serde_json::{Map, Value, json};
 
-use super::{Hubspot, error, throttled};
+use super::{FIRST_CONTACT, Hubspot, error, throttled};
 use crate::sandbox::call::{Answer, Call};
 use crate::sandbox::received::lock;
 use crate::sandbox::records::{Row, Shape, Times};
@@ -217,8 +217,32 @@ impl Hubspot {
         });
         self.records.note(kind, "batch", &rows, call.at);
         let properties = names(body.get("properties"));
-        let results: Vec<Value> = rows.iter().map(|r| shown(kind, r, &properties)).collect();
-        Answer::json(200, &json!({"status": "COMPLETE", "results": results}))
+        let mut results: Vec<Value> = rows.iter().map(|r| shown(kind, r, &properties)).collect();
+        if kind != "contacts" || by != Some("email") {
+            return Answer::json(200, &json!({"status": "COMPLETE", "results": results}));
+        }
+        // Those that were upserted too; 207 where an address is nobody's.
+        let mut missing = Vec::new();
+        let memory = lock(&self.state);
+        for id in ids {
+            let is_it = |r: &Arc<Row>| value_of(r, "email").is_some_and(|email| email.eq_ignore_ascii_case(id));
+            match memory.by_email.get(id.to_lowercase().as_str()) {
+                Some(place) => results.push(json!({
+                    "id": (FIRST_CONTACT + *place as u64).to_string(), "archived": false,
+                    "properties": {"email": id.to_lowercase()},
+                })),
+                None if rows.iter().any(is_it) => {}
+                None => missing.push(id),
+            }
+        }
+        if missing.is_empty() {
+            return Answer::json(200, &json!({"status": "COMPLETE", "results": results}));
+        }
+        let error = json!({
+            "status": "error", "category": "OBJECT_NOT_FOUND", "context": {"ids": missing},
+            "message": "Could not get some CONTACT objects, they may be deleted or not exist. Check that ids are valid.",
+        });
+        Answer::json(207, &json!({"status": "COMPLETE", "results": results, "numErrors": 1, "errors": [error]}))
     }
 
     fn associations(&self, call: &Call, from: &str, to: &str, body: &Value) -> Answer {

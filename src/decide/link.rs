@@ -1,7 +1,7 @@
-//! What identity planned, done: people made, joined, forgotten.
+//! What identity planned, done: people made and joined.
 
 use crate::identity::{self, Plan};
-use crate::model::{Event, EventKind, Identifier, Person, PersonId, Position, Write};
+use crate::model::{Event, Identifier, Person, PersonId, Position, Write};
 
 use super::step::Step;
 
@@ -60,28 +60,5 @@ impl Step<'_> {
             None => self.loaded.owners.remove(name),
         };
         self.changes.links.push((name.clone(), owner));
-    }
-
-    /// Forgets everybody whom the event names by a name that says who they are.
-    pub(super) fn erase(&mut self, event: &Event) {
-        debug_assert_eq!(event.kind, EventKind::Erase);
-        let named = event.identifiers.iter().filter(|i| i.kind.names_a_person());
-        let mut ids: Vec<PersonId> = named.filter_map(|name| self.loaded.owners.get(name).copied()).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        for id in ids {
-            let Some(gone) = self.loaded.people.remove(&id) else { continue };
-            for name in &gone.identifiers {
-                if self.loaded.owners.get(name) == Some(&id) {
-                    self.own(name, None);
-                }
-            }
-            self.changes.activations.retain(|activation| activation.person != id);
-            self.changes.decisions.retain(|decision| decision.person != id);
-            for pending in gone.pending {
-                self.recall(id, &pending);
-            }
-            self.write(id, Write::Erased);
-        }
     }
 }

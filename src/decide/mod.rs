@@ -8,8 +8,10 @@ mod adopt;
 mod ask;
 mod cancel;
 mod consent;
+mod erase;
 mod fire;
 mod link;
+mod passed_on;
 mod step;
 mod trigger_state;
 mod unlink;
@@ -87,7 +89,7 @@ impl Step<'_> {
     /// One event that is not a repetition.
     fn one(&mut self, position: Position, event: &Event, names: &identity::Settings) {
         match event.kind {
-            EventKind::Erase => return self.erase(event),
+            EventKind::Erase => return self.erase(position, event),
             EventKind::Unlink => return self.unlink(position, event),
             EventKind::Did | EventKind::Identify | EventKind::Alias => {}
         }
@@ -102,6 +104,7 @@ impl Step<'_> {
         for id in plan.person.iter().chain(&plan.absorbed) {
             self.run_timers(*id, Until::Before(moment));
         }
+        let stood = self.stood(plan.person.iter().chain(&plan.absorbed));
         let Some((id, is_new)) = self.link(plan, position, event) else { return };
         let Some(person) = self.loaded.people.get_mut(&id) else { return };
 
@@ -146,6 +149,9 @@ impl Step<'_> {
             self.ask(id, &asked, at);
         }
         self.cancel_what_is_void(id, &News::of(event, position, at, is_merge));
+        if !self.program.settings().passed_on.consent.is_empty() && !self.loaded.is_simulated {
+            self.pass_on_consent(id, &stood, (position, event), at);
+        }
         if says_consent || is_merge {
             self.call_back_what_is_forbidden(id, at);
         }

@@ -2,7 +2,7 @@
 //!
 //! A timeline is events parted by `|`, each `TIME WHAT WORDS`. TIME is since the start (`26h30m`), and may name a later
 //! arrival (`10m@40m`). WHAT is a short name of [`WHAT`]. WORDS: `c1` a cart id, `p1` a product, `#x` a message id,
-//! `@name` a user, `~name` a device, `+shop` a system instead of tracking, and `path=value` a property. Without a name it
+//! `@name` a user, `~name` a device, `&address` an e-mail address, `^number` a phone, `/name` a source, `+shop` a system instead of tracking, and `path=value` a property. Without a name it
 //! is the user `ines`. One batch is one event; time then runs to the horizon of 200 days.
 
 mod caps;
@@ -11,6 +11,7 @@ mod gates;
 mod kept;
 mod keys;
 mod late;
+mod passed_on;
 mod people;
 mod shipped;
 mod states;
@@ -147,12 +148,18 @@ fn event(text: &str, number: usize) -> Event {
     let mut traits = serde_json::Map::new();
     let mut products = Vec::new();
     let mut identifiers = Vec::new();
-    let (mut id, mut origin) = (number.to_string(), Origin::Tracking);
+    let (mut id, mut origin, mut source) = (number.to_string(), Origin::Tracking, "web");
     for word in words {
         if let Some(user) = word.strip_prefix('@') {
             identifiers.push(Identifier::new(IdentifierKind::UserId, user));
         } else if let Some(device) = word.strip_prefix('~') {
             identifiers.push(Identifier::new(IdentifierKind::AnonymousId, device));
+        } else if let Some(address) = word.strip_prefix('&') {
+            identifiers.push(Identifier::new(IdentifierKind::Email, address));
+        } else if let Some(number) = word.strip_prefix('^') {
+            identifiers.push(Identifier::new(IdentifierKind::Phone, number));
+        } else if let Some(name) = word.strip_prefix('/') {
+            source = name;
         } else if let Some(message) = word.strip_prefix('#') {
             id = message.to_owned();
         } else if let Some((name, value)) = word.strip_prefix('%').and_then(|word| word.split_once('=')) {
@@ -184,7 +191,7 @@ fn event(text: &str, number: usize) -> Event {
         at: START + length(at),
         claimed_at: None,
         arrived: START + length(arrived),
-        source: "web".into(),
+        source: source.into(),
         origin,
         dedupe: vec![Event::dedupe_key(&[&id])],
         identifiers,

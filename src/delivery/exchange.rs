@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::lane::{Inner, REFUSED};
 use crate::destination::{Halt, Item, Next};
 use crate::model::http::{Answer, Name, Request};
-use crate::model::{Attempt, Outcome, Span, Timestamp};
+use crate::model::{Action, Attempt, Outcome, Span, Timestamp};
 use crate::quota::{For, Pass};
 use crate::store::{Settled, StoreError, Work, WorkId};
 use crate::wire::{TokenError, backoff};
@@ -34,6 +34,11 @@ impl Inner {
         let now = self.clock.now();
         let (expired, work): (Vec<Work>, Vec<Work>) = work.into_iter().partition(|w| w.activation.expires_at < now);
         let mut settled: Vec<Settled> = expired.iter().map(|w| settled(w.id, now, 0, Outcome::Expired)).collect();
+        // It was queued when the destination of this name was another.
+        let can = self.destination.can();
+        let (work, unable): (Vec<Work>, Vec<Work>) =
+            work.into_iter().partition(|w| can.contains(&w.activation.action.kind()));
+        settled.extend(unable.iter().map(|w| self::settled(w.id, now, 0, cannot(&w.activation.action))));
         let ids: Vec<WorkId> = work.iter().map(|w| w.id).collect();
         let begun = match self.destination.needs_begin() {
             true => self.store.begin(&self.name, &ids).await,
@@ -253,6 +258,11 @@ impl Inner {
                 .increment(1);
         }
     }
+}
+
+fn cannot(action: &Action) -> Outcome {
+    let words = format!("`{}` is nothing that this destination can do", action.kind().key());
+    Outcome::Refused { code: "cannot".into(), words: words.into() }
 }
 
 /// What did not leave for want of a token costs no try.

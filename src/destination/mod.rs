@@ -18,7 +18,7 @@ use serde::Deserialize;
 
 use self::account::{Made, Survey};
 use crate::model::http::{AccountKey, Answer, Learned, Request, Response, TokenRequest, Window};
-use crate::model::{ActionKind, Activation, Need, Outcome, Span, Timestamp};
+use crate::model::{ActionKind, Activation, Channel, Need, Outcome, Span, Timestamp};
 
 /// `[destination.NAME]` in the configuration: `kind` chooses the vendor.
 #[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
@@ -35,13 +35,21 @@ pub enum Settings {
 }
 
 impl Settings {
-    /// What triggers may ask of it.
+    /// What it can do.
     pub fn can(&self) -> &'static [ActionKind] {
         match self {
             Self::Klaviyo(_) => klaviyo::CAN,
             Self::HubSpot(_) => hubspot::CAN,
             Self::Marketo(_) => marketo::CAN,
             Self::Webhook(_) => webhook::CAN,
+        }
+    }
+
+    /// The channels of which consent is written to it.
+    pub fn consent(&self) -> Vec<Channel> {
+        match self {
+            Self::Klaviyo(settings) => settings.consent(),
+            Self::HubSpot(_) | Self::Marketo(_) | Self::Webhook(_) => Vec::new(),
         }
     }
 
@@ -147,6 +155,8 @@ pub trait Exchange: Send {
 pub trait Destination: Send + Sync + 'static {
     /// The vendor's name in lower case.
     fn kind(&self) -> &'static str;
+    /// What it can do.
+    fn can(&self) -> &'static [ActionKind];
     /// Where it is: scheme, host, and a path without a slash at its end.
     fn base_url(&self) -> &str;
     /// What one batch may hold.

@@ -1,8 +1,8 @@
 //! Which answers a rule is about, and where an answer has the vendor's own words.
 
-use serde_json::Value;
+use serde_json::Value as Json;
 
-use super::written::{Reading, Table};
+use super::written::{Reading, Table, Value};
 use super::{Path, text};
 use crate::model::http::{Response, redacted};
 
@@ -15,6 +15,32 @@ pub struct When {
     pub path: Option<Path>,
     /// It must be one of these, where they are named.
     pub is: Vec<String>,
+}
+
+/// What an answer means: `A` is what a reader, or a sender, does then.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rule<A> {
+    /// Of which answers.
+    pub when: When,
+    /// What to do then.
+    pub act: A,
+}
+
+/// `[[answer]]`: each with what to `do`, of these words.
+pub(crate) fn rules<A: Copy>(
+    value: Option<Value<'_, '_>>,
+    words: &[(&str, A)],
+    reading: &mut Reading<'_>,
+) -> Vec<Rule<A>> {
+    let list = value.map(|v| v.list(reading)).unwrap_or_default();
+    let mut rule = |value: &Value<'_, '_>| {
+        let mut table = value.table(reading)?;
+        let when = when(&mut table, reading);
+        let act = table.need("do", reading).and_then(|v| v.one_of(words, reading));
+        table.finish(reading);
+        Some(Rule { when: when?, act: act? })
+    };
+    list.iter().filter_map(&mut rule).collect()
 }
 
 /// `status`, `path` and `is` of a table.
@@ -37,7 +63,7 @@ pub(crate) fn when(table: &mut Table<'_, '_>, reading: &mut Reading<'_>) -> Opti
 
 impl When {
     /// Whether an answer with this status and body is one of them.
-    pub fn fits(&self, status: u16, body: &Value) -> bool {
+    pub fn fits(&self, status: u16, body: &Json) -> bool {
         if !self.status.is_empty() && !self.status.contains(&status) {
             return false;
         }
@@ -45,15 +71,15 @@ impl When {
         let Some(found) = path.get(body) else { return false };
         if self.is.is_empty() {
             return match found {
-                Value::Bool(yes) => *yes,
-                Value::Array(items) => !items.is_empty(),
-                Value::String(text) => !text.is_empty(),
-                Value::Object(entries) => !entries.is_empty(),
+                Json::Bool(yes) => *yes,
+                Json::Array(items) => !items.is_empty(),
+                Json::String(text) => !text.is_empty(),
+                Json::Object(entries) => !entries.is_empty(),
                 _ => true,
             };
         }
         let said = match found {
-            Value::Bool(yes) => Some(yes.to_string()),
+            Json::Bool(yes) => Some(yes.to_string()),
             other => text(other),
         };
         said.is_some_and(|said| self.is.contains(&said))
@@ -61,7 +87,7 @@ impl When {
 }
 
 /// The status and the vendor's words, without anything personal: at one of `paths`, else where they often are.
-pub fn words(response: &Response, body: &Value, paths: &[Path]) -> String {
+pub fn words(response: &Response, body: &Json, paths: &[Path]) -> String {
     let known = ["message", "error_description", "error.message", "errors.0.message", "errors.0.detail", "0.message"];
     let said = paths.iter().find_map(|path| text(path.get(body)?));
     let said = said.or_else(|| known.iter().find_map(|path| text(Path::parse(path)?.get(body)?)));

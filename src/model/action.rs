@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::LaneName;
+use super::consent::Channel;
 
 /// What the vendor is to do about the person of an activation. With the occasion and the lane it is unique.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -20,6 +21,16 @@ pub enum Action {
     Campaign(Arc<str>),
     /// Take over what is known of them, and nothing else.
     Profile,
+    /// They agreed to be written to on this channel.
+    Subscribe(Channel),
+    /// They do not want it on this channel any more.
+    Unsubscribe(Channel),
+    /// Nothing may be sent to their addresses, whatever they agreed to.
+    Suppress,
+    /// That is over.
+    Unsuppress,
+    /// Forget them.
+    Erase,
 }
 
 /// What tells the actions of one occasion in one lane apart: 0 for the event, of which there is one at most.
@@ -39,13 +50,26 @@ pub enum ActionKind {
     Campaign,
     /// [`Action::Profile`]
     Profile,
+    /// [`Action::Subscribe`]
+    Subscribe,
+    /// [`Action::Unsubscribe`]
+    Unsubscribe,
+    /// [`Action::Suppress`]
+    Suppress,
+    /// [`Action::Unsuppress`]
+    Unsuppress,
+    /// [`Action::Erase`]
+    Erase,
 }
 
 impl ActionKind {
-    /// All of them, in the order they are told.
-    pub const ALL: [Self; 5] = [Self::Event, Self::AddToList, Self::RemoveFromList, Self::Campaign, Self::Profile];
+    /// Those that a trigger may ask for, in the order they are told. The others are passed on without one.
+    pub const OF_TRIGGERS: [Self; 5] =
+        [Self::Event, Self::AddToList, Self::RemoveFromList, Self::Campaign, Self::Profile];
+    /// Those that write to the vendor what somebody said of consent.
+    pub const OF_CONSENT: [Self; 4] = [Self::Subscribe, Self::Unsubscribe, Self::Suppress, Self::Unsuppress];
 
-    /// The key of `[[activate]]` that asks for it.
+    /// Its word: for those of triggers the key of `[[activate]]` that asks for it.
     pub fn key(self) -> &'static str {
         match self {
             Self::Event => "event",
@@ -53,6 +77,11 @@ impl ActionKind {
             Self::RemoveFromList => "remove_from",
             Self::Campaign => "campaign",
             Self::Profile => "profile",
+            Self::Subscribe => "subscribe",
+            Self::Unsubscribe => "unsubscribe",
+            Self::Suppress => "suppress",
+            Self::Unsuppress => "unsuppress",
+            Self::Erase => "erase",
         }
     }
 }
@@ -66,6 +95,11 @@ impl Action {
             Self::RemoveFromList(_) => ActionKind::RemoveFromList,
             Self::Campaign(_) => ActionKind::Campaign,
             Self::Profile => ActionKind::Profile,
+            Self::Subscribe(_) => ActionKind::Subscribe,
+            Self::Unsubscribe(_) => ActionKind::Unsubscribe,
+            Self::Suppress => ActionKind::Suppress,
+            Self::Unsuppress => ActionKind::Unsuppress,
+            Self::Erase => ActionKind::Erase,
         }
     }
 
@@ -81,11 +115,12 @@ impl Action {
         ActionId(u32::from_be_bytes(id).max(1))
     }
 
-    /// What it is about: the event's name, the list's or campaign's id. Empty for a profile.
+    /// What it is about: the event's name, the list's or campaign's id, the channel. Empty where there is no such thing.
     pub fn of(&self) -> &str {
         match self {
             Self::Event(of) | Self::AddToList(of) | Self::RemoveFromList(of) | Self::Campaign(of) => of,
-            Self::Profile => "",
+            Self::Subscribe(channel) | Self::Unsubscribe(channel) => channel.word(),
+            Self::Profile | Self::Suppress | Self::Unsuppress | Self::Erase => "",
         }
     }
 }
@@ -95,7 +130,7 @@ impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Event(name) => f.write_str(name),
-            Self::Profile => f.write_str(self.kind().key()),
+            Self::Profile | Self::Suppress | Self::Unsuppress | Self::Erase => f.write_str(self.kind().key()),
             _ => write!(f, "{} {}", self.kind().key(), self.of()),
         }
     }
@@ -113,8 +148,8 @@ pub struct Account {
 }
 
 impl Account {
-    /// One that can do everything that any vendor can.
+    /// One of which everything can be asked that can be asked of any.
     pub fn any(lane: LaneName) -> Self {
-        Self { lane, can: &ActionKind::ALL, has_numbers: false }
+        Self { lane, can: &ActionKind::OF_TRIGGERS, has_numbers: false }
     }
 }

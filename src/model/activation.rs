@@ -30,7 +30,7 @@ pub struct Activation {
     pub trigger: Arc<str>,
     /// For whom.
     pub person: PersonId,
-    /// The person's names at the edge. Never empty.
+    /// The person's names at the edge. Never empty, but for an erasure that is done.
     pub identifiers: Vec<Identifier>,
     /// Traits that a vendor's profile takes (names, locale ...): a JSON object.
     pub traits: RawJson,
@@ -71,9 +71,15 @@ impl Activation {
 impl OccasionId {
     /// Of the word that it is not valid any more: one for each occasion.
     pub fn voided(self) -> Self {
+        Self::of_parts(&[b"void ", &self.0])
+    }
+
+    pub(super) fn of_parts(parts: &[&[u8]]) -> Self {
         let mut id = [0; 16];
         let mut hash = blake3::Hasher::new();
-        hash.update(b"void ").update(&self.0);
+        for part in parts {
+            hash.update(part);
+        }
         id.copy_from_slice(&hash.finalize().as_bytes()[..16]);
         Self(id)
     }

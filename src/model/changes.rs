@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Activation, Catalogue, Codes, DedupeKey, GivenCode, Identifier, LaneName, OccasionId, Person, PersonId, Position,
-    Released, Sales, StepId, Timestamp, TriggerStates,
+    Activation, Catalogue, Codes, DedupeKey, Erasure, GivenCode, Identifier, LaneName, OccasionId, Person, PersonId,
+    Position, Released, Sales, StepId, Timestamp, TriggerStates,
 };
 
 /// The people a batch speaks of, and what the store knows of its identifiers and message keys.
@@ -229,6 +229,8 @@ pub struct Changes {
     pub triggers: TriggerStates,
     /// Triggers whose guard paused them.
     pub guarded: Vec<Arc<str>>,
+    /// People who were forgotten.
+    pub erased: Vec<Erasure>,
     /// Discount codes that occasions of this step have.
     pub codes: Vec<GivenCode>,
     /// Joins made and refused.

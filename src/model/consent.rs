@@ -162,7 +162,8 @@ impl Consent {
         (!is_lifted).then_some(suppressed)
     }
 
-    fn newest(&self, channel: Channel, act: Act) -> Option<&Mark> {
+    /// The newest statement of its sort.
+    pub fn newest(&self, channel: Channel, act: Act) -> Option<&Mark> {
         self.marks.iter().rev().find(|mark| mark.channel == channel && mark.act == act)
     }
 

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::engagement::Engagement;
-use crate::model::Span;
+use crate::model::{PassedOn, Span};
 
 use super::gate;
 
@@ -29,6 +29,10 @@ pub struct Settings {
     /// `[engagement]`, which stands beside `[rules]`.
     #[serde(skip)]
     pub engagement: Engagement,
+    /// Which destinations are told what no trigger says: the configuration of those says so.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub passed_on: PassedOn,
 }
 
 impl Default for Settings {
@@ -40,6 +44,7 @@ impl Default for Settings {
             watches: 2_000,
             gates: gate::Settings::default(),
             engagement: Engagement::default(),
+            passed_on: PassedOn::default(),
         }
     }
 }

@@ -92,8 +92,9 @@ impl Start {
 
 /// The one thing that is said, with its place.
 fn read_action(table: &mut Table<'_, '_>, reading: &mut Reading<'_>) -> Option<(Action, Range<usize>, String)> {
-    let said: Vec<_> = ActionKind::ALL.into_iter().filter_map(|kind| Some((kind, table.get(kind.key())?))).collect();
-    let every = ActionKind::ALL.map(ActionKind::key).join(", ");
+    let said: Vec<_> =
+        ActionKind::OF_TRIGGERS.into_iter().filter_map(|kind| Some((kind, table.get(kind.key())?))).collect();
+    let every = ActionKind::OF_TRIGGERS.map(ActionKind::key).join(", ");
     let (kind, value) = match said.as_slice() {
         [one] => one,
         [] => {
@@ -120,6 +121,12 @@ fn read_action(table: &mut Table<'_, '_>, reading: &mut Reading<'_>) -> Option<(
         ActionKind::AddToList => Action::AddToList(id(value, reading)?.into()),
         ActionKind::RemoveFromList => Action::RemoveFromList(id(value, reading)?.into()),
         ActionKind::Campaign => Action::Campaign(id(value, reading)?.into()),
+        // No key of a trigger's.
+        ActionKind::Subscribe
+        | ActionKind::Unsubscribe
+        | ActionKind::Suppress
+        | ActionKind::Unsuppress
+        | ActionKind::Erase => return None,
     };
     if action.of().len() > 127 {
         reading.mistake(value.span(), value.path().to_owned(), "must be shorter than 128 bytes");
@@ -146,7 +153,8 @@ fn suits(account: &Account, action: &Action, (span, path): (&Range<usize>, &str)
     };
     let has_id = !matches!(action.kind(), ActionKind::Event | ActionKind::Profile);
     if !account.can.contains(&action.kind()) {
-        let able: Vec<&str> = account.can.iter().map(|kind| kind.key()).collect();
+        let able = ActionKind::OF_TRIGGERS.iter().filter(|kind| account.can.contains(kind));
+        let able: Vec<&str> = able.map(|kind| kind.key()).collect();
         mistake(format!("`{lane}` cannot do this"), format!("what it can do: {}", able.join(", ")));
     } else if account.has_numbers && has_id && !action.of().bytes().all(|b| b.is_ascii_digit()) {
         let words = format!("`{}` is no id at `{lane}`, where they are numbers", action.of());

@@ -6,7 +6,7 @@ use super::layer::Layers;
 use super::secret;
 use crate::destination::webhook;
 use crate::intake::settings::Connector;
-use crate::manifest::setting::{Given, Setting, Written};
+use crate::manifest::setting::{Given, Setting, Unfit, Written};
 use crate::model::mistake::instead;
 use crate::model::{Mistake, Span};
 use crate::source::manifest::{Connected, Manifest, shipped, shipped_names};
@@ -110,16 +110,19 @@ pub(super) fn given(
         mistakes.extend(bare_secrets(&[place, &[setting.name.as_str()]].concat(), layers));
     }
     let given = Given::read(settings, written).map_err(|unfit| {
-        mistakes.extend(unfit.into_iter().map(|unfit| {
-            let key: Vec<&str> = unfit.key.iter().map(String::as_str).collect();
-            let mistake = layers.at(&[place, &key].concat(), unfit.words);
-            match unfit.way {
-                Some(way) => mistake.suggest(way),
-                None => mistake,
-            }
-        }));
+        mistakes.extend(unfit.into_iter().map(|unfit| mistake(unfit, place, layers)));
     });
     (given.ok(), mistakes)
+}
+
+/// What is wrong with a setting, at its place.
+pub(super) fn mistake(unfit: Unfit, place: &[&str], layers: &Layers) -> Mistake {
+    let key: Vec<&str> = unfit.key.iter().map(String::as_str).collect();
+    let mistake = layers.at(&[place, &key].concat(), unfit.words);
+    match unfit.way {
+        Some(way) => mistake.suggest(way),
+        None => mistake,
+    }
 }
 
 /// What is wrong with `webhooks`.

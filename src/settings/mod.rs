@@ -6,6 +6,7 @@
 pub mod connector;
 mod diagnose;
 mod layer;
+mod passed_on;
 mod process;
 mod secret;
 mod stamp;
@@ -206,6 +207,7 @@ impl Settings {
         let has_segments = segments.exists() || settings.segments != Settings::default().segments;
         let segments = if has_segments { files("segments", &segments) } else { Some(Vec::new()) };
         settings.rules.gates = settings.gates.clone();
+        settings.rules.passed_on = passed_on::of(&settings.destination, &connected, running);
         let program = triggers.zip(segments).and_then(|(triggers, segments)| {
             let files = Files { triggers: &triggers, segments: &segments, configuration: Some(layers.text()) };
             Program::compile_all(&files, &settings.rules, Some(&accounts)).map_err(|more| mistakes.extend(more)).ok()

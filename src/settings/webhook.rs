@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use super::connector::{destination_text, given};
+use super::connector::{destination_text, given, mistake};
 use super::layer::Layers;
+use crate::destination::webhook::Settings;
 use crate::destination::webhook::manifest::{DEFAULT, Manifest, shipped_names};
-use crate::destination::webhook::{Settings, Wrong};
 use crate::model::Mistake;
 use crate::model::mistake::instead;
 
@@ -54,14 +54,9 @@ pub fn resolve(name: &str, settings: &mut Settings, folder: Option<&Path>, layer
     let (given, more) = given(&manifest.settings, &settings.written(), &place, layers);
     mistakes.extend(more);
     if let Some(given) = given
-        && let Err(Wrong { key, words, way }) = settings.resolve(manifest, &given)
+        && let Err(unfit) = settings.resolve(manifest, &given)
     {
-        let key: Vec<&str> = key.iter().map(String::as_str).collect();
-        let mistake = layers.at(&[place.as_slice(), &key].concat(), words);
-        mistakes.push(match way {
-            Some(way) => mistake.suggest(way),
-            None => mistake,
-        });
+        mistakes.push(mistake(unfit, &place, layers));
     }
     mistakes
 }

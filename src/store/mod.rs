@@ -21,8 +21,8 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Activation, Attempt, Catalogue, CatalogueItem, Changes, Codes, Decision, DedupeKey, Event, Identifier, Join,
-    Loaded, Order, Person, PersonId, Position, StepId, Timestamp, TriggerId, TriggerStates,
+    Activation, Attempt, Catalogue, CatalogueItem, Changes, Codes, Decision, DedupeKey, Erasure, Event, Identifier,
+    Join, LaneName, Loaded, Order, Person, PersonId, Position, StepId, Timestamp, TriggerId, TriggerStates,
 };
 
 /// Why an append was not made. Nothing of it was kept.
@@ -331,6 +331,15 @@ pub struct SetAside {
     pub body: Box<str>,
 }
 
+/// That somebody was forgotten, and how far the destinations are with it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Receipt {
+    /// Here.
+    pub erasure: Erasure,
+    /// The last try at each destination that was asked; none where it waits for its first.
+    pub lanes: Vec<(LaneName, Option<Attempt>)>,
+}
+
 /// Everything kept of one person, for `explain`.
 #[derive(Clone, Debug)]
 pub struct Story {
@@ -464,6 +473,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Joins that were refused to keep two people apart, at most `max`, in no order; each once.
     async fn refused_joins(&self, max: usize) -> Result<Vec<Join>, StoreError>;
+
+    /// People who were forgotten, the newest first, at most `max`: kept for three years.
+    async fn receipts(&self, max: usize) -> Result<Vec<Receipt>, StoreError>;
 
     /// Messages set aside, newest first.
     async fn set_aside_list(&self, max: usize) -> Result<Vec<SetAside>, StoreError>;

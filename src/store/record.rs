@@ -321,7 +321,7 @@ pub struct StepRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Action, Event, EventKind, IdentifierKind};
+    use crate::model::{Action, Channel, Event, EventKind, IdentifierKind};
 
     /// A change of these bytes is a change of what older stores hold: it needs a new version, not a new test.
     #[test]
@@ -360,6 +360,11 @@ mod tests {
             (Action::RemoveFromList("L1".into()), "02024c31"),
             (Action::Campaign("12".into()), "03023132"),
             (Action::Profile, "04"),
+            (Action::Subscribe(Channel::Email), "0500"),
+            (Action::Unsubscribe(Channel::Sms), "0601"),
+            (Action::Suppress, "07"),
+            (Action::Unsuppress, "08"),
+            (Action::Erase, "09"),
         ] {
             let activation = Activation {
                 occasion: OccasionId([7; 16]),

@@ -23,7 +23,7 @@ use crate::model::http::{AccountKey, Answer, Counted, Learned, Method, Request, 
 use crate::model::setting::Secret;
 use crate::model::{Action, ActionKind, Need, Span, Timestamp};
 
-/// What triggers may ask for.
+/// What it can do.
 pub const CAN: &[ActionKind] =
     &[ActionKind::Event, ActionKind::AddToList, ActionKind::RemoveFromList, ActionKind::Profile];
 
@@ -182,6 +182,10 @@ impl HubSpot {
 impl Destination for HubSpot {
     fn kind(&self) -> &'static str {
         "hubspot"
+    }
+
+    fn can(&self) -> &'static [ActionKind] {
+        CAN
     }
 
     fn base_url(&self) -> &str {

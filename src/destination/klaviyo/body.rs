@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value, json};
 
+use super::word;
 use crate::model::{Action, ActionKind, Activation, IdentifierKind, RawJson, Timestamp};
 
 /// Properties of one event at most.
@@ -25,8 +26,12 @@ pub fn check(activation: &Activation) -> Result<(), (&'static str, String)> {
         let words = "the person has no e-mail address, phone number or account id: a profile of Klaviyo needs one";
         return Err(("no_identifier", words.into()));
     }
+    let kind = activation.action.kind();
+    if !ActionKind::OF_TRIGGERS.contains(&kind) && word::addresses(activation).is_empty() {
+        return Err(("no_identifier", "the person has no address by which Klaviyo could know them".into()));
+    }
     // Only an event carries the payload.
-    if activation.action.kind() != ActionKind::Event || is_small(activation.payload.get()) {
+    if kind != ActionKind::Event || is_small(activation.payload.get()) {
         return Ok(());
     }
     let payload = activation.payload.to_value();

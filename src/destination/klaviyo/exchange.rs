@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::answer::{self, Verdict};
 use super::job::{self, Job};
+use super::word::{self, Word};
 use super::{Settings, body, profile};
 use crate::destination::{Exchange, Halt, Item, Next};
 use crate::model::http::{Answer, Auth, Method, Request};
-use crate::model::{Action, ActionKind, Outcome, PersonId, Timestamp};
+use crate::model::{Action, ActionKind, Activation, Outcome, PersonId, Timestamp};
 
 /// Times that a refused bulk is sent again without those it named; then one by one.
 const ROUNDS: usize = 5;
@@ -44,6 +45,8 @@ enum Call {
     Members(Vec<usize>),
     /// Many profiles, into one list or none.
     Job(Box<Job>),
+    /// What is passed on without a trigger.
+    Word(Word),
 }
 
 impl Call {
@@ -52,6 +55,7 @@ impl Call {
             Self::Single(n) => vec![*n],
             Self::Bulk(places, _) | Self::Import(places) | Self::Members(places) => places.clone(),
             Self::Job(job) => job.places(),
+            Self::Word(word) => word.places(),
         }
     }
 }
@@ -71,12 +75,21 @@ impl Sending {
         };
         let mut events = Vec::new();
         let mut people: BTreeMap<PersonId, Vec<usize>> = BTreeMap::new();
+        let mut words: BTreeMap<ActionKind, Vec<usize>> = BTreeMap::new();
         for (n, item) in sending.batch.iter().enumerate() {
             match body::check(&item.activation) {
                 Ok(()) if item.activation.action.kind() == ActionKind::Event => events.push(n),
+                Ok(()) if !ActionKind::OF_TRIGGERS.contains(&item.activation.action.kind()) => {
+                    words.entry(item.activation.action.kind()).or_default().push(n);
+                }
                 Ok(()) => people.entry(item.activation.person).or_default().push(n),
                 Err((code, words)) => sending.outcomes[n] = Some((0, refused(code, &words))),
             }
+        }
+        for (kind, places) in words {
+            let entries = |n: usize| sending.activation(n).map_or(0, |one| word::addresses(one).len());
+            let calls = Word::calls(kind, &places, entries);
+            sending.todo.extend(calls.into_iter().map(Call::Word));
         }
         let bulk_from = sending.settings.bulk_from;
         if bulk_from > 0 && events.len() >= bulk_from {
@@ -121,8 +134,12 @@ impl Sending {
         }
     }
 
+    fn activation(&self, place: usize) -> Option<&Activation> {
+        Some(&self.batch.get(place)?.activation)
+    }
+
     fn action(&self, place: usize) -> Option<&Action> {
-        Some(&self.batch.get(place)?.activation.action)
+        Some(&self.activation(place)?.action)
     }
 
     /// The request, or `None` when the body would be larger than the vendor takes.
@@ -138,6 +155,10 @@ impl Sending {
                 let (method, path, cursor, body) = job.call(profiles);
                 query.extend(cursor.map(|cursor| ("page[cursor]".into(), cursor)));
                 (method, path, "jobs", body, LARGEST)
+            }
+            Call::Word(word) => {
+                let (path, family, body) = word.call(&self.settings, |n| self.activation(n));
+                (Method::Post, path.to_owned(), family, body, LARGEST)
             }
             Call::Single(n) => {
                 let body = of(n).map(|activation| body::single(activation, backfill)).unwrap_or_default();
@@ -197,13 +218,26 @@ impl Sending {
                 Call::Job(job) if !job.is_new() => {
                     return self.only(&job.places(), status, &answer::later(now, "the job is not known any more"));
                 }
+                // Nobody to forget there: that is what was wanted.
+                Call::Word(Word::Erase(place, n)) => {
+                    self.erased(*place, *n, status);
+                    return None;
+                }
+                Call::Word(word) => return self.only(&word.places(), status, &missing),
                 _ => {}
             }
+        }
+        // A scope that the key lacks for these is no reason to hold everything else.
+        if let (403, Call::Word(word), Answer::Came(response)) = (status, &call, answer)
+            && !response.json().is_null()
+        {
+            return self.only(&word.places(), status, &refused("403", word::NO_SCOPE));
         }
         match answer::verdict(answer, now) {
             Verdict::All(outcome) => match call {
                 Call::Import(places) => self.imported(&places, status, answer, now),
                 Call::Job(job) => self.job(*job, status, answer, now),
+                Call::Word(Word::Erase(place, n)) => self.erased(place, n, status),
                 _ => self.set(&call.places(), status, &outcome),
             },
             Verdict::Down(outcome, words) => {
@@ -221,6 +255,37 @@ impl Sending {
     fn only(&mut self, places: &[usize], status: u16, outcome: &Outcome) -> Option<Halt> {
         self.set(places, status, outcome);
         None
+    }
+
+    /// One address of somebody is asked to be forgotten; then the next of theirs.
+    fn erased(&mut self, place: usize, n: usize, status: u16) {
+        if self.activation(place).is_some_and(|one| n + 1 < word::addresses(one).len()) {
+            self.todo.push_front(Call::Word(Word::Erase(place, n + 1)));
+        } else {
+            self.set(&[place], status, &Outcome::Accepted);
+        }
+    }
+
+    /// A call that was refused as a whole is made again without those whom the vendor named.
+    fn unsaid(&mut self, word: Word, status: u16, (named, code, words): (&[(usize, String)], &str, &str)) {
+        let (kind, places, round) = match word {
+            Word::Together(kind, places, round) if places.len() > 1 => (kind, places, round),
+            one => return self.set(&one.places(), status, &refused(code, words)),
+        };
+        let whose = Word::whose(&places, |n| self.activation(n));
+        for (entry, words) in named {
+            if let Some(place) = whose.get(*entry) {
+                self.set(&[*place], status, &refused(code, words));
+            }
+        }
+        let is_named = |place: &usize| named.iter().any(|(entry, _)| whose.get(*entry) == Some(place));
+        let rest: Vec<usize> = places.iter().copied().filter(|place| !is_named(place)).collect();
+        if rest.len() == places.len() || round + 1 >= ROUNDS {
+            let alone = rest.into_iter().map(|place| Call::Word(Word::Together(kind, vec![place], 0)));
+            self.todo.extend(alone);
+        } else if !rest.is_empty() {
+            self.todo.push_back(Call::Word(Word::Together(kind, rest, round + 1)));
+        }
     }
 
     /// A job goes on, or is through.
@@ -324,6 +389,7 @@ impl Sending {
             Call::Single(n) => return self.set(&[n], status, &refused(code, words)),
             Call::Import(places) => return self.set(&places, status, &refused(code, words)),
             Call::Job(job) => return self.renamed(*job, status, named, now),
+            Call::Word(word) => return self.unsaid(word, status, said),
             Call::Members(places) if places.len() > 1 => {
                 // One id that is none refuses all of them, and the words are the only ones to say which.
                 let (a, b) = places.split_at(places.len() / 2);

@@ -12,6 +12,7 @@ mod job;
 mod profile;
 #[cfg(test)]
 mod tests;
+mod word;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -21,11 +22,20 @@ use super::account::Survey;
 use super::{Destination, Exchange, Item, Limits, number, pretend};
 use crate::model::http::{AccountKey, Counted, Learned, Request, Response, Window};
 use crate::model::setting::Secret;
-use crate::model::{ActionKind, Need, Span, Timestamp};
+use crate::model::{ActionKind, Channel, Need, Span, Timestamp};
 
-/// What triggers may ask for.
-pub const CAN: &[ActionKind] =
-    &[ActionKind::Event, ActionKind::AddToList, ActionKind::RemoveFromList, ActionKind::Profile];
+/// What it can do.
+pub const CAN: &[ActionKind] = &[
+    ActionKind::Event,
+    ActionKind::AddToList,
+    ActionKind::RemoveFromList,
+    ActionKind::Profile,
+    ActionKind::Subscribe,
+    ActionKind::Unsubscribe,
+    ActionKind::Suppress,
+    ActionKind::Unsuppress,
+    ActionKind::Erase,
+];
 
 /// The first revision that knows events which start no flow.
 const BACKFILL: &str = "2026-07-15";
@@ -38,7 +48,8 @@ const STEADY: Span = Span::from_minutes(1);
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// A private API key with the scopes `events:write` and `profiles:write`; for lists `lists:write` too, and for
-    /// many profiles at once `profiles:read` and `lists:read`.
+    /// many profiles at once `profiles:read` and `lists:read`; for consent `subscriptions:write` and `lists:write`; to
+    /// have people forgotten `data-privacy:write`.
     pub api_key: Secret,
     /// Where the API is.
     #[serde(default = "base_url")]
@@ -52,6 +63,9 @@ pub struct Settings {
     /// An event that happened longer ago is sent as `backfill`: it is recorded, and starts no flow. Revision 2026-07-15.
     #[serde(default)]
     pub backfill_after: Option<Span>,
+    /// Consent that somebody gives or withdraws elsewhere is written to the account.
+    #[serde(default)]
+    pub consent: Option<Consent>,
     /// The part of the account's limits that we take, 0.01 to 1; the rest is left to other tools.
     #[serde(default = "share")]
     #[schemars(range(min = 0.01, max = 1.0))]
@@ -62,6 +76,36 @@ pub struct Settings {
     /// One call takes at most so long.
     #[serde(default = "timeout")]
     pub timeout: Span,
+}
+
+/// `[destination.NAME.consent]`
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Consent {
+    /// Of which channels.
+    pub channels: Channels,
+    /// The id of the list that those go into who subscribe: its own rule says whether they confirm first.
+    pub list: Option<String>,
+}
+
+/// One or more of the channels that the vendor keeps consent of.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+pub struct Channels(#[schemars(length(min = 1))] pub Vec<Kept>);
+
+impl Default for Channels {
+    fn default() -> Self {
+        Self(vec![Kept::Email])
+    }
+}
+
+/// A channel of which the vendor keeps consent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Kept {
+    /// E-mail.
+    Email,
+    /// Text messages.
+    Sms,
 }
 
 fn base_url() -> String {
@@ -91,11 +135,25 @@ impl Settings {
         self.revision.as_str() >= BACKFILL
     }
 
+    /// The channels of which consent is written to the account.
+    pub fn consent(&self) -> Vec<Channel> {
+        let kept = self.consent.iter().flat_map(|consent| &consent.channels.0);
+        kept.map(|kept| if *kept == Kept::Sms { Channel::Sms } else { Channel::Email }).collect()
+    }
+
     /// What no single key can know.
     pub fn clashes(&self) -> Vec<(Vec<String>, String)> {
         let is_lost = self.backfill_after.is_some() && !self.knows_backfill();
         let words = format!("needs `revision` {BACKFILL} or later: {} has no word for it", self.revision);
-        is_lost.then(|| (vec!["backfill_after".into()], words)).into_iter().collect()
+        let lost = is_lost.then(|| (vec!["backfill_after".to_owned()], words));
+        let is_id = |id: &str| !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric());
+        let list = self.consent.as_ref().and_then(|consent| consent.list.as_deref()).filter(|list| !is_id(list));
+        let list = list.map(|list| {
+            (vec!["consent".to_owned(), "list".to_owned()], format!("`{list}` is no id of a list: letters and digits"))
+        });
+        let none = self.consent.as_ref().is_some_and(|consent| consent.channels.0.is_empty());
+        let none = none.then(|| (vec!["consent".to_owned(), "channels".to_owned()], "names no channel".to_owned()));
+        lost.into_iter().chain(list).chain(none).collect()
     }
 }
 
@@ -118,6 +176,10 @@ impl Destination for Klaviyo {
 
     fn base_url(&self) -> &str {
         self.settings.base_url.trim_end_matches('/')
+    }
+
+    fn can(&self) -> &'static [ActionKind] {
+        CAN
     }
 
     /// 1,000 events and 5 MB a bulk call (API reference, revision 2026-07-15, bulk create events).
@@ -143,6 +205,10 @@ impl Destination for Klaviyo {
             ("jobs", 150, STEADY),
             ("lists", 10, BURST),
             ("lists", 150, STEADY),
+            ("consent", 75, BURST),
+            ("consent", 700, STEADY),
+            ("privacy", 3, BURST),
+            ("privacy", 60, STEADY),
         ]
         .map(|(family, calls, span)| Window { family: family.into(), calls, share, span, counted: Counted::Fixed })
         .to_vec()

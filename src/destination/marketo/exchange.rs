@@ -492,6 +492,8 @@ impl Sending {
                         ActionKind::AddToList | ActionKind::RemoveFromList | ActionKind::Campaign => {
                             self.ready.push(*place);
                         }
+                        // The lane refuses what the vendor cannot do.
+                        _ => {}
                     }
                 }
                 Some(Record::Skipped { code, words, is_passing }) => {

@@ -33,8 +33,8 @@ use crate::model::http::{
 use crate::model::setting::Secret;
 use crate::model::{ActionKind, Activation, Need, Span, Timestamp};
 
-/// What triggers may ask for.
-pub const CAN: &[ActionKind] = &ActionKind::ALL;
+/// What it can do.
+pub const CAN: &[ActionKind] = &ActionKind::OF_TRIGGERS;
 
 /// Records of a call (developer page on the REST API).
 const RECORDS: usize = 300;
@@ -222,6 +222,10 @@ impl Marketo {
 impl Destination for Marketo {
     fn kind(&self) -> &'static str {
         "marketo"
+    }
+
+    fn can(&self) -> &'static [ActionKind] {
+        CAN
     }
 
     fn base_url(&self) -> &str {

@@ -3,7 +3,7 @@
 
 use super::names;
 use crate::manifest::access::{self, Auth, OF_SETTINGS};
-use crate::manifest::answer::{self, When};
+use crate::manifest::answer::{self, Rule, When};
 use crate::manifest::setting::{self, Setting, SettingKind};
 use crate::manifest::written::{self, Reading, Table, Value, entries, texts};
 use crate::manifest::{Body, Expression, Path, Text};
@@ -66,7 +66,7 @@ pub struct Manifest {
     /// Which answers are a success; any 2xx, where no status is named.
     pub success: When,
     /// What other answers mean, the first that fits; the status alone decides where none does.
-    pub answers: Vec<Rule>,
+    pub answers: Vec<Rule<Act>>,
     /// Where an answer has the receiver's own words, in turn.
     pub words: Vec<Path>,
 }
@@ -91,15 +91,6 @@ pub struct Failed {
     pub index: Path,
     /// In an entry of it: why.
     pub words: Option<Path>,
-}
-
-/// What an answer means.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Rule {
-    /// Of which answers.
-    pub when: When,
-    /// What to do then.
-    pub act: Act,
 }
 
 /// What an answer asks for.
@@ -206,8 +197,7 @@ fn manifest(mut top: Table<'_, '_>, reading: &mut Reading<'_>) -> Option<Manifes
         table.finish(reading);
         when
     });
-    let answers = top.get("answer").map(|v| v.list(reading)).unwrap_or_default();
-    let answers = answers.iter().filter_map(|value| rule(value.table(reading)?, reading)).collect();
+    let answers = answer::rules(top.get("answer"), &Act::WORDS, reading);
     let words = top.get("words").and_then(|v| v.paths(reading)).unwrap_or_default();
     top.finish(reading);
     Some(Manifest {
@@ -285,11 +275,4 @@ fn limits(mut table: Table<'_, '_>, reading: &mut Reading<'_>) -> Limits {
     });
     table.finish(reading);
     (windows, concurrency, again)
-}
-
-fn rule(mut table: Table<'_, '_>, reading: &mut Reading<'_>) -> Option<Rule> {
-    let when = answer::when(&mut table, reading);
-    let act = table.need("do", reading).and_then(|v| v.one_of(&Act::WORDS, reading));
-    table.finish(reading);
-    Some(Rule { when: when?, act: act? })
 }

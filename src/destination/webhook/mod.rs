@@ -23,7 +23,7 @@ use self::manifest::Manifest;
 use self::sending::Sending;
 use super::{Destination, Exchange, Item, Limits, pretend};
 use crate::manifest::access::{self, named};
-use crate::manifest::setting::{Given, Written};
+use crate::manifest::setting::{Given, Unfit, Written};
 use crate::model::http::{self, AccountKey, Counted, Request, Response, TokenRequest, Window};
 use crate::model::setting::Secret;
 use crate::model::{ActionKind, Span};
@@ -65,17 +65,6 @@ fn share() -> f64 {
     0.85
 }
 
-/// What is wrong with the settings of a destination, beside what [`Given::read`] finds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wrong {
-    /// The setting, where it is one.
-    pub key: Option<String>,
-    /// What is wrong with it.
-    pub words: String,
-    /// The way out.
-    pub way: Option<String>,
-}
-
 impl Settings {
     /// What the manifest's settings are given: for the default one `url`, `secret` and `token` are.
     pub fn written(&self) -> Written {
@@ -98,7 +87,7 @@ impl Settings {
     ///
     /// # Errors
     /// What no single setting can know.
-    pub fn resolve(&mut self, manifest: Manifest, given: &Given) -> Result<(), Wrong> {
+    pub fn resolve(&mut self, manifest: Manifest, given: &Given) -> Result<(), Unfit> {
         self.way = Some(Arc::new(Way::of(manifest, given)?));
         Ok(())
     }
@@ -129,8 +118,8 @@ struct Way {
 }
 
 impl Way {
-    fn of(manifest: Manifest, given: &Given) -> Result<Self, Wrong> {
-        let wrong = |key: Option<&str>, words: String| Wrong { key: key.map(str::to_owned), words, way: None };
+    fn of(manifest: Manifest, given: &Given) -> Result<Self, Unfit> {
+        let wrong = |key: Option<&str>, words: String| Unfit { key: key.map(str::to_owned), words, way: None };
         let seen = given.seen();
         let base_url = access::base_url(&manifest.base_url, &seen);
         let base_url = base_url.ok_or_else(|| wrong(None, "no address can be made of these settings".into()))?;
@@ -146,7 +135,7 @@ impl Way {
         let secrets = manifest.sign.as_ref().map(|name| given.secrets(name).to_vec()).unwrap_or_default();
         if let Some(words) = secrets.iter().find_map(|secret| sign::key(secret).err()) {
             let way = Some(sign::WAY.to_owned());
-            return Err(Wrong { way, ..wrong(manifest.sign.as_deref(), words.to_owned()) });
+            return Err(Unfit { way, ..wrong(manifest.sign.as_deref(), words.to_owned()) });
         }
         let shown = json!(given.all_shown());
         Ok(Self { base_url, path, auth, token, credential, secrets, shown, manifest })
@@ -197,6 +186,10 @@ impl Webhook {
 impl Destination for Webhook {
     fn kind(&self) -> &'static str {
         "webhook"
+    }
+
+    fn can(&self) -> &'static [ActionKind] {
+        CAN
     }
 
     fn base_url(&self) -> &str {

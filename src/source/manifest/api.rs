@@ -2,7 +2,7 @@
 //! answers mean.
 
 use crate::manifest::access::{self, Auth, OF_SETTINGS};
-use crate::manifest::answer::{self, When};
+use crate::manifest::answer::{self, Rule};
 use crate::manifest::setting::Setting;
 use crate::manifest::written::{Reading, Table, texts};
 use crate::manifest::{Path, Text};
@@ -25,7 +25,7 @@ pub struct Api {
     /// What may be asked how often.
     pub limits: Limits,
     /// What answers mean, the first that fits; the status alone decides where none does.
-    pub answers: Vec<Rule>,
+    pub answers: Vec<Rule<Act>>,
     /// Where an answer has the vendor's own words about an error, in turn.
     pub words: Vec<Path>,
 }
@@ -65,15 +65,6 @@ pub struct Cost {
     pub restore: Path,
     /// Points that this call asked for.
     pub requested: Path,
-}
-
-/// What an answer means.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Rule {
-    /// Of which answers.
-    pub when: When,
-    /// What to do then.
-    pub act: Act,
 }
 
 /// What an answer asks for.
@@ -119,8 +110,7 @@ pub(super) fn api(mut table: Table<'_, '_>, settings: &[Setting], reading: &mut 
     let headers = texts(table.get("headers"), OF_SETTINGS, reading);
     let timeout = table.get("timeout").and_then(|v| v.span(reading)).unwrap_or(TIMEOUT);
     let limits = table.get("limits").and_then(|v| v.table(reading)).map(|t| limits(t, reading)).unwrap_or_default();
-    let answers = table.get("answer").map(|v| v.list(reading)).unwrap_or_default();
-    let answers = answers.iter().filter_map(|value| rule(value.table(reading)?, reading)).collect();
+    let answers = answer::rules(table.get("answer"), &Act::WORDS, reading);
     let words = table.get("words").and_then(|v| v.paths(reading)).unwrap_or_default();
     table.finish(reading);
     Some(Api { base_url: base_url?, auth, headers, timeout, limits, answers, words })
@@ -149,11 +139,4 @@ fn limits(mut table: Table<'_, '_>, reading: &mut Reading<'_>) -> Limits {
     table.finish(reading);
     let concurrency = concurrency.and_then(|n| usize::try_from(n).ok()).unwrap_or(2);
     Limits { windows, concurrency, left, cost }
-}
-
-fn rule(mut table: Table<'_, '_>, reading: &mut Reading<'_>) -> Option<Rule> {
-    let when = answer::when(&mut table, reading);
-    let act = table.need("do", reading).and_then(|v| v.one_of(&Act::WORDS, reading));
-    table.finish(reading);
-    Some(Rule { when: when?, act: act? })
 }

@@ -76,6 +76,9 @@ pub fn commit(inner: &Inner, mut loaded: Loaded, mut changes: Changes, noted: Op
         }
     }
 
+    for erasure in &changes.erased {
+        put(&mut batch, keys::erasure(erasure.decided, erasure.id), &timed::encode(erasure.decided, erasure));
+    }
     held::write(&mut batch, &changes.triggers);
     state.triggers.extend(std::mem::take(&mut changes.triggers));
     let written = queue::write(inner, &mut batch, &mut state, &mut changes, now)?;

@@ -37,6 +37,10 @@ pub const TRIGGER: u8 = b's';
 pub const KEPT: u8 = b'n';
 /// Messages set aside.
 pub const ASIDE: u8 = b'z';
+/// People who were forgotten, by when.
+pub const ERASURE: u8 = b'u';
+/// How it ended at each destination, by the erasure.
+pub const ERASED: u8 = b'v';
 /// Products for sale.
 pub const ITEM: u8 = b'a';
 /// Pools of codes.
@@ -169,6 +173,16 @@ pub fn join(person: PersonId, position: Position, n: u32) -> Vec<u8> {
 }
 pub fn joins(person: PersonId) -> Vec<u8> {
     key(JOIN, &[&person.0])
+}
+pub fn erasure(at: Timestamp, id: OccasionId) -> Vec<u8> {
+    key(ERASURE, &[&instant(at), &id.0])
+}
+pub fn erased(id: OccasionId, lane: [u8; 4]) -> Vec<u8> {
+    key(ERASED, &[&id.0, &lane])
+}
+/// At all destinations.
+pub fn all_erased(id: OccasionId) -> Vec<u8> {
+    key(ERASED, &[&id.0])
 }
 pub fn item(id: &str) -> Vec<u8> {
     key(ITEM, &[id.as_bytes()])

@@ -51,8 +51,8 @@ use crate::model::{
 
 use super::settings::Settings;
 use super::{
-    Added, AppendError, Claim, Counts, DeadLetter, Due, LaneCount, PoolCount, Progress, Raised, Recorded, SetAside,
-    Settled, Step, Stocked, Store, StoreError, Story, Work, WorkId, record,
+    Added, AppendError, Claim, Counts, DeadLetter, Due, LaneCount, PoolCount, Progress, Raised, Receipt, Recorded,
+    SetAside, Settled, Step, Stocked, Store, StoreError, Story, Work, WorkId, record,
 };
 use committer::{Append, Committer, Tail};
 use frame::Kind;
@@ -497,6 +497,10 @@ impl Store for Embedded {
 
     async fn refused_joins(&self, max: usize) -> Result<Vec<Join>, StoreError> {
         self.step(move |inner| scan::refused_joins(inner, max)).await
+    }
+
+    async fn receipts(&self, max: usize) -> Result<Vec<Receipt>, StoreError> {
+        self.step(move |inner| scan::receipts(inner, max)).await
     }
 
     async fn set_aside_list(&self, max: usize) -> Result<Vec<SetAside>, StoreError> {

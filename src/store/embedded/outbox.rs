@@ -10,7 +10,7 @@ use super::state::State;
 use super::tree::{Disk, put};
 use super::turns::{Lists, Turns};
 use super::{held, keys, timed};
-use crate::model::{Activation, Attempt, Outcome, Span, Timestamp};
+use crate::model::{Action, Activation, Attempt, Outcome, RawJson, Span, Timestamp};
 use crate::store::StoreError;
 use crate::store::record::{Place, Row, decode, encode};
 
@@ -62,7 +62,17 @@ impl Queued {
 
 /// Writes how an activation ended, and a dead letter when it can never be sent.
 pub fn put_end(batch: &mut Batch, state: &mut State, at: Timestamp, seq: u64, attempts: &[Attempt], of: &Activation) {
-    put(batch, keys::ended(seq), &timed::encode(at, &(attempts, of)));
+    let last = attempts.last().filter(|_| of.action == Action::Erase);
+    if let Some(last) = last {
+        let key = keys::erased(of.occasion, keys::lane(&of.lane));
+        put(batch, key, &timed::encode(at, &(&of.lane, last)));
+    }
+    // Who is forgotten everywhere is named nowhere any more.
+    let nameless = last.filter(|last| last.outcome.has_effect()).map(|_| {
+        let (identifiers, traits) = (Vec::new(), RawJson::empty());
+        Activation { identifiers, traits, ..of.clone() }
+    });
+    put(batch, keys::ended(seq), &timed::encode(at, &(attempts, nameless.as_ref().unwrap_or(of))));
     if let Some(last) = attempts.last() {
         state.lane(&of.lane).ended(&last.outcome);
     }

@@ -1,13 +1,15 @@
 //! Reports: what is read without changing anything, and the few small values that are kept by name.
 
+use std::collections::HashMap;
+
 use super::outbox::{self, Lane};
 use super::overlay::Batch;
 use super::state::LaneState;
 use super::tree::put;
 use super::{Inner, MOST_ASIDE, delivery, held, keys, people, poisoned, timed};
-use crate::model::{Identifier, Join, Person, PersonId, Position};
+use crate::model::{Attempt, Erasure, Identifier, Join, LaneName, Person, PersonId, Position};
 use crate::store::record::{Place, StoredDecision, decode, encode};
-use crate::store::{Counts, LaneCount, Record, SetAside, StoreError, Story};
+use crate::store::{Counts, LaneCount, Receipt, Record, SetAside, StoreError, Story};
 
 /// Decisions told of one person.
 const MOST_TOLD: usize = 1_000;
@@ -59,6 +61,29 @@ pub fn refused_joins(inner: &Inner, max: usize) -> Result<Vec<Join>, StoreError>
         }
     }
     Ok(refused)
+}
+
+pub fn receipts(inner: &Inner, max: usize) -> Result<Vec<Receipt>, StoreError> {
+    let disk = inner.disk()?;
+    let mut receipts = Vec::new();
+    for entry in disk.prefix_back(&[keys::ERASURE]).whole().take(max) {
+        let erasure: Erasure = timed::decode(&entry?.1)?.1;
+        let mut tries: HashMap<LaneName, Attempt> = HashMap::new();
+        // Of one that still waits the log of decisions knows where it is.
+        let decision = disk.get(&keys::decision(erasure.person, erasure.asked, erasure.id, 0))?;
+        let decision = decision.map(|bytes| timed::decode::<StoredDecision>(&bytes)).transpose()?;
+        for place in decision.iter().flat_map(|(_, stored)| &stored.places) {
+            let last = record(inner, place)?.and_then(|mut record| record.attempts.pop());
+            tries.extend(last.map(|last| (place.lane.clone(), last)));
+        }
+        for entry in disk.prefix(&keys::all_erased(erasure.id)).whole() {
+            let (lane, last): (LaneName, Attempt) = timed::decode(&entry?.1)?.1;
+            tries.insert(lane, last);
+        }
+        let lanes = erasure.lanes.iter().map(|lane| (lane.clone(), tries.remove(lane))).collect();
+        receipts.push(Receipt { erasure, lanes });
+    }
+    Ok(receipts)
 }
 
 fn record(inner: &Inner, place: &Place) -> Result<Option<Record>, StoreError> {

@@ -3,12 +3,24 @@
 use super::overlay::Batch;
 use super::state::State;
 use super::{Inner, keys, timed};
-use crate::model::Timestamp;
+use crate::model::{Span, Timestamp};
 use crate::store::StoreError;
 use crate::store::record::StoredDecision;
 
 /// What ages.
-const AGEING: [u8; 7] = [keys::ENDED, keys::DECISION, keys::ORPHAN, keys::JOIN, keys::DEAD, keys::ASIDE, keys::GIVEN];
+const AGEING: [u8; 9] = [
+    keys::ENDED,
+    keys::DECISION,
+    keys::ORPHAN,
+    keys::JOIN,
+    keys::DEAD,
+    keys::ASIDE,
+    keys::GIVEN,
+    keys::ERASURE,
+    keys::ERASED,
+];
+/// Receipts have to be shown for longer than anything else that is told: three years.
+const RECEIPTS: Span = Span::from_days(1_096);
 /// Entries looked at for each entry written: more than one, so that the round is made however fast we write.
 const PACE: usize = 2;
 
@@ -44,7 +56,7 @@ pub fn some(
                 break;
             }
             left -= 1;
-            if is_old(inner, &value, now) && may_go(inner, state, prefix, &key, &value)? {
+            if is_old(inner, prefix, &value, now) && may_go(inner, state, prefix, &key, &value)? {
                 batch.remove(key);
             }
         }
@@ -57,10 +69,14 @@ pub fn some(
     Ok(())
 }
 
-fn is_old(inner: &Inner, value: &[u8], now: Timestamp) -> bool {
+fn is_old(inner: &Inner, prefix: u8, value: &[u8], now: Timestamp) -> bool {
+    let kept = match prefix {
+        keys::ERASURE | keys::ERASED => RECEIPTS,
+        _ => inner.settings.records,
+    };
     // Behind the byte that counts the parts.
     let written = value.get(1..).and_then(timed::written);
-    written.is_some_and(|at| at + inner.settings.records < now)
+    written.is_some_and(|at| at + kept < now)
 }
 
 /// What is still queued stays, however old; counts follow what goes.

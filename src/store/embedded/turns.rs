@@ -67,17 +67,21 @@ impl Turns {
     }
 }
 
-/// What a batch does to lists. A batch has an order no longer when it leaves: whoever is put into a list and taken out of
-/// it needs two.
+/// What a batch does to lists and to consent. A batch has an order no longer when it leaves: whoever is put into a list
+/// and taken out of it needs two.
 #[derive(Default)]
-pub struct Lists(HashMap<(PersonId, Arc<str>), Option<ActionKind>>);
+pub struct Lists(HashMap<(PersonId, Option<Arc<str>>), Option<ActionKind>>);
 
 impl Lists {
     /// True when it may go with what came before it; from the first that may not, nothing more of that list does.
     pub fn agree(&mut self, queued: &Queued) -> bool {
-        let (Action::AddToList(list) | Action::RemoveFromList(list)) = &queued.activation.action else { return true };
+        let list = match &queued.activation.action {
+            Action::AddToList(list) | Action::RemoveFromList(list) => Some(list.clone()),
+            Action::Subscribe(_) | Action::Unsubscribe(_) | Action::Suppress | Action::Unsuppress => None,
+            Action::Event(_) | Action::Campaign(_) | Action::Profile | Action::Erase => return true,
+        };
         let kind = Some(queued.activation.action.kind());
-        let first = self.0.entry((queued.activation.person, list.clone())).or_insert(kind);
+        let first = self.0.entry((queued.activation.person, list)).or_insert(kind);
         if *first != kind {
             *first = None;
         }

@@ -1,0 +1,101 @@
+//! Somebody is forgotten: here at once, and at the destinations that can.
+
+use std::collections::BTreeMap;
+
+use crate::model::passed_on::ERASURE;
+use crate::model::{
+    Action, Erasure, Event, EventKind, Identifier, OccasionId, PersonId, Position, Span, Verdict, Write,
+};
+
+use super::passed_on::{Words, addresses};
+use super::step::Step;
+
+/// What is on its way to a vendor, and what it has taken and not yet worked off, is there by then: whoever is forgotten
+/// before it would be met anew.
+const SETTLED: Span = Span::from_hours(1);
+/// It is owed, however long a vendor is away.
+const OWED: Span = Span::from_days(3_650);
+
+impl Step<'_> {
+    /// Forgets everybody whom the event names by a name that says who they are. A destination may know somebody who is
+    /// not known here, so it is asked in any case.
+    pub(super) fn erase(&mut self, position: Position, event: &Event) {
+        debug_assert_eq!(event.kind, EventKind::Erase);
+        let mut people: BTreeMap<PersonId, Vec<Identifier>> = BTreeMap::new();
+        let mut nobodys = Vec::new();
+        for name in event.identifiers.iter().filter(|i| i.kind.names_a_person()) {
+            match self.loaded.owners.get(name) {
+                Some(id) => people.entry(*id).or_default().push(name.clone()),
+                None => nobodys.push(name.clone()),
+            }
+        }
+        // What the demand names besides leads to the same human being.
+        match (people.first_entry(), nobodys.first()) {
+            (Some(mut first), _) => first.get_mut().append(&mut nobodys),
+            (None, Some(first)) => {
+                people.insert(PersonId::of(first, position), nobodys);
+            }
+            (None, None) => {}
+        }
+        for (id, names) in people {
+            let (names, events) = self.forget(id, names);
+            let number = u32::try_from(names.len()).unwrap_or(u32::MAX);
+            let receipt = Erasure {
+                id: OccasionId::of_erasure(id, position),
+                person: id,
+                asked: event.at,
+                decided: self.now,
+                source: event.source.clone(),
+                position,
+                names: number,
+                events,
+                lanes: self.have_forgotten(id, names, position, event),
+            };
+            self.changes.erased.push(receipt);
+        }
+    }
+
+    /// Forgets one person. Returns the names that said who they were, and how many events were remembered.
+    fn forget(&mut self, id: PersonId, mut names: Vec<Identifier>) -> (Vec<Identifier>, u64) {
+        let Some(gone) = self.loaded.people.remove(&id) else { return (names, 0) };
+        for name in &gone.identifiers {
+            if self.loaded.owners.get(name) == Some(&id) {
+                self.own(name, None);
+            }
+            if name.kind.names_a_person() && !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
+        self.changes.activations.retain(|activation| activation.person != id);
+        self.changes.decisions.retain(|decision| decision.person != id);
+        for pending in &gone.pending {
+            self.recall(id, pending);
+        }
+        self.write(id, Write::Erased);
+        let folded: u64 = gone.history.folded().iter().map(|(_, cut)| u64::from(cut.count)).sum();
+        (names, folded + gone.history.entries().len() as u64)
+    }
+
+    /// Asks the destinations that can to forget them. Returns which.
+    fn have_forgotten(
+        &mut self,
+        id: PersonId,
+        names: Vec<Identifier>,
+        position: Position,
+        event: &Event,
+    ) -> Vec<crate::model::LaneName> {
+        let lanes = if addresses(&names).is_empty() { &[][..] } else { &*self.program.settings().passed_on.erasure };
+        let words = Words {
+            occasion: OccasionId::of_erasure(id, position),
+            name: ERASURE,
+            person: id,
+            at: event.at,
+            not_before: Some(self.now + SETTLED),
+        };
+        for lane in lanes {
+            self.pass_on(&words, lane, Action::Erase, names.clone(), OWED);
+        }
+        self.note_words(&words, Verdict::Delayed(lanes.to_vec(), self.now + SETTLED));
+        lanes.to_vec()
+    }
+}

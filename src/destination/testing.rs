@@ -129,6 +129,11 @@ mod every_adapter {
             json!({"success": true, "result": [{"status": "skipped", "reasons": [{"code": "1003"}]}]}),
             json!({"success": false, "errors": [{"code": 606}]}),
             json!({"success": false, "errors": [{"code": "1003", "message": "x"}]}),
+            json!({"success": false, "errors": [{"code": "1004", "message": "x"}]}),
+            json!({"success": false, "errors": [{"code": "1016", "message": "x"}]}),
+            json!({"success": true, "result": [{"batchId": 3, "status": "Importing"}]}),
+            json!({"success": true, "result": [{"batchId": 3, "status": "Complete", "numOfRowsFailed": 1}]}),
+            json!({"success": true, "result": [{"id": 8, "email": "p1@example.com"}], "nextPageToken": "T"}),
             json!({"results": [{"id": "5", "properties": {"email": "p1@example.com"}}], "errors": [{}]}),
             json!({"data": {"type": "profile", "id": "01A"}}),
             json!({"recordIdsMissing": ["5"], "recordsIdsAdded": [], "recordIdsRemoved": []}),
@@ -150,6 +155,8 @@ mod every_adapter {
             json!({"kind": "klaviyo", "api_key": "k"}),
             json!({"kind": "hubspot", "token": "t", "hub_id": 1}),
             json!({"kind": "marketo", "base_url": "http://m", "client_id": "i", "client_secret": "s", "activity_type": 7}),
+            json!({"kind": "marketo", "base_url": "http://m", "client_id": "i", "client_secret": "s", "activity_type": 7,
+                   "bulk_from": 2}),
             json!({"kind": "webhook", "url": "https://w.example"}),
             json!({"kind": "webhook", "connector": "braze", "settings": {"endpoint": "https://b.example", "api_key": "k"}}),
         ]
@@ -207,12 +214,13 @@ mod every_adapter {
             for settings in accounts() {
                 let settings = serde_json::from_value::<Settings>(settings).expect("settings");
                 let (kinds, destination) = (settings.can(), settings.build("lane"));
-                let action = |n: u8| match n % if is_mixed { 6 } else { 1 } {
+                let action = |n: u8| match n % if is_mixed { 7 } else { 1 } {
                     0 => Action::Event("Cart Abandoned".into()),
                     1 => Action::AddToList("L1".into()),
                     2 => Action::RemoveFromList("L1".into()),
                     3 => Action::AddToList("L2".into()),
                     4 => Action::Profile,
+                    5 => Action::Erase,
                     _ => Action::Campaign("12".into()),
                 };
                 let destination = destination.as_ref();

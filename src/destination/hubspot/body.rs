@@ -23,6 +23,20 @@ pub fn email(activation: &Activation) -> Option<&str> {
     activation.identifiers.iter().find(|i| i.kind == IdentifierKind::Email).map(|i| &*i.value)
 }
 
+/// All addresses of somebody who is forgotten.
+pub fn emails(activation: &Activation) -> Vec<&str> {
+    let emails = activation.identifiers.iter().filter(|i| i.kind == IdentifierKind::Email);
+    emails.map(|i| &*i.value).collect()
+}
+
+/// `POST …/contacts/gdpr-delete`: a contact, and what is associated with it, for good (reference "Permanently delete a
+/// contact (GDPR-compliant)", v3). An address that is no contact's is put on a list of those that may not be used again (the
+/// same), so that 404 says nothing of the address: it is a refusal. Not verified: that the path is the same in the later
+/// versions, which scope it needs beside `crm.objects.contacts.write`, and that a contact's further addresses find it.
+pub fn erasure(email: &str) -> Vec<u8> {
+    json!({ "objectId": email, "idProperty": "email" }).to_string().into_bytes()
+}
+
 /// The trace by which an error is matched to its contact: a hash, since it may be logged on their side.
 pub fn trace(email: &str) -> String {
     hex::encode(&blake3::hash(email.to_lowercase().as_bytes()).as_bytes()[..8])

@@ -35,12 +35,15 @@ enum Call {
     Send(Vec<usize>),
     /// Contacts of these records into a list, or out of it: all the same.
     Members(Vec<usize>),
+    /// The contact of this record is forgotten, by the address of this place among theirs.
+    Erase([usize; 1], usize),
 }
 
 impl Call {
     fn places(&self) -> &[usize] {
         match self {
             Self::Upsert(places) | Self::Read(places) | Self::Send(places) | Self::Members(places) => places,
+            Self::Erase(place, _) => place,
         }
     }
 
@@ -50,7 +53,8 @@ impl Call {
             Self::Upsert(_) => Self::Upsert(places),
             Self::Read(_) => Self::Read(places),
             Self::Send(_) => Self::Send(places),
-            Self::Members(_) => Self::Members(places),
+            // Of one record there is nothing to part.
+            Self::Members(_) | Self::Erase(..) => Self::Members(places),
         }
     }
 }
@@ -70,6 +74,10 @@ impl Sending {
         let (mut written, mut looked_up) = (Vec::new(), Vec::new());
         for (n, item) in sending.batch.iter().enumerate() {
             match body::email(&item.activation) {
+                // Whoever is met anew at an address that is forgotten is written after that.
+                Some(_) if item.activation.action == Action::Erase => {
+                    sending.todo.push_back(Call::Erase([n], 0));
+                }
                 Some(_) if body::is_looked_up(&item.activation.action) => looked_up.push(n),
                 Some(_) => written.push(n),
                 None => {
@@ -97,6 +105,11 @@ impl Sending {
             Call::Read(places) => {
                 let activations: Vec<_> = places.iter().filter_map(|n| self.activation(*n)).collect();
                 (Method::Post, format!("{}/batch/read", self.settings.contacts()), "crm", body::read(&activations))
+            }
+            Call::Erase([place], n) => {
+                let email = self.activation(*place).and_then(|activation| body::emails(activation).get(*n).copied());
+                let path = format!("{}/gdpr-delete", self.settings.contacts());
+                (Method::Post, path, "crm", body::erasure(email.unwrap_or_default()))
             }
             Call::Send(places) => {
                 let events: Vec<_> = places
@@ -132,6 +145,13 @@ impl Sending {
             _ => 0,
         };
         let places = call.places().to_vec();
+        if status == 403 && matches!(call, Call::Erase(..)) {
+            // One scope that is missing stops nobody else.
+            let words =
+                "the token may not forget contacts: it needs `crm.objects.contacts.write`, and its user the right to";
+            self.set(&places, status, &Outcome::Refused { code: "403".into(), words: words.into() });
+            return None;
+        }
         match answer::verdict(answer, now) {
             Verdict::Done => {
                 match call {
@@ -139,6 +159,7 @@ impl Sending {
                     Call::Read(places) => self.looked_up(&places, status, answer),
                     Call::Send(places) => self.set(&places, status, &Outcome::Accepted),
                     Call::Members(places) => self.listed(&places, status, answer, now),
+                    Call::Erase([place], n) => self.erased(place, n, status),
                 }
                 None
             }
@@ -161,7 +182,7 @@ impl Sending {
                 let outcome = match call {
                     Call::Send(_) => Outcome::Duplicate,
                     // Somebody makes the same contact at this moment.
-                    Call::Upsert(_) | Call::Read(_) | Call::Members(_) => {
+                    Call::Upsert(_) | Call::Read(_) | Call::Members(_) | Call::Erase(..) => {
                         answer::later(now, "somebody else writes this contact (409)")
                     }
                 };
@@ -259,6 +280,15 @@ impl Sending {
             self.todo.push_back(Call::Send(events));
         }
         self.todo.extend(lists.into_values().map(Call::Members));
+    }
+
+    /// One address is forgotten; the next one, until all are.
+    fn erased(&mut self, place: usize, n: usize, status: u16) {
+        if self.activation(place).is_some_and(|activation| n + 1 < body::emails(activation).len()) {
+            self.todo.push_front(Call::Erase([place], n + 1));
+        } else {
+            self.set(&[place], status, &Outcome::Accepted);
+        }
     }
 
     /// Who was in the list, or out of it, before is so still. A contact that is missing was merged or deleted since: whoever

@@ -1,5 +1,5 @@
 //! HubSpot: the contact is upserted, then the activation is a custom event of it, and the marketer's workflow has that
-//! event as its trigger; or the contact goes into a list or out of one, or was all there was to write.
+//! event as its trigger; or the contact goes into a list or out of one, or was all there was to write, or is forgotten.
 //!
 //! The vendor's dedupe key is the event's `uuid`, ours is the occasion. An event for a contact that was not there before
 //! it enrols nobody, so contacts go first.
@@ -25,7 +25,7 @@ use crate::model::{Action, ActionKind, Need, Span, Timestamp};
 
 /// What it can do.
 pub const CAN: &[ActionKind] =
-    &[ActionKind::Event, ActionKind::AddToList, ActionKind::RemoveFromList, ActionKind::Profile];
+    &[ActionKind::Event, ActionKind::AddToList, ActionKind::RemoveFromList, ActionKind::Profile, ActionKind::Erase];
 
 /// The account's window beside the day.
 const TEN_SECONDS: Span = Span::from_secs(10);
@@ -80,7 +80,7 @@ pub struct Settings {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Paths {
-    /// Before `/batch/upsert` and `/batch/read`: `/crm/objects/2026-03/contacts`.
+    /// Before `/batch/upsert`, `/batch/read` and `/gdpr-delete`: `/crm/objects/2026-03/contacts`.
     pub contacts: Option<String>,
     /// Before `/send/batch`: `/events/2026-03`.
     pub events: Option<String>,
@@ -254,7 +254,7 @@ impl Destination for HubSpot {
         }
     }
 
-    /// Contacts by hundreds, upserted or read, then events or a list.
+    /// Contacts by hundreds, upserted or read, then events or a list. Who is forgotten takes one for each address.
     fn calls(&self, records: usize) -> usize {
         if records == 0 { 0 } else { records.div_ceil(100) + 1 }
     }

@@ -20,21 +20,31 @@ pub fn email(activation: &Activation) -> Option<&str> {
     activation.identifiers.iter().find(|i| i.kind == IdentifierKind::Email).map(|i| &*i.value)
 }
 
+/// The addresses of whom something is done: of somebody who is forgotten, all that they have.
+pub fn emails(activation: &Activation) -> Vec<&str> {
+    let emails = activation.identifiers.iter().filter(|i| i.kind == IdentifierKind::Email).map(|i| &*i.value);
+    let most = if activation.action == Action::Erase { usize::MAX } else { 1 };
+    emails.take(most).collect()
+}
+
 /// True for what is done to leads that are there, and makes none.
 pub fn is_looked_up(action: &Action) -> bool {
-    matches!(action, Action::RemoveFromList(_))
+    matches!(action, Action::RemoveFromList(_) | Action::Erase)
 }
 
 /// What the vendor would refuse, said before it is asked.
 pub fn check(activation: &Activation) -> Result<(), (&'static str, &'static str)> {
-    match email(activation) {
-        None => Err(("no_email", "the person has no e-mail address: a lead of Marketo is found by it")),
-        Some(email) if !email.is_ascii() => Err(("email_not_ascii", "Marketo takes only ASCII in e-mail addresses")),
+    let emails = emails(activation);
+    let is_asked_for = is_looked_up(&activation.action);
+    if emails.is_empty() {
+        Err(("no_email", "the person has no e-mail address: a lead of Marketo is found by it"))
+    } else if !is_asked_for && !emails.iter().all(|email| email.is_ascii()) {
+        Err(("email_not_ascii", "Marketo takes only ASCII in e-mail addresses"))
+    } else if is_asked_for && emails.iter().any(|email| email.contains(',')) {
         // Commas part the addresses of a question.
-        Some(email) if email.contains(',') && is_looked_up(&activation.action) => {
-            Err(("email_with_comma", "Marketo cannot be asked for an e-mail address with a comma"))
-        }
-        Some(_) => Ok(()),
+        Err(("email_with_comma", "Marketo cannot be asked for an e-mail address with a comma"))
+    } else {
+        Ok(())
     }
 }
 
@@ -116,7 +126,7 @@ pub fn activities(settings: &Settings, activities: &[(&Activation, u64)]) -> Vec
     json!({ "input": input }).to_string().into_bytes()
 }
 
-/// `POST` or `DELETE /rest/v1/lists/{id}/leads.json`
+/// `POST` or `DELETE /rest/v1/lists/{id}/leads.json`, `POST /rest/v1/leads/delete.json`
 pub fn members(leads: &[u64]) -> Vec<u8> {
     let input: Vec<Value> = leads.iter().map(|id| json!({ "id": id })).collect();
     json!({ "input": input }).to_string().into_bytes()

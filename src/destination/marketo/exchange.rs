@@ -1,13 +1,16 @@
 //! One batch with Marketo: leads first; then activities, unless they are there already; then the lists and campaigns. Who
 //! is only taken out of a list is looked up, and not made. Many who need no lead's number are imported beside all that.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+mod imports;
+mod results;
 
-use super::answer::{self, Record, Verdict};
+use std::collections::{BTreeMap, HashSet, VecDeque};
+
+use super::answer::{self, Verdict};
 use super::find::{self, Find};
 use super::hands::Held;
 use super::import::{self, Import};
-use super::look::{self, Look};
+use super::look::Look;
 use super::{RECORDS, Settings, Unclear, body, campaign, form};
 use crate::destination::{Exchange, Halt, Item, Next};
 use crate::model::http::{Answer, Method, Request};
@@ -57,6 +60,8 @@ enum Call {
     Add(Vec<usize>),
     /// Leads of these records into a list, or out of it: all the same.
     Members(Vec<usize>),
+    /// Leads of these records are deleted.
+    Delete(Vec<usize>),
     /// A campaign for the leads of these records, who have the same tokens.
     Campaign(Vec<usize>),
     /// Many leads, into one list or none.
@@ -66,7 +71,11 @@ enum Call {
 impl Call {
     fn places(&self) -> Vec<usize> {
         match self {
-            Self::Sync(places) | Self::Add(places) | Self::Members(places) | Self::Campaign(places) => places.clone(),
+            Self::Sync(places)
+            | Self::Add(places)
+            | Self::Members(places)
+            | Self::Delete(places)
+            | Self::Campaign(places) => places.clone(),
             Self::Find(find) => find.places.clone(),
             Self::Look(look) => look.places(),
             Self::Import(import) => import.places(),
@@ -76,7 +85,7 @@ impl Call {
     /// True when a refusal of the whole may be one record's fault: the others are sent without it.
     fn is_parted_by(&self, code: &str) -> bool {
         match self {
-            Self::Sync(_) | Self::Find(_) | Self::Add(_) => true,
+            Self::Sync(_) | Self::Find(_) | Self::Add(_) | Self::Delete(_) => true,
             // Else it is the list's or the campaign's.
             Self::Members(_) | Self::Campaign(_) => matches!(code, GONE | "413" | "414" | "too_large"),
             Self::Look(_) | Self::Import(_) => false,
@@ -88,11 +97,32 @@ impl Call {
         match self {
             Self::Add(_) => Self::Add(places),
             Self::Members(_) => Self::Members(places),
+            Self::Delete(_) => Self::Delete(places),
             Self::Campaign(_) => Self::Campaign(places),
             Self::Find(_) => Self::Find(Find::new(places)),
             Self::Sync(_) | Self::Look(_) | Self::Import(_) => Self::Sync(places),
         }
     }
+}
+
+/// These places in calls, of which each has entries that together are at most so many.
+fn parts(places: &[usize], entries: impl Fn(usize) -> usize, most: usize) -> Vec<Vec<usize>> {
+    let mut calls: Vec<Vec<usize>> = Vec::new();
+    let mut count = 0;
+    for place in places {
+        let more = entries(*place);
+        match calls.last_mut().filter(|_| count + more <= most) {
+            Some(call) => {
+                call.push(*place);
+                count += more;
+            }
+            None => {
+                calls.push(vec![*place]);
+                count = more;
+            }
+        }
+    }
+    calls
 }
 
 /// Where leads are written, and looked up.
@@ -132,11 +162,22 @@ impl Sending {
                 Some((code, words)) => {
                     sending.outcomes[n] = Some((0, Outcome::Refused { code: code.into(), words: words.into() }));
                 }
-                None if !sending.held.take(body::email(&item.activation).unwrap_or_default()) => sending.busy.push(n),
+                None if !sending.held.take(&body::emails(&item.activation)) => sending.busy.push(n),
                 None if body::is_looked_up(&item.activation.action) => looked_up.push(n),
                 None => written.push(n),
             }
         }
+        // Whoever is met anew at an address that is to be forgotten is written after that.
+        let is_gone = |n: &usize| sending.activation(*n).is_some_and(|activation| activation.action == Action::Erase);
+        let gone = looked_up.iter().filter(|n| is_gone(n)).filter_map(|n| sending.activation(*n));
+        let gone: HashSet<String> = gone.flat_map(body::emails).map(str::to_lowercase).collect();
+        let is_after = |n: &usize| {
+            let address = sending.activation(*n).and_then(body::email).unwrap_or_default();
+            !is_gone(n) && gone.contains(&address.to_lowercase())
+        };
+        let mut busy: Vec<usize> = looked_up.extract_if(.., |n| is_after(n)).collect();
+        busy.extend(written.extract_if(.., |n| is_after(n)));
+        sending.busy.extend(busy);
         sending.find(&looked_up);
         let people = sending.by_address(written);
         let people = sending.import(people);
@@ -152,7 +193,9 @@ impl Sending {
 
     /// Looks these up by their addresses.
     fn find(&mut self, places: &[usize]) {
-        self.todo.extend(places.chunks(find::ADDRESSES).map(|some| Call::Find(Find::new(some.to_vec()))));
+        let addresses = |n: usize| self.activation(n).map_or(0, |activation| body::emails(activation).len());
+        let calls = parts(places, addresses, find::ADDRESSES);
+        self.todo.extend(calls.into_iter().map(|places| Call::Find(Find::new(places))));
     }
 
     /// Writes these people, each in one call with all of their records.
@@ -162,31 +205,6 @@ impl Sending {
             places.sort_unstable();
             self.todo.push_back(Call::Sync(places));
         }
-    }
-
-    /// Imports, for each list and what is known of leads, where there are enough who need no number; gives back the others.
-    fn import(&mut self, people: Vec<Vec<usize>>) -> Vec<Vec<usize>> {
-        let bulk_from = self.settings.bulk_from;
-        if bulk_from == 0 || people.len() < bulk_from {
-            return people;
-        }
-        let mut files: BTreeMap<import::Kind, Vec<Vec<usize>>> = BTreeMap::new();
-        let mut others = Vec::new();
-        for places in people {
-            let records: Vec<_> = places.iter().filter_map(|n| self.activation(*n)).collect();
-            match import::kind(&self.settings, &records) {
-                Some(kind) => files.entry(kind).or_default().push(places),
-                None => others.push(places),
-            }
-        }
-        for (kind, people) in files {
-            if people.len() >= bulk_from && self.held.may_import() {
-                self.todo.push_back(Call::Import(Box::new(Import::new(kind, people))));
-            } else {
-                others.extend(people);
-            }
-        }
-        others
     }
 
     /// What may have been requested is not requested again by itself.
@@ -223,8 +241,8 @@ impl Sending {
                 self.settings.call(Method::Post, LEADS, body::leads(&self.settings, &activations))
             }
             Call::Find(find) => {
-                let of = |n: &usize| self.activation(*n).and_then(body::email);
-                let mut addresses: Vec<&str> = find.places.iter().filter_map(of).collect();
+                let asked = find.places.iter().filter_map(|n| self.activation(*n));
+                let mut addresses: Vec<&str> = asked.flat_map(body::emails).collect();
                 addresses.sort_unstable();
                 addresses.dedup();
                 let (query, body) = find.call(&addresses);
@@ -242,6 +260,9 @@ impl Sending {
                 let method = if is_removal { Method::Delete } else { Method::Post };
                 let path = format!("/rest/v1/lists/{}/leads.json", action.of());
                 self.settings.call(method, path, body::members(&leads(places)))
+            }
+            Call::Delete(places) => {
+                self.settings.call(Method::Post, "/rest/v1/leads/delete.json", body::members(&leads(places)))
             }
             Call::Campaign(places) => {
                 let activation = first(places)?;
@@ -278,7 +299,7 @@ impl Sending {
                 Call::Find(find) => self.looked_up(find, status, answer, now),
                 Call::Add(places) => self.added(&places, status, &records, now),
                 Call::Look(look) => self.looked(look, answer, now),
-                Call::Members(places) => self.listed(&places, status, &records, now),
+                Call::Members(places) | Call::Delete(places) => self.each(&places, status, &records, now),
                 // The answer names the campaign and nobody's outcome.
                 Call::Campaign(places) => self.set(&places, status, &Outcome::Accepted),
                 Call::Import(_) => {}
@@ -292,7 +313,7 @@ impl Sending {
                         Call::Add(_) | Call::Campaign(_) => is_unclear,
                         Call::Look(_) => true,
                         Call::Sync(_) => self.batch.get(place).is_some_and(|item| item.may_have_left),
-                        Call::Find(_) | Call::Members(_) | Call::Import(_) => false,
+                        Call::Find(_) | Call::Members(_) | Call::Delete(_) | Call::Import(_) => false,
                     };
                     let again = if may_have_left { now + self.settings.look_after } else { now };
                     let words = words.as_str().into();
@@ -318,7 +339,7 @@ impl Sending {
             other => other,
         };
         let places = call.places();
-        let is_of_leads = matches!(call, Call::Add(_) | Call::Members(_) | Call::Campaign(_));
+        let is_of_leads = matches!(call, Call::Add(_) | Call::Members(_) | Call::Delete(_) | Call::Campaign(_));
         if code == GONE && is_of_leads && self.write_again(&places) {
             return;
         }
@@ -351,166 +372,8 @@ impl Sending {
         is_new
     }
 
-    // === imports ===
-
-    /// An import goes on, or is through.
-    fn imported(&mut self, import: Import, status: u16, answer: &Answer, now: Timestamp) -> Option<Halt> {
-        let verdict = answer::verdict(answer, now);
-        let step = match (answer, verdict) {
-            (Answer::Came(response), verdict) if import.is_file(response) || matches!(verdict, Verdict::Records(_)) => {
-                let batch = &self.batch;
-                import.read(response, now, |place| body::email(&batch.get(place)?.activation))
-            }
-            (_, Verdict::Refused(code, words)) => {
-                self.import_refused(import, status, &code, &words);
-                return None;
-            }
-            // What the vendor works on is asked for again; it may not be made a second time meanwhile.
-            (_, Verdict::Down { .. }) if !import.is_new() => import.again(now, now),
-            (_, Verdict::Halt(Halt::Quota { until, .. })) if !import.is_new() && until <= now + PATIENCE => {
-                import.again(until, now)
-            }
-            (_, Verdict::Down { words, is_unclear }) => {
-                let not_before = if is_unclear { now + AT_WORK } else { now };
-                let later = Outcome::Later {
-                    not_before,
-                    words: words.as_str().into(),
-                    is_throttled: false,
-                    may_have_left: false,
-                };
-                self.set(&import.places(), status, &later);
-                return Some(Halt::Down(words));
-            }
-            // An instance, or a role, without imports has calls.
-            (_, Verdict::Halt(Halt::Configuration(_))) if import.is_new() => import::Step::Nothing(import),
-            (_, Verdict::Halt(halt)) => {
-                self.waiting.push((now, import));
-                return Some(halt);
-            }
-            (_, Verdict::Records(_)) => import::Step::Lost(import, "the answer tells nothing of the import"),
-        };
-        self.step(step, status, now);
-        None
-    }
-
-    fn import_refused(&mut self, import: Import, status: u16, code: &str, words: &str) {
-        let now = self.now;
-        let step = match code {
-            _ if !import.is_new() => import::Step::Lost(import, "the import is not known any more"),
-            // Ten are queued, or the list is at work in another import.
-            "1016" | "1019" | "1029" => import.wait_for_queue(now),
-            "413" | "too_large" if import.people.len() > 1 => {
-                for half in import.halves() {
-                    self.todo.push_front(Call::Import(Box::new(half)));
-                }
-                return;
-            }
-            // A list that is not there is one trigger's matter.
-            "1013" if import.list.is_some() => {
-                let refused = Outcome::Refused { code: code.into(), words: words.into() };
-                return self.set(&import.places(), status, &refused);
-            }
-            // What else is wrong with it, calls find out record by record.
-            _ => import::Step::Nothing(import),
-        };
-        self.step(step, status, now);
-    }
-
-    fn step(&mut self, step: import::Step, status: u16, now: Timestamp) {
-        match step {
-            import::Step::Ask(import) => self.todo.push_front(Call::Import(Box::new(import))),
-            import::Step::Wait(import, until) => self.waiting.push((until, import)),
-            import::Step::Through(import, failed) => {
-                self.set(&import.places(), status, &Outcome::Accepted);
-                self.fail(&import, status, &failed);
-            }
-            // Once more by calls, whoever it was: writing a lead twice is writing it once.
-            import::Step::Unsure(import, failed) => {
-                self.fail(&import, status, &failed);
-                let is_known = |n: usize| failed.iter().any(|(place, _)| *place == n);
-                let rest = import.people.into_iter().enumerate().filter(|(n, _)| !is_known(*n));
-                let rest = rest.map(|(_, places)| places).collect();
-                self.sync(rest);
-            }
-            import::Step::Nothing(import) => self.sync(import.people),
-            import::Step::Lost(import, words) => {
-                let not_before = now + AT_WORK;
-                let later =
-                    Outcome::Later { not_before, words: words.into(), is_throttled: false, may_have_left: false };
-                self.set(&import.places(), status, &later);
-            }
-        }
-    }
-
-    fn fail(&mut self, import: &Import, status: u16, failed: &[(usize, String)]) {
-        for (place, words) in failed {
-            let words = if words.is_empty() { "the import failed for this lead" } else { words };
-            let refused = Outcome::Refused { code: "import_failed".into(), words: words.into() };
-            self.set(import.people.get(*place).map_or(&[], Vec::as_slice), status, &refused);
-        }
-    }
-
-    /// Whoever stands in an import that is left to itself is not written before it can be through.
-    fn leave_imports(&mut self) {
-        let asked = match self.asked.take() {
-            Some(Call::Import(import)) => Some(*import),
-            _ => None,
-        };
-        let not_before = self.now + AT_WORK;
-        for import in self.waiting.drain(..).map(|(_, import)| import).chain(asked).collect::<Vec<_>>() {
-            if import.is_new() {
-                continue;
-            }
-            let words = "the vendor works on an import that nobody waits for any more".into();
-            let later = Outcome::Later { not_before, words, is_throttled: true, may_have_left: false };
-            self.set(&import.places(), 0, &later);
-        }
-    }
-
-    // === records ===
-
-    /// Results come in the order of the input, in which each lead stands once.
-    fn synced(&mut self, places: &[usize], status: u16, records: &[Record], now: Timestamp) {
-        let activations: Vec<_> = places.iter().filter_map(|n| self.activation(*n)).collect();
-        let order = body::order(&activations);
-        let mut events = Vec::new();
-        let mut unsure: BTreeMap<u64, Vec<_>> = BTreeMap::new();
-        for (place, input) in places.iter().zip(order) {
-            match records.get(input) {
-                Some(Record::Done(Some(id))) => {
-                    if let Some(slot) = self.leads.get_mut(*place) {
-                        *slot = Some(*id);
-                    }
-                    let Some(item) = self.batch.get(*place) else { continue };
-                    match item.activation.action.kind() {
-                        ActionKind::Event if item.may_have_left => {
-                            let (activity_type, _) = self.settings.activity(item.activation.action.of());
-                            unsure.entry(activity_type).or_default().push((*place, *id, item.activation.at));
-                        }
-                        ActionKind::Event => events.push(*place),
-                        ActionKind::Profile => self.set(&[*place], status, &Outcome::Accepted),
-                        ActionKind::AddToList | ActionKind::RemoveFromList | ActionKind::Campaign => {
-                            self.ready.push(*place);
-                        }
-                        // The lane refuses what the vendor cannot do.
-                        _ => {}
-                    }
-                }
-                Some(Record::Skipped { code, words, is_passing }) => {
-                    self.skipped(*place, status, code, words, *is_passing, now)
-                }
-                Some(Record::Done(None)) | None => {
-                    self.skipped(*place, status, "no_result", "the answer does not speak of this lead", true, now);
-                }
-            }
-        }
-        self.todo.extend(events.chunks(RECORDS).map(|some| Call::Add(some.to_vec())));
-        for (activity_type, records) in unsure {
-            self.todo.extend(Look::begin(activity_type, &records).into_iter().map(Call::Look));
-        }
-    }
-
-    /// When all leads are there: a call for each list, and for each campaign and what its tokens say.
+    /// When all leads are there: a call for each list, for those who are forgotten, and for each campaign and what its
+    /// tokens say.
     fn follow(&mut self) {
         let mut lists: BTreeMap<Action, Vec<usize>> = BTreeMap::new();
         let mut campaigns: BTreeMap<_, Vec<Vec<usize>>> = BTreeMap::new();
@@ -532,125 +395,12 @@ impl Sending {
                 None => calls.push(vec![place]),
             }
         }
-        for places in lists.into_values() {
-            let mut calls: Vec<Vec<usize>> = Vec::new();
-            let mut told = 0;
-            for place in places {
-                let leads = self.told(place).len();
-                match calls.last_mut().filter(|_| told + leads <= RECORDS) {
-                    Some(call) => call.push(place),
-                    None => {
-                        calls.push(vec![place]);
-                        told = 0;
-                    }
-                }
-                told += leads;
-            }
-            self.todo.extend(calls.into_iter().map(Call::Members));
+        for (action, places) in lists {
+            let call = if action == Action::Erase { Call::Delete } else { Call::Members };
+            let calls = parts(&places, |place| self.told(place).len(), RECORDS);
+            self.todo.extend(calls.into_iter().map(call));
         }
         self.todo.extend(campaigns.into_values().flatten().map(Call::Campaign));
-    }
-
-    fn looked(&mut self, look: Look, answer: &Answer, now: Timestamp) {
-        let Answer::Came(response) = answer else { return };
-        let (found, places, is_whole) = match look.next(&response.json(), &self.settings.occasion_attribute) {
-            look::Step::More(look) => return self.todo.push_front(Call::Look(look)),
-            look::Step::Seen(found, places) => (found, places, true),
-            look::Step::Unread(found, places) => (found, places, false),
-        };
-        let mut missing = Vec::new();
-        for place in places {
-            let Some(activation) = self.activation(place) else { continue };
-            if found.contains(&activation.occasion.to_string()) {
-                self.set(&[place], 200, &Outcome::Duplicate);
-            } else if is_whole {
-                missing.push(place);
-            } else {
-                let words = "what the instance has could not be read to its end".into();
-                let not_before = now + self.settings.look_after;
-                let later = Outcome::Later { not_before, words, is_throttled: false, may_have_left: true };
-                self.set(&[place], 200, &later);
-            }
-        }
-        if !missing.is_empty() {
-            self.todo.push_back(Call::Add(missing));
-        }
-    }
-
-    /// Who has no lead is in no list: there is nothing to take out, and nobody is made for it.
-    fn looked_up(&mut self, find: Find, status: u16, answer: &Answer, now: Timestamp) {
-        let Answer::Came(response) = answer else { return };
-        let (places, leads) = match find.next(&response.json()) {
-            find::Step::More(find) => return self.todo.push_front(Call::Find(find)),
-            find::Step::Found(places, leads) => (places, leads),
-            find::Step::Unread(places) => {
-                for place in places {
-                    self.skipped(place, status, "no_result", "the answer about this address has no end", true, now);
-                }
-                return;
-            }
-        };
-        for place in places {
-            let address = self.activation(place).and_then(body::email).map(str::to_lowercase);
-            let mine = address.and_then(|address| leads.get(&address)).cloned().unwrap_or_default();
-            if mine.is_empty() {
-                self.set(&[place], status, &Outcome::Accepted);
-                continue;
-            }
-            if let Some(slot) = self.found.get_mut(place) {
-                *slot = mine;
-            }
-            self.ready.push(place);
-        }
-    }
-
-    fn added(&mut self, places: &[usize], status: u16, records: &[Record], now: Timestamp) {
-        let mut gone = Vec::new();
-        for (n, place) in places.iter().enumerate() {
-            match records.get(n) {
-                Some(Record::Done(_)) => self.set(&[*place], status, &Outcome::Accepted),
-                Some(Record::Skipped { code, .. }) if code == GONE && self.is_here(*place) => gone.push(*place),
-                Some(Record::Skipped { code, words, is_passing }) => {
-                    self.skipped(*place, status, code, words, *is_passing || code == GONE, now);
-                }
-                None => {
-                    self.skipped(*place, status, "no_result", "the answer does not speak of this activity", true, now)
-                }
-            }
-        }
-        self.write_again(&gone);
-    }
-
-    /// False when its lead was gone before, and was written once more.
-    fn is_here(&self, place: usize) -> bool {
-        self.was_gone.get(place) == Some(&false)
-    }
-
-    /// Results come in the order of the input, in which each lead stands once; a removal may be of several leads.
-    fn listed(&mut self, places: &[usize], status: u16, records: &[Record], now: Timestamp) {
-        let leads = body::each_once(places.iter().flat_map(|n| self.told(*n)).copied());
-        let results: HashMap<u64, &Record> = leads.into_iter().zip(records).collect();
-        let mut gone = Vec::new();
-        for place in places {
-            let is_well = |record: &Option<&&Record>| match record {
-                Some(Record::Done(_)) => true,
-                // Who is not in the list is out of it.
-                Some(Record::Skipped { code, .. }) => code == "1015",
-                None => false,
-            };
-            let mut mine = self.told(*place).iter().map(|lead| results.get(lead));
-            match mine.find(|record| !is_well(record)) {
-                None => self.set(&[*place], status, &Outcome::Accepted),
-                Some(Some(Record::Skipped { code, .. })) if code == GONE && self.is_here(*place) => gone.push(*place),
-                Some(Some(Record::Skipped { code, words, is_passing })) => {
-                    self.skipped(*place, status, code, words, *is_passing || code == GONE, now);
-                }
-                Some(_) => {
-                    self.skipped(*place, status, "no_result", "the answer does not speak of this lead", true, now);
-                }
-            }
-        }
-        self.write_again(&gone);
     }
 
     fn skipped(&mut self, place: usize, status: u16, code: &str, words: &str, is_passing: bool, now: Timestamp) {

@@ -39,15 +39,15 @@ impl Hands {
 }
 
 impl Held {
-    /// Takes an address; false while another exchange has it.
-    pub fn take(&mut self, address: &str) -> bool {
-        let address: Box<str> = address.to_lowercase().into();
-        if self.addresses.contains(&address) {
-            return true;
-        }
-        let is_free = self.hands.lock().addresses.insert(address.clone());
+    /// Takes addresses, all or none of them; false while another exchange has one.
+    pub fn take(&mut self, addresses: &[&str]) -> bool {
+        let mine = |address: &&str| Some(Box::from(address.to_lowercase())).filter(|one| !self.addresses.contains(one));
+        let wanted: Vec<Box<str>> = addresses.iter().filter_map(mine).collect();
+        let mut inner = self.hands.lock();
+        let is_free = wanted.iter().all(|address| !inner.addresses.contains(address));
         if is_free {
-            self.addresses.insert(address);
+            inner.addresses.extend(wanted.iter().cloned());
+            self.addresses.extend(wanted);
         }
         is_free
     }

@@ -1,7 +1,7 @@
 //! Marketo: the lead is synced, then the activation is a custom activity of it, of one generic type or one of the event's
 //! own, whose primary attribute is the trigger; the marketer's smart campaign has that type as its trigger. Or a campaign
 //! is requested for the lead, or it goes into a static list or out of one, or was all there was to write. Of many, what
-//! needs no lead's number is a bulk import.
+//! needs no lead's number is a bulk import. Who is forgotten is looked up by each of their addresses and deleted.
 //!
 //! Activities and requests have no dedupe key: a try is noted durably before it leaves. After an unclear one of an
 //! activity we look before we send again; what was requested cannot be looked for.
@@ -34,7 +34,14 @@ use crate::model::setting::Secret;
 use crate::model::{ActionKind, Activation, Need, Span, Timestamp};
 
 /// What it can do.
-pub const CAN: &[ActionKind] = &ActionKind::OF_TRIGGERS;
+pub const CAN: &[ActionKind] = &[
+    ActionKind::Event,
+    ActionKind::AddToList,
+    ActionKind::RemoveFromList,
+    ActionKind::Campaign,
+    ActionKind::Profile,
+    ActionKind::Erase,
+];
 
 /// Records of a call (developer page on the REST API).
 const RECORDS: usize = 300;

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Marketo, Memory, RECORDS, Refusal, field, input, success};
 use crate::sandbox::call::{Answer, Call, is_email, is_scalar, iso};
-use crate::sandbox::received::lock;
+use crate::sandbox::received::{Effect, lock};
 
 /// The id of the first lead.
 const FIRST: u64 = 1_001;
@@ -19,6 +19,7 @@ pub(super) struct Lead {
     pub email: Arc<str>,
     created: i64,
     updated: i64,
+    is_deleted: bool,
     /// Numbers of its activities, oldest first.
     pub activities: Vec<usize>,
 }
@@ -27,7 +28,26 @@ impl Memory {
     /// The place of the lead with this id.
     pub(super) fn lead(&self, id: u64) -> Option<usize> {
         let place = usize::try_from(id.checked_sub(FIRST)?).ok()?;
-        (place < self.leads.len()).then_some(place)
+        self.leads.get(place).filter(|lead| !lead.is_deleted).map(|_| place)
+    }
+
+    /// Deletes the lead with this id, and gives its address.
+    fn delete(&mut self, id: u64) -> Option<Arc<str>> {
+        let place = self.lead(id)?;
+        let email = self.leads.get_mut(place).map(|lead| {
+            lead.is_deleted = true;
+            Arc::clone(&lead.email)
+        })?;
+        let all = self.leads.iter().enumerate();
+        let left: Vec<usize> = all.filter(|(_, l)| l.email == email && !l.is_deleted).map(|(place, _)| place).collect();
+        match left.first() {
+            Some(first) => self.by_email.insert(Arc::clone(&email), *first),
+            None => self.by_email.remove(&email),
+        };
+        if left.len() < 2 {
+            self.ambiguous.remove(&email);
+        }
+        Some(email)
     }
 }
 
@@ -91,6 +111,29 @@ impl Marketo {
         written.map(|(id, _)| id.to_string()).map_err(|(_, words)| words)
     }
 
+    /// `POST /rest/v1/leads/delete.json` (developer page on leads).
+    pub(super) fn delete_leads(&self, call: &Call, body: &Value) -> Result<Answer, Refusal> {
+        let records = input(body)?;
+        let mut memory = lock(&self.state);
+        let mut ledger = self.ledger.open();
+        let mut results = Vec::with_capacity(records.len());
+        for (place, record) in records.iter().enumerate() {
+            let id = record.get("id").and_then(Value::as_u64).unwrap_or_default();
+            let email = if call.bad_record && place == 0 { None } else { memory.delete(id) };
+            let Some(email) = email else {
+                ledger.counts.refused += 1;
+                let reason = json!({"code": "1004", "message": "Lead not found"});
+                results.push(json!({"id": id, "status": "skipped", "reasons": [reason]}));
+                continue;
+            };
+            let (person, at) = (email.to_string(), iso(call.at));
+            let one = Effect { id: String::new(), event: "deleted".to_owned(), person, at, body: Value::Null };
+            ledger.effect(one, record);
+            results.push(json!({"id": id, "status": "deleted"}));
+        }
+        Ok(success(call, results.into()))
+    }
+
     /// `GET /rest/v1/leads.json`, or POST with `_method=GET` and the parameters as a form.
     pub(super) fn find_leads(&self, call: &Call) -> Result<Answer, Refusal> {
         let asked = field(call, "filterValues").unwrap_or_default();
@@ -125,7 +168,7 @@ impl Marketo {
 fn with_email(memory: &Memory, email: &str) -> Vec<usize> {
     if memory.ambiguous.contains(email) {
         let all = memory.leads.iter().enumerate();
-        return all.filter(|(_, l)| &*l.email == email).map(|(place, _)| place).collect();
+        return all.filter(|(_, l)| &*l.email == email && !l.is_deleted).map(|(place, _)| place).collect();
     }
     memory.by_email.get(email).copied().into_iter().collect()
 }
@@ -168,7 +211,7 @@ pub(super) fn sync(memory: &mut Memory, record: &Value, action: Action, now: i64
         return Err(("1026", "Object limit reached".to_owned()));
     }
     memory.by_email.entry(Arc::clone(&email)).or_insert(place);
-    memory.leads.push(Lead { email, created: now, updated: now, activities: Vec::new() });
+    memory.leads.push(Lead { email, created: now, updated: now, is_deleted: false, activities: Vec::new() });
     Ok((FIRST + place as u64, "created"))
 }
 

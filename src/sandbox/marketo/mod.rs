@@ -83,6 +83,7 @@ struct Memory {
 enum Endpoint {
     SyncLeads,
     FindLeads,
+    DeleteLeads,
     AddActivities,
     PagingToken,
     ReadActivities,
@@ -128,6 +129,7 @@ impl Vendor for Marketo {
         let answer = match endpoint {
             Endpoint::SyncLeads => body(call).and_then(|b| self.sync_leads(call, &b)),
             Endpoint::FindLeads => self.find_leads(call),
+            Endpoint::DeleteLeads => body(call).and_then(|b| self.delete_leads(call, &b)),
             Endpoint::AddActivities => body(call).and_then(|b| self.add_activities(call, &b)),
             Endpoint::PagingToken => activities::paging_token(call),
             Endpoint::ReadActivities => self.read_activities(call),
@@ -278,6 +280,7 @@ fn endpoint(call: &Call) -> Result<Endpoint, Refusal> {
         _ if is_list || is_campaign => Err(("605", format!("HTTP method '{}' is not supported", call.method))),
         ("/rest/v1/leads.json", true) => Ok(Endpoint::FindLeads),
         ("/rest/v1/leads.json", false) if is_post => Ok(Endpoint::SyncLeads),
+        ("/rest/v1/leads/delete.json", false) if is_post => Ok(Endpoint::DeleteLeads),
         ("/rest/v1/activities/external.json", false) if is_post => Ok(Endpoint::AddActivities),
         ("/rest/v1/activities/pagingtoken.json", true) => Ok(Endpoint::PagingToken),
         ("/rest/v1/activities.json", true) => Ok(Endpoint::ReadActivities),
@@ -285,6 +288,7 @@ fn endpoint(call: &Call) -> Result<Endpoint, Refusal> {
         ("/rest/v1/stats/usage.json", true) => Ok(Endpoint::Usage),
         (
             "/rest/v1/leads.json"
+            | "/rest/v1/leads/delete.json"
             | "/rest/v1/activities/external.json"
             | "/rest/v1/activities/pagingtoken.json"
             | "/rest/v1/activities.json"

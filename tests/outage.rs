@@ -4,17 +4,11 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
 
-use espalier::cli::{Daemon, Running};
-use espalier::clock::{Clock, VirtualClock};
-use espalier::model::{Span, Timestamp};
-use espalier::sandbox::{Options, Sandbox};
-use serde_json::{Value, json};
-use support::shop::track;
-use support::{WRITE_KEY, client, eventually, pause};
+use espalier::clock::Clock;
+use espalier::model::Span;
+use serde_json::json;
+use support::world::World;
 
 /// A trigger for a destination: it fires once for each form.
 fn trigger(name: &str, lane: &str, more: &str) -> String {
@@ -24,124 +18,11 @@ fn trigger(name: &str, lane: &str, more: &str) -> String {
     )
 }
 
-/// A daemon in this process, the vendors, and the clock of both.
-struct World {
-    clock: VirtualClock,
-    sandbox: Sandbox,
-    vendors: String,
-    daemon: Running,
-    sent: u32,
-    _folder: tempfile::TempDir,
-}
-
 fn at(address: &str, name: &str) -> String {
     format!(
         "[destination.{name}]\nkind = \"klaviyo\"\napi_key = \"${{file:SECRET}}\"\nbase_url = \"{address}\"\n\
          timeout = \"400ms\"\n"
     )
-}
-
-impl World {
-    /// `destinations` are given the vendors' address; `FOLDER` in it and in secrets is the world's own.
-    async fn begin(triggers: &[(&str, String)], destinations: impl Fn(&str) -> String) -> Self {
-        let clock = VirtualClock::new(Timestamp::parse("2026-11-27T18:00:00Z").expect("an instant"));
-        let shared: Arc<dyn Clock> = Arc::new(clock.clone());
-        let (sandbox, at) = support::vendors_at(shared.clone(), Options::default()).await;
-        let vendors = format!("http://{at}");
-        let folder = tempfile::tempdir().expect("a folder");
-        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("a file");
-        let secret = |path: &Path| path.join("token").display().to_string();
-        let text = format!(
-            "[store]\npath = \"{}\"\n[intake]\nlisten = \"127.0.0.1:0\"\n[ops]\nlisten = \"127.0.0.1:0\"\n\
-             [delivery]\nlinger = \"0ms\"\n[gates.guard]\nleast = 1000000\n[source.web]\nkind = \"tracking\"\nwrite_key = \"${{file:{}}}\"\n{}",
-            folder.path().join("store").display(),
-            folder.path().join("key").display(),
-            destinations(&vendors).replace("SECRET", &secret(folder.path())),
-        );
-        std::fs::create_dir_all(folder.path().join("triggers")).expect("a folder");
-        write("key", WRITE_KEY);
-        write("token", "sandbox");
-        write("espalier.toml", &text);
-        for (name, text) in triggers {
-            write(&format!("triggers/{name}.toml"), text);
-        }
-        let configured = espalier::settings::Settings::load(&folder.path().join("espalier.toml"));
-        let configured = configured.unwrap_or_else(|mistakes| panic!("{mistakes:#?}"));
-        let daemon = Daemon::new(configured, shared).begin().await.expect("a daemon");
-        Self { clock, sandbox, vendors, daemon, sent: 0, _folder: folder }
-    }
-
-    /// So many forms of somebody each, and all of them decided.
-    async fn does(&mut self, event: &str, times: u32) {
-        let forms = (0..times).map(|n| {
-            let n = self.sent + n;
-            let mut form = track(&format!("m{n}"), event, json!({ "form": format!("{n}") }));
-            form["timestamp"] = json!(self.clock.now().to_string());
-            form["userId"] = json!(format!("u{n}"));
-            form["context"] = json!({ "traits": { "email": format!("p{n}@example.com") } });
-            form
-        });
-        let body = json!({ "batch": forms.collect::<Vec<_>>() }).to_string();
-        self.sent += times;
-        let url = format!("http://{}/v1/batch", self.daemon.intake);
-        let answer = client().post(url).basic_auth(WRITE_KEY, Some("")).body(body).send().await.expect("an answer");
-        assert!(answer.status().is_success());
-        eventually("all decided", Duration::from_secs(30), || async {
-            let counts = self.daemon.watched.store.counts();
-            counts.decided == counts.journaled
-        })
-        .await;
-    }
-
-    async fn fault(&self, fault: Value) {
-        support::fault(&self.vendors, fault).await;
-    }
-
-    async fn heal(&self) {
-        client().delete(format!("{}/_sandbox/faults", self.vendors)).send().await.expect("an answer");
-    }
-
-    /// Turns the clock on in steps; after each, what became due has a moment.
-    async fn turn(&self, span: Span, step: Span) {
-        let end = self.clock.now() + span;
-        while self.clock.now() < end {
-            self.clock.set((self.clock.now() + step).min(end));
-            pause(4).await;
-        }
-    }
-
-    /// Turns the clock on until it is so.
-    async fn until(&self, what: &str, step: Span, is_so: impl Fn(&Self) -> bool) {
-        for _ in 0..5_000 {
-            if is_so(self) {
-                return;
-            }
-            self.clock.set(self.clock.now() + step);
-            pause(4).await;
-        }
-        panic!("never: {what}; {:#?}", self.daemon.watched.health().lanes);
-    }
-
-    fn queued(&self, lane: &str) -> u64 {
-        self.daemon.watched.store.lane_count(lane).queued
-    }
-
-    /// Nothing waits, and what was under way is told of.
-    fn is_through(&self, lane: &str) -> bool {
-        let lanes = &self.daemon.watched.lanes;
-        let state = &lanes.iter().find(|(name, _)| &**name == lane).expect("a lane").1;
-        self.queued(lane) == 0 && state.borrow().in_flight == 0
-    }
-
-    fn outcomes(&self, lane: &str) -> BTreeMap<&'static str, u64> {
-        let lanes = &self.daemon.watched.lanes;
-        let state = &lanes.iter().find(|(name, _)| &**name == lane).expect("a lane").1;
-        state.borrow().outcomes.clone()
-    }
-
-    fn events(&self, vendor: &str) -> Vec<String> {
-        self.sandbox.effects(vendor).into_iter().map(|effect| effect.event).collect()
-    }
 }
 
 /// Klaviyo and HubSpot.

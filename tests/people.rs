@@ -84,7 +84,10 @@ async fn people_are_linked_parted_shown_and_forgotten_by_hand() {
     assert_eq!(mode & 0o777, 0o600, "nobody else may read it");
 
     let (is_well, said) = by_hand(&["person", "erase", "user_id:a", "--yes"]);
-    assert!(is_well && said.starts_with("Done.") && said.contains("nowhere: not asked"), "{said}");
+    assert!(
+        is_well && said.starts_with("Done.") && said.contains("2 names, 1 events") && said.contains("nowhere: waits"),
+        "{said}"
+    );
     assert_eq!(names(folder, "a@shop.example"), ["espalier: nobody goes by that name"]);
 
     // Without a daemon it is written down, and in force when one runs.

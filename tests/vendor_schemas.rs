@@ -10,7 +10,7 @@ use espalier::destination::account::Asking;
 use espalier::destination::{Item, Next, Settings};
 use espalier::model::http::{Answer, Response};
 use espalier::model::{
-    Action, Activation, Field, FieldKind, Identifier, Need, OccasionId, PersonId, RawJson, Timestamp,
+    Action, Activation, Channel, Field, FieldKind, Identifier, Need, OccasionId, PersonId, RawJson, Timestamp,
 };
 use serde_json::{Value, json};
 
@@ -94,6 +94,21 @@ fn klaviyo_takes_jobs_of_profiles() {
         let batch = vec![doing(1, action.clone()), doing(2, action)];
         let bodies = bodies_of(settings, batch, vec![(202, job.clone())]);
         check("klaviyo.json", "/components/schemas/ProfileImportJobCreateQuery", &bodies[0]);
+    }
+}
+
+#[test]
+fn klaviyo_takes_what_is_said_of_consent_and_erasures() {
+    for (action, schema) in [
+        (Action::Subscribe(Channel::Email), "SubscriptionCreateJobCreateQuery"),
+        (Action::Unsubscribe(Channel::Email), "SubscriptionDeleteJobCreateQuery"),
+        (Action::Suppress, "SuppressionCreateJobCreateQuery"),
+        (Action::Unsuppress, "SuppressionDeleteJobCreateQuery"),
+        (Action::Erase, "DataPrivacyCreateDeletionJobQuery"),
+    ] {
+        let settings = json!({"kind": "klaviyo", "api_key": "key", "consent": {"list": "VRgFBd"}});
+        let bodies = bodies_of(settings, vec![doing(1, action)], vec![(202, Value::Null); 2]);
+        check("klaviyo.json", &format!("/components/schemas/{schema}"), &bodies[0]);
     }
 }
 

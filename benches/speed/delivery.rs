@@ -13,8 +13,8 @@ use espalier::destination::{Destination, Exchange, Item, Limits, Next, Settings}
 use espalier::model::http::{AccountKey, Learned, Request, Response, TokenRequest, Window};
 use espalier::model::setting::Size;
 use espalier::model::{
-    Action, Activation, Changes, Decision, Identifier, IdentifierKind, Loaded, OccasionId, PersonId, RawJson, Span,
-    Timestamp, Verdict,
+    Action, ActionKind, Activation, Changes, Decision, Identifier, IdentifierKind, Loaded, OccasionId, PersonId,
+    RawJson, Span, Timestamp, Verdict,
 };
 use espalier::quota::Accounts;
 use espalier::sandbox::{Options, Sandbox};
@@ -83,6 +83,10 @@ impl Destination for Small {
     fn kind(&self) -> &'static str {
         self.0.kind()
     }
+    fn can(&self) -> &'static [ActionKind] {
+        self.0.can()
+    }
+
     fn base_url(&self) -> &str {
         self.0.base_url()
     }

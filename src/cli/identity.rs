@@ -66,8 +66,8 @@ pub async fn run(args: &Args) -> Ended {
             let answer = explain::ask(&configured, person, None).await?;
             if *json { show::json(&answer)? } else { print_one(&answer) }
         }
-        What::Link { names } => told(&configured, &Told { word: Word::Link, names: names.clone() }).await?,
-        What::Unlink { names } => told(&configured, &Told { word: Word::Unlink, names: names.clone() }).await?,
+        What::Link { names } => drop(told(&configured, &Told::of(Word::Link, names)).await?),
+        What::Unlink { names } => drop(told(&configured, &Told::of(Word::Unlink, names)).await?),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::local::Local;
 use super::{Configured, Ended, Failed, load, show};
 use crate::clock::{Clock, SystemClock};
+use crate::ops::Shown;
 use crate::ops::identity::{self, Told, Word};
 use crate::settings;
 
@@ -38,6 +39,17 @@ enum What {
         /// Without asking.
         #[arg(long)]
         yes: bool,
+        /// Though nobody here goes by these names: the destinations are asked in any case.
+        #[arg(long)]
+        anybody: bool,
+    },
+    /// Who was forgotten, and how far the destinations are with it; nothing personal is in it.
+    Receipts {
+        /// Only the one of this number.
+        id: Option<String>,
+        /// For programs.
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -45,20 +57,27 @@ pub async fn run(args: &Args) -> Ended {
     let configured = load(&args.configured.config)?;
     match &args.what {
         What::Export { person, out } => export(&configured, person, out.as_deref()).await?,
-        What::Erase { names, yes } => {
+        What::Receipts { id, json } => {
+            let shown = receipts(&configured).await?;
+            let shown: Vec<Shown> =
+                shown.into_iter().filter(|one| id.as_ref().is_none_or(|id| one.id.starts_with(&**id))).collect();
+            match (json, shown.as_slice()) {
+                (true, shown) => show::json(shown)?,
+                (false, []) => return Err(Failed("there is no such receipt".into())),
+                (false, shown) => shown.iter().for_each(|one| print_receipt(&configured, one)),
+            }
+        }
+        What::Erase { names, yes, anybody } => {
             if !yes {
                 return Err(Failed(format!(
                     "this cannot be taken back: `espalier person erase {} --yes`",
                     names.join(" ")
                 )));
             }
-            told(&configured, &Told { word: Word::Erase, names: names.clone() }).await?;
-            let kept = configured.settings.store.retention;
-            println!(
-                "What came of them lies in the journal and its snapshots for {kept} more, until those are removed."
-            );
-            for name in configured.settings.destination.keys() {
-                println!("{name}: not asked; erase them there too.");
+            let said = Told { is_anybody: *anybody, ..Told::of(Word::Erase, names) };
+            if let Some(position) = told(&configured, &said).await? {
+                let shown = receipts(&configured).await?;
+                shown.iter().filter(|one| one.position == position).for_each(|one| print_receipt(&configured, one));
             }
         }
     }
@@ -81,13 +100,41 @@ async fn export(configured: &settings::Configured, person: &str, out: Option<&st
     crate::ops::write_private(out, &text).map_err(|e| Failed(format!("{}: {e}", out.display())))
 }
 
-/// Has it written down; by the running daemon it is decided at once.
-pub async fn told(configured: &settings::Configured, told: &Told) -> Result<(), Failed> {
+async fn receipts(configured: &settings::Configured) -> Result<Vec<Shown>, Failed> {
+    match Local::of(configured).await? {
+        Local::Daemon(client) => Ok(client.get("/api/person/receipts", &[]).await?.unwrap_or_default()),
+        Local::Store(store) => {
+            let shown = crate::ops::receipts(&store).await.map_err(Failed::new)?;
+            Local::Store(store).close().await?;
+            Ok(shown)
+        }
+    }
+}
+
+fn print_receipt(configured: &settings::Configured, of: &Shown) {
+    let Shown { id, source, asked, forgotten, names, events, destinations, .. } = of;
+    println!("receipt {id}");
+    println!("  asked for by {source} at {asked}; forgotten here at {forgotten}: {names} names, {events} events");
+    let gone = *forgotten + configured.settings.store.retention;
+    println!("  their messages leave the journal and its snapshots by {gone}");
+    for name in configured.settings.destination.keys() {
+        match destinations.iter().find(|asked| asked.name == *name) {
+            Some(asked) => println!("  {name}: {}", asked.words),
+            None => println!("  {name}: not asked; erase them there too"),
+        }
+    }
+}
+
+/// Has it written down; by the running daemon it is decided at once. Returns its place in the journal, if it is.
+pub async fn told(configured: &settings::Configured, told: &Told) -> Result<Option<u64>, Failed> {
     match Local::of(configured).await? {
         Local::Daemon(client) => {
             let answer: Value = client.send("/api/identity", told).await?;
             match answer["is_decided"] == true {
-                true => println!("Done."),
+                true => {
+                    println!("Done.");
+                    return Ok(answer["position"].as_u64());
+                }
                 false => println!("Written down; it is in force when what came before is decided."),
             }
         }
@@ -98,5 +145,5 @@ pub async fn told(configured: &settings::Configured, told: &Told) -> Result<(), 
             println!("Written down; it is in force when the daemon runs.");
         }
     }
-    Ok(())
+    Ok(None)
 }

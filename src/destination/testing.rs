@@ -113,7 +113,7 @@ mod every_adapter {
     use super::*;
     use crate::destination::Settings;
     use crate::destination::account::Asking;
-    use crate::model::{Field, FieldKind, Need};
+    use crate::model::{Channel, Field, FieldKind, Need};
 
     /// Answers that vendors, and whatever stands in front of them, can give.
     fn answer() -> impl Strategy<Value = Answer> {
@@ -214,13 +214,17 @@ mod every_adapter {
             for settings in accounts() {
                 let settings = serde_json::from_value::<Settings>(settings).expect("settings");
                 let (kinds, destination) = (settings.can(), settings.build("lane"));
-                let action = |n: u8| match n % if is_mixed { 7 } else { 1 } {
+                let action = |n: u8| match n % if is_mixed { 11 } else { 1 } {
                     0 => Action::Event("Cart Abandoned".into()),
                     1 => Action::AddToList("L1".into()),
                     2 => Action::RemoveFromList("L1".into()),
                     3 => Action::AddToList("L2".into()),
                     4 => Action::Profile,
-                    5 => Action::Erase,
+                    6 => Action::Subscribe(Channel::Email),
+                    7 => Action::Unsubscribe(Channel::Email),
+                    8 => Action::Suppress,
+                    9 => Action::Unsuppress,
+                    10 => Action::Erase,
                     _ => Action::Campaign("12".into()),
                 };
                 let destination = destination.as_ref();

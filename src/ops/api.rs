@@ -71,7 +71,14 @@ pub async fn tell(State(shared): State<Shared>, Json(told): Json<Told>) -> Respo
         is_decided = decided(&**store, position) => is_decided,
         () = clock.until(clock.now() + DECIDED) => false,
     };
-    Json(json!({ "is_decided": is_decided })).into_response()
+    Json(json!({ "is_decided": is_decided, "position": position.0 })).into_response()
+}
+
+pub async fn receipts(State(shared): State<Shared>) -> Response {
+    match super::receipts(&*shared.watched.store).await {
+        Ok(receipts) => Json(receipts).into_response(),
+        Err(error) => refused(&error),
+    }
 }
 
 pub async fn audit_identities(State(shared): State<Shared>) -> Response {

@@ -41,6 +41,16 @@ pub struct Told {
     pub word: Word,
     /// Names, as `email:ines@example.com`.
     pub names: Vec<String>,
+    /// Whom nobody here goes by may be forgotten: destinations may know them.
+    #[serde(default)]
+    pub is_anybody: bool,
+}
+
+impl Told {
+    /// Of people who are known.
+    pub fn of(word: Word, names: &[String]) -> Self {
+        Self { word, names: names.to_vec(), is_anybody: false }
+    }
 }
 
 /// Why nothing was written down.
@@ -85,7 +95,7 @@ pub async fn tell(store: &dyn Store, told: &Told, names: &Settings, now: Timesta
         Word::Unlink => EventKind::Unlink,
         Word::Erase => EventKind::Erase,
     };
-    if told.word != Word::Link {
+    if told.word != Word::Link && !(told.word == Word::Erase && told.is_anybody) {
         for (identifier, text) in identifiers.iter().zip(&told.names) {
             let Some(id) = store.find(identifier).await? else { return Err(NotTold::Nobody(text.clone())) };
             let story = store.story(id).await?;

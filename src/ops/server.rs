@@ -109,6 +109,7 @@ impl Ops {
             .route("/api/identity", post(api::tell))
             .route("/api/identity/audit", get(api::audit_identities))
             .route("/api/person/export", post(api::export))
+            .route("/api/person/receipts", get(api::receipts))
             .route("/api/nights", get(night::reports).post(night::begin))
             .route("/api/nights/state", get(night::state))
             .route("/api/set-aside", get(api::set_aside))

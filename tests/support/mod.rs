@@ -6,6 +6,7 @@
 
 pub mod load;
 pub mod shop;
+pub mod world;
 
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener};

@@ -1,6 +1,7 @@
 //! What Klaviyo is sent, and what its answers mean.
 
 mod jobs;
+mod words;
 
 use serde_json::{Value, json};
 

@@ -15,6 +15,7 @@ mod lists;
 mod people;
 /// Events, metrics and profiles read back.
 mod read;
+mod words;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -65,6 +66,8 @@ struct Memory {
     list: Quota,
     job: Quota,
     jobs: Vec<jobs::Job>,
+    consent: Quota,
+    privacy: Quota,
     lists: Lists,
     /// The first identifier of each profile whose id was given out.
     names: HashMap<u128, Box<str>>,
@@ -144,6 +147,9 @@ impl Vendor for Klaviyo {
                 Err(seconds) => throttled(call, seconds),
             };
         }
+        if let Some(word) = words::Word::of(call) {
+            return self.word(call, word);
+        }
         let list = lists::list_of(&call.path);
         let (endpoint, method) = match call.path.as_str() {
             _ if list.is_some() && call.method == Method::DELETE => (Endpoint::List, Method::DELETE),
@@ -212,6 +218,8 @@ impl Klaviyo {
             list: Quota::new(10, 150),
             job: Quota::new(10, 150),
             jobs: Vec::new(),
+            consent: Quota::new(75, 700),
+            privacy: Quota::new(3, 60),
             lists: Lists::new(&options.lists),
             names: HashMap::new(),
         };

@@ -140,7 +140,8 @@ impl Lane {
             if spent.as_ref().is_none_or(|(_, _, until)| *until <= now + TOLD) {
                 inner.free(now);
             }
-            let most = if inner.breaker.lock().await.is_probing() { 1 } else { limits.concurrency.max(1) };
+            let is_probing = inner.breaker.lock().await.is_probing();
+            let most = if is_probing { 1 } else { limits.concurrency.max(1) };
             if running.len() >= most {
                 tokio::select! {
                     () = stop.cancelled() => break,
@@ -175,7 +176,8 @@ impl Lane {
                     }
                 }
                 Ok(work) => {
-                    let work = inner.more(work, now).await;
+                    // A probe is to tell soon whether the vendor is well.
+                    let work = if is_probing { work } else { inner.more(work, now).await };
                     let (inner, stop) = (inner.clone(), stop.clone());
                     running.spawn(async move { inner.exchange(work, &stop).await });
                 }

@@ -132,6 +132,42 @@ async fn what_is_cut_or_late_is_sent_again_and_has_its_effect_once() {
     }
 }
 
+/// All three vendors: `esp`, `other` and `third`.
+fn three(vendors: &str) -> String {
+    let both = both(vendors);
+    format!(
+        "{both}[destination.third]\nkind = \"marketo\"\nclient_id = \"${{file:SECRET}}\"\n\
+         client_secret = \"${{file:SECRET}}\"\nbase_url = \"{vendors}/marketo\"\nactivity_type = 100001\n"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_bad_in_a_batch_is_a_dead_letter_and_the_rest_has_its_effect() {
+    for (lane, vendor) in [("esp", "klaviyo"), ("other", "hubspot"), ("third", "marketo")] {
+        let triggers = [
+            ("form", trigger("form", lane, "expires = \"7d\"")),
+            ("well", trigger("well", if lane == "esp" { "other" } else { "esp" }, "")),
+        ];
+        let mut world = World::begin(&triggers, three).await;
+        world.fault(json!({ "vendor": vendor, "kind": "bad_record", "times": 4 })).await;
+        world.does("form", 300).await;
+        world.does("well", 1).await;
+        world.until("all of it", Span::from_millis(200), |w| w.is_through(lane)).await;
+        let outcomes = world.outcomes(lane);
+        let count = |word: &str| outcomes.get(word).copied().unwrap_or_default();
+        let effects = world.sandbox.effects(vendor);
+        let ids: std::collections::BTreeSet<&str> = effects.iter().map(|effect| effect.id.as_str()).collect();
+        assert_eq!((effects.len() as u64, ids.len()), (count("accepted"), effects.len()), "{vendor}: {outcomes:?}");
+        assert_eq!(count("accepted") + count("refused"), 300, "{vendor}: {outcomes:?}");
+        assert!((1..=4).contains(&count("refused")), "{vendor}: only what was bad: {outcomes:?}");
+        let letters = world.daemon.watched.store.dead_letters(Some(lane), 10).await.expect("letters");
+        assert_eq!(letters.len() as u64, count("refused"));
+        let others = if lane == "esp" { "hubspot" } else { "klaviyo" };
+        assert_eq!(world.sandbox.effects(others).len(), 1, "{vendor}: the other's");
+        world.daemon.stop().await.expect("an end");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn names_that_are_not_found_and_doors_that_do_not_speak_tls_hold_only_their_own_lane() {
     let triggers = [

@@ -112,11 +112,16 @@ async fn receipts(configured: &settings::Configured) -> Result<Vec<Shown>, Faile
 }
 
 fn print_receipt(configured: &settings::Configured, of: &Shown) {
-    let Shown { id, source, asked, forgotten, names, events, destinations, .. } = of;
+    let Shown { id, source, asked, forgotten, journal, names, events, destinations, .. } = of;
     println!("receipt {id}");
     println!("  asked for by {source} at {asked}; forgotten here at {forgotten}: {names} names, {events} events");
-    let gone = *forgotten + configured.settings.store.retention;
-    println!("  their messages leave the journal and its snapshots by {gone}");
+    match journal {
+        Some(at) => println!("  gone from the journal and its snapshots at {at}"),
+        None => println!(
+            "  in the journal and its snapshots until the second night from then, by {} in any case",
+            *forgotten + configured.settings.store.retention
+        ),
+    }
     for name in configured.settings.destination.keys() {
         match destinations.iter().find(|asked| asked.name == *name) {
             Some(asked) => println!("  {name}: {}", asked.words),

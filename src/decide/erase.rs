@@ -38,7 +38,8 @@ impl Step<'_> {
             (None, None) => {}
         }
         for (id, names) in people {
-            let (names, events) = self.forget(id, names);
+            let (all, events) = self.forget(id, names);
+            let names: Vec<Identifier> = all.iter().filter(|name| name.kind.names_a_person()).cloned().collect();
             let number = u32::try_from(names.len()).unwrap_or(u32::MAX);
             let receipt = Erasure {
                 id: OccasionId::of_erasure(id, position),
@@ -49,20 +50,21 @@ impl Step<'_> {
                 position,
                 names: number,
                 events,
+                journal: None,
                 lanes: self.have_forgotten(id, names, position, event),
             };
-            self.changes.erased.push(receipt);
+            self.changes.erased.push((receipt, all));
         }
     }
 
-    /// Forgets one person. Returns the names that said who they were, and how many events were remembered.
+    /// Forgets one person. Returns all the names that led to them, and how many events were remembered.
     fn forget(&mut self, id: PersonId, mut names: Vec<Identifier>) -> (Vec<Identifier>, u64) {
         let Some(gone) = self.loaded.people.remove(&id) else { return (names, 0) };
         for name in &gone.identifiers {
             if self.loaded.owners.get(name) == Some(&id) {
                 self.own(name, None);
             }
-            if name.kind.names_a_person() && !names.contains(name) {
+            if !names.contains(name) {
                 names.push(name.clone());
             }
         }

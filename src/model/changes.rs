@@ -229,8 +229,8 @@ pub struct Changes {
     pub triggers: TriggerStates,
     /// Triggers whose guard paused them.
     pub guarded: Vec<Arc<str>>,
-    /// People who were forgotten.
-    pub erased: Vec<Erasure>,
+    /// People who were forgotten, each with all the names that led to them.
+    pub erased: Vec<(Erasure, Vec<Identifier>)>,
     /// Discount codes that occasions of this step have.
     pub codes: Vec<GivenCode>,
     /// Joins made and refused.

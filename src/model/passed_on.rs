@@ -51,6 +51,8 @@ pub struct Erasure {
     pub names: u32,
     /// Events of theirs that were remembered.
     pub events: u64,
+    /// When the journal had nothing of theirs any more; none while it has.
+    pub journal: Option<Timestamp>,
     /// The destinations that are asked to forget them.
     pub lanes: Vec<LaneName>,
 }

@@ -23,6 +23,8 @@ pub struct Shown {
     /// When they were forgotten here: names, traits, history, timers, what waited, dead letters, what became of
     /// activations.
     pub forgotten: Timestamp,
+    /// When the journal and its snapshots had nothing of theirs any more; none while they have.
+    pub journal: Option<Timestamp>,
     /// Names that led to them.
     pub names: u32,
     /// Events of theirs that were remembered.
@@ -59,6 +61,7 @@ impl Shown {
             position: erasure.position.0,
             asked: erasure.asked,
             forgotten: erasure.decided,
+            journal: erasure.journal,
             names: erasure.names,
             events: erasure.events,
             destinations: destinations.collect(),

@@ -163,6 +163,7 @@ pub async fn run(open: Open<'_>) {
     shelf::the_catalogue_keeps_the_newest_word(open).await;
     shelf::codes_are_given_in_order_and_once(open).await;
     intake::steps_are_found_again_until_they_are_taken(open).await;
+    withheld::of_who_was_forgotten_everywhere_only_the_receipt_is_left(open).await;
     lanes::a_low_priority_is_not_starved(open).await;
     lanes::the_books_of_every_lane_add_up(open).await;
 }

@@ -26,7 +26,7 @@ fn activations(timeline: &str) -> (Vec<Activation>, Vec<crate::model::Erasure>) 
             assert!(lanes.verdict.lanes().contains(&activation.lane));
         }
         said.extend(changes.activations);
-        erased.extend(changes.erased);
+        erased.extend(changes.erased.into_iter().map(|(erasure, _)| erasure));
     }
     (said, erased)
 }

@@ -158,3 +158,49 @@ pub async fn what_has_left_is_told_to_be_void(open: Open<'_>) {
     assert!(store.work("v", at(0), 10).await.expect("work").is_empty());
     store.close().await.expect("a close");
 }
+
+/// The demand outlives the person, and has no name any more when the destination has taken it.
+pub async fn of_who_was_forgotten_everywhere_only_the_receipt_is_left(open: Open<'_>) {
+    let store = open();
+    let mut demands: Vec<Activation> = ["e", "f"].map(|lane| activation(91, lane, 100)).into();
+    demands.iter_mut().for_each(|demand| demand.action = Action::Erase);
+    let erasure = Erasure {
+        id: occasion(91),
+        person: demands[0].person,
+        asked: demands[0].at,
+        decided: at(2),
+        source: "shop".into(),
+        position: Position(1),
+        names: 1,
+        events: 7,
+        journal: None,
+        lanes: vec!["e".into(), "f".into()],
+    };
+    let mut changes = queueing(demands.clone());
+    changes.decisions.truncate(1);
+    changes.erased.push((erasure.clone(), vec![identifier(1)]));
+    changes.people.push(PersonChange { id: erasure.person, write: Write::Erased });
+    store.commit(Loaded::default(), changes).await.expect("a commit");
+    store.close().await.expect("a close");
+    drop(store);
+    let store = open();
+    let states = async |store: &dyn Store| {
+        let [receipt] = &*store.receipts(9).await.expect("receipts") else { panic!("one receipt") };
+        assert_eq!(receipt.erasure, erasure);
+        let word = |last: &Option<Attempt>| last.as_ref().map(|last| last.outcome.word());
+        receipt.lanes.iter().map(|(lane, last)| (lane.to_string(), word(last))).collect::<Vec<_>>()
+    };
+    assert_eq!(states(&*store).await, [("e".to_owned(), None), ("f".to_owned(), None)]);
+    for (lane, outcome) in
+        [("e", Outcome::Accepted), ("f", Outcome::Refused { code: "403".into(), words: "the key may not".into() })]
+    {
+        let work = store.work(lane, at(0), 1).await.expect("work");
+        assert_eq!(work[0].activation.identifiers, [identifier(1)]);
+        settle(&*store, lane, work[0].id, outcome).await;
+    }
+    assert_eq!(states(&*store).await, [("e".to_owned(), Some("accepted")), ("f".to_owned(), Some("refused"))]);
+    // A dead letter still has to say who it is.
+    let [letter] = &*store.dead_letters(Some("f"), 9).await.expect("letters") else { panic!("one letter") };
+    assert_eq!(letter.activation.identifiers, [identifier(1)]);
+    store.close().await.expect("a close");
+}

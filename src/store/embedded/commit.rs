@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use super::overlay::Batch;
 use super::people::{self, Shape};
 use super::tree::put;
-use super::{Inner, held, keys, queue, timed};
+use super::{Inner, held, keys, queue, scrub, timed};
 use crate::model::{Changes, Loaded, PersonId, Write};
 use crate::store::StoreError;
 use crate::store::record::encode;
@@ -76,8 +76,9 @@ pub fn commit(inner: &Inner, mut loaded: Loaded, mut changes: Changes, noted: Op
         }
     }
 
-    for erasure in &changes.erased {
+    for (erasure, names) in &changes.erased {
         put(&mut batch, keys::erasure(erasure.decided, erasure.id), &timed::encode(erasure.decided, erasure));
+        names.iter().for_each(|name| scrub::wish(&mut batch, name, erasure.position));
     }
     held::write(&mut batch, &changes.triggers);
     state.triggers.extend(std::mem::take(&mut changes.triggers));

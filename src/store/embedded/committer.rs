@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -72,6 +72,8 @@ pub struct Committer {
     pub tail: Arc<Mutex<Tail>>,
     /// `tail.end.position`, for those who must not wait.
     pub journaled: Arc<AtomicU64>,
+    /// The next write begins a segment.
+    another: Arc<AtomicBool>,
 }
 
 struct Writer {
@@ -81,6 +83,7 @@ struct Writer {
     open: Option<(Segment, File)>,
     tail: Arc<Mutex<Tail>>,
     journaled: Arc<AtomicU64>,
+    another: Arc<AtomicBool>,
     changed: watch::Sender<u64>,
     /// What is written; its group is that of the last sync.
     end: End,
@@ -113,12 +116,14 @@ impl Committer {
         let tail = Tail { end, synced_step: end.step, limit, claimed, bytes, ..Tail::default() };
         let tail = Arc::new(Mutex::new(tail));
         let journaled = Arc::new(AtomicU64::new(end.position));
+        let another = Arc::new(AtomicBool::new(false));
         let mut writer = Writer {
             folder,
             largest,
             open: Some(open),
             tail: tail.clone(),
             journaled: journaled.clone(),
+            another: another.clone(),
             changed,
             end,
             unsynced: Vec::new(),
@@ -127,7 +132,7 @@ impl Committer {
         writer.again(step, lost)?;
         let (to, from) = channel();
         let thread = std::thread::Builder::new().name("journal".into()).spawn(move || writer.run(&from))?;
-        Ok(Self { to: Mutex::new(Some(to)), thread: Mutex::new(Some(thread)), tail, journaled })
+        Ok(Self { to: Mutex::new(Some(to)), thread: Mutex::new(Some(thread)), tail, journaled, another })
     }
 
     /// Hands something to be written. The answer comes when the disk has it.
@@ -137,6 +142,11 @@ impl Committer {
             Some(to) => to.send(append).map_err(|_| "the journal's writer is gone".to_owned()),
             None => Err("the journal is closed".into()),
         }
+    }
+
+    /// The next write begins a segment, so that the one before it is written for good.
+    pub fn begin_another(&self) {
+        self.another.store(true, Ordering::Release);
     }
 
     /// Writes what waits and ends the thread.
@@ -253,7 +263,8 @@ impl Writer {
 
     /// Writes and syncs, or leaves the file as it was. Returns the segment's new length.
     fn write(&mut self, buffer: &[u8], syncs: bool) -> std::io::Result<u64> {
-        let full = self.end.length > START as u64 && self.end.length + buffer.len() as u64 > self.largest;
+        let is_over = self.end.length + buffer.len() as u64 > self.largest || self.another.load(Ordering::Acquire);
+        let full = self.end.length > START as u64 && is_over;
         if self.open.is_none() || full {
             self.open_next(full)?;
         }
@@ -307,6 +318,7 @@ impl Writer {
             self.sync()?;
             let next = segments::create(&self.folder, (end.position + 1, end.ordinal + 1, end.step + 1))?;
             self.open = Some(next);
+            self.another.store(false, Ordering::Release);
             self.end.length = START as u64;
         }
         Ok(())

@@ -41,6 +41,8 @@ pub const ASIDE: u8 = b'z';
 pub const ERASURE: u8 = b'u';
 /// How it ended at each destination, by the erasure.
 pub const ERASED: u8 = b'v';
+/// Names that are still to be forgotten in the journal, by their hash.
+pub const FORGOTTEN: u8 = b'y';
 /// Products for sale.
 pub const ITEM: u8 = b'a';
 /// Pools of codes.
@@ -183,6 +185,9 @@ pub fn erased(id: OccasionId, lane: [u8; 4]) -> Vec<u8> {
 /// At all destinations.
 pub fn all_erased(id: OccasionId) -> Vec<u8> {
     key(ERASED, &[&id.0])
+}
+pub fn forgotten(hash: [u8; 16]) -> Vec<u8> {
+    key(FORGOTTEN, &[&hash])
 }
 pub fn item(id: &str) -> Vec<u8> {
     key(ITEM, &[id.as_bytes()])

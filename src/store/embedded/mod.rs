@@ -20,6 +20,7 @@ mod people;
 mod queue;
 mod rush;
 mod scan;
+mod scrub;
 mod seen;
 mod segments;
 mod shelf;
@@ -535,6 +536,7 @@ impl Store for Embedded {
             inner.disk()?.sync()?;
             let position = snapshot::write(inner)?;
             snapshot::prune(inner, now)?;
+            scrub::scrub(inner, now)?;
             Ok(Position(position))
         })
         .await

@@ -274,7 +274,8 @@ pub fn bytes(folder: &Path) -> u64 {
         .sum()
 }
 
-fn damaged(segment: &Segment, at: u64) -> StoreError {
+/// It is not as it was written.
+pub fn damaged(segment: &Segment, at: u64) -> StoreError {
     StoreError::Damaged(format!("the journal segment {} is broken at byte {at}", segment.path.display()))
 }
 

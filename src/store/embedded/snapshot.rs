@@ -35,6 +35,11 @@ fn list(settings: &Settings) -> Vec<(Place, PathBuf)> {
     found
 }
 
+/// How far the oldest one reaches.
+pub fn oldest(settings: &Settings) -> Option<Place> {
+    list(settings).pop().map(|(reaches, _)| reaches)
+}
+
 /// What a snapshot's name says. One from before steps were written down tells its position only.
 fn reaches(name: &str) -> Option<Place> {
     let mut numbers = name.split('-').map(str::parse);

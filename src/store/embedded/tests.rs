@@ -6,8 +6,11 @@ use std::sync::Arc;
 
 use super::*;
 use crate::model::setting::Size;
-use crate::model::{Attempt, Changes, Outcome, Span};
+use crate::model::{
+    Attempt, Changes, Erasure, EventKind, Identifier, IdentifierKind, OccasionId, Outcome, RawJson, Span,
+};
 use crate::store::contract::{self, event};
+use crate::store::record::{EventBatch, decode};
 
 fn settings(folder: &Path) -> Settings {
     Settings { path: folder.to_owned(), cache: Size(8 << 20), segment: Size(4 << 10), ..Settings::default() }
@@ -275,6 +278,83 @@ async fn a_snapshot_stands_in_for_the_journal_before_it() {
     let store = Embedded::open(&settings, Timestamp::MIN).expect("a store");
     assert_eq!(store.kept("told").await.expect("a read"), Some(b"before".to_vec()));
     assert_eq!(store.claim(10).await.expect("a claim").events.iter().map(|(p, _)| p.0).collect::<Vec<_>>(), [21]);
+}
+
+#[tokio::test]
+async fn who_was_forgotten_is_in_no_file_after_the_second_night() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let settings = settings(folder.path());
+    let store = Embedded::open(&settings, Timestamp::MIN).expect("a store");
+    let named = |n: u64, who: &str, device: &str| {
+        let identifiers =
+            vec![Identifier::new(IdentifierKind::Email, who), Identifier::new(IdentifierKind::AnonymousId, device)];
+        Event { identifiers, properties: RawJson::trusted(format!("{{\"of\":\"{who}\"}}")), ..event(n) }
+    };
+    let told = [named(1, "ines@x.example", "tablet"), named(2, "rui@x.example", "tablet"), event(3)];
+    store.append(told.to_vec(), Some(("pull", b"here"))).await.expect("an append");
+    store
+        .append(vec![Event { kind: EventKind::Erase, ..named(4, "ines@x.example", "tablet") }], None)
+        .await
+        .expect("one");
+    let erasure = |until: u64| {
+        let erasure = Erasure {
+            id: OccasionId([1; 16]),
+            person: PersonId([1; 16]),
+            asked: Timestamp::from_millis(4),
+            decided: Timestamp::from_millis(5),
+            source: "shop".into(),
+            position: Position(until),
+            names: 1,
+            events: 1,
+            journal: None,
+            lanes: vec!["esp".into()],
+        };
+        (erasure, told[0].identifiers.clone())
+    };
+    let changes = Changes { position: Some(Position(4)), erased: vec![erasure(4)], ..Changes::default() };
+    store.commit(Loaded::default(), changes).await.expect("a commit");
+    let hers = || {
+        let files = ["journal", "snapshots"].map(|part| std::fs::read_dir(folder.path().join(part)).expect("a folder"));
+        let files: Vec<_> = files.into_iter().flatten().map(|file| file.expect("a file").path()).collect();
+        let has = |file: &&std::path::PathBuf| {
+            let bytes = std::fs::read(file).expect("a file");
+            bytes.windows(4).any(|w| w == b"ines")
+        };
+        files.iter().filter(has).count()
+    };
+    let journal = async || store.receipts(9).await.expect("receipts")[0].erasure.journal;
+    store.compact(Timestamp::from_millis(10)).await.expect("a night");
+    assert_eq!((hers(), journal().await), (1, None), "it was being written to");
+    // The next write goes into another segment, and a crash between changes nothing.
+    store.append(vec![named(5, "ines@x.example", "phone")], None).await.expect("she comes back");
+    let changes = Changes { position: Some(Position(5)), ..Changes::default() };
+    store.commit(Loaded::default(), changes).await.expect("a commit");
+    let bytes = store.counts().journal_bytes;
+    store.compact(Timestamp::from_millis(20)).await.expect("another");
+    assert_eq!(journal().await, Some(Timestamp::from_millis(20)));
+    assert!(store.counts().journal_bytes < bytes);
+    // What she did since then is hers, and is kept.
+    assert_eq!(hers(), 1);
+    store.close().await.expect("a close");
+    drop(store);
+    let mut reader =
+        segments::Reader::from(&super::tests::journal(folder.path()), (1, u64::MAX, u64::MAX)).expect("it");
+    let mut left = Vec::new();
+    while let Some((head, payload)) = reader.next(segments::Limit::default()).expect("a whole journal") {
+        if head.kind == frame::Kind::Events {
+            let batch: EventBatch<Event> = decode(&payload).expect("a batch");
+            assert!(head.first != 1 || batch.cursor.is_some(), "cursors stay");
+            left.extend(batch.events.into_iter().map(|event| (event.name.to_string(), event.identifiers.len())));
+        }
+    }
+    let ping = |names| ("Ping".to_owned(), names);
+    let nothing = || (String::new(), 0);
+    assert_eq!(left, [nothing(), ping(2), ping(1), nothing(), ping(2)]);
+    rebuild(&settings, Timestamp::MIN).expect("a rebuild");
+    let store = Embedded::open(&settings, Timestamp::MIN).expect("a store");
+    // The snapshot was written before: what it does not know to be done is done again.
+    store.compact(Timestamp::from_millis(30)).await.expect("a night");
+    assert_eq!(store.receipts(9).await.expect("receipts")[0].erasure.journal, Some(Timestamp::from_millis(30)));
 }
 
 #[tokio::test]

@@ -1,0 +1,155 @@
+//! Who was forgotten is forgotten in the journal, too: in each segment that snapshots stand in for, what was theirs is
+//! replaced by nothing, at the same positions.
+//!
+//! Until that is done their names are known by a hash. A snapshot from before they were forgotten still has them, so it
+//! is done when the oldest one that is kept is younger: with nights, in the second night.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::Write;
+
+use super::frame::{self, Found, Kind};
+use super::overlay::Batch;
+use super::segments::{self, Segment, unavailable};
+use super::tree::put;
+use super::{Inner, keys, snapshot, timed};
+use crate::model::{Erasure, Event, EventKind, Identifier, Position, RawJson, Timestamp};
+use crate::store::StoreError;
+use crate::store::record::{EventBatch, decode, encode};
+
+/// Sixteen bytes that stand for a name.
+type Hash = [u8; 16];
+
+fn hash(name: &Identifier) -> Hash {
+    let mut short = [0; 16];
+    short.copy_from_slice(&blake3::hash(name.to_text().as_bytes()).as_bytes()[..16]);
+    short
+}
+
+/// Has a name forgotten, wherever it stands up to this position.
+pub fn wish(batch: &mut Batch, name: &Identifier, until: Position) {
+    put(batch, keys::forgotten(hash(name)), &encode(&until));
+}
+
+/// Names by their hash, each with the position up to which it is forgotten.
+type Names = HashMap<Hash, Position>;
+
+/// Does what can be done of it.
+pub fn scrub(inner: &Inner, now: Timestamp) -> Result<(), StoreError> {
+    let disk = inner.disk()?;
+    let mut names = Names::new();
+    for entry in disk.prefix(&[keys::FORGOTTEN]).whole() {
+        let (key, value) = entry?;
+        let Some(hash) = key.get(1..).and_then(|hash| hash.try_into().ok()) else { continue };
+        names.insert(hash, decode(&value)?);
+    }
+    if names.is_empty() {
+        return Ok(());
+    }
+    // What is in the segment that is being written is done the next time.
+    inner.journal.0.begin_another();
+    let Some((position, applied, step)) = snapshot::oldest(&inner.settings) else { return Ok(()) };
+    let segments = segments::list(&inner.journal_folder)?;
+    // All of an erasure is done when the segments up to it are.
+    let mut done = Position(0);
+    for pair in segments.windows(2) {
+        let [this, next] = pair else { break };
+        if next.position > position + 1 || next.ordinal > applied + 1 || next.step > step + 1 {
+            break;
+        }
+        rewrite(inner, this, &names)?;
+        done = Position(next.position - 1);
+    }
+    let mut batch = Batch::default();
+    for (hash, _) in names.iter().filter(|(_, until)| **until <= done) {
+        batch.remove(keys::forgotten(*hash));
+    }
+    for entry in disk.prefix(&[keys::ERASURE]).whole() {
+        let (key, value) = entry?;
+        let (at, mut erasure): (_, Erasure) = timed::decode(&value)?;
+        if erasure.journal.is_none() && erasure.position <= done {
+            erasure.journal = Some(now);
+            put(&mut batch, key.to_vec(), &timed::encode(at, &erasure));
+        }
+    }
+    let _guard = inner.state()?;
+    disk.apply(batch)?;
+    disk.sync()
+}
+
+/// Writes a segment anew, in the place of the old one, if anything in it is to be forgotten.
+fn rewrite(inner: &Inner, segment: &Segment, names: &Names) -> Result<(), StoreError> {
+    let bytes = fs::read(&segment.path).map_err(unavailable)?;
+    let mut out = bytes.get(..segment.start).unwrap_or_default().to_vec();
+    let (mut at, mut is_another) = (segment.start, false);
+    loop {
+        match frame::read(&bytes, at) {
+            Found::Record(head, payload, next) => {
+                let without = if head.kind == Kind::Events { without(payload, head.first, names)? } else { None };
+                match without {
+                    Some(payload) => {
+                        is_another = true;
+                        frame::write(&mut out, frame::Head { length: payload.len(), ..head }, &payload);
+                    }
+                    None => out.extend_from_slice(bytes.get(at..next).unwrap_or_default()),
+                }
+                at = next;
+            }
+            Found::End => break,
+            // `verify` says where; it is not ours to make it whole.
+            Found::Broken => return Err(segments::damaged(segment, at as u64)),
+        }
+    }
+    if !is_another {
+        return Ok(());
+    }
+    let unfinished = segment.path.with_extension("unfinished");
+    let mut file = File::create(&unfinished).map_err(unavailable)?;
+    file.write_all(&out).and_then(|()| file.sync_all()).map_err(unavailable)?;
+    // It is as old as what it holds: `prune` goes by that.
+    let age = fs::metadata(&segment.path).and_then(|old| old.modified()).map_err(unavailable)?;
+    file.set_modified(age).map_err(unavailable)?;
+    fs::rename(&unfinished, &segment.path).map_err(unavailable)?;
+    File::open(&inner.journal_folder).and_then(|folder| folder.sync_all()).map_err(unavailable)?;
+    let mut tail = inner.journal.tail()?;
+    tail.bytes = (tail.bytes + out.len() as u64).saturating_sub(bytes.len() as u64);
+    Ok(())
+}
+
+/// A record of events without what is to be forgotten; `None` where there is nothing of it.
+fn without(payload: &[u8], first: u64, names: &Names) -> Result<Option<Vec<u8>>, StoreError> {
+    let mut batch: EventBatch<Event> = decode(payload)?;
+    let mut any = false;
+    for (event, position) in batch.events.iter_mut().zip(first..) {
+        if is_of(event, Position(position), names) {
+            *event = nothing(event);
+            any = true;
+        }
+    }
+    Ok(any.then(|| encode(&batch)))
+}
+
+/// Whose it is says the strongest sort of name in it: a device may have been somebody else's before.
+fn is_of(event: &Event, position: Position, names: &Names) -> bool {
+    let says_who = event.identifiers.iter().any(|name| name.kind.names_a_person());
+    let mut telling = event.identifiers.iter().filter(|name| !says_who || name.kind.names_a_person());
+    telling.any(|name| names.get(&hash(name)).is_some_and(|until| position <= *until))
+}
+
+/// What remains: that there was something, when, and that the message is not taken again.
+fn nothing(of: &Event) -> Event {
+    Event {
+        kind: EventKind::Did,
+        name: "".into(),
+        at: of.at,
+        claimed_at: None,
+        arrived: of.arrived,
+        source: of.source.clone(),
+        origin: of.origin,
+        dedupe: of.dedupe.clone(),
+        identifiers: Vec::new(),
+        session: None,
+        properties: RawJson::empty(),
+        traits: RawJson::empty(),
+    }
+}

@@ -243,10 +243,9 @@ fn what_is_known_at_a_stop_is_kept() {
         }
     }
     let outcomes = exchange.so_far();
-    for place in 0..3 {
-        let Some((_, Outcome::Later { not_before, is_throttled: true, may_have_left: false, .. })) = &outcomes[place]
-        else {
-            panic!("{:?}", outcomes[place])
+    for outcome in &outcomes[..3] {
+        let Some((_, Outcome::Later { not_before, is_throttled: true, may_have_left: false, .. })) = outcome else {
+            panic!("{outcome:?}")
         };
         assert_eq!(not_before.since(NOW), Span::from_minutes(2));
     }

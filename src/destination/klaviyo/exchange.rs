@@ -91,11 +91,16 @@ impl Sending {
             let calls = Word::calls(kind, &places, entries);
             sending.todo.extend(calls.into_iter().map(Call::Word));
         }
-        let bulk_from = sending.settings.bulk_from;
-        if bulk_from > 0 && events.len() >= bulk_from {
-            sending.todo.push_back(Call::Bulk(events, 0));
-        } else {
-            sending.todo.extend(events.into_iter().map(Call::Single));
+        let Settings { bulk_from, urgent, .. } = sending.settings;
+        // What is urgent does not wait for the vendor's queue of jobs, unless there is as much of it.
+        let (urgent, rest): (Vec<usize>, Vec<usize>) =
+            events.into_iter().partition(|n| sending.activation(*n).is_some_and(|one| one.priority >= urgent));
+        for events in [urgent, rest] {
+            if bulk_from > 0 && events.len() >= bulk_from {
+                sending.todo.push_back(Call::Bulk(events, 0));
+            } else {
+                sending.todo.extend(events.into_iter().map(Call::Single));
+            }
         }
         sending.import(people.into_values().collect());
         sending

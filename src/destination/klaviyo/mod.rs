@@ -22,7 +22,7 @@ use super::account::Survey;
 use super::{Destination, Exchange, Item, Limits, number, pretend};
 use crate::model::http::{AccountKey, Counted, Learned, Request, Response, Window};
 use crate::model::setting::Secret;
-use crate::model::{ActionKind, Channel, Need, Span, Timestamp};
+use crate::model::{ActionKind, Channel, Need, Priority, Span, Timestamp};
 
 /// What it can do.
 pub const CAN: &[ActionKind] = &[
@@ -60,6 +60,11 @@ pub struct Settings {
     /// A batch of at least so many goes through the bulk endpoints; 0 for never.
     #[serde(default = "bulk_from")]
     pub bulk_from: usize,
+    /// Events of triggers with at least this priority are counted apart: they go one by one, while they are few, beside
+    /// a bulk of others. Klaviyo takes a bulk in as a job of its own, somewhat later.
+    #[serde(default = "urgent")]
+    #[schemars(range(min = 0, max = 100))]
+    pub urgent: Priority,
     /// An event that happened longer ago is sent as `backfill`: it is recorded, and starts no flow. Revision 2026-07-15.
     #[serde(default)]
     pub backfill_after: Option<Span>,
@@ -116,6 +121,9 @@ fn revision() -> String {
 }
 fn bulk_from() -> usize {
     50
+}
+fn urgent() -> Priority {
+    80
 }
 fn share() -> f64 {
     0.85

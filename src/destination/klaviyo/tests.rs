@@ -78,6 +78,18 @@ fn few_go_alone_and_many_together() {
 }
 
 #[test]
+fn what_is_urgent_does_not_go_with_the_bulk_of_others() {
+    let mut batch = items(60);
+    for n in [10, 50] {
+        batch[n].activation.priority = 80;
+    }
+    let talk = talk(batch, |_, _| came(202, Value::Null));
+    assert_eq!(talk.paths(), ["/api/events", "/api/events", "/api/event-bulk-create-jobs"]);
+    assert_eq!(talk.body(2)["data"]["attributes"]["events-bulk-create"]["data"].as_array().map(Vec::len), Some(58));
+    assert_eq!(talk.words(), vec!["accepted"; 60]);
+}
+
+#[test]
 fn a_refused_bulk_goes_again_without_those_it_names() {
     let talk = talk(items(60), |n, _| if n == 0 { came(400, pointing(7)) } else { came(202, Value::Null) });
     assert_eq!(talk.asked.len(), 2);

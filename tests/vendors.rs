@@ -80,6 +80,30 @@ async fn many_are_imported_and_hold_up_nobody() {
     world.daemon.stop().await.expect("an end");
 }
 
+/// A queue in which lists and events alternate: what came along with an import, and is none, goes back and leaves in its turn.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_no_import_leaves_beside_one() {
+    let more = |vendors: &str| destinations(vendors).replace("activity_type = ", "bulk_from = 100\nactivity_type = ");
+    let triggers = [
+        trigger("joined", "Joined", "list = \"1044\"", &["marketo"]),
+        trigger("welcomed", "Joined", "event = \"Welcome\"", &["marketo"]),
+    ];
+    let mut world = World::begin(&triggers, more).await;
+    world
+        .fault(json!({ "vendor": "marketo", "kind": "status", "status": 503, "path": "/identity/", "times": 5 }))
+        .await;
+    world.does("Joined", 500).await;
+    assert_eq!(world.queued("marketo"), 1_000);
+    world.until("all of it", Span::from_secs(1), |w| w.is_through("marketo")).await;
+    assert_eq!(world.outcomes("marketo").get("accepted"), Some(&1_000));
+    let of = |event: &str| count(&world, |known, _| known == event);
+    assert_eq!((of("added to 1044"), of("welcomed")), (500, 500), "each once");
+    assert!(count(&world, |_, body| body["imported"] == true) >= 100);
+    let leads = world.sandbox.effects("marketo").into_iter().map(|effect| effect.person);
+    assert_eq!(leads.collect::<std::collections::BTreeSet<_>>().len(), 500);
+    world.daemon.stop().await.expect("an end");
+}
+
 /// Of a file with a bad row only that one is a dead letter.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_bad_row_of_an_import_is_one_dead_letter() {

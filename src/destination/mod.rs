@@ -9,6 +9,7 @@ pub mod account;
 pub mod hubspot;
 pub mod klaviyo;
 pub mod marketo;
+mod outcomes;
 mod said;
 #[cfg(test)]
 mod testing;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use super::answer::{self, Verdict};
 use super::{Contact, Settings, body};
+use crate::destination::outcomes::Outcomes;
 use crate::destination::{Exchange, Halt, Item, Next};
 use crate::model::http::{Answer, Auth, Method, Request};
 use crate::model::{Action, ActionKind, Activation, Outcome, Timestamp};
@@ -16,7 +17,7 @@ const CONTACTS: usize = 100;
 pub struct Sending {
     settings: Settings,
     batch: Vec<Item>,
-    outcomes: Vec<Option<(u16, Outcome)>>,
+    outcomes: Outcomes,
     /// Of each record whose contact is there.
     contacts: Vec<Option<Contact>>,
     todo: VecDeque<Call>,
@@ -64,7 +65,7 @@ impl Sending {
         let n = batch.len();
         let mut sending = Self {
             settings,
-            outcomes: vec![None; n],
+            outcomes: Outcomes::new(n),
             contacts: vec![None; n],
             todo: VecDeque::new(),
             ready: Vec::new(),
@@ -82,7 +83,7 @@ impl Sending {
                 Some(_) => written.push(n),
                 None => {
                     let words = "the person has no e-mail address: a contact of HubSpot is found by it";
-                    sending.outcomes[n] = Some((0, Outcome::Refused { code: "no_email".into(), words: words.into() }));
+                    sending.outcomes.refuse(&[n], 0, "no_email", words);
                 }
             }
         }
@@ -140,16 +141,13 @@ impl Sending {
     }
 
     fn read(&mut self, call: Call, answer: &Answer, now: Timestamp) -> Option<Halt> {
-        let status = match answer {
-            Answer::Came(response) => response.status,
-            _ => 0,
-        };
+        let status = answer.status();
         let places = call.places().to_vec();
         if status == 403 && matches!(call, Call::Erase(..)) {
             // One scope that is missing stops nobody else.
             let words =
                 "the token may not forget contacts: it needs `crm.objects.contacts.write`, and its user the right to";
-            self.set(&places, status, &Outcome::Refused { code: "403".into(), words: words.into() });
+            self.outcomes.refuse(&places, status, "403", words);
             return None;
         }
         match answer::verdict(answer, now) {
@@ -157,7 +155,7 @@ impl Sending {
                 match call {
                     Call::Upsert(places) => self.upserted(&places, status, answer, now),
                     Call::Read(places) => self.looked_up(&places, status, answer),
-                    Call::Send(places) => self.set(&places, status, &Outcome::Accepted),
+                    Call::Send(places) => self.outcomes.set(&places, status, &Outcome::Accepted),
                     Call::Members(places) => self.listed(&places, status, answer, now),
                     Call::Erase([place], n) => self.erased(place, n, status),
                 }
@@ -165,17 +163,17 @@ impl Sending {
             }
             Verdict::Halt(halt) => Some(halt),
             Verdict::Later(outcome) => {
-                self.set(&places, status, &outcome);
+                self.outcomes.set(&places, status, &outcome);
                 None
             }
             Verdict::Down(outcome, words) => {
-                self.set(&places, status, &outcome);
+                self.outcomes.set(&places, status, &outcome);
                 Some(Halt::Down(words))
             }
             // One bad record refuses the whole call, and one known event too: it is found by halving. A list's refusal
             // is about the list: contacts that are none of it are named in the answer.
             Verdict::Refused(outcome) if places.len() == 1 || matches!(call, Call::Members(_)) => {
-                self.set(&places, status, &outcome);
+                self.outcomes.set(&places, status, &outcome);
                 None
             }
             Verdict::Exists if places.len() == 1 => {
@@ -186,7 +184,7 @@ impl Sending {
                         answer::later(now, "somebody else writes this contact (409)")
                     }
                 };
-                self.set(&places, status, &outcome);
+                self.outcomes.set(&places, status, &outcome);
                 None
             }
             Verdict::Refused(_) | Verdict::Exists => {
@@ -205,7 +203,7 @@ impl Sending {
         let results = answer::upserts(response);
         if results.contacts.is_empty() && results.errors.is_empty() {
             // Seen in the field: a 2xx that wrote nothing.
-            self.set(places, status, &answer::later(now, "a 2xx answer without results: nothing was written"));
+            self.outcomes.set(places, status, &answer::later(now, "a 2xx answer without results: nothing was written"));
             return;
         }
         for place in places {
@@ -215,7 +213,7 @@ impl Sending {
             let trace = body::trace(email);
             if let Some(contact) = results.contacts.get(&trace).or_else(|| results.contacts.get(email)) {
                 if is_all {
-                    self.set(&[*place], status, &Outcome::Accepted);
+                    self.outcomes.set(&[*place], status, &Outcome::Accepted);
                     continue;
                 }
                 if let Some(slot) = self.contacts.get_mut(*place) {
@@ -223,10 +221,9 @@ impl Sending {
                 }
                 self.ready.push(*place);
             } else if let Some((code, words)) = results.errors.get(&trace) {
-                let refused = Outcome::Refused { code: code.as_str().into(), words: words.as_str().into() };
-                self.set(&[*place], status, &refused);
+                self.outcomes.refuse(&[*place], status, code, words);
             } else {
-                self.set(&[*place], status, &answer::later(now, "the answer does not speak of this contact"));
+                self.outcomes.set(&[*place], status, &answer::later(now, "the answer does not speak of this contact"));
             }
         }
     }
@@ -259,7 +256,7 @@ impl Sending {
             }
         }
         if contacts.iter().all(|(id, _)| answering.contains(id.as_str())) {
-            self.set(&missing, status, &Outcome::Accepted);
+            self.outcomes.set(&missing, status, &Outcome::Accepted);
         } else {
             self.todo.extend(missing.into_iter().map(|place| Call::Read(vec![place])));
         }
@@ -287,7 +284,7 @@ impl Sending {
         if self.activation(place).is_some_and(|activation| n + 1 < body::emails(activation).len()) {
             self.todo.push_front(Call::Erase([place], n + 1));
         } else {
-            self.set(&[place], status, &Outcome::Accepted);
+            self.outcomes.set(&[place], status, &Outcome::Accepted);
         }
     }
 
@@ -303,15 +300,7 @@ impl Sending {
             } else {
                 Outcome::Accepted
             };
-            self.set(&[*place], status, &outcome);
-        }
-    }
-
-    fn set(&mut self, places: &[usize], status: u16, outcome: &Outcome) {
-        for place in places {
-            if let Some(slot) = self.outcomes.get_mut(*place) {
-                *slot = Some((status, outcome.clone()));
-            }
+            self.outcomes.set(&[*place], status, &outcome);
         }
     }
 }
@@ -331,7 +320,7 @@ impl Exchange for Sending {
                 self.asked = Some(call);
                 Next::Ask(request)
             }
-            None => Next::Done { outcomes: std::mem::take(&mut self.outcomes), halt },
+            None => Next::Done { outcomes: self.outcomes.take(), halt },
         }
     }
 }

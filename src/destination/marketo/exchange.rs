@@ -12,6 +12,7 @@ use super::hands::Held;
 use super::import::{self, Import};
 use super::look::Look;
 use super::{RECORDS, Settings, Unclear, body, campaign, form};
+use crate::destination::outcomes::Outcomes;
 use crate::destination::{Exchange, Halt, Item, Next};
 use crate::model::http::{Answer, Method, Request};
 use crate::model::{Action, ActionKind, Activation, Outcome, Span, Timestamp};
@@ -30,7 +31,7 @@ pub struct Sending {
     settings: Settings,
     batch: Vec<Item>,
     held: Held,
-    outcomes: Vec<Option<(u16, Outcome)>>,
+    outcomes: Outcomes,
     /// The lead of each record whose lead is there.
     leads: Vec<Option<u64>>,
     /// The leads of each record whose address was looked up.
@@ -137,7 +138,7 @@ impl Sending {
         let mut sending = Self {
             settings,
             held,
-            outcomes: vec![None; n],
+            outcomes: Outcomes::new(n),
             leads: vec![None; n],
             found: vec![Vec::new(); n],
             was_gone: vec![false; n],
@@ -160,7 +161,7 @@ impl Sending {
             };
             match refusal {
                 Some((code, words)) => {
-                    sending.outcomes[n] = Some((0, Outcome::Refused { code: code.into(), words: words.into() }));
+                    sending.outcomes.refuse(&[n], 0, code, words);
                 }
                 None if !sending.held.take(&body::emails(&item.activation)) => sending.busy.push(n),
                 None if body::is_looked_up(&item.activation.action) => looked_up.push(n),
@@ -286,10 +287,7 @@ impl Sending {
     }
 
     fn read(&mut self, call: Call, answer: &Answer, now: Timestamp) -> Option<Halt> {
-        let status = match answer {
-            Answer::Came(response) => response.status,
-            _ => 0,
-        };
+        let status = answer.status();
         if let Call::Import(import) = call {
             return self.imported(*import, status, answer, now);
         }
@@ -301,7 +299,7 @@ impl Sending {
                 Call::Look(look) => self.looked(look, answer, now),
                 Call::Members(places) | Call::Delete(places) => self.each(&places, status, &records, now),
                 // The answer names the campaign and nobody's outcome.
-                Call::Campaign(places) => self.set(&places, status, &Outcome::Accepted),
+                Call::Campaign(places) => self.outcomes.set(&places, status, &Outcome::Accepted),
                 Call::Import(_) => {}
             },
             Verdict::Halt(halt) => return Some(halt),
@@ -318,7 +316,7 @@ impl Sending {
                     let again = if may_have_left { now + self.settings.look_after } else { now };
                     let words = words.as_str().into();
                     let later = Outcome::Later { not_before: again, words, is_throttled: false, may_have_left };
-                    self.set(&[place], status, &later);
+                    self.outcomes.set(&[place], status, &later);
                 }
                 return Some(Halt::Down(words));
             }
@@ -348,7 +346,7 @@ impl Sending {
             self.todo.push_front(call.about(b.to_vec()));
             self.todo.push_front(call.about(a.to_vec()));
         } else {
-            self.set(&places, status, &Outcome::Refused { code: code.into(), words: words.into() });
+            self.outcomes.refuse(&places, status, code, words);
         }
     }
 
@@ -414,24 +412,17 @@ impl Sending {
         } else {
             Outcome::Refused { code: code.into(), words: words.into() }
         };
-        self.set(&[place], status, &outcome);
-    }
-
-    fn set(&mut self, places: &[usize], status: u16, outcome: &Outcome) {
-        for place in places {
-            if let Some(slot) = self.outcomes.get_mut(*place) {
-                *slot = Some((status, outcome.clone()));
-            }
-        }
+        self.outcomes.set(&[place], status, &outcome);
     }
 
     /// A try was noted before it could leave. Nobody can look for a request of a campaign, so that one which certainly
     /// has not left is told to have stayed.
     fn keep_unsent(&mut self, words: &str) {
-        for (item, outcome) in self.batch.iter().zip(&mut self.outcomes) {
-            if outcome.is_none() && item.activation.action.kind() == ActionKind::Campaign {
+        for (place, item) in self.batch.iter().enumerate() {
+            if self.outcomes.is_open(place) && item.activation.action.kind() == ActionKind::Campaign {
                 let (not_before, words, may_have_left) = (self.now, words.into(), item.may_have_left);
-                *outcome = Some((0, Outcome::Later { not_before, words, is_throttled: true, may_have_left }));
+                let stayed = Outcome::Later { not_before, words, is_throttled: true, may_have_left };
+                self.outcomes.set(&[place], 0, &stayed);
             }
         }
     }
@@ -444,7 +435,7 @@ impl Exchange for Sending {
             let may_have_left = self.batch.get(place).is_some_and(|item| item.may_have_left);
             let words = "another batch writes this lead".into();
             let later = Outcome::Later { not_before: now + BUSY, words, is_throttled: true, may_have_left };
-            self.set(&[place], 0, &later);
+            self.outcomes.set(&[place], 0, &later);
         }
         let mut halt = None;
         if let (Some(call), Some(answer)) = (self.asked.take(), answer) {
@@ -473,12 +464,12 @@ impl Exchange for Sending {
             self.keep_unsent(&halt.to_string());
             self.leave_imports();
         }
-        Next::Done { outcomes: std::mem::take(&mut self.outcomes), halt }
+        Next::Done { outcomes: self.outcomes.take(), halt }
     }
 
     fn so_far(&mut self) -> Vec<Option<(u16, Outcome)>> {
         self.keep_unsent("it was stopped before it left");
         self.leave_imports();
-        std::mem::take(&mut self.outcomes)
+        self.outcomes.take()
     }
 }

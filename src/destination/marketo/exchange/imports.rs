@@ -62,7 +62,7 @@ impl Sending {
                     is_throttled: false,
                     may_have_left: false,
                 };
-                self.set(&import.places(), status, &later);
+                self.outcomes.set(&import.places(), status, &later);
                 return Some(Halt::Down(words));
             }
             // An instance, or a role, without imports has calls.
@@ -91,8 +91,7 @@ impl Sending {
             }
             // A list that is not there is one trigger's matter.
             "1013" if import.list.is_some() => {
-                let refused = Outcome::Refused { code: code.into(), words: words.into() };
-                return self.set(&import.places(), status, &refused);
+                return self.outcomes.refuse(&import.places(), status, code, words);
             }
             // What else is wrong with it, calls find out record by record.
             _ => import::Step::Nothing(import),
@@ -105,13 +104,13 @@ impl Sending {
             import::Step::Ask(import) => self.todo.push_front(Call::Import(Box::new(import))),
             import::Step::Wait(import, until) => self.waiting.push((until, import)),
             import::Step::Through(import, failed) => {
-                self.set(&import.places(), status, &Outcome::Accepted);
+                self.outcomes.set(&import.places(), status, &Outcome::Accepted);
                 self.fail(&import, status, &failed);
             }
             // Once more by calls, whoever it was: writing a lead twice is writing it once.
             import::Step::Unsure(import, failed) => {
                 self.fail(&import, status, &failed);
-                let is_known = |n: usize| failed.iter().any(|(place, _)| *place == n);
+                let is_known = |n: usize| failed.binary_search_by_key(&n, |(place, _)| *place).is_ok();
                 let rest = import.people.into_iter().enumerate().filter(|(n, _)| !is_known(*n));
                 let rest = rest.map(|(_, places)| places).collect();
                 self.sync(rest);
@@ -121,7 +120,7 @@ impl Sending {
                 let not_before = now + AT_WORK;
                 let later =
                     Outcome::Later { not_before, words: words.into(), is_throttled: false, may_have_left: false };
-                self.set(&import.places(), status, &later);
+                self.outcomes.set(&import.places(), status, &later);
             }
         }
     }
@@ -129,8 +128,8 @@ impl Sending {
     fn fail(&mut self, import: &Import, status: u16, failed: &[(usize, String)]) {
         for (place, words) in failed {
             let words = if words.is_empty() { "the import failed for this lead" } else { words };
-            let refused = Outcome::Refused { code: "import_failed".into(), words: words.into() };
-            self.set(import.people.get(*place).map_or(&[], Vec::as_slice), status, &refused);
+            let places = import.people.get(*place).map_or(&[][..], Vec::as_slice);
+            self.outcomes.refuse(places, status, "import_failed", words);
         }
     }
 
@@ -147,7 +146,7 @@ impl Sending {
             }
             let words = "the vendor works on an import that nobody waits for any more".into();
             let later = Outcome::Later { not_before, words, is_throttled: true, may_have_left: false };
-            self.set(&import.places(), 0, &later);
+            self.outcomes.set(&import.places(), 0, &later);
         }
     }
 }

@@ -30,7 +30,7 @@ impl Sending {
                             unsure.entry(activity_type).or_default().push((*place, *id, item.activation.at));
                         }
                         ActionKind::Event => events.push(*place),
-                        ActionKind::Profile => self.set(&[*place], status, &Outcome::Accepted),
+                        ActionKind::Profile => self.outcomes.set(&[*place], status, &Outcome::Accepted),
                         ActionKind::AddToList | ActionKind::RemoveFromList | ActionKind::Campaign => {
                             self.ready.push(*place);
                         }
@@ -63,14 +63,14 @@ impl Sending {
         for place in places {
             let Some(activation) = self.activation(place) else { continue };
             if found.contains(&activation.occasion.to_string()) {
-                self.set(&[place], 200, &Outcome::Duplicate);
+                self.outcomes.set(&[place], 200, &Outcome::Duplicate);
             } else if is_whole {
                 missing.push(place);
             } else {
                 let words = "what the instance has could not be read to its end".into();
                 let not_before = now + self.settings.look_after;
                 let later = Outcome::Later { not_before, words, is_throttled: false, may_have_left: true };
-                self.set(&[place], 200, &later);
+                self.outcomes.set(&[place], 200, &later);
             }
         }
         if !missing.is_empty() {
@@ -96,7 +96,7 @@ impl Sending {
             let of = |address: &&str| leads.get(&address.to_lowercase());
             let mine = body::each_once(addresses.iter().filter_map(of).flatten().copied());
             if mine.is_empty() {
-                self.set(&[place], status, &Outcome::Accepted);
+                self.outcomes.set(&[place], status, &Outcome::Accepted);
                 continue;
             }
             if let Some(slot) = self.found.get_mut(place) {
@@ -110,7 +110,7 @@ impl Sending {
         let mut gone = Vec::new();
         for (n, place) in places.iter().enumerate() {
             match records.get(n) {
-                Some(Record::Done(_)) => self.set(&[*place], status, &Outcome::Accepted),
+                Some(Record::Done(_)) => self.outcomes.set(&[*place], status, &Outcome::Accepted),
                 Some(Record::Skipped { code, .. }) if code == GONE && self.is_here(*place) => gone.push(*place),
                 Some(Record::Skipped { code, words, is_passing }) => {
                     self.skipped(*place, status, code, words, *is_passing || code == GONE, now);
@@ -143,7 +143,7 @@ impl Sending {
             };
             let mut mine = self.told(*place).iter().map(|lead| results.get(lead));
             match mine.find(|record| !is_well(record)) {
-                None => self.set(&[*place], status, &Outcome::Accepted),
+                None => self.outcomes.set(&[*place], status, &Outcome::Accepted),
                 Some(Some(Record::Skipped { code, .. })) if code == GONE && self.is_here(*place) => gone.push(*place),
                 Some(Some(Record::Skipped { code, words, is_passing })) => {
                     self.skipped(*place, status, code, words, *is_passing || code == GONE, now);

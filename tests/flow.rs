@@ -6,11 +6,9 @@ mod support;
 use std::io::Write;
 use std::time::Duration;
 
-use base64::Engine as _;
 use espalier::sandbox::{Options, Sandbox};
-use hmac::{KeyInit, Mac};
 use serde_json::{Value, json};
-use support::shop::track;
+use support::shop::{signature, track};
 use support::{Daemon, WRITE_KEY, client, espalier, eventually};
 
 const FORM: &str = r#"
@@ -70,12 +68,6 @@ fn gzip(text: &[u8]) -> Vec<u8> {
     let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     out.write_all(text).expect("memory");
     out.finish().expect("memory")
-}
-
-fn signature(body: &str) -> String {
-    let mut mac = hmac::Hmac::<sha2::Sha256>::new_from_slice(b"secret").expect("a key");
-    mac.update(body.as_bytes());
-    base64::engine::general_purpose::STANDARD.encode(mac.finalize().into_bytes())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -150,8 +142,8 @@ async fn what_intake_takes_and_refuses() {
             .header("x-shopify-webhook-id", "w1");
         call.header("x-shopify-hmac-sha256", signature).body(order.clone())
     };
-    assert_eq!(hook(signature(&order)).send().await.expect("an answer").status(), 200);
-    assert_eq!(hook(signature("another")).send().await.expect("an answer").status(), 401);
+    assert_eq!(hook(signature("secret", &order)).send().await.expect("an answer").status(), 200);
+    assert_eq!(hook(signature("secret", "another")).send().await.expect("an answer").status(), 401);
 
     // Custom endpoints ask for their token.
     let form =

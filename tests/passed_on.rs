@@ -5,9 +5,10 @@ mod support;
 use espalier::clock::Clock;
 use espalier::model::{Identifier, IdentifierKind, Span};
 use espalier::ops::identity::{Told, Word, tell};
-use espalier::ops::receipts;
+use espalier::ops::{answered, demands, receipts};
 use serde_json::{Value, json};
-use support::shop::track;
+use support::client;
+use support::shop::{signature, track};
 use support::world::World;
 
 /// Klaviyo, with consent, and an account of it that has none.
@@ -98,5 +99,56 @@ async fn who_is_forgotten_is_forgotten_at_the_vendor_with_a_receipt() {
     assert_eq!(told(&world)[3], "erase: old@shop.example");
     let ines = Identifier::new(IdentifierKind::Email, "ines@shop.example");
     assert_eq!(store.find(&ines).await.expect("a read"), None);
+    world.daemon.stop().await.expect("an end");
+}
+
+/// A webhook of the shop's, in its own words.
+async fn hook(world: &World, topic: &str, id: &str) {
+    let file = format!("connectors/shopify/fixtures/{}.json", topic.replace('/', "_"));
+    let body = std::fs::read_to_string(file).expect("a fixture");
+    let answer = client()
+        .post(format!("http://{}/hooks/shop", world.daemon.intake))
+        .header("x-shopify-topic", topic)
+        .header("x-shopify-shop-domain", "acme.myshopify.com")
+        .header("x-shopify-webhook-id", id)
+        .header("x-shopify-hmac-sha256", signature("sandbox", &body))
+        .body(body)
+        .send()
+        .await
+        .expect("an answer");
+    assert!(answer.status().is_success(), "{topic}: {}", answer.status());
+    world.decided().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_shops_customers_demand_is_listed_and_done() {
+    let world = World::begin(&[], |vendors| {
+        let shop = "[source.shop]\nkind = \"connector\"\nconnector = \"shopify\"\n\
+                    settings = { shop = \"acme.myshopify.com\", secrets = [\"${file:SECRET}\"] }\n";
+        format!("{shop}{}", destinations(vendors))
+    })
+    .await;
+    let store = &*world.daemon.watched.store;
+    let mut john = did(&world, "1", "john", "Form Submitted", json!({}));
+    john["context"] = json!({ "traits": { "email": "john@example.com" } });
+    world.tells(vec![john]).await;
+
+    hook(&world, "customers/data_request", "w1").await;
+    let [demand] = &*demands(store).await.expect("demands") else { panic!("one demand") };
+    assert_eq!((&*demand.source, demand.due), ("shop", world.clock.now() + Span::from_days(30)));
+    let is_told = || world.daemon.watched.health().troubles.iter().any(|one| one.contains("espalier person demands"));
+    assert!(is_told());
+    // Its id leads to what is kept, and to nothing personal by itself.
+    let names = espalier::identity::Settings::default();
+    let person = demand.person.as_deref().expect("somebody who is known");
+    let export = espalier::ops::identity::export(store, &names, person, world.clock.now()).await.expect("a read");
+    assert!(export.expect("an export").to_string().contains("john@example.com"));
+    assert!(answered(store, &demand.id, world.clock.now()).await.expect("an answer") && !is_told());
+
+    hook(&world, "customers/redact", "w2").await;
+    let [receipt] = &*receipts(store).await.expect("receipts") else { panic!("one receipt") };
+    assert_eq!((&*receipt.source, receipt.events), ("shop", 1));
+    world.turn(Span::from_minutes(61), Span::from_minutes(1)).await;
+    world.until("his", Span::from_secs(1), |w| told(w).contains(&"erase: john@example.com".to_owned())).await;
     world.daemon.stop().await.expect("an end");
 }

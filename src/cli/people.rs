@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::local::Local;
 use super::{Configured, Ended, Failed, load, show};
 use crate::clock::{Clock, SystemClock};
-use crate::ops::Shown;
 use crate::ops::identity::{self, Told, Word};
+use crate::ops::{self, Demand, Receipt};
 use crate::settings;
 
 #[derive(Debug, clap::Args)]
@@ -43,6 +43,17 @@ enum What {
         #[arg(long)]
         anybody: bool,
     },
+    /// Who wants to see what is kept of them (a shop passes on what its customers ask of it).
+    Demands {
+        /// For programs.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Notes that a demand was answered, when its export has been handed over.
+    Answered {
+        /// Its number.
+        id: String,
+    },
     /// Who was forgotten, and how far the destinations are with it; nothing personal is in it.
     Receipts {
         /// Only the one of this number.
@@ -57,9 +68,40 @@ pub async fn run(args: &Args) -> Ended {
     let configured = load(&args.configured.config)?;
     match &args.what {
         What::Export { person, out } => export(&configured, person, out.as_deref()).await?,
+        What::Demands { json } => {
+            let demands: Vec<Demand> = match Local::of(&configured).await? {
+                Local::Daemon(client) => client.get("/api/person/demands", &[]).await?.unwrap_or_default(),
+                Local::Store(store) => {
+                    let demands = ops::demands(&store).await.map_err(Failed::new)?;
+                    Local::Store(store).close().await?;
+                    demands
+                }
+            };
+            if *json {
+                show::json(&demands)?;
+            } else {
+                print_demands(&demands);
+            }
+        }
+        What::Answered { id } => {
+            let is_noted = match Local::of(&configured).await? {
+                Local::Daemon(client) => {
+                    client.send::<_, Value>(&format!("/api/person/demands/{id}/answered"), &()).await?.is_object()
+                }
+                Local::Store(store) => {
+                    let is_noted = ops::answered(&store, id, SystemClock.now()).await.map_err(Failed::new)?;
+                    Local::Store(store).close().await?;
+                    is_noted
+                }
+            };
+            if !is_noted {
+                return Err(Failed("no such demand is open; `espalier person demands` lists them".into()));
+            }
+            println!("Noted.");
+        }
         What::Receipts { id, json } => {
             let shown = receipts(&configured).await?;
-            let shown: Vec<Shown> =
+            let shown: Vec<Receipt> =
                 shown.into_iter().filter(|one| id.as_ref().is_none_or(|id| one.id.starts_with(&**id))).collect();
             match (json, shown.as_slice()) {
                 (true, shown) => show::json(shown)?,
@@ -97,22 +139,36 @@ async fn export(configured: &settings::Configured, person: &str, out: Option<&st
     let Some(found) = found else { return Err(Failed("nobody goes by that name".into())) };
     let Some(out) = out else { return show::json(&found) };
     let text = serde_json::to_string_pretty(&found).map_err(Failed::new)?;
-    crate::ops::write_private(out, &text).map_err(|e| Failed(format!("{}: {e}", out.display())))
+    ops::write_private(out, &text).map_err(|e| Failed(format!("{}: {e}", out.display())))
 }
 
-async fn receipts(configured: &settings::Configured) -> Result<Vec<Shown>, Failed> {
+async fn receipts(configured: &settings::Configured) -> Result<Vec<Receipt>, Failed> {
     match Local::of(configured).await? {
         Local::Daemon(client) => Ok(client.get("/api/person/receipts", &[]).await?.unwrap_or_default()),
         Local::Store(store) => {
-            let shown = crate::ops::receipts(&store).await.map_err(Failed::new)?;
+            let shown = ops::receipts(&store).await.map_err(Failed::new)?;
             Local::Store(store).close().await?;
             Ok(shown)
         }
     }
 }
 
-fn print_receipt(configured: &settings::Configured, of: &Shown) {
-    let Shown { id, source, asked, forgotten, journal, names, events, destinations, .. } = of;
+fn print_demands(demands: &[Demand]) {
+    let (open, done): (Vec<&Demand>, Vec<&Demand>) = demands.iter().partition(|one| one.answered.is_none());
+    for Demand { id, source, asked, due, person, .. } in &open {
+        println!("demand {id}\n  of {asked} by {source}, due by {due}");
+        match person {
+            Some(person) => {
+                println!("  espalier person export {person} --out FILE, then espalier person answered {id}")
+            }
+            None => println!("  nobody was known by its names: say so, then espalier person answered {id}"),
+        }
+    }
+    println!("{} open, {} answered.", open.len(), done.len());
+}
+
+fn print_receipt(configured: &settings::Configured, of: &Receipt) {
+    let Receipt { id, source, asked, forgotten, journal, names, events, destinations, .. } = of;
     println!("receipt {id}");
     println!("  asked for by {source} at {asked}; forgotten here at {forgotten}: {names} names, {events} events");
     match journal {

@@ -8,7 +8,7 @@ mod adopt;
 mod ask;
 mod cancel;
 mod consent;
-mod erase;
+mod demand;
 mod fire;
 mod link;
 mod passed_on;
@@ -90,6 +90,7 @@ impl Step<'_> {
     fn one(&mut self, position: Position, event: &Event, names: &identity::Settings) {
         match event.kind {
             EventKind::Erase => return self.erase(position, event),
+            EventKind::Access => return self.access(position, event),
             EventKind::Unlink => return self.unlink(position, event),
             EventKind::Did | EventKind::Identify | EventKind::Alias => {}
         }

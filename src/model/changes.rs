@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Activation, Catalogue, Codes, DedupeKey, Erasure, GivenCode, Identifier, LaneName, OccasionId, Person, PersonId,
-    Position, Released, Sales, StepId, Timestamp, TriggerStates,
+    Access, Activation, Catalogue, Codes, DedupeKey, Erasure, GivenCode, Identifier, LaneName, OccasionId, Person,
+    PersonId, Position, Released, Sales, StepId, Timestamp, TriggerStates,
 };
 
 /// The people a batch speaks of, and what the store knows of its identifiers and message keys.
@@ -231,6 +231,8 @@ pub struct Changes {
     pub guarded: Vec<Arc<str>>,
     /// People who were forgotten, each with all the names that led to them.
     pub erased: Vec<(Erasure, Vec<Identifier>)>,
+    /// Those who want to see what is kept of them.
+    pub accesses: Vec<Access>,
     /// Discount codes that occasions of this step have.
     pub codes: Vec<GivenCode>,
     /// Joins made and refused.

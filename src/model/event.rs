@@ -31,6 +31,8 @@ pub enum EventKind {
     /// Says outright that its identifiers are somebody else than who goes by them: they leave, with what was done under
     /// them, and are never joined with that person again, but by an alias.
     Unlink,
+    /// The source demands that the person sees what is kept of them.
+    Access,
 }
 
 /// Which sort of system saw it. Only tracking events make sessions.

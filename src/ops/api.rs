@@ -81,6 +81,25 @@ pub async fn receipts(State(shared): State<Shared>) -> Response {
     }
 }
 
+pub async fn demands(State(shared): State<Shared>) -> Response {
+    match super::demands(&*shared.watched.store).await {
+        Ok(demands) => Json(demands).into_response(),
+        Err(error) => refused(&error),
+    }
+}
+
+pub async fn answer_demand(State(shared): State<Shared>, Path(id): Path<String>) -> Response {
+    let Watched { store, clock, .. } = &shared.watched;
+    match super::answered(&**store, &id, clock.now()).await {
+        Ok(true) => Json(json!({ "answered": true })).into_response(),
+        Ok(false) => {
+            let words = "no such demand is open; `espalier person demands` lists them";
+            (StatusCode::UNPROCESSABLE_ENTITY, Json(json!({ "message": words }))).into_response()
+        }
+        Err(error) => refused(&error),
+    }
+}
+
 pub async fn audit_identities(State(shared): State<Shared>) -> Response {
     match identity::audit(&*shared.watched.store).await {
         Ok(audit) => Json(audit).into_response(),

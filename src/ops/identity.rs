@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::explain::{Joined, find, said};
 use crate::identity::{self, Settings};
 use crate::model::{Event, EventKind, Identifier, IdentifierKind, Origin, Person, Position, RawJson, Timestamp};
-use crate::store::{AppendError, Store, StoreError, each_person};
+use crate::store::{AppendError, Store, StoreError, Story, each_person};
 
 /// People and refusals told one by one.
 const TOLD: usize = 200;
@@ -211,6 +211,10 @@ pub async fn export(
 ) -> Result<Option<serde_json::Value>, StoreError> {
     let Some(id) = find(store, person, names).await? else { return Ok(None) };
     let Some(story) = store.story(id).await? else { return Ok(None) };
+    Ok(Some(exported(&story, now)))
+}
+
+fn exported(story: &Story, now: Timestamp) -> serde_json::Value {
     let person = &story.person;
     let history = person.history.entries().iter().map(
         |entry| serde_json::json!({ "at": entry.at, "event": &*entry.name, "properties": entry.properties.to_value() }),
@@ -230,7 +234,7 @@ pub async fn export(
             "outcomes": record.attempts.iter().map(|one| format!("{}: {}", one.at, super::explain::attempt(one))).collect::<Vec<_>>(),
         })
     });
-    Ok(Some(serde_json::json!({
+    serde_json::json!({
         "asked": now,
         "names": person.identifiers.iter().map(Identifier::to_text).collect::<Vec<_>>(),
         "first_seen": person.first_seen,
@@ -240,5 +244,5 @@ pub async fn export(
         "events_before": before.collect::<Vec<_>>(),
         "joins": story.joins.iter().map(Joined::of).collect::<Vec<_>>(),
         "activations": sent.collect::<Vec<_>>(),
-    })))
+    })
 }

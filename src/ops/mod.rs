@@ -4,6 +4,7 @@
 
 mod api;
 mod backtest;
+mod demands;
 mod explain;
 mod frame;
 mod health;
@@ -18,19 +19,18 @@ mod payload;
 mod plot;
 mod quiet;
 mod quota;
-mod receipts;
 mod reload;
 mod server;
 pub mod settings;
 pub mod triggers;
 
 pub use backtest::{Failed as BacktestFailed, Wanted as BacktestWanted, backtest};
+pub use demands::{Demand, Shown as Receipt, answered, demands, receipts};
 pub use explain::attempt as attempt_words;
 pub use explain::{Explained, explain};
 pub use health::{Health, Watched};
 pub use metric::Metrics;
 pub use payload::{NoPreview, preview};
-pub use receipts::{Shown, receipts};
 pub use reload::{Asked, Compiled, Reloaded, Reloads};
 pub use server::{Ops, admin_token, write_private};
 pub use settings::Settings;

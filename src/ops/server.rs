@@ -110,6 +110,8 @@ impl Ops {
             .route("/api/identity/audit", get(api::audit_identities))
             .route("/api/person/export", post(api::export))
             .route("/api/person/receipts", get(api::receipts))
+            .route("/api/person/demands", get(api::demands))
+            .route("/api/person/demands/{id}/answered", post(api::answer_demand))
             .route("/api/nights", get(night::reports).post(night::begin))
             .route("/api/nights/state", get(night::state))
             .route("/api/set-aside", get(api::set_aside))

@@ -81,8 +81,15 @@ mod tests {
         // A batch of 1,000, then 49 by themselves; 50 go in bulk.
         let klaviyo = r#"{"kind":"klaviyo","api_key":"k","share":1.0}"#;
         let (slow, profiles) = (150 * 1_440, 700 * 1_440);
-        let allowed =
-            [("bulk", slow), ("events", 3_500 * 1_440), ("jobs", slow), ("lists", slow), ("profiles", profiles)];
+        let allowed = [
+            ("bulk", slow),
+            ("consent", profiles),
+            ("events", 3_500 * 1_440),
+            ("jobs", slow),
+            ("lists", slow),
+            ("privacy", 60 * 1_440),
+            ("profiles", profiles),
+        ];
         check(klaviyo, &[1_049, 50], (1 + 49 + 1, 1_099), (50, 1_049), &allowed);
         let hubspot = r#"{"kind":"hubspot","token":"t","hub_id":1}"#;
         check(hubspot, &[101, 0], (3, 202), (3, 202), &[("crm", 212_500), ("send", 1_062 * 86_400)]);

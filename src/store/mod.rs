@@ -21,8 +21,9 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Activation, Attempt, Catalogue, CatalogueItem, Changes, Codes, Decision, DedupeKey, Erasure, Event, Identifier,
-    Join, LaneName, Loaded, Order, Person, PersonId, Position, StepId, Timestamp, TriggerId, TriggerStates,
+    Access, Activation, Attempt, Catalogue, CatalogueItem, Changes, Codes, Decision, DedupeKey, Erasure, Event,
+    Identifier, Join, LaneName, Loaded, OccasionId, Order, Person, PersonId, Position, StepId, Timestamp, TriggerId,
+    TriggerStates,
 };
 
 /// Why an append was not made. Nothing of it was kept.
@@ -243,6 +244,8 @@ pub struct Counts {
     pub next_timer: Option<Timestamp>,
     /// Messages set aside as unreadable.
     pub set_aside: u64,
+    /// Demands of access that nobody has answered, up to a thousand.
+    pub demands: u64,
     /// Bytes of journal on disk.
     pub journal_bytes: u64,
 }
@@ -473,6 +476,13 @@ pub trait Store: Send + Sync + 'static {
 
     /// Joins that were refused to keep two people apart, at most `max`, in no order; each once.
     async fn refused_joins(&self, max: usize) -> Result<Vec<Join>, StoreError>;
+
+    /// Demands of access, those that are open first, the oldest first; at most `max`. What was answered is kept for three
+    /// years.
+    async fn accesses(&self, max: usize) -> Result<Vec<Access>, StoreError>;
+
+    /// Notes that a demand of access was answered; false where no such one is open.
+    async fn answer(&self, id: OccasionId, now: Timestamp) -> Result<bool, StoreError>;
 
     /// People who were forgotten, the newest first, at most `max`: kept for three years.
     async fn receipts(&self, max: usize) -> Result<Vec<Receipt>, StoreError>;

@@ -1,6 +1,8 @@
 //! A shop in small: a daemon with one simulated vendor, triggers that lead to it, and one customer.
 
+use base64::Engine as _;
 use espalier::sandbox::{Options, Sandbox};
+use hmac::{KeyInit, Mac};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -36,4 +38,11 @@ event = "{event}"
 pub fn track(id: &str, event: &str, properties: Value) -> Value {
     json!({ "type": "track", "event": event, "messageId": id, "userId": "u1", "properties": properties,
         "context": { "traits": { "email": "ines@example.com" } } })
+}
+
+/// What a shop signs a webhook's body with.
+pub fn signature(secret: &str, body: &str) -> String {
+    let mut mac = hmac::Hmac::<sha2::Sha256>::new_from_slice(secret.as_bytes()).expect("a key");
+    mac.update(body.as_bytes());
+    base64::engine::general_purpose::STANDARD.encode(mac.finalize().into_bytes())
 }

@@ -58,14 +58,15 @@ pub(super) fn emit(mut table: Table<'_, '_>, beneath: &Shape, reading: &mut Read
             "identify" => EventKind::Identify,
             "alias" => EventKind::Alias,
             "erase" => EventKind::Erase,
+            "access" => EventKind::Access,
             _ => {
-                value.unknown(reading, &word, &["identify", "alias", "erase"]);
+                value.unknown(reading, &word, &["identify", "alias", "erase", "access"]);
                 return None;
             }
         })
     });
     if event.is_some() == kind.is_some() {
-        table.wrong(reading, "needs either `event`, a name, or `kind`: identify, alias or erase");
+        table.wrong(reading, "needs either `event`, a name, or `kind`: identify, alias, erase or access");
     }
     let when = table.get("when").and_then(|value| value.expression(OF_MESSAGE, reading));
     let once = table.get("once").and_then(|value| value.paths(reading));

@@ -223,7 +223,7 @@ mod tests {
             &emit("identify = { email = \"a..b\", shop = \"c\" }"),
             &[
                 "c.toml:5:1: topic.\"a/b\".emit[0]: needs `identify`: an event without a person is none",
-                "c.toml:5:1: topic.\"a/b\".emit[0]: needs either `event`, a name, or `kind`: identify, alias or erase",
+                "c.toml:5:1: topic.\"a/b\".emit[0]: needs either `event`, a name, or `kind`: identify, alias, erase or access",
                 "c.toml:6:22: topic.\"a/b\".emit[0].identify.email: `a..b` is not a path: write it like \"customer.email\"",
                 "c.toml:6:37: topic.\"a/b\".emit[0].identify.shop: `shop` is not known (known here: user_id, email, phone, order, \
              checkout, cart, anonymous_id, SOURCE_customer)",

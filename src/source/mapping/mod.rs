@@ -228,6 +228,7 @@ impl Emit {
             EventKind::Alias => "(alias)",
             EventKind::Erase => "(erase)",
             EventKind::Unlink => "(unlink)",
+            EventKind::Access => "(access)",
         };
         let part = |paths: &Paths| paths.iter().find_map(|path| text(path.get(message.record)?));
         let mut keys = Vec::with_capacity(2);

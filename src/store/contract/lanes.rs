@@ -259,6 +259,13 @@ pub async fn of_one_person_the_order_is_kept(open: Open<'_>) {
         store.work("t", at(4_999), 10).await.expect("work").is_empty(),
         "nor do they pass by one that is tried again"
     );
+    // Nor after a restart.
+    settle(&*store, "t", second[0].id, Outcome::Accepted).await;
+    store.close().await.expect("a close");
+    drop(store);
+    let store = open();
+    let left = store.work("t", at(4_999), 10).await.expect("work");
+    assert_eq!(occasions(&left), [occasion(305)], "which was given to nobody who ended it");
     // What is urgent does not wait for it.
     queue(&*store, vec![Activation { priority: 95, ..of(306, 1) }]).await;
     let urgent = store.work("t", at(4_999), 10).await.expect("work");
@@ -270,7 +277,7 @@ pub async fn of_one_person_the_order_is_kept(open: Open<'_>) {
     settle(&*store, "t", again[0].id, Outcome::Refused { code: "400".into(), words: "no".into() }).await;
     let rest = store.work("t", at(5_000), 10).await.expect("work");
     assert_eq!(occasions(&rest), [occasion(302), occasion(304)], "in one batch, in their order");
-    for work in first.iter().take(1).chain(&second).chain(&rest) {
+    for work in left.iter().chain(&rest) {
         settle(&*store, "t", work.id, Outcome::Accepted).await;
     }
     assert_eq!(store.lane_count("t").queued, 0);

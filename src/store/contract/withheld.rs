@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::*;
-use crate::model::{Pause, PausePolicy, PersonChange, Released, TriggerState, Write};
+use crate::model::{Access, Pause, PausePolicy, PersonChange, Released, TriggerState, Write};
 
 pub async fn what_is_held_leaves_when_it_is_released(open: Open<'_>) {
     let store = open();
@@ -202,5 +202,33 @@ pub async fn of_who_was_forgotten_everywhere_only_the_receipt_is_left(open: Open
     // A dead letter still has to say who it is.
     let [letter] = &*store.dead_letters(Some("f"), 9).await.expect("letters") else { panic!("one letter") };
     assert_eq!(letter.activation.identifiers, [identifier(1)]);
+    store.close().await.expect("a close");
+}
+
+/// Until somebody answers it, also over a restart; and a replay does not open it again.
+pub async fn who_wants_to_see_what_is_kept_is_told_until_answered(open: Open<'_>) {
+    let store = open();
+    let demand = |n: u64, person: Option<PersonId>| Access {
+        id: occasion(n),
+        person,
+        asked: at(n as i64),
+        source: "shop".into(),
+        position: Position(n),
+        answered: None,
+    };
+    let both =
+        || Changes { accesses: vec![demand(92, None), demand(91, Some(PersonId([7; 16])))], ..Changes::default() };
+    store.commit(Loaded::default(), both()).await.expect("a commit");
+    store.close().await.expect("a close");
+    drop(store);
+    let store = open();
+    assert_eq!(store.counts().demands, 2);
+    assert_eq!(store.accesses(9).await.expect("a read"), [demand(91, Some(PersonId([7; 16]))), demand(92, None)]);
+    assert!(store.answer(occasion(91), at(500)).await.expect("an answer"));
+    assert!(!store.answer(occasion(91), at(501)).await.expect("an answer"));
+    store.commit(Loaded::default(), both()).await.expect("the step, taken again");
+    let answered = Access { answered: Some(at(500)), ..demand(91, Some(PersonId([7; 16]))) };
+    assert_eq!(store.accesses(9).await.expect("a read"), [demand(92, None), answered]);
+    assert_eq!(store.counts().demands, 1);
     store.close().await.expect("a close");
 }

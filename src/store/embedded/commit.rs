@@ -80,6 +80,12 @@ pub fn commit(inner: &Inner, mut loaded: Loaded, mut changes: Changes, noted: Op
         put(&mut batch, keys::erasure(erasure.decided, erasure.id), &timed::encode(erasure.decided, erasure));
         names.iter().for_each(|name| scrub::wish(&mut batch, name, erasure.position));
     }
+    for access in &changes.accesses {
+        // A replay finds it answered.
+        if !inner.disk()?.has(&keys::access(keys::ANSWERED, access.asked, access.id))? {
+            put(&mut batch, keys::access(keys::OPEN, access.asked, access.id), &timed::encode(now, access));
+        }
+    }
     held::write(&mut batch, &changes.triggers);
     state.triggers.extend(std::mem::take(&mut changes.triggers));
     let written = queue::write(inner, &mut batch, &mut state, &mut changes, now)?;

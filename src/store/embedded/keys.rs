@@ -43,6 +43,10 @@ pub const ERASURE: u8 = b'u';
 pub const ERASED: u8 = b'v';
 /// Names that are still to be forgotten in the journal, by their hash.
 pub const FORGOTTEN: u8 = b'y';
+/// Demands of access that are open.
+pub const OPEN: u8 = b'A';
+/// Demands of access that were answered.
+pub const ANSWERED: u8 = b'B';
 /// Products for sale.
 pub const ITEM: u8 = b'a';
 /// Pools of codes.
@@ -185,6 +189,10 @@ pub fn erased(id: OccasionId, lane: [u8; 4]) -> Vec<u8> {
 /// At all destinations.
 pub fn all_erased(id: OccasionId) -> Vec<u8> {
     key(ERASED, &[&id.0])
+}
+/// A demand of access, by when it was asked for.
+pub fn access(prefix: u8, at: Timestamp, id: OccasionId) -> Vec<u8> {
+    key(prefix, &[&instant(at), &id.0])
 }
 pub fn forgotten(hash: [u8; 16]) -> Vec<u8> {
     key(FORGOTTEN, &[&hash])

@@ -46,8 +46,8 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::model::{
-    Activation, Catalogue, CatalogueItem, Changes, Codes, DedupeKey, Event, Identifier, Join, LaneName, Loaded, Person,
-    PersonId, Position, StepId, Timestamp, TriggerId, TriggerStates,
+    Access, Activation, Catalogue, CatalogueItem, Changes, Codes, DedupeKey, Event, Identifier, Join, LaneName, Loaded,
+    OccasionId, Person, PersonId, Position, StepId, Timestamp, TriggerId, TriggerStates,
 };
 
 use super::settings::Settings;
@@ -498,6 +498,14 @@ impl Store for Embedded {
 
     async fn refused_joins(&self, max: usize) -> Result<Vec<Join>, StoreError> {
         self.step(move |inner| scan::refused_joins(inner, max)).await
+    }
+
+    async fn accesses(&self, max: usize) -> Result<Vec<Access>, StoreError> {
+        self.step(move |inner| scan::accesses(inner, max)).await
+    }
+
+    async fn answer(&self, id: OccasionId, now: Timestamp) -> Result<bool, StoreError> {
+        self.step(move |inner| scan::answer(inner, id, now)).await
     }
 
     async fn receipts(&self, max: usize) -> Result<Vec<Receipt>, StoreError> {

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::overlay::Batch;
 use super::state::State;
 use super::tree::{Disk, put};
-use super::turns::{Lists, Turns};
+use super::turns::{self, Lists, Turns};
 use super::{held, keys, timed};
 use crate::model::{Action, Activation, Attempt, Outcome, RawJson, Span, Timestamp};
 use crate::store::StoreError;
@@ -101,6 +101,8 @@ pub struct Lane {
     taken: HashMap<u64, Queued>,
     /// Whose turn it is.
     turns: Turns,
+    /// What an earlier process left waiting for another try is known.
+    remembered: bool,
     /// Rows given out since one went to whom waits longest.
     credit: usize,
     /// Up to where rows of a priority, by its byte, were passed by: none of them is ready.
@@ -128,6 +130,7 @@ impl Lane {
             bound: Bound::Key(Vec::new()),
             taken: HashMap::new(),
             turns: Turns::default(),
+            remembered: false,
             credit: 0,
             passed: BTreeMap::new(),
             passed_until: Timestamp::MIN,
@@ -155,6 +158,7 @@ impl Lane {
     /// Takes up to `max` rows ready at `now`, in order; of one person nothing that is behind what somebody has, or what
     /// is tried again. Behind more than that, those that wait longest have a bounded part of it, at its end.
     pub fn take(&mut self, disk: &Disk, now: Timestamp, max: usize) -> Result<Vec<Queued>, StoreError> {
+        self.remember(disk)?;
         self.wake(disk, now, max)?;
         if self.window.is_empty() && self.bound != Bound::Everything {
             self.refill(disk, now)?;
@@ -181,6 +185,20 @@ impl Lane {
             self.taken.insert(queued.seq, queued.clone());
         }
         Ok(taken)
+    }
+
+    /// Once: what waits for another try since before this process, so that nothing passes it by.
+    fn remember(&mut self, disk: &Disk) -> Result<(), StoreError> {
+        if std::mem::replace(&mut self.remembered, true) {
+            return Ok(());
+        }
+        for key in disk.prefix(&keys::all_waiting(self.id)).keys().take(turns::REMEMBERED) {
+            let Some((_, row)) = keys::read_waiting(&key?) else { continue };
+            if let Some(queued) = read(disk, &row)?.filter(|queued| !queued.row.attempts.is_empty()) {
+                self.turns.wait(&queued);
+            }
+        }
+        Ok(())
     }
 
     /// Takes up to `most` rows of the priority whose first ready row waits longest, the highest one aside.

@@ -7,7 +7,9 @@ use super::overlay::Batch;
 use super::state::LaneState;
 use super::tree::put;
 use super::{Inner, MOST_ASIDE, delivery, held, keys, people, poisoned, timed};
-use crate::model::{Attempt, Erasure, Identifier, Join, LaneName, Person, PersonId, Position};
+use crate::model::{
+    Access, Attempt, Erasure, Identifier, Join, LaneName, OccasionId, Person, PersonId, Position, Timestamp,
+};
 use crate::store::record::{Place, StoredDecision, decode, encode};
 use crate::store::{Counts, LaneCount, Receipt, Record, SetAside, StoreError, Story};
 
@@ -61,6 +63,32 @@ pub fn refused_joins(inner: &Inner, max: usize) -> Result<Vec<Join>, StoreError>
         }
     }
     Ok(refused)
+}
+
+pub fn accesses(inner: &Inner, max: usize) -> Result<Vec<Access>, StoreError> {
+    let disk = inner.disk()?;
+    let both = disk.prefix(&[keys::OPEN]).whole().chain(disk.prefix(&[keys::ANSWERED]).whole());
+    both.take(max).map(|entry| Ok(timed::decode::<Access>(&entry?.1)?.1)).collect()
+}
+
+pub fn answer(inner: &Inner, id: OccasionId, now: Timestamp) -> Result<bool, StoreError> {
+    let _guard = inner.state()?;
+    let disk = inner.disk()?;
+    for entry in disk.prefix(&[keys::OPEN]).whole() {
+        let (key, value) = entry?;
+        let (_, access): (_, Access) = timed::decode(&value)?;
+        if access.id == id {
+            let mut batch = Batch::default();
+            batch.remove(key);
+            let answered = Access { answered: Some(now), ..access };
+            let key = keys::access(keys::ANSWERED, answered.asked, id);
+            put(&mut batch, key, &timed::encode(now, &answered));
+            disk.apply(batch)?;
+            disk.sync()?;
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 pub fn receipts(inner: &Inner, max: usize) -> Result<Vec<Receipt>, StoreError> {
@@ -151,6 +179,7 @@ pub fn counts(inner: &Inner) -> Result<Counts, StoreError> {
     // While sled is closed nobody's timer can be asked.
     let next_timer = inner.disk().ok().and_then(|disk| disk.prefix(&[keys::WAKE]).keys().next());
     let next_timer = next_timer.transpose()?.and_then(|key| Some(keys::read_wake(&key)?.0));
+    let demands = inner.disk().map_or(0, |disk| disk.prefix(&[keys::OPEN]).keys().take(MOST_TOLD).count());
     Ok(Counts {
         journaled,
         decided,
@@ -158,6 +187,7 @@ pub fn counts(inner: &Inner) -> Result<Counts, StoreError> {
         people,
         next_timer,
         set_aside,
+        demands: demands as u64,
         journal_bytes,
     })
 }

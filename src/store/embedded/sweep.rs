@@ -8,7 +8,7 @@ use crate::store::StoreError;
 use crate::store::record::StoredDecision;
 
 /// What ages.
-const AGEING: [u8; 9] = [
+const AGEING: [u8; 10] = [
     keys::ENDED,
     keys::DECISION,
     keys::ORPHAN,
@@ -18,6 +18,7 @@ const AGEING: [u8; 9] = [
     keys::GIVEN,
     keys::ERASURE,
     keys::ERASED,
+    keys::ANSWERED,
 ];
 /// Receipts have to be shown for longer than anything else that is told: three years.
 const RECEIPTS: Span = Span::from_days(1_096);
@@ -71,7 +72,7 @@ pub fn some(
 
 fn is_old(inner: &Inner, prefix: u8, value: &[u8], now: Timestamp) -> bool {
     let kept = match prefix {
-        keys::ERASURE | keys::ERASED => RECEIPTS,
+        keys::ERASURE | keys::ERASED | keys::ANSWERED => RECEIPTS,
         _ => inner.settings.records,
     };
     // Behind the byte that counts the parts.

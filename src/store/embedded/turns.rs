@@ -7,9 +7,9 @@ use super::outbox::Queued;
 use crate::model::{Action, ActionKind, PersonId, Priority};
 
 /// Rows that wait for another try and are remembered; of more, the order is not kept.
-const REMEMBERED: usize = 100_000;
+pub const REMEMBERED: usize = 100_000;
 
-/// Of one lane. What a crash takes of it is the order of what waited for another try.
+/// Of one lane.
 #[derive(Debug, Default)]
 pub struct Turns {
     /// Whose rows are in somebody's hands, and how many.

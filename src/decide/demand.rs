@@ -1,10 +1,11 @@
-//! Somebody is forgotten: here at once, and at the destinations that can.
+//! What somebody demands: to be forgotten, here at once and at the destinations that can; or to see what is kept.
 
 use std::collections::BTreeMap;
 
 use crate::model::passed_on::ERASURE;
 use crate::model::{
-    Action, Erasure, Event, EventKind, Identifier, OccasionId, PersonId, Position, Span, Verdict, Write,
+    Access, Action, Erasure, Event, EventKind, Identifier, LaneName, OccasionId, PersonId, Position, Span, Verdict,
+    Write,
 };
 
 use super::passed_on::{Words, addresses};
@@ -57,6 +58,26 @@ impl Step<'_> {
         }
     }
 
+    /// Notes that whoever the event names wants to see what is kept of them. They are answered by somebody.
+    pub(super) fn access(&mut self, position: Position, event: &Event) {
+        let named = event.identifiers.iter().filter(|i| i.kind.names_a_person());
+        let mut people: Vec<PersonId> =
+            named.clone().filter_map(|name| self.loaded.owners.get(name).copied()).collect();
+        people.sort_unstable();
+        people.dedup();
+        let nobody = named.take(usize::from(people.is_empty())).map(|name| (PersonId::of(name, position), None));
+        for (id, person) in people.iter().map(|id| (*id, Some(*id))).chain(nobody) {
+            self.changes.accesses.push(Access {
+                id: OccasionId::of_access(id, position),
+                person,
+                asked: event.at,
+                source: event.source.clone(),
+                position,
+                answered: None,
+            });
+        }
+    }
+
     /// Forgets one person. Returns all the names that led to them, and how many events were remembered.
     fn forget(&mut self, id: PersonId, mut names: Vec<Identifier>) -> (Vec<Identifier>, u64) {
         let Some(gone) = self.loaded.people.remove(&id) else { return (names, 0) };
@@ -85,7 +106,7 @@ impl Step<'_> {
         names: Vec<Identifier>,
         position: Position,
         event: &Event,
-    ) -> Vec<crate::model::LaneName> {
+    ) -> Vec<LaneName> {
         let lanes = if addresses(&names).is_empty() { &[][..] } else { &*self.program.settings().passed_on.erasure };
         let words = Words {
             occasion: OccasionId::of_erasure(id, position),

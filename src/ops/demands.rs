@@ -1,9 +1,10 @@
-//! Who was forgotten, and how far the destinations are with it: nothing personal is in it.
+//! What people demanded of their data: who was forgotten, and how far the destinations are with it; who wants to see what
+//! is kept of them. Nothing personal is in it.
 
 use serde::{Deserialize, Serialize};
 
 use super::explain::attempt;
-use crate::model::Timestamp;
+use crate::model::{Access, OccasionId, Span, Timestamp};
 use crate::store::{Receipt, Store, StoreError};
 
 /// Receipts told at once.
@@ -75,4 +76,56 @@ impl Shown {
 /// When the store cannot be read.
 pub async fn receipts(store: &dyn Store) -> Result<Vec<Shown>, StoreError> {
     Ok(store.receipts(TOLD).await?.iter().map(Shown::of).collect())
+}
+
+/// The law gives a month (GDPR, article 12).
+const MONTH: Span = Span::from_days(30);
+
+/// That somebody wants to see what is kept of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Demand {
+    /// Its number.
+    pub id: String,
+    /// Who asked for it: a source's name.
+    pub source: String,
+    /// When it was asked for.
+    pub asked: Timestamp,
+    /// By when it is to be answered.
+    pub due: Timestamp,
+    /// The person's id here, for `espalier person export`; none of somebody who was not known then.
+    pub person: Option<String>,
+    /// When it was answered; none while it is open.
+    pub answered: Option<Timestamp>,
+}
+
+impl Demand {
+    fn of(access: &Access) -> Self {
+        Self {
+            id: access.id.to_string(),
+            source: access.source.to_string(),
+            asked: access.asked,
+            due: access.asked + MONTH,
+            person: access.person.map(|id| id.to_string()),
+            answered: access.answered,
+        }
+    }
+}
+
+/// Those that are open first, the oldest first.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn demands(store: &dyn Store) -> Result<Vec<Demand>, StoreError> {
+    Ok(store.accesses(TOLD).await?.iter().map(Demand::of).collect())
+}
+
+/// Notes that the demand of this number was answered; false where no such one is open.
+///
+/// # Errors
+/// When the store cannot be written.
+pub async fn answered(store: &dyn Store, id: &str, now: Timestamp) -> Result<bool, StoreError> {
+    match OccasionId::parse(id) {
+        Some(id) => store.answer(id, now).await,
+        None => Ok(false),
+    }
 }

@@ -95,7 +95,7 @@ impl Step<'_> {
             self.recall(id, pending);
         }
         self.write(id, Write::Erased);
-        let folded: u64 = gone.history.folded().iter().map(|(_, cut)| u64::from(cut.count)).sum();
+        let folded: u64 = gone.history.folded().values().map(|cut| cut.count).sum();
         (names, folded + gone.history.entries().len() as u64)
     }
 

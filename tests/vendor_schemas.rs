@@ -1,7 +1,10 @@
-//! The bodies that the adapters build, against the vendors' own published schemas.
+//! The bodies that the adapters build, and what the simulated vendors say of their lists, against the vendors' own published
+//! schemas.
 //!
 //! The schemas are not ours to ship: where they are not at hand, each test says so and passes.
 #![expect(clippy::disallowed_methods, reason = "a test finds its material by an environment variable")]
+
+mod support;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,6 +15,7 @@ use espalier::model::http::{Answer, Response};
 use espalier::model::{
     Action, Activation, Channel, Field, FieldKind, Identifier, Need, OccasionId, PersonId, RawJson, Timestamp,
 };
+use espalier::sandbox::Options;
 use serde_json::{Value, json};
 
 /// Where the specifications lie: `specs` in `$ESPALIER_SHARED`, or in `../shared` beside the crate.
@@ -210,7 +214,12 @@ fn steps(settings: Value, empty: &[Value]) -> Vec<Value> {
         ("products", FieldKind::List),
         ("note", FieldKind::Text),
     ];
-    let need = Need { event: "Cart Abandoned".into(), fields: fields.map(field).into(), triggers: vec!["cart".into()] };
+    let need = Need {
+        action: Action::Event("Cart Abandoned".into()),
+        fields: fields.map(field).into(),
+        triggers: vec!["cart".into()],
+        repeats: true,
+    };
     let mut survey = settings.build("shop").survey(vec![need]).expect("a survey");
     let (mut answer, mut answers) = (None, empty.iter());
     loop {
@@ -232,11 +241,11 @@ fn steps(settings: Value, empty: &[Value]) -> Vec<Value> {
 fn hubspot_takes_definitions_and_properties() {
     let settings = json!({"kind": "hubspot", "token": "key", "hub_id": 7});
     let file = "hubspot-event-definitions-2026-03.json";
-    let made = steps(settings.clone(), &[json!({"results": []})]);
+    let made = steps(settings.clone(), &[json!({}), json!({"results": []})]);
     assert_eq!(made.len(), 1);
     check(file, "/components/schemas/ExternalBehavioralEventTypeDefinitionEgg", &made[0]);
     let bare = json!({"results": [{"fullyQualifiedName": "pe7_cart_abandoned", "properties": []}]});
-    let made = steps(settings, &[bare]);
+    let made = steps(settings, &[json!({}), bare]);
     assert_eq!(made.len(), 5);
     made.iter().for_each(|body| check(file, "/components/schemas/ExternalBehavioralEventPropertyCreate", body));
 }
@@ -250,5 +259,44 @@ fn marketo_takes_types_and_attributes() {
     check("marketo-mapi.json", "/definitions/CustomActivityTypeRequest", &made[0]);
     for attribute in made[1]["attributes"].as_array().expect("a list") {
         check("marketo-mapi.json", "/definitions/CustomActivityTypeAttribute", attribute);
+    }
+}
+
+/// What adapters read in a survey is what the vendors say, and not what the simulators made up.
+#[tokio::test]
+async fn simulated_lists_are_as_the_vendors_show_them() {
+    let (sandbox, at) = support::vendors(Options::default()).await;
+    let flow = json!({ "id": "F1", "name": "Thanks", "status": "live", "list": "UwQxX4" });
+    sandbox.put("klaviyo", "flows", flow).expect("a flow");
+    let http = support::client();
+    let token = format!("http://{at}/marketo/identity/oauth/token");
+    let login = [("grant_type", "client_credentials"), ("client_id", "sandbox"), ("client_secret", "sandbox")];
+    let token: Value = http.get(token).query(&login).send().await.expect("the vendor").json().await.expect("JSON");
+    let bearer = format!("Bearer {}", token["access_token"].as_str().expect("a token"));
+    for (path, key, file, pointer) in [
+        (
+            "klaviyo/api/lists/UwQxX4",
+            "Klaviyo-API-Key sandbox",
+            "klaviyo.json",
+            "/components/schemas/GetListRetrieveResponseCompoundDocument",
+        ),
+        (
+            "klaviyo/api/lists/UwQxX4/relationships/flow-triggers",
+            "Klaviyo-API-Key sandbox",
+            "klaviyo.json",
+            "/components/schemas/GetListFlowTriggersRelationshipsResponseCollection",
+        ),
+        (
+            "hubspot/crm/lists/2026-03/1044",
+            "Bearer sandbox",
+            "hubspot-lists-2026-03.json",
+            "/components/schemas/ListFetchResponse",
+        ),
+        ("marketo/rest/v1/lists/1044.json", &bearer, "marketo-mapi.json", "/definitions/ResponseOfStaticList"),
+    ] {
+        let asked =
+            http.get(format!("http://{at}/{path}")).header("authorization", key).header("revision", "2026-07-15");
+        let said = asked.send().await.expect("the vendor").json().await.expect("JSON");
+        check(file, pointer, &said);
     }
 }

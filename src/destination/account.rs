@@ -8,8 +8,13 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::Halt;
-use crate::model::Timestamp;
 use crate::model::http::{Answer, Request};
+use crate::model::{Action, ActionKind, Need, Span, Timestamp};
+
+/// The end of a version's life is told from so long before it.
+const AHEAD: Span = Span::from_days(182);
+/// Characters of a name that the vendor says.
+const NAME: usize = 100;
 
 /// What sort of difference it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -110,4 +115,136 @@ pub enum Made {
     Failed(String),
     /// Nothing more can be made.
     Halt(Halt),
+}
+
+/// A list that activations change.
+pub(super) struct ListNeed {
+    /// The vendor's id.
+    pub id: Arc<str>,
+    /// People go into it; else they are only taken out.
+    pub is_filled: bool,
+    /// Which triggers change it.
+    pub triggers: Vec<Arc<str>>,
+}
+
+impl ListNeed {
+    /// As differences speak of it.
+    pub fn what(&self) -> String {
+        format!("list {}", self.id)
+    }
+
+    /// The account has none of this id. It cannot be made under it: ids are the vendor's.
+    pub fn missing(&self) -> Difference {
+        let words = "is not there: make a list in the vendor's pages, and write its id in the place of this one";
+        Difference::new(Sort::ByHand, self.what(), words).of(&self.triggers)
+    }
+
+    /// What is so, or what to do about it.
+    pub fn told(&self, sort: Sort, words: impl Into<String>) -> Difference {
+        Difference::new(sort, self.what(), words).of(&self.triggers)
+    }
+}
+
+/// The lists that are needed, each once.
+pub(super) fn lists(needs: &[Need]) -> Vec<ListNeed> {
+    let mut lists: Vec<ListNeed> = Vec::new();
+    for need in needs {
+        let (id, is_filled) = match &need.action {
+            Action::AddToList(id) => (id, true),
+            Action::RemoveFromList(id) => (id, false),
+            _ => continue,
+        };
+        match lists.iter_mut().find(|list| list.id == *id) {
+            Some(list) => {
+                list.is_filled |= is_filled;
+                list.triggers.extend(need.triggers.iter().cloned());
+                in_order(&mut list.triggers);
+            }
+            None => lists.push(ListNeed { id: id.clone(), is_filled, triggers: need.triggers.clone() }),
+        }
+    }
+    lists
+}
+
+/// The needs of this sort.
+pub(super) fn of_kind(needs: &[Need], kind: ActionKind) -> impl Iterator<Item = &Need> {
+    needs.iter().filter(move |need| need.action.kind() == kind)
+}
+
+/// The triggers of all of these, each once.
+pub(super) fn triggers<'n>(needs: impl IntoIterator<Item = &'n Need>) -> Vec<Arc<str>> {
+    let mut triggers: Vec<_> = needs.into_iter().flat_map(|need| need.triggers.iter().cloned()).collect();
+    in_order(&mut triggers);
+    triggers
+}
+
+fn in_order(triggers: &mut Vec<Arc<str>>) {
+    triggers.sort();
+    triggers.dedup();
+}
+
+/// What is to be said of a version that the vendor supports until about `end`: nothing while that is half a year off,
+/// a note from then on, and `after` when it is past. `way_out` says what to do.
+pub(super) fn ends(what: &str, end: Timestamp, now: Timestamp, after: Sort, way_out: &str) -> Option<Difference> {
+    if now + AHEAD < end {
+        return None;
+    }
+    let date: String = end.to_string().chars().take(10).collect();
+    let (sort, so) = match now < end {
+        true => (Sort::Note, "is supported until about"),
+        false => (after, "has been supported until about"),
+    };
+    Some(Difference::new(sort, what, format!("{so} {date}: {way_out}")))
+}
+
+/// What may go with sending and cannot be seen without it, told once.
+pub(super) fn unseen(what: String, words: &str) -> Difference {
+    Difference::new(Sort::Note, what, format!("cannot be seen without sending: {words}"))
+}
+
+/// A name that the vendor says, cut.
+pub(super) fn cut(name: &str) -> String {
+    name.chars().take(NAME).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_told_from_half_a_year_before_its_end() {
+        let end = Timestamp::parse("2027-09-30T00:00:00Z").expect("an instant");
+        let told = |now: &str| {
+            let now = Timestamp::parse(now).expect("an instant");
+            ends("API version x", end, now, Sort::ByHand, "take another").map(|one| (one.sort, one.words))
+        };
+        assert_eq!(told("2027-03-31T23:59:59Z"), None);
+        let words = "is supported until about 2027-09-30: take another".to_owned();
+        assert_eq!(told("2027-04-01T00:00:00Z"), Some((Sort::Note, words)));
+        let words = "has been supported until about 2027-09-30: take another".to_owned();
+        assert_eq!(told("2027-09-30T00:00:00Z"), Some((Sort::ByHand, words)));
+    }
+
+    #[test]
+    fn a_list_of_several_triggers_is_one() {
+        let need = |action: Action, trigger: &str| Need {
+            action,
+            fields: Vec::new(),
+            triggers: vec![trigger.into()],
+            repeats: true,
+        };
+        let needs = [
+            need(Action::RemoveFromList("7".into()), "b"),
+            need(Action::AddToList("7".into()), "a"),
+            need(Action::RemoveFromList("8".into()), "b"),
+            need(Action::Profile, "c"),
+        ];
+        let lists: Vec<_> =
+            lists(&needs).iter().map(|list| (list.what(), list.is_filled, list.triggers.join(" "))).collect();
+        assert_eq!(
+            lists,
+            [("list 7".to_owned(), true, "a b".to_owned()), ("list 8".to_owned(), false, "b".to_owned())]
+        );
+        assert_eq!(triggers(&needs).join(" "), "a b c");
+    }
 }

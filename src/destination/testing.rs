@@ -2,9 +2,12 @@
 
 use serde_json::Value;
 
-use super::{Exchange, Halt, Item, Next};
+use super::account::{Asking, Difference};
+use super::{Destination, Exchange, Halt, Item, Next};
 use crate::model::http::{Answer, Request, Response};
-use crate::model::{Action, Activation, Identifier, IdentifierKind, OccasionId, Outcome, PersonId, RawJson, Timestamp};
+use crate::model::{
+    Action, Activation, Identifier, IdentifierKind, Need, OccasionId, Outcome, PersonId, RawJson, Timestamp,
+};
 
 /// Every test's now.
 pub const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
@@ -106,14 +109,60 @@ impl Talk {
     }
 }
 
+/// That trigger `t` needs, more than once for a person, with no fields.
+pub fn need(action: Action) -> Need {
+    Need { action, fields: Vec::new(), triggers: vec!["t".into()], repeats: true }
+}
+
+/// What a survey came to.
+pub struct Surveyed {
+    pub asked: Vec<Request>,
+    pub differences: Result<Vec<Difference>, Halt>,
+}
+
+impl Surveyed {
+    /// Holds it at this instant; `vendor` answers each request.
+    pub fn at(
+        now: Timestamp,
+        destination: &dyn Destination,
+        needs: impl IntoIterator<Item = Need>,
+        mut vendor: impl FnMut(&Request) -> Answer,
+    ) -> Self {
+        let mut survey = destination.survey(needs.into_iter().collect()).expect("a survey");
+        let (mut asked, mut answer) = (Vec::new(), None);
+        loop {
+            match survey.next(answer.take(), now) {
+                Asking::Ask(request) => {
+                    assert!(asked.len() < 1_000, "the survey does not end");
+                    answer = Some(vendor(&request));
+                    asked.push(*request);
+                }
+                Asking::Again(_) => answer = asked.last().map(&mut vendor),
+                Asking::Done(differences) => return Self { asked, differences },
+            }
+        }
+    }
+
+    /// A line for each difference: ``note list 7: is `VIP` ``.
+    pub fn lines(&self) -> Vec<String> {
+        let differences = self.differences.as_ref().expect("differences");
+        differences.iter().map(|one| format!("{} {}: {}", one.sort.word(), one.what, one.words)).collect()
+    }
+
+    /// The paths asked for.
+    pub fn paths(&self) -> Vec<&str> {
+        self.asked.iter().map(|request| request.path.as_str()).collect()
+    }
+}
+
 mod every_adapter {
     use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
     use crate::destination::Settings;
-    use crate::destination::account::Asking;
-    use crate::model::{Channel, Field, FieldKind, Need};
+    use crate::model::http::Method;
+    use crate::model::{Channel, Field, FieldKind};
 
     /// Answers that vendors, and whatever stands in front of them, can give.
     fn answer() -> impl Strategy<Value = Answer> {
@@ -154,9 +203,10 @@ mod every_adapter {
         vec![
             json!({"kind": "klaviyo", "api_key": "k"}),
             json!({"kind": "hubspot", "token": "t", "hub_id": 1}),
-            json!({"kind": "marketo", "base_url": "http://m", "client_id": "i", "client_secret": "s", "activity_type": 7}),
             json!({"kind": "marketo", "base_url": "http://m", "client_id": "i", "client_secret": "s", "activity_type": 7,
-                   "bulk_from": 2}),
+                "types": {"F": {"activity_type": 8}}, "campaigns": {"12": {"t": "f"}}}),
+            json!({"kind": "marketo", "base_url": "http://m", "client_id": "i", "client_secret": "s", "activity_type": 7,
+                "bulk_from": 2}),
             json!({"kind": "webhook", "url": "https://w.example"}),
             json!({"kind": "webhook", "connector": "braze", "settings": {"endpoint": "https://b.example", "api_key": "k"}}),
         ]
@@ -171,6 +221,10 @@ mod every_adapter {
             json!({"results": [{"fullyQualifiedName": "pe1_e", "properties": [{"name": "f", "type": "date"}, 1]}, 2], "paging": {"next": {"after": "x"}}}),
             json!({"success": true, "result": [{"id": 7, "apiName": "t", "status": "approved with draft", "attributes": [{"apiName": "x"}, 3]}]}),
             json!({"success": true, "result": [{"id": 8, "apiName": "espalierTrigger", "status": "draft"}]}),
+            json!({"success": true, "result": [{"id": 12, "name": "c", "folder": {"id": 5}, "tokens": [{"name": 1}, 2]}]}),
+            json!({"success": false, "errors": [{"code": "603", "message": "x"}]}),
+            json!({"list": {"listId": "7", "name": "l", "processingType": "DYNAMIC", "objectTypeId": 5}}),
+            json!({"scopes": ["crm.lists.read", 7], "hubId": 9}),
         ]);
         prop_oneof![2 => body.prop_map(|body| came(200, body)), 1 => answer()]
     }
@@ -180,14 +234,28 @@ mod every_adapter {
         #[test]
         fn surveys_end(answers in prop::collection::vec(said(), 1..40)) {
             let field = Field { name: "f".into(), kind: FieldKind::Number };
-            let need = Need { event: "E".into(), fields: vec![field], triggers: vec!["t".into()] };
+            let need = |action| Need { action, fields: vec![field.clone()], triggers: vec!["t".into()], repeats: true };
+            let needs: Vec<Need> = [
+                Action::Event("E".into()),
+                Action::Event("F".into()),
+                Action::AddToList("7".into()),
+                Action::RemoveFromList("8".into()),
+                Action::Campaign("12".into()),
+                Action::Profile,
+            ]
+            .map(need)
+            .into();
             for settings in accounts() {
                 let destination = serde_json::from_value::<Settings>(settings).expect("settings").build("lane");
-                let Some(mut survey) = destination.survey(vec![need.clone(); 3]) else { continue };
+                let Some(mut survey) = destination.survey(needs.clone()) else { continue };
                 let (mut answer, mut asked) = (None, 0);
                 loop {
                     match survey.next(answer.take(), NOW) {
-                        Asking::Ask(request) => prop_assert!(request.body.is_empty(), "it only looks"),
+                        // HubSpot is told the token whose scopes are asked for.
+                        Asking::Ask(request) => prop_assert!(
+                            request.method == Method::Get || request.path.ends_with("/get/access-token-info"),
+                            "it only looks"
+                        ),
                         // Whoever makes the calls counts these.
                         Asking::Again(_) if asked < 100 => {}
                         Asking::Again(_) | Asking::Done(_) => break,

@@ -1,11 +1,11 @@
-//! What activations need at a vendor: an event of this name, with these fields.
+//! What activations need at a vendor: an event of this name with these fields, a list, a campaign.
 
 use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::Value;
 
-use super::Timestamp;
+use super::{Action, Timestamp};
 
 /// What sort of value a field has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -34,15 +34,17 @@ pub struct Field {
     pub kind: FieldKind,
 }
 
-/// An event that activations are sent as.
+/// What activations ask of an account, each once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Need {
-    /// Its name at the vendor, as triggers say it.
-    pub event: Arc<str>,
+    /// An event of this name, this list, this campaign. What is known of people needs nothing to be there.
+    pub action: Action,
     /// What goes with it.
     pub fields: Vec<Field>,
-    /// The triggers that send it.
+    /// The triggers that ask for it.
     pub triggers: Vec<Arc<str>>,
+    /// It may be asked for one person more than once.
+    pub repeats: bool,
 }
 
 impl FieldKind {

@@ -11,7 +11,7 @@ use crate::model::{LaneName, Need, Span, Timestamp};
 use crate::quota::{Accounts, For, Ledger};
 use crate::wire::{NoClient, TokenError, Wire};
 
-/// Between two calls, beside the account's own budget: Klaviyo's metrics are a family of their own, 150 a minute.
+/// Between two calls, beside the account's own budget: a command does not know what a daemon spends of it.
 const PACE: Span = Span::from_millis(400);
 /// Calls that have to be made again, one after the other, before we give up.
 const PATIENCE: usize = 10;
@@ -27,6 +27,8 @@ pub struct Account {
     destination: Box<dyn Destination>,
     wire: Wire,
     ledger: Ledger,
+    /// Between two calls: none where the account has no budget, as a simulator.
+    pace: Span,
     clock: SharedClock,
 }
 
@@ -64,8 +66,10 @@ impl Account {
     pub fn new(name: LaneName, destination: Box<dyn Destination>, accounts: &Accounts) -> Result<Self, NoClient> {
         let clock = accounts.clock();
         let wire = Wire::new(destination.base_url(), destination.token(), None, clock.clone())?;
-        let ledger = accounts.ledger(&name, destination.account(), &destination.windows());
-        Ok(Self { name, destination, wire, ledger, clock })
+        let windows = destination.windows();
+        let ledger = accounts.ledger(&name, destination.account(), &windows);
+        let pace = if windows.is_empty() { Span::ZERO } else { PACE };
+        Ok(Self { name, destination, wire, ledger, pace, clock })
     }
 
     /// What differs between what the account has and what is needed.
@@ -155,7 +159,7 @@ impl Account {
     }
 
     async fn call(&self, request: Request) -> Result<Answer, Halt> {
-        self.clock.until(self.clock.now() + PACE).await;
+        self.clock.until(self.clock.now() + self.pace).await;
         let family = request.family.clone();
         let _pass = self.ledger.enter(&family, For::Reading, 1).await;
         let answer = self.wire.send(request).await.map_err(|error| match error {

@@ -1,4 +1,4 @@
-//! What the triggers need of each account: events and their fields. What sort of value a field has is declared by
+//! What the triggers need of each account: events and their fields, lists, campaigns. What sort of value a field has is declared by
 //! `[types]` in a trigger's file, else follows from the payloads of its `[[test]]`s, else from what its file says.
 
 use std::collections::BTreeMap;
@@ -17,22 +17,25 @@ pub fn needs(program: &Program, names: &identity::Settings) -> BTreeMap<LaneName
     for trigger in program.triggers() {
         let fields = fields(program, trigger, names);
         for start in trigger.activate.iter().chain(&trigger.activate_on_exit) {
-            // Lists and campaigns are made by marketers; a profile needs nothing that is made.
-            let Action::Event(event) = &start.action else { continue };
             let of_lane = needs.entry(start.lane.clone()).or_default();
-            add(of_lane, event, &fields, &trigger.name);
+            add(of_lane, &start.action, &fields, trigger);
             if let Some(void) = &start.void {
-                add(of_lane, void, &fields_of_void(trigger), &trigger.name);
+                add(of_lane, &Action::Event(void.clone()), &fields_of_void(trigger), trigger);
             }
         }
     }
     needs
 }
 
-fn add(needs: &mut Vec<Need>, event: &Arc<str>, fields: &[Field], trigger: &Arc<str>) {
-    match needs.iter_mut().find(|need| need.event == *event) {
-        Some(need) => join(need, fields, trigger),
-        None => needs.push(Need { event: event.clone(), fields: fields.to_vec(), triggers: vec![trigger.clone()] }),
+fn add(needs: &mut Vec<Need>, action: &Action, fields: &[Field], trigger: &Trigger) {
+    match needs.iter_mut().find(|need| need.action == *action) {
+        Some(need) => join(need, fields, &trigger.name),
+        None => needs.push(Need {
+            action: action.clone(),
+            fields: fields.to_vec(),
+            triggers: vec![trigger.name.clone()],
+            repeats: !trigger.once || trigger.per.is_some(),
+        }),
     }
 }
 
@@ -48,6 +51,7 @@ fn fields_of_void(trigger: &Trigger) -> Vec<Field> {
 fn join(need: &mut Need, fields: &[Field], trigger: &Arc<str>) {
     if !need.triggers.contains(trigger) {
         need.triggers.push(trigger.clone());
+        need.repeats = true;
     }
     for field in fields {
         match need.fields.iter_mut().find(|known| known.name == field.name) {

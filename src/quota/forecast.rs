@@ -80,16 +80,11 @@ mod tests {
     fn batches_and_windows_are_the_destinations_own() {
         // A batch of 1,000, then 49 by themselves; 50 go in bulk.
         let klaviyo = r#"{"kind":"klaviyo","api_key":"k","share":1.0}"#;
-        let (slow, profiles) = (150 * 1_440, 700 * 1_440);
-        let allowed = [
-            ("bulk", slow),
-            ("consent", profiles),
-            ("events", 3_500 * 1_440),
-            ("jobs", slow),
-            ("lists", slow),
-            ("privacy", 60 * 1_440),
-            ("profiles", profiles),
-        ];
+        let (slow, many) = (150 * 1_440, 700 * 1_440);
+        let sent = [("bulk", slow), ("events", 3_500 * 1_440), ("jobs", slow), ("lists", slow), ("profiles", many)];
+        let passed_on = [("consent", many), ("privacy", 60 * 1_440)];
+        let looked_at = [("flows", 60 * 1_440), ("looks", many), ("metrics", slow)];
+        let allowed = [&sent[..], &passed_on, &looked_at].concat();
         check(klaviyo, &[1_049, 50], (1 + 49 + 1, 1_099), (50, 1_049), &allowed);
         let hubspot = r#"{"kind":"hubspot","token":"t","hub_id":1}"#;
         check(hubspot, &[101, 0], (3, 202), (3, 202), &[("crm", 212_500), ("send", 1_062 * 86_400)]);

@@ -1,194 +1,265 @@
-//! The account's custom event definitions, against the events that are sent (API reference 2026-03, guide "Custom event
-//! definitions"): what is missing is made, a type that is another cannot be changed.
+//! What the account has against what activations need: definitions of custom events (API reference 2026-03, guide "Custom
+//! event definitions"), lists (specification of lists 2026-03), the token's scopes and the version's age. A missing
+//! definition is made; a type that is another cannot be changed, and lists are the marketer's.
+
+mod definitions;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use super::answer::{Verdict, verdict};
-use super::body::{event_name, snake};
 use super::{Settings, Version};
 use crate::destination::Halt;
-use crate::destination::account::{Asking, Difference, Made, Sort, Survey};
-use crate::model::http::{Answer, Auth, Method, Request};
-use crate::model::{FieldKind, Need, Outcome, Span, Timestamp};
+use crate::destination::account::{self, Asking, Difference, ListNeed, Made, Sort, Survey};
+use crate::model::http::{Answer, Auth, Method, Request, Response};
+use crate::model::{ActionKind, Need, Outcome, Span, Timestamp};
 
 /// Pages that are read at most: an account has 500 definitions (guide).
 const PAGES: usize = 20;
-/// Properties that a definition is given at most (those of one occurrence).
-const PROPERTIES: usize = 50;
+/// Contacts, as lists name what they hold.
+const CONTACTS: &str = "0-1";
+/// What a private app's token may do: the vendor's page on private apps, as a public thread of 2022 cites it. It takes no
+/// scope. Whatever else it says, of service keys too, is taken for not knowing.
+const TOKEN: &str = "/oauth/v2/private-apps/get/access-token-info";
+const DEFINITIONS: &str = "behavioral_events.event_definitions.read_write";
+const LISTS: &str = "crm.lists.read";
 
 /// A conversation about an account.
 pub struct Asked {
     settings: Settings,
     needs: Vec<Need>,
+    lists: Vec<ListNeed>,
+    /// Pages of definitions that were read, and what they held.
     pages: usize,
     found: Vec<Value>,
+    /// What is still to be asked.
+    todo: VecDeque<Question>,
+    asked: Option<Question>,
+    differences: Vec<Difference>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Question {
+    /// What the token may do.
+    Token,
+    /// A page of the definitions, after this one.
+    Definitions(Option<String>),
+    /// How the list at this place is.
+    List(usize),
 }
 
 impl Asked {
     pub(super) fn new(settings: Settings, needs: Vec<Need>) -> Self {
-        Self { settings, needs, pages: 0, found: Vec::new() }
+        let lists = account::lists(&needs);
+        let token = (!needs.is_empty()).then_some(Question::Token);
+        let lists_asked = (0..lists.len()).map(Question::List);
+        let todo = token.into_iter().chain([Question::Definitions(None)]).chain(lists_asked).collect();
+        Self { settings, needs, lists, pages: 0, found: Vec::new(), todo, asked: None, differences: Vec::new() }
     }
 
-    fn page(&mut self, after: Option<String>) -> Asking {
-        self.pages += 1;
-        let mut request = call(&self.settings, Method::Get, self.settings.definitions(), None);
-        request.query = vec![("includeProperties".into(), "true".into()), ("limit".into(), "100".into())];
-        request.query.extend(after.map(|after| ("after".into(), after)));
-        Asking::Ask(Box::new(request))
+    fn request(&self, question: &Question) -> Request {
+        match question {
+            Question::Token => {
+                let body = json!({ "tokenKey": self.settings.token.expose() });
+                call(&self.settings, Method::Post, TOKEN.into(), Some(&body))
+            }
+            Question::Definitions(after) => {
+                let mut request = call(&self.settings, Method::Get, self.settings.definitions(), None);
+                request.query = vec![("includeProperties".into(), "true".into()), ("limit".into(), "100".into())];
+                request.query.extend(after.clone().map(|after| ("after".into(), after)));
+                request
+            }
+            Question::List(list) => {
+                let id = self.lists.get(*list).map(|list| &*list.id).unwrap_or_default();
+                call(&self.settings, Method::Get, self.settings.list(id), None)
+            }
+        }
+    }
+
+    fn read(&mut self, question: &Question, response: &Response) {
+        let json = response.json();
+        match question {
+            Question::Token => self.token_is_known(&json),
+            Question::Definitions(_) => {
+                self.pages += 1;
+                self.found.extend(json.get("results").and_then(Value::as_array).cloned().unwrap_or_default());
+                match json.pointer("/paging/next/after").and_then(Value::as_str) {
+                    Some(after) if self.pages < PAGES => {
+                        self.todo.push_front(Question::Definitions(Some(after.to_owned())));
+                    }
+                    _ => self.differences.extend(definitions::differences(&self.settings, &self.needs, &self.found)),
+                }
+            }
+            Question::List(list) => {
+                let found = json.get("list").unwrap_or(&json);
+                self.differences.extend(self.lists.get(*list).map(|list| of_list(list, found)));
+            }
+        }
+    }
+
+    /// What the vendor refuses to say, in its words.
+    fn is_refused(&mut self, question: &Question, status: u16, words: &str) {
+        match question {
+            // Another sort of credentials.
+            Question::Token => self.scopes_are_unseen(),
+            Question::Definitions(_) if status == 403 => self.has_no_scope(DEFINITIONS, words),
+            // The version's address for them, perhaps; what is only unused is nobody's need.
+            Question::Definitions(_) => {
+                let of = account::triggers(account::of_kind(&self.needs, ActionKind::Event));
+                let words = format!("cannot be read ({status}: {words}): do `version` and `paths` fit the account?");
+                let difference = Difference::new(Sort::ByHand, "event definitions", words).of(&of);
+                self.differences.extend((!of.is_empty()).then_some(difference));
+            }
+            Question::List(list) if status == 404 => {
+                self.differences.extend(self.lists.get(*list).map(ListNeed::missing));
+            }
+            Question::List(_) if status == 403 => self.has_no_scope(LISTS, words),
+            Question::List(list) => {
+                let words = format!("cannot be looked at: {words}");
+                self.differences.extend(self.lists.get(*list).map(|list| list.told(Sort::ByHand, words)));
+            }
+        }
+    }
+
+    /// The scopes that the token has, and the account that it is of.
+    fn token_is_known(&mut self, json: &Value) {
+        let Some(has) = json.get("scopes").and_then(Value::as_array) else { return self.scopes_are_unseen() };
+        for (scope, of) in scopes(&self.needs) {
+            if !has.iter().any(|one| one.as_str() == Some(scope)) {
+                let words = "the token has it not: the vendor refuses what needs it";
+                self.lacks(scope, words, &of);
+            }
+        }
+        let hub = json.get("hubId").and_then(Value::as_u64);
+        if let Some(hub) = hub.filter(|hub| *hub != self.settings.hub_id) {
+            let words = format!(
+                "the token is of account {hub}: write that number, or take a token of {}",
+                self.settings.hub_id
+            );
+            self.differences.push(Difference::new(Sort::ByHand, "hub_id", words));
+        }
+    }
+
+    fn scopes_are_unseen(&mut self) {
+        let scopes: Vec<&str> = scopes(&self.needs).into_iter().map(|(scope, _)| scope).collect();
+        let words = "only the token of a private app can be asked for its scopes; one that is missing stops the lane \
+                     with its first call, and the lane says so";
+        self.differences.push(account::unseen(format!("scopes {}", scopes.join(", ")), words));
+    }
+
+    /// A question that the token may not ask: others of the sort are not asked.
+    fn has_no_scope(&mut self, scope: &'static str, words: &str) {
+        let is_list = scope == LISTS;
+        self.todo.retain(|other| matches!(other, Question::List(_)) != is_list);
+        let kinds: &[ActionKind] = match is_list {
+            true => &[ActionKind::AddToList, ActionKind::RemoveFromList],
+            false => &[ActionKind::Event],
+        };
+        let of: Vec<&Need> = self.needs.iter().filter(|need| kinds.contains(&need.action.kind())).collect();
+        // Definitions are looked at for what is unused, too: for that alone nobody needs a scope.
+        if !of.is_empty() {
+            let what = if is_list { "how lists are" } else { "which events are defined" };
+            let edition = if is_list { "" } else { ", or the account is no Enterprise" };
+            let of = account::triggers(of);
+            self.lacks(scope, &format!("the token has it not{edition}; {what} is not known without it: {words}"), &of);
+        }
+    }
+
+    /// Told once, whether the token's own word or a refusal says it.
+    fn lacks(&mut self, scope: &str, words: &str, triggers: &[Arc<str>]) {
+        let what = format!("scope {scope}");
+        if !self.differences.iter().any(|one| one.what == what) {
+            self.differences.push(Difference::new(Sort::ByHand, what, words).of(triggers));
+        }
+    }
+
+    fn finish(&mut self, now: Timestamp) -> Vec<Difference> {
+        let version = self.settings.version;
+        let what = format!("API version {}", version.word());
+        let way_out = match version {
+            Version::September2026 => "set `version` to a later one when this program knows it",
+            _ => "set `version = \"2026-09\"`, which enforces an administrator's rules on what is written",
+        };
+        let end = Timestamp::parse(&format!("{}T00:00:00Z", version.end()));
+        self.differences.extend(end.and_then(|end| account::ends(&what, end, now, Sort::ByHand, way_out)));
+        std::mem::take(&mut self.differences)
     }
 }
 
 impl Survey for Asked {
     fn next(&mut self, answer: Option<Answer>, now: Timestamp) -> Asking {
-        let Some(answer) = answer else { return self.page(None) };
-        match verdict(&answer, now) {
-            Verdict::Done => {}
-            Verdict::Halt(Halt::Quota { until, .. }) => return Asking::Again(until),
-            Verdict::Halt(halt) => return Asking::Done(Err(halt)),
-            Verdict::Later(_) => return Asking::Again(now + Span::from_secs(2)),
-            Verdict::Down(_, words) => return Asking::Done(Err(Halt::Down(words))),
-            Verdict::Refused(_) | Verdict::Exists => {
-                let words = "the definitions of custom events cannot be read: is this an Enterprise account?";
-                return Asking::Done(Err(Halt::Configuration(words.into())));
+        if let (Some(question), Some(answer)) = (self.asked.take(), answer) {
+            let status = if let Answer::Came(response) = &answer { response.status } else { 0 };
+            match (verdict(&answer, now), &answer) {
+                (Verdict::Done, Answer::Came(response)) => self.read(&question, response),
+                (Verdict::Done, _) => {}
+                (Verdict::Halt(Halt::Quota { until, .. }), _) => return self.again(question, until),
+                (Verdict::Later(_), _) => return self.again(question, now + Span::from_secs(2)),
+                (Verdict::Down(_, words), _) => return Asking::Done(Err(Halt::Down(words))),
+                (Verdict::Halt(Halt::Configuration(words)), _) => self.is_refused(&question, status, &words),
+                // Credentials that it does not know may be good for all else.
+                (Verdict::Halt(_), _) if question == Question::Token => self.is_refused(&question, status, ""),
+                (Verdict::Halt(halt), _) => return Asking::Done(Err(halt)),
+                (Verdict::Refused(Outcome::Refused { words, .. }), _) => self.is_refused(&question, status, &words),
+                (Verdict::Refused(_) | Verdict::Exists, _) => self.is_refused(&question, status, ""),
             }
         }
-        let Answer::Came(response) = answer else { return Asking::Done(Ok(Vec::new())) };
-        let json = response.json();
-        self.found.extend(json.get("results").and_then(Value::as_array).cloned().unwrap_or_default());
-        let after = json.pointer("/paging/next/after").and_then(Value::as_str);
-        match after {
-            Some(after) if self.pages < PAGES => self.page(Some(after.to_owned())),
-            _ => Asking::Done(Ok(differences(&self.settings, &self.needs, &self.found))),
+        self.asked = self.todo.pop_front();
+        match &self.asked {
+            Some(question) => Asking::Ask(Box::new(self.request(question))),
+            None => Asking::Done(Ok(self.finish(now))),
         }
     }
 }
 
-/// What is to be made, and what cannot be.
-pub(super) fn differences(settings: &Settings, needs: &[Need], found: &[Value]) -> Vec<Difference> {
-    let mut differences = Vec::new();
-    let full = |definition: &Value| text(definition, "fullyQualifiedName").to_lowercase();
-    let names: Vec<String> = needs.iter().map(|need| event_name(settings, &need.event)).collect();
-    for (need, name) in needs.iter().zip(&names) {
-        let definition = found.iter().find(|definition| full(definition) == name.to_lowercase());
-        match definition {
-            None => differences.push(missing(settings, need, name)),
-            Some(definition) if definition.get("archived") == Some(&Value::Bool(true)) => {
-                let words = "is archived: restore it in HubSpot, or send the event under another name";
-                differences.push(Difference::new(Sort::ByHand, format!("event {name}"), words).of(&need.triggers));
-            }
-            Some(definition) => differences.extend(properties(settings, need, name, definition)),
-        }
-    }
-    for definition in
-        found.iter().filter(|definition| !names.iter().any(|name| name.to_lowercase() == full(definition)))
-    {
-        let name = text(definition, "fullyQualifiedName");
-        differences.push(Difference::new(Sort::Unused, format!("event {name}"), "no trigger sends it"));
-    }
-    if settings.version == Version::V3 {
-        let words = "is supported until September 2027: set `version = \"2026-03\"`";
-        differences.push(Difference::new(Sort::Note, "API version v3", words));
-    }
-    differences
-}
-
-/// One definition with all its properties is one call.
-fn missing(settings: &Settings, need: &Need, name: &str) -> Difference {
-    let what = format!("event {name}");
-    let Some(own) = name.strip_prefix(&format!("pe{}_", settings.hub_id)) else {
-        let words =
-            format!("is not there, and cannot be made: names of account {} begin with `pe{0}_`", settings.hub_id);
-        return Difference::new(Sort::ByHand, what, words).of(&need.triggers);
-    };
-    let properties = wanted(need);
-    let words = format!("is not there; {} properties", properties.len());
-    let definitions: Vec<Value> = properties.iter().map(|(name, kind)| property(name, *kind)).collect();
-    let label: String = need.event.chars().take(100).collect();
-    let body = json!({
-        "name": own, "label": label, "description": "Sent by Espalier", "primaryObject": "CONTACT",
-        "includeDefaultProperties": false, "propertyDefinitions": definitions,
-    });
-    let path = settings.definitions();
-    Difference::new(Sort::Missing, what, words).of(&need.triggers).made_by(vec![call(
-        settings,
-        Method::Post,
-        path,
-        Some(&body),
-    )])
-}
-
-/// Properties are added one by one; a type stays what it is.
-fn properties(settings: &Settings, need: &Need, name: &str, definition: &Value) -> Vec<Difference> {
-    let has = definition.get("properties").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let mut differences = Vec::new();
-    for (property_name, kind) in wanted(need) {
-        let what = format!("property {property_name} of {name}");
-        match has.iter().find(|property| text(property, "name") == property_name) {
-            None => {
-                let path = format!("{}/{name}/property", settings.definitions());
-                let step = call(settings, Method::Post, path, Some(&property(&property_name, kind)));
-                let words = format!("is not there; it would be a {}", type_of(kind));
-                differences.push(Difference::new(Sort::Missing, what, words).of(&need.triggers).made_by(vec![step]));
-            }
-            Some(property) => {
-                let is = text(property, "type");
-                if let Some(words) = unlike(is, kind) {
-                    differences.push(Difference::new(Sort::Differs, what, words).of(&need.triggers));
-                }
-            }
-        }
-    }
-    differences
-}
-
-/// What is wrong with a property of this type for such values; none where they fit.
-fn unlike(is: &str, kind: FieldKind) -> Option<String> {
-    let wanted = type_of(kind);
-    if is == wanted || (is == "bool" && kind == FieldKind::Boolean) {
-        return None;
-    }
-    let types = "set `types` in the triggers, or send it under another name: HubSpot changes no type";
-    Some(match is {
-        "string" => {
-            format!("is a string, and values are of type {wanted}: they are kept, but not compared as such; {types}")
-        }
-        _ => format!("is a {is}, and values are of type {wanted}: HubSpot refuses such events; {types}"),
-    })
-}
-
-/// The properties of an event, as they are sent.
-fn wanted(need: &Need) -> Vec<(String, FieldKind)> {
-    let mut wanted: Vec<(String, FieldKind)> = Vec::new();
-    for field in &need.fields {
-        let name = snake(&field.name);
-        if !name.is_empty() && wanted.len() < PROPERTIES && !wanted.iter().any(|(known, _)| *known == name) {
-            wanted.push((name, field.kind));
-        }
-    }
-    wanted
-}
-
-fn type_of(kind: FieldKind) -> &'static str {
-    match kind {
-        FieldKind::Number => "number",
-        FieldKind::Datetime => "datetime",
-        // There is no boolean: the vendor's own partners take an enumeration of the two words.
-        FieldKind::Boolean => "enumeration",
-        FieldKind::Text | FieldKind::List | FieldKind::Object => "string",
+impl Asked {
+    /// The last call once more.
+    fn again(&mut self, question: Question, until: Timestamp) -> Asking {
+        self.asked = Some(question);
+        Asking::Again(until)
     }
 }
 
-fn property(name: &str, kind: FieldKind) -> Value {
-    let label = name.replace('_', " ");
-    let mut property = json!({ "name": name, "label": label, "type": type_of(kind) });
-    if kind == FieldKind::Boolean {
-        let options = ["true", "false"].iter().enumerate();
-        let options: Vec<Value> = options
-            .map(|(n, word)| json!({ "label": word, "value": word, "hidden": false, "displayOrder": n }))
-            .collect();
-        property["options"] = options.into();
+/// How a list is against what is done with it (specification of lists: members are taken by MANUAL and SNAPSHOT alone).
+fn of_list(need: &ListNeed, found: &Value) -> Difference {
+    let name = account::cut(text(found, "name"));
+    let (kind, holds) = (text(found, "processingType"), text(found, "objectTypeId"));
+    if !text(found, "deletedAt").is_empty() {
+        return need.told(Sort::ByHand, format!("is `{name}`, and was deleted: restore it, or take another"));
     }
-    property
+    if !holds.is_empty() && holds != CONTACTS {
+        return need
+            .told(Sort::Differs, format!("is `{name}`, and holds no contacts (object type {holds}): take another"));
+    }
+    if kind == "DYNAMIC" {
+        let words = format!(
+            "is `{name}`, and dynamic: HubSpot fills it by its filters, and takes no members; make a static one"
+        );
+        return need.told(Sort::Differs, words);
+    }
+    need.told(Sort::Note, format!("is `{name}`"))
+}
+
+/// The scopes that activations take, and the triggers that need them (specifications 2026-03, `security` of each
+/// operation).
+fn scopes(needs: &[Need]) -> Vec<(&'static str, Vec<Arc<str>>)> {
+    let lists = [ActionKind::AddToList, ActionKind::RemoveFromList];
+    let written = [ActionKind::Event, ActionKind::AddToList, ActionKind::Profile];
+    let known: [(&'static str, &[ActionKind]); 6] = [
+        ("crm.objects.contacts.write", &written),
+        // Who is taken out of a list is read, and not made.
+        ("crm.objects.contacts.read", &[ActionKind::RemoveFromList]),
+        ("analytics.behavioral_events.send", &[ActionKind::Event]),
+        (DEFINITIONS, &[ActionKind::Event]),
+        (LISTS, &lists),
+        ("crm.lists.write", &lists),
+    ];
+    let of = |kinds: &[ActionKind]| account::triggers(needs.iter().filter(|need| kinds.contains(&need.action.kind())));
+    known.into_iter().map(|(scope, kinds)| (scope, of(kinds))).filter(|(_, of)| !of.is_empty()).collect()
 }
 
 fn text<'v>(value: &'v Value, name: &str) -> &'v str {
@@ -221,64 +292,5 @@ pub(super) fn made(answer: &Answer, now: Timestamp) -> Made {
         Verdict::Down(_, words) => Made::Halt(Halt::Down(words)),
         Verdict::Refused(Outcome::Refused { code, words }) => Made::Failed(format!("{code}: {words}")),
         Verdict::Refused(_) => Made::Failed("refused".into()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::Field;
-
-    fn differ(definitions: &[Value]) -> Vec<String> {
-        let settings = json!({ "token": "t", "hub_id": 7, "events": { "Other": "pe8_other" } });
-        let settings: Settings = serde_json::from_value(settings).expect("settings");
-        let field = |name: &str, kind| Field { name: name.into(), kind };
-        let fields = vec![
-            field("Cart Total", FieldKind::Number),
-            field("cart_total", FieldKind::Text),
-            field("is_new", FieldKind::Boolean),
-        ];
-        let need = |event: &str| Need { event: event.into(), fields: fields.clone(), triggers: vec!["t".into()] };
-        let differences = differences(&settings, &[need("Cart Left"), need("Other")], definitions);
-        let told = |one: &Difference| {
-            let body = |step: &Request| serde_json::from_slice::<Value>(&step.body).unwrap_or_default().to_string();
-            let steps: Vec<String> = one.steps.iter().map(body).collect();
-            format!("{} {}: {} {}", one.sort.word(), one.what, one.words, steps.join(" ")).trim().to_owned()
-        };
-        differences.iter().map(told).collect()
-    }
-
-    #[test]
-    fn what_is_missing_says_the_call_that_makes_it() {
-        let told = differ(&[]);
-        assert_eq!(told.len(), 2);
-        assert!(told[0].starts_with("missing event pe7_cart_left: is not there; 2 properties {\"name\":\"cart_left\""));
-        assert!(
-            told[0].contains("{\"name\":\"cart_total\",\"label\":\"cart total\",\"type\":\"number\"}"),
-            "{}",
-            told[0]
-        );
-        assert_eq!(
-            told[1],
-            "by hand event pe8_other: is not there, and cannot be made: names of account 7 begin with `pe7_`"
-        );
-    }
-
-    #[test]
-    fn what_is_there_is_held_against_what_is_sent() {
-        let of = |name: &str, properties: Value| json!({ "fullyQualifiedName": name, "properties": properties });
-        let of_type = |name: &str, kind: &str| json!({ "name": name, "type": kind });
-        let mut archived = of("pe8_other", json!([]));
-        archived["archived"] = true.into();
-        let left = |total: &str| of("PE7_cart_left", json!([of_type("cart_total", total), of_type("is_new", "bool")]));
-        assert_eq!(
-            differ(&[left("number"), archived.clone()]),
-            ["by hand event pe8_other: is archived: restore it in HubSpot, or send the event under another name"]
-        );
-        let told = differ(&[left("string"), archived.clone()]);
-        assert!(told[0].starts_with("differs property cart_total of pe7_cart_left: is a string, and values are of type number: they are kept"), "{told:?}");
-        let told = differ(&[left("datetime"), archived, of("pe7_old", json!([]))]);
-        assert!(told[0].contains("HubSpot refuses such events"), "{told:?}");
-        assert_eq!(told.last().map(String::as_str), Some("unused event pe7_old: no trigger sends it"));
     }
 }

@@ -35,7 +35,8 @@ const TEN_SECONDS: Span = Span::from_secs(10);
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// A service key or private app token with `crm.objects.contacts.write` and `analytics.behavioral_events.send`; for lists
-    /// `crm.lists.write` too, and `crm.objects.contacts.read` for `remove_from`.
+    /// `crm.lists.read` and `crm.lists.write` too, with `crm.objects.contacts.read` for `remove_from`; and for `plan` and
+    /// `apply` `behavioral_events.event_definitions.read_write`.
     pub token: Secret,
     /// The account's number: custom events are called `pe<hub id>_<name>`.
     pub hub_id: u64,
@@ -103,6 +104,23 @@ pub enum Version {
 }
 
 impl Version {
+    /// As it is written.
+    fn word(self) -> &'static str {
+        match self {
+            Self::V3 => "v3",
+            Self::March2026 => "2026-03",
+            Self::September2026 => "2026-09",
+        }
+    }
+    /// The first day without support (changelog): a dated version has 18 months from when it became generally available,
+    /// on 30 March and 8 September 2026; versions 1 to 3 have until September 2027.
+    fn end(self) -> &'static str {
+        match self {
+            Self::V3 => "2027-09-01",
+            Self::March2026 => "2027-09-30",
+            Self::September2026 => "2028-03-08",
+        }
+    }
     fn contacts(self) -> &'static str {
         match self {
             Self::V3 => "/crm/v3/objects/contacts",
@@ -138,6 +156,11 @@ impl Settings {
     /// Definitions of events.
     fn definitions(&self) -> String {
         format!("{}/event-definitions", self.paths.events.as_deref().unwrap_or(self.version.events()))
+    }
+
+    /// One list.
+    fn list(&self, id: &str) -> String {
+        format!("{}/{id}", self.paths.lists.as_deref().unwrap_or(self.version.lists()))
     }
 
     /// Into a list, or out of it.

@@ -47,9 +47,10 @@ const STEADY: Span = Span::from_minutes(1);
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// A private API key with the scopes `events:write` and `profiles:write`; for lists `lists:write` too, and for
-    /// many profiles at once `profiles:read` and `lists:read`; for consent `subscriptions:write` and `lists:write`; to
-    /// have people forgotten `data-privacy:write`.
+    /// A private API key with the scopes `events:write` and `profiles:write`; for lists, and for many profiles at once,
+    /// `lists:write` too, and for the latter `profiles:read` and `lists:read`; for consent `subscriptions:write` and
+    /// `lists:write`; to have people forgotten `data-privacy:write`. `plan` reads `metrics:read`, `flows:read` and
+    /// `lists:read`.
     pub api_key: Secret,
     /// Where the API is.
     #[serde(default = "base_url")]
@@ -213,6 +214,13 @@ impl Destination for Klaviyo {
             ("jobs", 150, STEADY),
             ("lists", 10, BURST),
             ("lists", 150, STEADY),
+            // What `plan` asks. Metrics and the flows of each are two endpoints, and share one window here.
+            ("metrics", 10, BURST),
+            ("metrics", 150, STEADY),
+            ("flows", 3, BURST),
+            ("flows", 60, STEADY),
+            ("looks", 75, BURST),
+            ("looks", 700, STEADY),
             ("consent", 75, BURST),
             ("consent", 700, STEADY),
             ("privacy", 3, BURST),

@@ -334,11 +334,7 @@ impl Destination for Marketo {
     }
 
     fn survey(&self, needs: Vec<Need>) -> Option<Box<dyn Survey>> {
-        // The types that single events have of their own are not looked at.
-        let is_generic = |need: &Need| !self.settings.types.contains_key(&*need.event);
-        let (generic, own): (Vec<Need>, Vec<Need>) = needs.into_iter().partition(is_generic);
-        let is_needed = !generic.is_empty() || own.is_empty();
-        is_needed.then(|| Box::new(account::Asked::new(self.settings.clone(), generic)) as Box<dyn Survey>)
+        Some(Box::new(account::Asked::new(self.settings.clone(), needs)))
     }
 
     fn made(&self, answer: &Answer, now: Timestamp) -> Made {

@@ -1,5 +1,7 @@
 //! Members of lists (specification of lists 2026-03): a bare array of record ids; those that are no record are named, and
-//! the others taken.
+//! the others taken. And lists looked at by their id.
+//!
+//! Kind of record: `lists` (`id`, `name`, `processingType`, `objectTypeId`).
 
 use axum::http::Method;
 use serde_json::{Value, json};
@@ -25,7 +27,29 @@ pub(super) fn ask(method: &Method, path: &str) -> Option<(String, bool)> {
     }
 }
 
+/// A list's id, where one is looked at.
+pub(super) fn look(method: &Method, path: &str) -> Option<String> {
+    let parts: Vec<&str> = path.split('/').skip(1).collect();
+    match parts.as_slice() {
+        ["crm", "lists", "v3" | "2026-03" | "2026-09", id] if *method == Method::GET => Some((*id).to_owned()),
+        _ => None,
+    }
+}
+
 impl Hubspot {
+    /// `GET …/{listId}`
+    pub(super) fn look_at_list(&self, call: &Call, id: &str) -> Answer {
+        let lists = &lock(&self.state).lists;
+        if !lists.has(id) {
+            return error(call, 404, "OBJECT_NOT_FOUND", &format!("List does not exist with ID {id}"));
+        }
+        let list = json!({
+            "listId": id, "listVersion": 1, "name": lists.name(id), "objectTypeId": lists.field(id, "objectTypeId", "0-1"),
+            "processingStatus": "COMPLETE", "processingType": lists.field(id, "processingType", "MANUAL"),
+        });
+        Answer::json(200, &json!({ "list": list }))
+    }
+
     /// `PUT …/memberships/add` or `…/remove`
     pub(super) fn change_list(&self, call: &Call, id: &str, is_removal: bool) -> Answer {
         let refuse = |words: &str| error(call, 400, "VALIDATION_ERROR", words);
@@ -39,6 +63,10 @@ impl Hubspot {
         let mut memory = lock(&self.state);
         if !memory.lists.has(id) {
             return error(call, 404, "OBJECT_NOT_FOUND", &format!("List does not exist with ID {id}"));
+        }
+        // Only these have members by hand (specification).
+        if !["MANUAL", "SNAPSHOT"].iter().any(|kind| memory.lists.field(id, "processingType", "MANUAL") == *kind) {
+            return refuse(&format!("List {id} is not of the processing types MANUAL or SNAPSHOT"));
         }
         let (mut changed, mut missing) = (Vec::new(), Vec::new());
         let mut ledger = self.ledger.open();

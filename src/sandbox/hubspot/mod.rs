@@ -9,10 +9,12 @@ mod definitions;
 mod email_events;
 /// `POST …/send` and `…/send/batch`.
 mod events;
-/// `PUT …/memberships/add` and `…/remove`.
+/// Lists, `PUT …/memberships/add` and `…/remove`.
 mod lists;
 /// CRM records: search, list, batch read, associations.
 mod search;
+/// What the token may do.
+mod token;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -61,6 +63,7 @@ struct Memory {
     definitions: definitions::Definitions,
     seen: Seen,
     lists: Lists,
+    token: token::Token,
 }
 
 struct Contact {
@@ -114,15 +117,26 @@ impl Vendor for Hubspot {
                 return error(call, 401, "INVALID_AUTHENTICATION", words);
             }
         }
+        if token::is_info(call) {
+            return self.token_info(call);
+        }
+        if let Some(answer) = self.lacks(call) {
+            return answer;
+        }
         if let Some(read) = search::Ask::of(&call.method, &call.path) {
             return self.read(&read, call);
         }
-        if let Some((id, is_removal)) = lists::ask(&call.method, &call.path) {
+        let look = lists::look(&call.method, &call.path).map(|id| (id, None));
+        let change = lists::ask(&call.method, &call.path).map(|(id, is_removal)| (id, Some(is_removal)));
+        if let Some((id, is_removal)) = look.or(change) {
             let quota = if self.options.limits { self.take_crm_quota(call) } else { Ok(Vec::new()) };
             return quota.map_or_else(
                 |answer| answer,
                 |mut headers| {
-                    let mut answer = self.change_list(call, &id, is_removal);
+                    let mut answer = match is_removal {
+                        Some(is_removal) => self.change_list(call, &id, is_removal),
+                        None => self.look_at_list(call, &id),
+                    };
                     answer.headers.append(&mut headers);
                     answer
                 },
@@ -176,6 +190,13 @@ impl Vendor for Hubspot {
     fn records(&self) -> &Records {
         &self.records
     }
+    fn put(&self, kind: &str, record: Value, now: i64, visible: i64) -> Result<String, String> {
+        match kind {
+            "lists" => lock(&self.state).lists.put(&record),
+            "scopes" => Ok(self.put_scopes(&record)),
+            _ => self.records.put(kind, record, now, visible),
+        }
+    }
 }
 
 impl Hubspot {
@@ -192,6 +213,7 @@ impl Hubspot {
             definitions: Default::default(),
             seen: Seen::default(),
             lists: Lists::new(&options.lists),
+            token: token::Token::default(),
         };
         let ledger = Ledger::new(options.bodies);
         Self { options, ledger, records: Records::new(search::shape), state: Mutex::new(state) }

@@ -1,9 +1,12 @@
-//! Members of lists: all of a call or none (OpenAPI, add profiles to list; the words of a refusal from Segment's tests).
+//! Members of lists: all of a call or none (OpenAPI, add profiles to list; the words of a refusal from Segment's tests); and
+//! lists looked at by their id.
+//!
+//! Kind of record: `lists` (`id`, `name`).
 
 use axum::http::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{Klaviyo, error};
+use super::{JSON_API, Klaviyo, error, throttled};
 use crate::sandbox::call::{Answer, Call, iso};
 use crate::sandbox::lists::effect;
 use crate::sandbox::received::{Effect, lock};
@@ -22,6 +25,41 @@ pub(super) fn profile_id(profile: u128) -> String {
 }
 
 impl Klaviyo {
+    /// `GET /api/lists/{id}` and `GET /api/lists`, of which only the first page is known; none for another path.
+    pub(super) fn look_at_lists(&self, call: &Call) -> Option<Answer> {
+        let rest = call.path.strip_prefix("/api/lists")?;
+        let id = rest.strip_prefix('/').filter(|id| !id.contains('/'));
+        if id.is_none() && !rest.is_empty() {
+            return None;
+        }
+        let mut memory = lock(&self.state);
+        let quota = if self.options.limits { memory.list_looks.take(call.at) } else { Ok(Default::default()) };
+        if let Err(seconds) = quota {
+            return Some(throttled(call, seconds));
+        }
+        let shown = |id: &str| {
+            let attributes = json!({ "name": memory.lists.name(id) });
+            let links = json!({ "self": format!("{}/api/lists/{id}/", call.base) });
+            json!({ "type": "list", "id": id, "attributes": attributes, "links": links })
+        };
+        let body = match id {
+            Some(id) if memory.lists.has(id) => json!({ "data": shown(id) }),
+            Some(_) => {
+                let words = "A list with the specified id does not exist.";
+                return Some(error(call, 404, "not_found", words, None));
+            }
+            None => {
+                let size = call.param("page[size]").map_or(Some(10), |size| size.parse().ok());
+                let Some(size) = size.filter(|size| (1..=10).contains(size)) else {
+                    return Some(error(call, 400, "invalid", "page[size] must be between 1 and 10.", None));
+                };
+                let data: Vec<Value> = memory.lists.ids().into_iter().take(size).map(shown).collect();
+                json!({ "data": data, "links": { "self": format!("{}/api/lists", call.base), "next": null } })
+            }
+        };
+        Some(Answer { content_type: JSON_API, ..Answer::json(200, &body) })
+    }
+
     /// `POST` or `DELETE /api/lists/{id}/relationships/profiles`
     pub(super) fn change_list(&self, call: &Call, id: &str) -> Answer {
         let is_removal = call.method == Method::DELETE;

@@ -60,7 +60,8 @@ impl Marketo {
         let mut results = Vec::with_capacity(records.len());
         for (place, body) in records.iter().enumerate() {
             let on_demand = call.bad_record && place == 0;
-            let right = if on_demand { Err(("1003", "Invalid on demand".to_owned())) } else { self.form(body) };
+            let right =
+                if on_demand { Err(("1003", "Invalid on demand".to_owned())) } else { Self::form(body, &memory) };
             let added = right.and_then(|record| {
                 let lead = memory.lead(record.lead).ok_or_else(|| ("1004", "Lead not found".to_owned()))?;
                 Ok((lead, record))
@@ -113,14 +114,14 @@ impl Marketo {
     }
 
     /// What a record must be like (Swagger, custom activity).
-    fn form<'a>(&self, record: &'a Value) -> Result<Record<'a>, Skip> {
+    fn form<'a>(record: &'a Value, memory: &Memory) -> Result<Record<'a>, Skip> {
         let missing = |name: &str| ("1002", format!("Missing value for required parameter '{name}'"));
         let invalid = |name: &str| ("1003", format!("Invalid value for '{name}'"));
         let record = record.as_object().ok_or_else(|| invalid("input"))?;
         let given = |name: &str| record.get(name).filter(|v| !v.is_null()).ok_or_else(|| missing(name));
         let lead = given("leadId")?.as_u64().ok_or_else(|| invalid("leadId"))?;
         let kind = given("activityTypeId")?.as_u64().ok_or_else(|| invalid("activityTypeId"))?;
-        if kind != self.options.activity_type && !self.options.activity_types.contains(&kind) {
+        if !memory.types.iter().any(|one| one.takes(kind)) {
             return Err(("1003", format!("Activity type '{kind}' is not an approved custom activity type")));
         }
         let date = given("activityDate")?.as_str().ok_or_else(|| invalid("activityDate"))?;

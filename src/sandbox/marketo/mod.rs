@@ -1,7 +1,8 @@
 //! Marketo Engage: tokens, leads, custom activities and their reading back. Nearly every answer is HTTP 200; `success`
 //! and each record's `status` tell the truth. Facts from its Swagger files and developer pages of 2026.
 //!
-//! Kinds of records: `leads` (by their address) and `activities` of any type, of leads that are there.
+//! Kinds of records: `leads` (by their address) and `activities` of any type, of leads that are there; `lists`, `campaigns`
+//! and `programs`.
 
 /// Activities: adding custom ones and reading all back.
 mod activities;
@@ -9,7 +10,7 @@ mod activities;
 mod bulk;
 /// Leads: sync and look-up.
 mod leads;
-/// Static lists and requests of campaigns.
+/// Static lists, campaigns and their requests.
 mod lists;
 /// Tokens of one hour.
 mod token;
@@ -71,6 +72,9 @@ struct Memory {
     /// Activities dropped from the front, so that ids go on.
     dropped: usize,
     lists: Lists,
+    campaigns: Lists,
+    /// With their tokens.
+    programs: Lists,
     /// Custom activity types.
     types: Vec<types::Type>,
     /// Imports in the order of their ids, from 1 on.
@@ -91,6 +95,7 @@ enum Endpoint {
     CustomTypes,
     Usage,
     Bulk,
+    Look,
     ChangeList,
     RequestCampaign,
 }
@@ -143,6 +148,10 @@ impl Vendor for Marketo {
                 Some(ask) => self.bulk(call, &ask),
                 None => Err(("610", "Requested resource not found".to_owned())),
             },
+            Endpoint::Look => match lists::Look::of(&call.method, &call.path) {
+                Some(look) => self.look(&look, call),
+                None => Err(("610", "Requested resource not found".to_owned())),
+            },
             Endpoint::ChangeList => body(call).and_then(|b| self.change_list(call, &b)),
             Endpoint::RequestCampaign => body(call).and_then(|b| self.request_campaign(call, &b)),
         };
@@ -184,6 +193,9 @@ impl Vendor for Marketo {
         match kind {
             "leads" => self.put_lead(&record, now),
             "activities" => self.put_activity(&record, now, visible),
+            "lists" => lock(&self.state).lists.put(&record),
+            "campaigns" => lock(&self.state).campaigns.put(&record),
+            "programs" => lock(&self.state).programs.put(&record),
             _ => Err(format!("no records of the kind `{kind}` are kept here")),
         }
     }
@@ -205,9 +217,16 @@ impl Marketo {
             activities: Vec::new(),
             dropped: 0,
             lists: Lists::new(&options.lists),
-            types: vec![types::Type::first(options.activity_type)],
             jobs: Vec::new(),
             workers: [i64::MIN; 2],
+            campaigns: Lists::new(&options.campaigns),
+            programs: Lists::new(&[lists::PROGRAM.to_string()]),
+            types: [options.activity_type]
+                .iter()
+                .chain(&options.activity_types)
+                .enumerate()
+                .map(|(place, id)| types::Type::of(*id, place == 0))
+                .collect(),
         };
         let ledger = Ledger::new(options.bodies);
         Self { options, ledger, records: Records::new(|_| None), state: Mutex::new(state) }
@@ -297,6 +316,7 @@ fn endpoint(call: &Call) -> Result<Endpoint, Refusal> {
         ) => Err(("605", format!("HTTP method '{}' is not supported", call.method))),
         _ if bulk::Ask::of(&call.method, &call.path).is_some() => Ok(Endpoint::Bulk),
         _ if types::Ask::of(&call.method, &call.path).is_some() => Ok(Endpoint::CustomTypes),
+        _ if lists::Look::of(&call.method, &call.path).is_some() => Ok(Endpoint::Look),
         _ => Err(("610", "Requested resource not found".to_owned())),
     }
 }

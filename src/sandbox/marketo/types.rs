@@ -1,5 +1,6 @@
 //! Custom activity types: made as drafts, given attributes, approved (developer page "Custom activity types", table of
-//! error codes). The type of `Options::activity_type` is there and approved from the beginning.
+//! error codes). The types of `Options::activity_type` and `Options::activity_types` are there and approved from the
+//! beginning.
 
 use axum::http::Method;
 use serde_json::{Value, json};
@@ -25,15 +26,24 @@ pub(super) struct Type {
 }
 
 impl Type {
-    /// The one that is there from the beginning.
-    pub fn first(id: u64) -> Self {
+    /// One that is there from the beginning; other numbers than the first have it in their names.
+    pub fn of(id: u64, is_first: bool) -> Self {
+        let (api, name) = match is_first {
+            true => ("activation".to_owned(), "Activation".to_owned()),
+            false => (format!("activation{id}"), format!("Activation {id}")),
+        };
         let head = json!({
-            "apiName": "activation", "name": "Activation", "triggerName": "Raises an Activation",
-            "filterName": "Raised an Activation",
+            "apiName": api, "name": name, "triggerName": format!("Raises an {name}"),
+            "filterName": format!("Raised an {name}"),
             "primaryAttribute": { "apiName": "trigger", "name": "Trigger", "dataType": "string" },
         });
         let attribute = json!({ "apiName": "activationId", "name": "Activation ID", "dataType": "string" });
         Self { id, head, live: Some(vec![attribute]), draft: None }
+    }
+
+    /// Activities of this number are taken.
+    pub fn takes(&self, id: u64) -> bool {
+        self.id == id && self.live.is_some()
     }
 
     fn status(&self) -> &'static str {

@@ -305,17 +305,17 @@ async fn a_list_of_hubspot_has_to_take_members_and_the_token_the_scopes() {
     world.check(2, &["differs  list 7: is `Buyers`, and dynamic"]).await;
     world.put("hubspot", "lists", list("SNAPSHOT"));
     world.check(0, &["note     list 7: is `Buyers`"]).await;
-    world.put("hubspot", "scopes", json!({ "has": ["crm.lists.read", "crm.objects.contacts.write"] }));
+    world.put("hubspot", "scopes", json!({ "has": ["crm.lists.read", "crm.objects.contacts.read"] }));
     world.check(2, &["by hand  scope crm.lists.write: the token has it not"]).await;
     let has = [
         "crm.lists.read",
-        "crm.objects.contacts.write",
+        "crm.objects.contacts.read",
         "crm.lists.write",
         "behavioral_events.event_definitions.read_write",
     ];
     world.put("hubspot", "scopes", json!({ "has": has, "is_service_key": true }));
     world
-        .check(0, &["note     scopes crm.objects.contacts.write, crm.lists.read, crm.lists.write: cannot be seen"])
+        .check(0, &["note     scopes crm.objects.contacts.read, crm.lists.read, crm.lists.write: cannot be seen"])
         .await;
     world.configure(&format!("{HUBSPOT}\nversion = \"v3\""));
     world.check(0, &["note     list 7: is `Buyers`"]).await;

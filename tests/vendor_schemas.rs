@@ -194,6 +194,15 @@ fn marketo_takes_members_and_requests() {
     check("marketo-mapi.json", "/definitions/TriggerCampaignRequest", &bodies[2]);
 }
 
+#[test]
+fn hubspot_reads_contacts_by_address() {
+    let settings = json!({"kind": "hubspot", "token": "key", "hub_id": 7});
+    let batch = vec![doing(1, Action::RemoveFromList("7".into())), doing(2, Action::RemoveFromList("7".into()))];
+    let bodies = bodies_of(settings, batch, vec![(207, json!({"results": [], "errors": [{}]}))]);
+    let read = "/components/schemas/BatchReadInputSimplePublicObjectId";
+    check("hubspot-contacts-2026-03.json", read, &bodies[0]);
+}
+
 /// The bodies of the calls that make what an empty account lacks.
 fn steps(settings: Value, empty: &[Value]) -> Vec<Value> {
     let settings: Settings = serde_json::from_value(settings).expect("settings");

@@ -14,7 +14,7 @@ use crate::clock::SharedClock;
 use crate::destination::Destination;
 use crate::model::{LaneName, Priority, Span, Timestamp};
 use crate::quota::{self, Accounts, For, Ledger, Outlook, Part};
-use crate::store::Store;
+use crate::store::{Store, Work, WorkId};
 use crate::wire::Wire;
 
 /// The wait after a step that the store refused.
@@ -140,7 +140,8 @@ impl Lane {
             if spent.as_ref().is_none_or(|(_, _, until)| *until <= now + TOLD) {
                 inner.free(now);
             }
-            let most = if inner.breaker.lock().await.is_probing() { 1 } else { limits.concurrency.max(1) };
+            let is_probing = inner.breaker.lock().await.is_probing();
+            let most = if is_probing { 1 } else { limits.concurrency.max(1) };
             if running.len() >= most {
                 tokio::select! {
                     () = stop.cancelled() => break,
@@ -175,6 +176,8 @@ impl Lane {
                     }
                 }
                 Ok(work) => {
+                    // A probe is to tell soon whether the vendor is well.
+                    let work = if is_probing { work } else { inner.more(work, now).await };
                     let (inner, stop) = (inner.clone(), stop.clone());
                     running.spawn(async move { inner.exchange(work, &stop).await });
                 }
@@ -217,6 +220,32 @@ impl Inner {
             }
             is_later
         });
+    }
+
+    /// More of the same, where a full batch mostly holds what is cheaper the more of it goes together. What came along and
+    /// is none of that goes back to its place.
+    async fn more(&self, mut work: Vec<Work>, now: Timestamp) -> Vec<Work> {
+        let records = self.destination.limits().records;
+        let together = |one: &Work| self.destination.together(&one.activation);
+        let most = work.iter().map(together).max().unwrap_or(records);
+        let many = work.iter().filter(|one| together(one) > records).count();
+        if work.len() < records || most <= records || many * 2 < work.len() {
+            return work;
+        }
+        match self.store.work(&self.name, now, most - work.len()).await {
+            Ok(more) => {
+                let (more, back): (Vec<Work>, Vec<Work>) = more.into_iter().partition(|one| together(one) > records);
+                work.extend(more);
+                let back: Vec<WorkId> = back.into_iter().map(|one| one.id).collect();
+                if !back.is_empty()
+                    && let Err(refused) = self.store.release(&self.name, &back).await
+                {
+                    tracing::error!(lane = %self.name, reason = %refused, "work could not be given back; a restart does");
+                }
+            }
+            Err(refused) => tracing::error!(lane = %self.name, reason = %refused, "the batch stays as small as it is"),
+        }
+        work
     }
 
     /// The family whose budget has no room for the next batch, for how many calls, and until when.

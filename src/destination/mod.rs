@@ -10,6 +10,7 @@ pub mod hubspot;
 pub mod inventory;
 pub mod klaviyo;
 pub mod marketo;
+mod outcomes;
 pub mod profiles;
 mod said;
 #[cfg(test)]
@@ -85,7 +86,7 @@ impl Settings {
 /// What one call may carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Activations in one batch.
+    /// Activations in one batch, beside what [`Destination::together`] allows.
     pub records: usize,
     /// Bytes of one body; the adapter splits by itself where a batch is larger.
     pub bytes: usize,
@@ -165,6 +166,11 @@ pub trait Destination: Send + Sync + 'static {
     fn base_url(&self) -> &str;
     /// What one batch may hold.
     fn limits(&self) -> Limits;
+    /// How many activations a batch may hold of which all are like this one: more than [`Limits::records`] where many
+    /// together are cheaper.
+    fn together(&self, _activation: &Activation) -> usize {
+        self.limits().records
+    }
     /// The account's budget, with its double windows.
     fn windows(&self) -> Vec<Window>;
     /// Whose budget it spends, where another destination or a source may spend the same.

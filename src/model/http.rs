@@ -106,6 +106,16 @@ pub enum Answer {
     Unclear(String),
 }
 
+impl Answer {
+    /// The HTTP status; 0 where nothing came.
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::Came(response) => response.status,
+            Self::NotSent(_) | Self::Unclear(_) => 0,
+        }
+    }
+}
+
 /// One window of an account's budget: the vendor lets `calls` through in `span`, and we take `share` of them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Window {

@@ -248,8 +248,11 @@ fn of_list(need: &ListNeed, found: &Value) -> Difference {
 /// operation).
 fn scopes(needs: &[Need]) -> Vec<(&'static str, Vec<Arc<str>>)> {
     let lists = [ActionKind::AddToList, ActionKind::RemoveFromList];
-    let known: [(&'static str, &[ActionKind]); 5] = [
-        ("crm.objects.contacts.write", &ActionKind::OF_TRIGGERS),
+    let written = [ActionKind::Event, ActionKind::AddToList, ActionKind::Profile];
+    let known: [(&'static str, &[ActionKind]); 6] = [
+        ("crm.objects.contacts.write", &written),
+        // Who is taken out of a list is read, and not made.
+        ("crm.objects.contacts.read", &[ActionKind::RemoveFromList]),
         ("analytics.behavioral_events.send", &[ActionKind::Event]),
         (DEFINITIONS, &[ActionKind::Event]),
         (LISTS, &lists),

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::Contact;
+use super::body::FURTHER;
 use crate::destination::Halt;
 use crate::model::http::{Answer, Response, redacted};
 use crate::model::{Outcome, Span, Timestamp};
@@ -86,6 +87,18 @@ pub fn missing(answer: &Answer) -> Vec<String> {
     let json = response.json();
     let missing = json.get("recordIdsMissing").and_then(Value::as_array).into_iter().flatten();
     missing.filter_map(|id| id.as_str().map(str::to_owned).or_else(|| Some(id.as_u64()?.to_string()))).collect()
+}
+
+/// The numbers of contacts that were read, and their addresses in lower case, the further ones too.
+pub fn read(response: &Response) -> Vec<(String, Vec<String>)> {
+    let json = response.json();
+    let results = json.get("results").and_then(Value::as_array).into_iter().flatten();
+    let contact = |result: &Value| {
+        let said = |name: &str| result.pointer(&format!("/properties/{name}")).and_then(Value::as_str);
+        let addresses = said("email").into_iter().chain(said(FURTHER).into_iter().flat_map(|all| all.split(';')));
+        Some((result.get("id")?.as_str()?.to_owned(), addresses.map(|a| a.trim().to_lowercase()).collect()))
+    };
+    results.filter_map(contact).collect()
 }
 
 /// What became of contacts.

@@ -1,5 +1,7 @@
 //! Bodies (API reference 2026-03): values are texts, names are lower snake case.
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -13,21 +15,56 @@ const NAMESPACE: Uuid = Uuid::from_u128(0x7d4e_2f8a_5a1b_4c0e_9a77_0d2c_1f6b_9e1
 const MOST_PROPERTIES: usize = 50;
 const LONGEST: usize = 256;
 const LONGEST_URL: usize = 1_024;
+/// A contact's further addresses, parted by `;`.
+pub const FURTHER: &str = "hs_additional_emails";
 
 /// The address by which the contact is found.
 pub fn email(activation: &Activation) -> Option<&str> {
     activation.identifiers.iter().find(|i| i.kind == IdentifierKind::Email).map(|i| &*i.value)
 }
 
+/// All addresses of somebody who is forgotten.
+pub fn emails(activation: &Activation) -> Vec<&str> {
+    let emails = activation.identifiers.iter().filter(|i| i.kind == IdentifierKind::Email);
+    emails.map(|i| &*i.value).collect()
+}
+
+/// `POST …/contacts/gdpr-delete`: a contact, and what is associated with it, for good (reference "Permanently delete a
+/// contact (GDPR-compliant)", v3). An address that is no contact's is put on a list of those that may not be used again (the
+/// same), so that 404 says nothing of the address: it is a refusal. Not verified: that the path is the same in the later
+/// versions, which scope it needs beside `crm.objects.contacts.write`, and that a contact's further addresses find it.
+pub fn erasure(email: &str) -> Vec<u8> {
+    json!({ "objectId": email, "idProperty": "email" }).to_string().into_bytes()
+}
+
 /// The trace by which an error is matched to its contact: a hash, since it may be logged on their side.
 pub fn trace(email: &str) -> String {
-    hex::encode(&blake3::hash(email.as_bytes()).as_bytes()[..8])
+    hex::encode(&blake3::hash(email.to_lowercase().as_bytes()).as_bytes()[..8])
+}
+
+/// True for what is done to contacts that are there, and makes none.
+pub fn is_looked_up(action: &Action) -> bool {
+    matches!(action, Action::RemoveFromList(_))
+}
+
+/// `POST …/contacts/batch/read` by address, which makes nobody; an address may be a contact's further one.
+pub fn read(activations: &[&Activation]) -> Vec<u8> {
+    let mut emails: Vec<&str> = activations.iter().filter_map(|activation| email(activation)).collect();
+    emails.sort_unstable();
+    emails.dedup();
+    let inputs: Vec<Value> = emails.iter().map(|email| json!({ "id": email })).collect();
+    json!({
+        "idProperty": "email", "inputs": inputs, "properties": ["email", FURTHER], "propertiesWithHistory": [],
+    })
+    .to_string()
+    .into_bytes()
 }
 
 /// The upsert of every contact once; of several records for one the last says what is known, and all of them what is to
 /// be written.
 pub fn contacts(settings: &Settings, activations: &[&Activation]) -> Vec<u8> {
     let mut inputs: Vec<(&str, Map<String, Value>)> = Vec::new();
+    let mut known: HashMap<String, usize> = HashMap::new();
     for activation in activations {
         let Some(email) = email(activation) else { continue };
         let traits = activation.traits.to_value();
@@ -46,7 +83,8 @@ pub fn contacts(settings: &Settings, activations: &[&Activation]) -> Vec<u8> {
             let values = settings.properties.iter().filter_map(|(name, of)| Some((name.clone(), text(said.at(of)?)?)));
             properties.extend(values.map(|(name, value)| (name, value.into())));
         }
-        match inputs.iter_mut().find(|(known, _)| *known == email) {
+        let place = *known.entry(email.to_lowercase()).or_insert(inputs.len());
+        match inputs.get_mut(place) {
             Some((_, known)) => known.extend(properties),
             None => inputs.push((email, properties)),
         }

@@ -18,7 +18,7 @@ pub fn contacts(settings: &Settings, addresses: &[String]) -> Request {
     let inputs: Vec<Value> = addresses.iter().map(|address| json!({ "id": address })).collect();
     let properties = ["email", "hs_additional_emails"];
     let body = json!({ "idProperty": "email", "properties": properties, "inputs": inputs });
-    call(settings, Method::Post, settings.read_contacts(), Some(&body))
+    call(settings, Method::Post, format!("{}/batch/read", settings.contacts()), Some(&body))
 }
 
 /// Every address of the contacts in an answer, in lower case, with the contact's number.

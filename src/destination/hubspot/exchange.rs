@@ -1,21 +1,23 @@
-//! One batch with HubSpot: contacts first, and when all are there their events and the lists they go into or out of.
+//! One batch with HubSpot: contacts first, and when all are there their events and the lists they go into. Who is only
+//! taken out of a list is looked up, and not made.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use super::answer::{self, Verdict};
 use super::{Contact, Settings, body};
+use crate::destination::outcomes::Outcomes;
 use crate::destination::{Exchange, Halt, Item, Next};
 use crate::model::http::{Answer, Auth, Method, Request};
 use crate::model::{Action, ActionKind, Activation, Outcome, Timestamp};
 
-/// Contacts in one upsert (API reference 2026-03).
+/// Contacts in one upsert, and in one read (API reference 2026-03).
 const CONTACTS: usize = 100;
 
 /// A batch under way.
 pub struct Sending {
     settings: Settings,
     batch: Vec<Item>,
-    outcomes: Vec<Option<(u16, Outcome)>>,
+    outcomes: Outcomes,
     /// Of each record whose contact is there.
     contacts: Vec<Option<Contact>>,
     todo: VecDeque<Call>,
@@ -28,16 +30,21 @@ pub struct Sending {
 enum Call {
     /// Contacts of these records.
     Upsert(Vec<usize>),
+    /// Which contacts have the addresses of these records?
+    Read(Vec<usize>),
     /// Events of these records, whose contacts are there.
     Send(Vec<usize>),
     /// Contacts of these records into a list, or out of it: all the same.
     Members(Vec<usize>),
+    /// The contact of this record is forgotten, by the address of this place among theirs.
+    Erase([usize; 1], usize),
 }
 
 impl Call {
     fn places(&self) -> &[usize] {
         match self {
-            Self::Upsert(places) | Self::Send(places) | Self::Members(places) => places,
+            Self::Upsert(places) | Self::Read(places) | Self::Send(places) | Self::Members(places) => places,
+            Self::Erase(place, _) => place,
         }
     }
 
@@ -45,8 +52,10 @@ impl Call {
     fn about(&self, places: Vec<usize>) -> Self {
         match self {
             Self::Upsert(_) => Self::Upsert(places),
+            Self::Read(_) => Self::Read(places),
             Self::Send(_) => Self::Send(places),
-            Self::Members(_) => Self::Members(places),
+            // Of one record there is nothing to part.
+            Self::Members(_) | Self::Erase(..) => Self::Members(places),
         }
     }
 }
@@ -56,24 +65,30 @@ impl Sending {
         let n = batch.len();
         let mut sending = Self {
             settings,
-            outcomes: vec![None; n],
+            outcomes: Outcomes::new(n),
             contacts: vec![None; n],
             todo: VecDeque::new(),
             ready: Vec::new(),
             asked: None,
             batch,
         };
-        let mut good = Vec::new();
+        let (mut written, mut looked_up) = (Vec::new(), Vec::new());
         for (n, item) in sending.batch.iter().enumerate() {
             match body::email(&item.activation) {
-                Some(_) => good.push(n),
+                // Whoever is met anew at an address that is forgotten is written after that.
+                Some(_) if item.activation.action == Action::Erase => {
+                    sending.todo.push_back(Call::Erase([n], 0));
+                }
+                Some(_) if body::is_looked_up(&item.activation.action) => looked_up.push(n),
+                Some(_) => written.push(n),
                 None => {
                     let words = "the person has no e-mail address: a contact of HubSpot is found by it";
-                    sending.outcomes[n] = Some((0, Outcome::Refused { code: "no_email".into(), words: words.into() }));
+                    sending.outcomes.refuse(&[n], 0, "no_email", words);
                 }
             }
         }
-        sending.todo.extend(good.chunks(CONTACTS).map(|some| Call::Upsert(some.to_vec())));
+        sending.todo.extend(written.chunks(CONTACTS).map(|some| Call::Upsert(some.to_vec())));
+        sending.todo.extend(looked_up.chunks(CONTACTS).map(|some| Call::Read(some.to_vec())));
         sending
     }
 
@@ -85,7 +100,17 @@ impl Sending {
         let (method, path, family, body) = match call {
             Call::Upsert(places) => {
                 let activations: Vec<_> = places.iter().filter_map(|n| self.activation(*n)).collect();
-                (Method::Post, self.settings.upsert(), "crm", body::contacts(&self.settings, &activations))
+                let path = format!("{}/batch/upsert", self.settings.contacts());
+                (Method::Post, path, "crm", body::contacts(&self.settings, &activations))
+            }
+            Call::Read(places) => {
+                let activations: Vec<_> = places.iter().filter_map(|n| self.activation(*n)).collect();
+                (Method::Post, format!("{}/batch/read", self.settings.contacts()), "crm", body::read(&activations))
+            }
+            Call::Erase([place], n) => {
+                let email = self.activation(*place).and_then(|activation| body::emails(activation).get(*n).copied());
+                let path = format!("{}/gdpr-delete", self.settings.contacts());
+                (Method::Post, path, "crm", body::erasure(email.unwrap_or_default()))
             }
             Call::Send(places) => {
                 let events: Vec<_> = places
@@ -116,42 +141,50 @@ impl Sending {
     }
 
     fn read(&mut self, call: Call, answer: &Answer, now: Timestamp) -> Option<Halt> {
-        let status = match answer {
-            Answer::Came(response) => response.status,
-            _ => 0,
-        };
+        let status = answer.status();
         let places = call.places().to_vec();
+        if status == 403 && matches!(call, Call::Erase(..)) {
+            // One scope that is missing stops nobody else.
+            let words =
+                "the token may not forget contacts: it needs `crm.objects.contacts.write`, and its user the right to";
+            self.outcomes.refuse(&places, status, "403", words);
+            return None;
+        }
         match answer::verdict(answer, now) {
             Verdict::Done => {
                 match call {
                     Call::Upsert(places) => self.upserted(&places, status, answer, now),
-                    Call::Send(places) => self.set(&places, status, &Outcome::Accepted),
+                    Call::Read(places) => self.looked_up(&places, status, answer),
+                    Call::Send(places) => self.outcomes.set(&places, status, &Outcome::Accepted),
                     Call::Members(places) => self.listed(&places, status, answer, now),
+                    Call::Erase([place], n) => self.erased(place, n, status),
                 }
                 None
             }
             Verdict::Halt(halt) => Some(halt),
             Verdict::Later(outcome) => {
-                self.set(&places, status, &outcome);
+                self.outcomes.set(&places, status, &outcome);
                 None
             }
             Verdict::Down(outcome, words) => {
-                self.set(&places, status, &outcome);
+                self.outcomes.set(&places, status, &outcome);
                 Some(Halt::Down(words))
             }
             // One bad record refuses the whole call, and one known event too: it is found by halving. A list's refusal
             // is about the list: contacts that are none of it are named in the answer.
             Verdict::Refused(outcome) if places.len() == 1 || matches!(call, Call::Members(_)) => {
-                self.set(&places, status, &outcome);
+                self.outcomes.set(&places, status, &outcome);
                 None
             }
             Verdict::Exists if places.len() == 1 => {
                 let outcome = match call {
                     Call::Send(_) => Outcome::Duplicate,
                     // Somebody makes the same contact at this moment.
-                    Call::Upsert(_) | Call::Members(_) => answer::later(now, "somebody else writes this contact (409)"),
+                    Call::Upsert(_) | Call::Read(_) | Call::Members(_) | Call::Erase(..) => {
+                        answer::later(now, "somebody else writes this contact (409)")
+                    }
                 };
-                self.set(&places, status, &outcome);
+                self.outcomes.set(&places, status, &outcome);
                 None
             }
             Verdict::Refused(_) | Verdict::Exists => {
@@ -170,7 +203,7 @@ impl Sending {
         let results = answer::upserts(response);
         if results.contacts.is_empty() && results.errors.is_empty() {
             // Seen in the field: a 2xx that wrote nothing.
-            self.set(places, status, &answer::later(now, "a 2xx answer without results: nothing was written"));
+            self.outcomes.set(places, status, &answer::later(now, "a 2xx answer without results: nothing was written"));
             return;
         }
         for place in places {
@@ -180,7 +213,7 @@ impl Sending {
             let trace = body::trace(email);
             if let Some(contact) = results.contacts.get(&trace).or_else(|| results.contacts.get(email)) {
                 if is_all {
-                    self.set(&[*place], status, &Outcome::Accepted);
+                    self.outcomes.set(&[*place], status, &Outcome::Accepted);
                     continue;
                 }
                 if let Some(slot) = self.contacts.get_mut(*place) {
@@ -188,11 +221,44 @@ impl Sending {
                 }
                 self.ready.push(*place);
             } else if let Some((code, words)) = results.errors.get(&trace) {
-                let refused = Outcome::Refused { code: code.as_str().into(), words: words.as_str().into() };
-                self.set(&[*place], status, &refused);
+                self.outcomes.refuse(&[*place], status, code, words);
             } else {
-                self.set(&[*place], status, &answer::later(now, "the answer does not speak of this contact"));
+                self.outcomes.set(&[*place], status, &answer::later(now, "the answer does not speak of this contact"));
             }
+        }
+    }
+
+    /// Who is no contact is in no list: there is nothing to take out, and nobody is made for it. A contact that answers to
+    /// none of the addresses has one that it does not tell; so those who seem to be missing are read one by one.
+    fn looked_up(&mut self, places: &[usize], status: u16, answer: &Answer) {
+        let Answer::Came(response) = answer else { return };
+        let contacts = answer::read(response);
+        let mut by_address: HashMap<&str, &str> = HashMap::new();
+        for (id, addresses) in &contacts {
+            by_address.extend(addresses.iter().map(|address| (address.as_str(), id.as_str())));
+        }
+        let mut answering: HashSet<&str> = HashSet::new();
+        let mut missing = Vec::new();
+        for place in places {
+            let address = self.activation(*place).and_then(body::email).unwrap_or_default().to_lowercase();
+            let known = by_address.get(address.as_str()).copied();
+            // What one address alone was asked for is the contact of it.
+            let alone = contacts.first().filter(|_| places.len() == 1).map(|(id, _)| id.as_str());
+            match known.or(alone) {
+                Some(id) => {
+                    answering.insert(id);
+                    if let Some(slot) = self.contacts.get_mut(*place) {
+                        *slot = Some(Contact { id: id.to_owned(), created: None });
+                    }
+                    self.ready.push(*place);
+                }
+                None => missing.push(*place),
+            }
+        }
+        if contacts.iter().all(|(id, _)| answering.contains(id.as_str())) {
+            self.outcomes.set(&missing, status, &Outcome::Accepted);
+        } else {
+            self.todo.extend(missing.into_iter().map(|place| Call::Read(vec![place])));
         }
     }
 
@@ -213,7 +279,17 @@ impl Sending {
         self.todo.extend(lists.into_values().map(Call::Members));
     }
 
-    /// Who was in the list, or out of it, before is so still. A contact that is missing was merged or deleted since.
+    /// One address is forgotten; the next one, until all are.
+    fn erased(&mut self, place: usize, n: usize, status: u16) {
+        if self.activation(place).is_some_and(|activation| n + 1 < body::emails(activation).len()) {
+            self.todo.push_front(Call::Erase([place], n + 1));
+        } else {
+            self.outcomes.set(&[place], status, &Outcome::Accepted);
+        }
+    }
+
+    /// Who was in the list, or out of it, before is so still. A contact that is missing was merged or deleted since: whoever
+    /// has its address now is told the next time.
     fn listed(&mut self, places: &[usize], status: u16, answer: &Answer, now: Timestamp) {
         let missing = answer::missing(answer);
         for place in places {
@@ -224,15 +300,7 @@ impl Sending {
             } else {
                 Outcome::Accepted
             };
-            self.set(&[*place], status, &outcome);
-        }
-    }
-
-    fn set(&mut self, places: &[usize], status: u16, outcome: &Outcome) {
-        for place in places {
-            if let Some(slot) = self.outcomes.get_mut(*place) {
-                *slot = Some((status, outcome.clone()));
-            }
+            self.outcomes.set(&[*place], status, &outcome);
         }
     }
 }
@@ -252,7 +320,7 @@ impl Exchange for Sending {
                 self.asked = Some(call);
                 Next::Ask(request)
             }
-            None => Next::Done { outcomes: std::mem::take(&mut self.outcomes), halt },
+            None => Next::Done { outcomes: self.outcomes.take(), halt },
         }
     }
 }

@@ -1,5 +1,5 @@
 //! HubSpot: the contact is upserted, then the activation is a custom event of it, and the marketer's workflow has that
-//! event as its trigger; or the contact goes into a list or out of one, or was all there was to write.
+//! event as its trigger; or the contact goes into a list or out of one, or was all there was to write, or is forgotten.
 //!
 //! The vendor's dedupe key is the event's `uuid`, ours is the occasion. An event for a contact that was not there before
 //! it enrols nobody, so contacts go first.
@@ -29,7 +29,7 @@ use crate::model::{Action, ActionKind, Activation, Need, Span, Timestamp};
 
 /// What it can do.
 pub const CAN: &[ActionKind] =
-    &[ActionKind::Event, ActionKind::AddToList, ActionKind::RemoveFromList, ActionKind::Profile];
+    &[ActionKind::Event, ActionKind::AddToList, ActionKind::RemoveFromList, ActionKind::Profile, ActionKind::Erase];
 
 /// The account's window beside the day.
 const TEN_SECONDS: Span = Span::from_secs(10);
@@ -39,8 +39,8 @@ const TEN_SECONDS: Span = Span::from_secs(10);
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// A service key or private app token with `crm.objects.contacts.write` and `analytics.behavioral_events.send`; for lists
-    /// `crm.lists.read` and `crm.lists.write` too, and for `plan` and `apply`
-    /// `behavioral_events.event_definitions.read_write`; to be asked at night what it took, `crm.objects.contacts.read`.
+    /// `crm.lists.read` and `crm.lists.write` too, with `crm.objects.contacts.read` for `remove_from` and to be asked at
+    /// night what it took; and for `plan` and `apply` `behavioral_events.event_definitions.read_write`.
     pub token: Secret,
     /// The account's number: custom events are called `pe<hub id>_<name>`.
     pub hub_id: u64,
@@ -85,7 +85,7 @@ pub struct Settings {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Paths {
-    /// Before `/batch/upsert`: `/crm/objects/2026-03/contacts`.
+    /// Before `/batch/upsert`, `/batch/read` and `/gdpr-delete`: `/crm/objects/2026-03/contacts`.
     pub contacts: Option<String>,
     /// Before `/send/batch`: `/events/2026-03`.
     pub events: Option<String>,
@@ -158,15 +158,6 @@ impl Version {
 }
 
 impl Settings {
-    fn upsert(&self) -> String {
-        format!("{}/batch/upsert", self.contacts())
-    }
-
-    /// Contacts by their addresses.
-    fn read_contacts(&self) -> String {
-        format!("{}/batch/read", self.contacts())
-    }
-
     fn contacts(&self) -> &str {
         self.paths.contacts.as_deref().unwrap_or(self.version.contacts())
     }
@@ -304,7 +295,7 @@ impl Destination for HubSpot {
         }
     }
 
-    /// Contacts by hundreds, then events.
+    /// Contacts by hundreds, upserted or read, then events or a list. Who is forgotten takes one for each address.
     fn calls(&self, records: usize) -> usize {
         if records == 0 { 0 } else { records.div_ceil(100) + 1 }
     }

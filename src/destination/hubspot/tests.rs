@@ -8,6 +8,8 @@ use crate::model::http::Answer;
 use crate::model::{Action, Outcome};
 
 const UPSERT: &str = "/crm/objects/2026-03/contacts/batch/upsert";
+const READ: &str = "/crm/objects/2026-03/contacts/batch/read";
+const FORGET: &str = "/crm/objects/2026-03/contacts/gdpr-delete";
 const SEND: &str = "/events/2026-03/send/batch";
 
 fn talk(batch: Vec<Item>, vendor: impl FnMut(usize, &Request) -> Answer) -> Talk {
@@ -189,14 +191,124 @@ fn contacts_go_into_their_lists_when_they_are_there() {
     let batch = vec![into(1, "7"), into(2, "7"), into(1, "8"), doing(1, Action::RemoveFromList("9".into())), item(3)];
     let talk = talk(batch, |_, request| match request.path.as_str() {
         UPSERT => contacts(request, "2020-01-01T00:00:00Z"),
+        READ => read(request, |_| true),
         SEND => came(204, Value::Null),
-        _ => came(200, json!({ "recordIdsMissing": [], "recordsIdsAdded": [], "recordIdsRemoved": [] })),
+        _ => members_changed(),
     });
     assert_eq!(talk.words(), ["accepted"; 5]);
     let (seven, eight, nine) = (members("7", "add"), members("8", "add"), members("9", "remove"));
-    assert_eq!(talk.paths(), [UPSERT, SEND, &seven, &eight, &nine]);
+    assert_eq!(talk.paths(), [UPSERT, READ, SEND, &seven, &eight, &nine]);
     assert_eq!(talk.body(0)["inputs"].as_array().map(Vec::len), Some(3), "each contact once");
-    assert_eq!(talk.body(2).as_array().map(Vec::len), Some(2));
+    assert_eq!(talk.body(3).as_array().map(Vec::len), Some(2));
+}
+
+fn members_changed() -> Answer {
+    came(200, json!({ "recordIdsMissing": [], "recordsIdsAdded": [], "recordIdsRemoved": [] }))
+}
+
+/// A batch read of those who are contacts: 207 where an address is nobody's.
+fn read(request: &Request, is_known: impl Fn(&str) -> bool) -> Answer {
+    let body: Value = serde_json::from_slice(&request.body).expect("JSON");
+    assert_eq!(body["idProperty"], "email");
+    let asked: Vec<&str> =
+        body["inputs"].as_array().expect("inputs").iter().map(|input| input["id"].as_str().expect("an id")).collect();
+    let (known, missing): (Vec<&str>, Vec<&str>) = asked.into_iter().partition(|email| is_known(email));
+    let results: Vec<Value> =
+        known.iter().map(|email| json!({ "id": format!("of {email}"), "properties": { "email": email } })).collect();
+    if missing.is_empty() {
+        return came(200, json!({ "status": "COMPLETE", "results": results }));
+    }
+    let error = json!({ "category": "OBJECT_NOT_FOUND", "context": { "ids": missing } });
+    came(207, json!({ "status": "COMPLETE", "results": results, "numErrors": 1, "errors": [error] }))
+}
+
+/// Who is no contact is in no list: nothing is made of them.
+#[test]
+fn who_is_taken_out_of_a_list_is_not_made() {
+    let batch = || (1..4).map(|n| doing(n, Action::RemoveFromList("9".into()))).collect();
+    let nine = members("9", "remove");
+    let some = talk(batch(), |_, request| match request.path.as_str() {
+        READ => read(request, |email| email.starts_with("p2")),
+        _ => members_changed(),
+    });
+    assert_eq!((some.words(), some.paths()), (vec!["accepted"; 3], vec![READ, nine.as_str()]));
+    assert_eq!(some.body(1), json!(["of p2@example.com"]));
+    assert!(some.asked.iter().all(|request| !request.path.contains('@') && request.query.is_empty()));
+    let none = talk(batch(), |_, request| read(request, |_| false));
+    assert_eq!((none.words(), none.paths()), (vec!["accepted"; 3], vec![READ]));
+    // A path that is wrong tells of nobody.
+    let lost = talk(batch(), |_, _| came(404, json!({ "message": "resource not found" })));
+    assert_eq!(lost.words(), ["refused"; 3]);
+}
+
+/// A contact may answer by another of its addresses than the one that was asked for.
+#[test]
+fn a_contact_is_known_by_its_further_addresses() {
+    let batch = || vec![doing(1, Action::RemoveFromList("9".into())), doing(2, Action::RemoveFromList("9".into()))];
+    let with = |further: Value| {
+        talk(batch(), move |_, request| match request.path.as_str() {
+            READ if String::from_utf8_lossy(&request.body).contains("p1@example.com") => {
+                let properties = json!({ "email": "other@example.com", "hs_additional_emails": further });
+                came(207, json!({ "results": [{ "id": "51", "properties": properties }], "errors": [{}] }))
+            }
+            READ => came(207, json!({ "results": [], "errors": [{}] })),
+            _ => members_changed(),
+        })
+    };
+    let told = with(json!("x@example.com;P1@example.com"));
+    assert_eq!((told.words(), told.paths().len(), told.body(1)), (vec!["accepted"; 2], 2, json!(["51"])));
+    // Where it does not tell them, each is asked for by itself.
+    let silent = with(Value::Null);
+    assert_eq!((silent.words(), silent.paths()[..3].to_vec()), (vec!["accepted"; 2], vec![READ, READ, READ]));
+    assert_eq!((silent.paths().len(), silent.body(3)), (4, json!(["51"])));
+}
+
+#[test]
+fn who_is_forgotten_is_so_by_each_address() {
+    let address = |email: &str| crate::model::Identifier::new(crate::model::IdentifierKind::Email, email);
+    let gone = || {
+        let mut gone = doing(1, Action::Erase);
+        gone.activation.identifiers = vec![address("p1@example.com"), address("q1@example.com")];
+        gone
+    };
+    let forgets = |status: u16| {
+        talk(vec![item(1), gone()], move |_, request| match request.path.as_str() {
+            FORGET => came(status, json!({ "message": "x" })),
+            UPSERT => contacts(request, LONG_AGO),
+            _ => came(204, Value::Null),
+        })
+    };
+    let well = forgets(204);
+    // Whoever is met anew at the address is written after that.
+    assert_eq!((well.words(), well.paths()), (vec!["accepted"; 2], vec![FORGET, FORGET, UPSERT, SEND]));
+    assert_eq!(well.body(1), json!({ "objectId": "q1@example.com", "idProperty": "email" }));
+    // A missing scope stops nobody else, and a path that is not there forgets nobody.
+    for status in [403, 404, 400] {
+        let refused = forgets(status);
+        assert_eq!((refused.words(), refused.halt.is_none()), (vec!["accepted", "refused"], true), "{status}");
+        assert_eq!(refused.paths(), [FORGET, UPSERT, SEND]);
+    }
+    assert_eq!(forgets(502).words(), ["untried", "later"]);
+}
+
+/// One address in the rows of two people, or twice in a batch: one contact, and what came last is known.
+#[test]
+fn an_address_of_two_people_is_one_contact() {
+    let mut batch = vec![doing(1, Action::Profile), item(2), doing(3, Action::Profile)];
+    let other = crate::model::Identifier::new(crate::model::IdentifierKind::Email, "P1@Example.com");
+    batch[2].activation.identifiers = vec![other];
+    batch[2].activation.traits = crate::model::RawJson::trusted(r#"{"last_name":"Braga"}"#);
+    let talk = talk(batch, |_, request| match request.path.as_str() {
+        UPSERT => contacts(request, LONG_AGO),
+        _ => came(204, Value::Null),
+    });
+    assert_eq!((talk.words(), talk.paths()), (vec!["accepted"; 3], vec![UPSERT, SEND]));
+    let inputs = talk.body(0)["inputs"].clone();
+    assert_eq!(inputs.as_array().map(Vec::len), Some(2), "duplicates refuse the whole batch");
+    assert_eq!(
+        (&inputs[0]["properties"]["lastname"], &inputs[0]["properties"]["firstname"]),
+        (&json!("Braga"), &json!("Ines"))
+    );
 }
 
 /// A refusal is about the list, and a missing contact about itself: nothing is halved for either.

@@ -7,6 +7,7 @@ use super::answer::{self, Verdict};
 use super::job::{self, Job};
 use super::word::{self, Word};
 use super::{Settings, body, profile};
+use crate::destination::outcomes::Outcomes;
 use crate::destination::{Exchange, Halt, Item, Next};
 use crate::model::http::{Answer, Auth, Method, Request};
 use crate::model::{Action, ActionKind, Activation, Outcome, PersonId, Timestamp};
@@ -20,7 +21,7 @@ const LARGEST: usize = 5_000_000;
 pub struct Sending {
     settings: Settings,
     batch: Vec<Item>,
-    outcomes: Vec<Option<(u16, Outcome)>>,
+    outcomes: Outcomes,
     /// The profile's id of each record whose profile is there.
     profiles: Vec<Option<String>>,
     /// Calls to be made: places in the batch, together or alone.
@@ -65,7 +66,7 @@ impl Sending {
         let n = batch.len();
         let mut sending = Self {
             settings,
-            outcomes: vec![None; n],
+            outcomes: Outcomes::new(n),
             profiles: vec![None; n],
             todo: VecDeque::new(),
             listed: Vec::new(),
@@ -83,7 +84,7 @@ impl Sending {
                     words.entry(item.activation.action.kind()).or_default().push(n);
                 }
                 Ok(()) => people.entry(item.activation.person).or_default().push(n),
-                Err((code, words)) => sending.outcomes[n] = Some((0, refused(code, &words))),
+                Err((code, words)) => sending.outcomes.refuse(&[n], 0, code, &words),
             }
         }
         for (kind, places) in words {
@@ -208,10 +209,7 @@ impl Sending {
 
     /// Takes an answer in. A halt ends the exchange; what has no outcome then stays as it was.
     fn read(&mut self, call: Call, answer: &Answer, now: Timestamp) -> Option<Halt> {
-        let status = match answer {
-            Answer::Came(response) => response.status,
-            _ => 0,
-        };
+        let status = answer.status();
         if status == 404 {
             // A list is one trigger's matter: the lane goes on.
             let missing = refused("404", "there is no such list in the account");
@@ -243,10 +241,10 @@ impl Sending {
                 Call::Import(places) => self.imported(&places, status, answer, now),
                 Call::Job(job) => self.job(*job, status, answer, now),
                 Call::Word(Word::Erase(place, n)) => self.erased(place, n, status),
-                _ => self.set(&call.places(), status, &outcome),
+                _ => self.outcomes.set(&call.places(), status, &outcome),
             },
             Verdict::Down(outcome, words) => {
-                self.set(&call.places(), status, &outcome);
+                self.outcomes.set(&call.places(), status, &outcome);
                 return Some(Halt::Down(words));
             }
             Verdict::Halt(halt) => return Some(halt),
@@ -258,7 +256,7 @@ impl Sending {
 
     /// The outcome of a call, which stops nothing.
     fn only(&mut self, places: &[usize], status: u16, outcome: &Outcome) -> Option<Halt> {
-        self.set(places, status, outcome);
+        self.outcomes.set(places, status, outcome);
         None
     }
 
@@ -267,7 +265,7 @@ impl Sending {
         if self.activation(place).is_some_and(|one| n + 1 < word::addresses(one).len()) {
             self.todo.push_front(Call::Word(Word::Erase(place, n + 1)));
         } else {
-            self.set(&[place], status, &Outcome::Accepted);
+            self.outcomes.set(&[place], status, &Outcome::Accepted);
         }
     }
 
@@ -275,12 +273,12 @@ impl Sending {
     fn unsaid(&mut self, word: Word, status: u16, (named, code, words): (&[(usize, String)], &str, &str)) {
         let (kind, places, round) = match word {
             Word::Together(kind, places, round) if places.len() > 1 => (kind, places, round),
-            one => return self.set(&one.places(), status, &refused(code, words)),
+            one => return self.outcomes.refuse(&one.places(), status, code, words),
         };
         let whose = Word::whose(&places, |n| self.activation(n));
         for (entry, words) in named {
             if let Some(place) = whose.get(*entry) {
-                self.set(&[*place], status, &refused(code, words));
+                self.outcomes.refuse(&[*place], status, code, words);
             }
         }
         let is_named = |place: &usize| named.iter().any(|(entry, _)| whose.get(*entry) == Some(place));
@@ -299,9 +297,9 @@ impl Sending {
         match job.read(&response.json(), now) {
             job::Step::Ask(job) => self.todo.push_front(Call::Job(Box::new(job))),
             job::Step::Wait(job, until) => self.waiting.push((until, job)),
-            job::Step::Lost(job, words) => self.set(&job.places(), status, &answer::later(now, words)),
+            job::Step::Lost(job, words) => self.outcomes.set(&job.places(), status, &answer::later(now, words)),
             job::Step::Through(job, failed) => {
-                self.set(&job.places(), status, &Outcome::Accepted);
+                self.outcomes.set(&job.places(), status, &Outcome::Accepted);
                 self.fail(&job, status, &failed);
             }
             // Once more, one by one, whoever it was: writing a profile twice is writing it once.
@@ -317,7 +315,7 @@ impl Sending {
     fn fail(&mut self, job: &Job, status: u16, failed: &[(usize, String)]) {
         for (place, words) in failed {
             if let Some(places) = job.people.get(*place) {
-                self.set(places, status, &refused("import_error", words));
+                self.outcomes.refuse(places, status, "import_error", words);
             }
         }
     }
@@ -325,7 +323,7 @@ impl Sending {
     /// A job that was refused as a whole is made again without those whom the vendor named.
     fn renamed(&mut self, job: Job, status: u16, named: &[(usize, String)], now: Timestamp) {
         if !job.is_new() {
-            return self.set(&job.places(), status, &answer::later(now, "the job cannot be asked for"));
+            return self.outcomes.set(&job.places(), status, &answer::later(now, "the job cannot be asked for"));
         }
         self.fail(&job, status, named);
         let is_named = |n: &usize| named.iter().any(|(place, _)| place == n);
@@ -346,14 +344,14 @@ impl Sending {
         };
         for place in places {
             match (self.action(*place), &id) {
-                (Some(Action::Profile), _) => self.set(&[*place], status, &Outcome::Accepted),
+                (Some(Action::Profile), _) => self.outcomes.set(&[*place], status, &Outcome::Accepted),
                 (_, Some(id)) => {
                     if let Some(slot) = self.profiles.get_mut(*place) {
                         *slot = Some(id.clone());
                     }
                     self.listed.push(*place);
                 }
-                (_, None) => self.set(&[*place], status, &answer::later(now, "the answer names no profile")),
+                (_, None) => self.outcomes.set(&[*place], status, &answer::later(now, "the answer names no profile")),
             }
         }
     }
@@ -383,7 +381,7 @@ impl Sending {
                     self.todo.push_front(Call::Job(Box::new(half)));
                 }
             }
-            _ => self.set(&call.places(), status, &refused("too_large", "it is larger than Klaviyo takes")),
+            _ => self.outcomes.refuse(&call.places(), status, "too_large", "it is larger than Klaviyo takes"),
         }
     }
 
@@ -391,8 +389,8 @@ impl Sending {
     fn named(&mut self, call: Call, status: u16, said: (&[(usize, String)], &str, &str), now: Timestamp) {
         let (named, code, words) = said;
         let (places, round) = match call {
-            Call::Single(n) => return self.set(&[n], status, &refused(code, words)),
-            Call::Import(places) => return self.set(&places, status, &refused(code, words)),
+            Call::Single(n) => return self.outcomes.refuse(&[n], status, code, words),
+            Call::Import(places) => return self.outcomes.refuse(&places, status, code, words),
             Call::Job(job) => return self.renamed(*job, status, named, now),
             Call::Word(word) => return self.unsaid(word, status, said),
             Call::Members(places) if places.len() > 1 => {
@@ -404,7 +402,7 @@ impl Sending {
             }
             // The profile was there a moment ago: it was merged into another, whose id the next import learns.
             Call::Members(places) => {
-                return self.set(&places, status, &answer::later(now, &format!("{code}: {words}")));
+                return self.outcomes.set(&places, status, &answer::later(now, &format!("{code}: {words}")));
             }
             Call::Bulk(places, round) => (places, round),
         };
@@ -421,7 +419,7 @@ impl Sending {
                     if by_profile.get(*profile).is_some_and(|events| events.len() > 1) || answer::is_known(words) {
                         self.todo.push_back(Call::Single(*place));
                     } else {
-                        self.set(&[*place], status, &refused(code, words));
+                        self.outcomes.refuse(&[*place], status, code, words);
                     }
                 }
             }
@@ -434,16 +432,8 @@ impl Sending {
         }
     }
 
-    fn set(&mut self, places: &[usize], status: u16, outcome: &Outcome) {
-        for place in places {
-            if let Some(slot) = self.outcomes.get_mut(*place) {
-                *slot = Some((status, outcome.clone()));
-            }
-        }
-    }
-
     fn done(&mut self, halt: Option<Halt>) -> Next {
-        Next::Done { outcomes: std::mem::take(&mut self.outcomes), halt }
+        Next::Done { outcomes: self.outcomes.take(), halt }
     }
 }
 
@@ -483,6 +473,6 @@ impl Exchange for Sending {
 
     /// Events have a key against repeats, and everything else may be done twice.
     fn so_far(&mut self) -> Vec<Option<(u16, Outcome)>> {
-        std::mem::take(&mut self.outcomes)
+        self.outcomes.take()
     }
 }

@@ -54,6 +54,8 @@ pub fn verdict(answer: &Answer, now: Timestamp) -> Verdict {
         200 => of_code(&json, now),
         401 | 403 => Verdict::Halt(Halt::Credentials(format!("HTTP {}", response.status))),
         413 => Verdict::Refused("413".into(), "the request is too large".into()),
+        // The same of its address: a look is asked for with its fields in the body then.
+        414 => Verdict::Refused("414".into(), "the address of the request is too long".into()),
         500.. => Verdict::Down { words: format!("HTTP {}", response.status), is_unclear: true },
         status => Verdict::Halt(Halt::Configuration(format!("HTTP {status}"))),
     }

@@ -1,13 +1,15 @@
 //! Bodies (REST API: Leads, Custom activities).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value, json};
 
 use super::Settings;
 use crate::destination::said::{Said, at};
-use crate::model::{Activation, IdentifierKind};
+use crate::model::{Action, Activation, IdentifierKind};
 
+/// The field by which a lead is found.
+pub const EMAIL: &str = "email";
 /// The longest text attribute.
 const LONGEST: usize = 255;
 /// Attributes of one activity, the occasion among them.
@@ -18,48 +20,80 @@ pub fn email(activation: &Activation) -> Option<&str> {
     activation.identifiers.iter().find(|i| i.kind == IdentifierKind::Email).map(|i| &*i.value)
 }
 
+/// The addresses of whom something is done: of somebody who is forgotten, all that they have.
+pub fn emails(activation: &Activation) -> Vec<&str> {
+    let emails = activation.identifiers.iter().filter(|i| i.kind == IdentifierKind::Email).map(|i| &*i.value);
+    let most = if activation.action == Action::Erase { usize::MAX } else { 1 };
+    emails.take(most).collect()
+}
+
+/// True for what is done to leads that are there, and makes none.
+pub fn is_looked_up(action: &Action) -> bool {
+    matches!(action, Action::RemoveFromList(_) | Action::Erase)
+}
+
 /// What the vendor would refuse, said before it is asked.
 pub fn check(activation: &Activation) -> Result<(), (&'static str, &'static str)> {
-    match email(activation) {
-        None => Err(("no_email", "the person has no e-mail address: a lead of Marketo is found by it")),
-        Some(email) if !email.is_ascii() => Err(("email_not_ascii", "Marketo takes only ASCII in e-mail addresses")),
-        Some(_) => Ok(()),
+    let emails = emails(activation);
+    let is_asked_for = is_looked_up(&activation.action);
+    if emails.is_empty() {
+        Err(("no_email", "the person has no e-mail address: a lead of Marketo is found by it"))
+    } else if !is_asked_for && !emails.iter().all(|email| email.is_ascii()) {
+        Err(("email_not_ascii", "Marketo takes only ASCII in e-mail addresses"))
+    } else if is_asked_for && emails.iter().any(|email| email.contains(',')) {
+        // Commas part the addresses of a question.
+        Err(("email_with_comma", "Marketo cannot be asked for an e-mail address with a comma"))
+    } else {
+        Ok(())
     }
+}
+
+/// The records of each address, in the order of their first ones: each address is one lead, also where two people have it.
+pub fn by_address<'a>(records: impl Iterator<Item = (usize, &'a Activation)>) -> Vec<Vec<usize>> {
+    let mut people: Vec<Vec<usize>> = Vec::new();
+    let mut known: HashMap<String, usize> = HashMap::new();
+    for (place, activation) in records {
+        let email = email(activation).unwrap_or_default().to_lowercase();
+        let person = *known.entry(email).or_insert_with(|| {
+            people.push(Vec::new());
+            people.len() - 1
+        });
+        if let Some(places) = people.get_mut(person) {
+            places.push(place);
+        }
+    }
+    people
 }
 
 /// The place of each record's lead in the input: every address once.
 pub fn order(activations: &[&Activation]) -> Vec<usize> {
-    let mut known: Vec<&str> = Vec::new();
-    activations
-        .iter()
-        .map(|activation| {
-            let email = email(activation).unwrap_or_default();
-            known.iter().position(|k| *k == email).unwrap_or_else(|| {
-                known.push(email);
-                known.len() - 1
-            })
-        })
-        .collect()
+    let mut order = vec![0; activations.len()];
+    for (input, places) in by_address(activations.iter().copied().enumerate()).iter().enumerate() {
+        for place in places {
+            if let Some(slot) = order.get_mut(*place) {
+                *slot = input;
+            }
+        }
+    }
+    order
+}
+
+/// What is known of a lead, by field; the address first.
+pub fn lead(settings: &Settings, activation: &Activation, said: &Said) -> Vec<(String, Value)> {
+    let mut lead = vec![(EMAIL.to_owned(), email(activation).into())];
+    let fields = settings.fields.iter().filter(|(field, _)| *field != EMAIL);
+    let fields = fields.filter_map(|(field, name)| Some((field.clone(), said.at(name)?.clone())));
+    lead.extend(fields.filter(|(_, v)| v.is_string() || v.is_number() || v.is_boolean()));
+    lead
 }
 
 /// `POST /rest/v1/leads.json`; of several records for one lead the last says what is known.
 pub fn leads(settings: &Settings, activations: &[&Activation]) -> Vec<u8> {
-    let mut input: Vec<Map<String, Value>> = Vec::new();
-    for (activation, place) in activations.iter().zip(order(activations)) {
-        let said = Said::of(activation);
-        let mut lead = Map::new();
-        lead.insert("email".into(), email(activation).into());
-        for (field, name) in &settings.fields {
-            if let Some(value) = said.at(name).filter(|v| v.is_string() || v.is_number() || v.is_boolean()) {
-                lead.insert(field.clone(), value.clone());
-            }
-        }
-        match input.get_mut(place) {
-            Some(known) => *known = lead,
-            None => input.push(lead),
-        }
-    }
-    let mut body = json!({ "action": "createOrUpdate", "lookupField": "email", "input": input });
+    let people = by_address(activations.iter().copied().enumerate());
+    let last = people.iter().filter_map(|places| activations.get(*places.last()?));
+    let input: Vec<Map<String, Value>> =
+        last.map(|activation| lead(settings, activation, &Said::of(activation)).into_iter().collect()).collect();
+    let mut body = json!({ "action": "createOrUpdate", "lookupField": EMAIL, "input": input });
     if let Some(partition) = &settings.partition {
         body["partitionName"] = partition.as_str().into();
     }
@@ -92,25 +126,16 @@ pub fn activities(settings: &Settings, activities: &[(&Activation, u64)]) -> Vec
     json!({ "input": input }).to_string().into_bytes()
 }
 
-/// `POST` or `DELETE /rest/v1/lists/{id}/leads.json`
+/// `POST` or `DELETE /rest/v1/lists/{id}/leads.json`, `POST /rest/v1/leads/delete.json`
 pub fn members(leads: &[u64]) -> Vec<u8> {
     let input: Vec<Value> = leads.iter().map(|id| json!({ "id": id })).collect();
     json!({ "input": input }).to_string().into_bytes()
 }
 
-/// Each lead once, in the order of its first place; and for each place, which of them it is.
-pub fn each_once(leads: impl Iterator<Item = u64>) -> (Vec<u64>, Vec<usize>) {
-    let mut once: Vec<u64> = Vec::new();
-    let mut known: HashMap<u64, usize> = HashMap::new();
-    let order = leads
-        .map(|lead| {
-            *known.entry(lead).or_insert_with(|| {
-                once.push(lead);
-                once.len() - 1
-            })
-        })
-        .collect();
-    (once, order)
+/// Each lead once, in the order of its first place.
+pub fn each_once(leads: impl Iterator<Item = u64>) -> Vec<u64> {
+    let mut known = HashSet::new();
+    leads.filter(|lead| known.insert(*lead)).collect()
 }
 
 /// The scalar at a dotted path; texts cut to the vendor's length, lists as joined texts.

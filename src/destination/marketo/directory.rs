@@ -2,43 +2,22 @@
 //! have several leads.
 
 use std::collections::{BTreeSet, HashMap};
-use std::fmt::Write;
 
 use serde_json::Value;
 
-use super::Settings;
 use super::answer::{Verdict, verdict};
+use super::find::Find;
+use super::{Settings, form};
 use crate::destination::Halt;
 use crate::destination::profiles::{Directory, Page};
 use crate::model::Timestamp;
-use crate::model::http::{Answer, Auth, Method, Request};
+use crate::model::http::{Answer, Method, Request};
 
 /// The call about the leads of these addresses.
 pub fn leads(settings: &Settings, addresses: &[String]) -> Request {
-    let mut body = "filterType=email&fields=id%2Cemail&filterValues=".to_owned();
-    for (n, address) in addresses.iter().enumerate() {
-        if n > 0 {
-            body.push(',');
-        }
-        for byte in address.bytes() {
-            match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => body.push(char::from(byte)),
-                // Writing to a text does not fail.
-                _ => drop(write!(body, "%{byte:02X}")),
-            }
-        }
-    }
-    Request {
-        method: Method::Post,
-        path: "/rest/v1/leads.json".into(),
-        query: vec![("_method".into(), "GET".to_owned())],
-        headers: Vec::new(),
-        content_type: "application/x-www-form-urlencoded",
-        auth: Auth::Token,
-        body: body.into_bytes(),
-        family: "rest".into(),
-        timeout: settings.timeout,
-    }
+    let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
+    let (query, body) = Find::new(Vec::new()).call(&addresses);
+    Request { query, content_type: form::TYPE, ..settings.call(Method::Post, "/rest/v1/leads.json", body) }
 }
 
 /// The leads of each address in an answer, in lower case; and whether these are all.

@@ -1,59 +1,95 @@
-//! One batch with Marketo: leads first; then activities, unless they are there already; then the lists and campaigns.
+//! One batch with Marketo: leads first; then activities, unless they are there already; then the lists and campaigns. Who
+//! is only taken out of a list is looked up, and not made. Many who need no lead's number are imported beside all that.
 
-use std::collections::{BTreeMap, VecDeque};
+mod imports;
+mod results;
 
-use super::answer::{self, Record, Verdict};
-use super::look::{self, Look};
-use super::{Settings, Unclear, body, campaign};
+use std::collections::{BTreeMap, HashSet, VecDeque};
+
+use super::answer::{self, Verdict};
+use super::find::{self, Find};
+use super::hands::Held;
+use super::import::{self, Import};
+use super::look::Look;
+use super::{RECORDS, Settings, Unclear, body, campaign, form};
+use crate::destination::outcomes::Outcomes;
 use crate::destination::{Exchange, Halt, Item, Next};
-use crate::model::http::{Answer, Auth, Method, Request};
-use crate::model::{Action, ActionKind, Activation, Outcome, Timestamp};
+use crate::model::http::{Answer, Method, Request};
+use crate::model::{Action, ActionKind, Activation, Outcome, Span, Timestamp};
 
 /// "1 MB" of a call.
-const LARGEST: usize = 1_000_000;
+pub const LARGEST: usize = 1_000_000;
+/// A lead that another exchange writes is tried again after so long.
+const BUSY: Span = Span::from_secs(5);
+/// An import that is left to itself may still be at work for so long: its leads are not written meanwhile.
+const AT_WORK: Span = Span::from_minutes(2);
+/// A quota that is closed for longer is not waited for with an import in hand.
+const PATIENCE: Span = Span::from_minutes(10);
 
 /// A batch under way.
 pub struct Sending {
     settings: Settings,
     batch: Vec<Item>,
-    outcomes: Vec<Option<(u16, Outcome)>>,
+    held: Held,
+    outcomes: Outcomes,
     /// The lead of each record whose lead is there.
     leads: Vec<Option<u64>>,
+    /// The leads of each record whose address was looked up.
+    found: Vec<Vec<u64>>,
+    /// Of each record, whether its lead was gone once, and so was written once more.
+    was_gone: Vec<bool>,
     todo: VecDeque<Call>,
     /// Records whose lead is there, for lists and campaigns when all others' are.
     ready: Vec<usize>,
+    /// Imports that the vendor works on, and when they are asked for next.
+    waiting: Vec<(Timestamp, Import)>,
+    /// Records whose lead another exchange writes.
+    busy: Vec<usize>,
     asked: Option<Call>,
+    now: Timestamp,
 }
 
 #[derive(Clone, Debug)]
 enum Call {
     /// Leads of these records.
     Sync(Vec<usize>),
+    /// Which leads have these addresses?
+    Find(Find),
     /// Which of these are there already?
     Look(Look),
     /// Activities of these records, whose leads are there.
     Add(Vec<usize>),
     /// Leads of these records into a list, or out of it: all the same.
     Members(Vec<usize>),
+    /// Leads of these records are deleted.
+    Delete(Vec<usize>),
     /// A campaign for the leads of these records, who have the same tokens.
     Campaign(Vec<usize>),
+    /// Many leads, into one list or none.
+    Import(Box<Import>),
 }
 
 impl Call {
     fn places(&self) -> Vec<usize> {
         match self {
-            Self::Sync(places) | Self::Add(places) | Self::Members(places) | Self::Campaign(places) => places.clone(),
+            Self::Sync(places)
+            | Self::Add(places)
+            | Self::Members(places)
+            | Self::Delete(places)
+            | Self::Campaign(places) => places.clone(),
+            Self::Find(find) => find.places.clone(),
             Self::Look(look) => look.places(),
+            Self::Import(import) => import.places(),
         }
     }
 
     /// True when a refusal of the whole may be one record's fault: the others are sent without it.
     fn is_parted_by(&self, code: &str) -> bool {
         match self {
-            Self::Sync(_) | Self::Add(_) => true,
+            Self::Sync(_) | Self::Find(_) | Self::Add(_) | Self::Delete(_) => true,
             // Else it is the list's or the campaign's.
-            Self::Members(_) | Self::Campaign(_) => matches!(code, "1004" | "413" | "too_large"),
-            Self::Look(_) => false,
+            Self::Members(_) | Self::Campaign(_) => matches!(code, GONE | "413" | "414" | "too_large"),
+            Self::Look(_) | Self::Import(_) => false,
         }
     }
 
@@ -62,25 +98,59 @@ impl Call {
         match self {
             Self::Add(_) => Self::Add(places),
             Self::Members(_) => Self::Members(places),
+            Self::Delete(_) => Self::Delete(places),
             Self::Campaign(_) => Self::Campaign(places),
-            Self::Sync(_) | Self::Look(_) => Self::Sync(places),
+            Self::Find(_) => Self::Find(Find::new(places)),
+            Self::Sync(_) | Self::Look(_) | Self::Import(_) => Self::Sync(places),
         }
     }
 }
 
+/// These places in calls, of which each has entries that together are at most so many.
+fn parts(places: &[usize], entries: impl Fn(usize) -> usize, most: usize) -> Vec<Vec<usize>> {
+    let mut calls: Vec<Vec<usize>> = Vec::new();
+    let mut count = 0;
+    for place in places {
+        let more = entries(*place);
+        match calls.last_mut().filter(|_| count + more <= most) {
+            Some(call) => {
+                call.push(*place);
+                count += more;
+            }
+            None => {
+                calls.push(vec![*place]);
+                count = more;
+            }
+        }
+    }
+    calls
+}
+
+/// Where leads are written, and looked up.
+const LEADS: &str = "/rest/v1/leads.json";
+/// "Lead not found": merged or deleted since its number was told.
+const GONE: &str = "1004";
+
 impl Sending {
-    pub fn new(settings: Settings, batch: Vec<Item>) -> Self {
+    /// `held` is what the exchange may have in hand.
+    pub fn new(settings: Settings, held: Held, batch: Vec<Item>) -> Self {
         let n = batch.len();
         let mut sending = Self {
             settings,
-            outcomes: vec![None; n],
+            held,
+            outcomes: Outcomes::new(n),
             leads: vec![None; n],
+            found: vec![Vec::new(); n],
+            was_gone: vec![false; n],
             todo: VecDeque::new(),
             ready: Vec::new(),
+            waiting: Vec::new(),
+            busy: Vec::new(),
             asked: None,
+            now: Timestamp::default(),
             batch,
         };
-        let mut good = Vec::new();
+        let (mut written, mut looked_up) = (Vec::new(), Vec::new());
         for (n, item) in sending.batch.iter().enumerate() {
             let refusal = match body::check(&item.activation) {
                 Err(refusal) => Some(refusal),
@@ -90,16 +160,52 @@ impl Sending {
                 )),
             };
             match refusal {
-                None => good.push(n),
                 Some((code, words)) => {
-                    sending.outcomes[n] = Some((0, Outcome::Refused { code: code.into(), words: words.into() }));
+                    sending.outcomes.refuse(&[n], 0, code, words);
                 }
+                None if !sending.held.take(&body::emails(&item.activation)) => sending.busy.push(n),
+                None if body::is_looked_up(&item.activation.action) => looked_up.push(n),
+                None => written.push(n),
             }
         }
-        if !good.is_empty() {
-            sending.todo.push_back(Call::Sync(good));
-        }
+        // Whoever is met anew at an address that is to be forgotten is written after that.
+        let is_gone = |n: &usize| sending.activation(*n).is_some_and(|activation| activation.action == Action::Erase);
+        let gone = looked_up.iter().filter(|n| is_gone(n)).filter_map(|n| sending.activation(*n));
+        let gone: HashSet<String> = gone.flat_map(body::emails).map(str::to_lowercase).collect();
+        let is_after = |n: &usize| {
+            let address = sending.activation(*n).and_then(body::email).unwrap_or_default();
+            !is_gone(n) && gone.contains(&address.to_lowercase())
+        };
+        let mut busy: Vec<usize> = looked_up.extract_if(.., |n| is_after(n)).collect();
+        busy.extend(written.extract_if(.., |n| is_after(n)));
+        sending.busy.extend(busy);
+        sending.find(&looked_up);
+        let people = sending.by_address(written);
+        let people = sending.import(people);
+        sending.sync(people);
         sending
+    }
+
+    /// The records of each address.
+    fn by_address(&self, places: Vec<usize>) -> Vec<Vec<usize>> {
+        let records = places.into_iter().filter_map(|n| Some((n, self.activation(n)?)));
+        body::by_address(records)
+    }
+
+    /// Looks these up by their addresses.
+    fn find(&mut self, places: &[usize]) {
+        let addresses = |n: usize| self.activation(n).map_or(0, |activation| body::emails(activation).len());
+        let calls = parts(places, addresses, find::ADDRESSES);
+        self.todo.extend(calls.into_iter().map(|places| Call::Find(Find::new(places))));
+    }
+
+    /// Writes these people, each in one call with all of their records.
+    fn sync(&mut self, people: Vec<Vec<usize>>) {
+        for some in people.chunks(RECORDS) {
+            let mut places = some.concat();
+            places.sort_unstable();
+            self.todo.push_back(Call::Sync(places));
+        }
     }
 
     /// What may have been requested is not requested again by itself.
@@ -115,69 +221,86 @@ impl Sending {
         self.leads.get(place).copied().flatten()
     }
 
-    fn call(&self, method: Method, path: &str, body: Vec<u8>) -> Request {
-        Request {
-            method,
-            path: path.into(),
-            query: Vec::new(),
-            headers: Vec::new(),
-            content_type: "application/json",
-            auth: Auth::Token,
-            body,
-            family: "rest".into(),
-            timeout: self.settings.timeout,
+    /// The leads that a list or campaign is told of a record.
+    fn told(&self, place: usize) -> &[u64] {
+        let is_looked_up = self.activation(place).is_some_and(|activation| body::is_looked_up(&activation.action));
+        if is_looked_up {
+            self.found.get(place).map_or(&[], Vec::as_slice)
+        } else {
+            self.leads.get(place).map_or(&[], Option::as_slice)
         }
     }
 
     /// The request, or `None` when the body would be larger than the vendor takes.
     fn request(&self, call: &Call) -> Option<Request> {
-        let leads = |places: &[usize]| body::each_once(places.iter().filter_map(|n| self.lead(*n))).0;
+        let leads = |places: &[usize]| body::each_once(places.iter().flat_map(|n| self.told(*n)).copied());
         let first = |places: &[usize]| places.first().and_then(|n| self.activation(*n));
+        let mut largest = LARGEST;
         let request = match call {
             Call::Sync(places) => {
                 let activations: Vec<_> = places.iter().filter_map(|n| self.activation(*n)).collect();
-                self.call(Method::Post, "/rest/v1/leads.json", body::leads(&self.settings, &activations))
+                self.settings.call(Method::Post, LEADS, body::leads(&self.settings, &activations))
+            }
+            Call::Find(find) => {
+                let asked = find.places.iter().filter_map(|n| self.activation(*n));
+                let mut addresses: Vec<&str> = asked.flat_map(body::emails).collect();
+                addresses.sort_unstable();
+                addresses.dedup();
+                let (query, body) = find.call(&addresses);
+                Request { query, content_type: form::TYPE, ..self.settings.call(Method::Post, LEADS, body) }
             }
             Call::Add(places) => {
                 let activities: Vec<_> =
                     places.iter().filter_map(|n| Some((self.activation(*n)?, self.lead(*n)?))).collect();
                 let body = body::activities(&self.settings, &activities);
-                self.call(Method::Post, "/rest/v1/activities/external.json", body)
+                self.settings.call(Method::Post, "/rest/v1/activities/external.json", body)
             }
             Call::Members(places) => {
                 let action = &first(places)?.action;
                 let is_removal = action.kind() == ActionKind::RemoveFromList;
                 let method = if is_removal { Method::Delete } else { Method::Post };
                 let path = format!("/rest/v1/lists/{}/leads.json", action.of());
-                self.call(method, &path, body::members(&leads(places)))
+                self.settings.call(method, path, body::members(&leads(places)))
+            }
+            Call::Delete(places) => {
+                self.settings.call(Method::Post, "/rest/v1/leads/delete.json", body::members(&leads(places)))
             }
             Call::Campaign(places) => {
                 let activation = first(places)?;
                 let tokens = campaign::tokens(&self.settings, activation);
                 let path = format!("/rest/v1/campaigns/{}/trigger.json", activation.action.of());
-                self.call(Method::Post, &path, campaign::body(&leads(places), &tokens))
+                self.settings.call(Method::Post, path, campaign::body(&leads(places), &tokens))
             }
             Call::Look(look) => {
-                let (path, query) = look.request();
-                Request { query, ..self.call(Method::Get, path, Vec::new()) }
+                let (method, path, query, body) = look.call();
+                let content_type = if body.is_empty() { "application/json" } else { form::TYPE };
+                Request { query, content_type, ..self.settings.call(method, path, body) }
+            }
+            Call::Import(import) => {
+                largest = import::LARGEST;
+                let (method, path, query) = import.call(&self.settings);
+                let body = import.body(&self.settings, |place| self.activation(place));
+                Request { query, content_type: import::CONTENT_TYPE, ..self.settings.call(method, path, body) }
             }
         };
-        (request.body.len() <= LARGEST).then_some(request)
+        (request.body.len() <= largest).then_some(request)
     }
 
     fn read(&mut self, call: Call, answer: &Answer, now: Timestamp) -> Option<Halt> {
-        let status = match answer {
-            Answer::Came(response) => response.status,
-            _ => 0,
-        };
+        let status = answer.status();
+        if let Call::Import(import) = call {
+            return self.imported(*import, status, answer, now);
+        }
         match answer::verdict(answer, now) {
             Verdict::Records(records) => match call {
                 Call::Sync(places) => self.synced(&places, status, &records, now),
+                Call::Find(find) => self.looked_up(find, status, answer, now),
                 Call::Add(places) => self.added(&places, status, &records, now),
                 Call::Look(look) => self.looked(look, answer, now),
-                Call::Members(places) => self.listed(&places, status, &records, now),
+                Call::Members(places) | Call::Delete(places) => self.each(&places, status, &records, now),
                 // The answer names the campaign and nobody's outcome.
-                Call::Campaign(places) => self.set(&places, status, &Outcome::Accepted),
+                Call::Campaign(places) => self.outcomes.set(&places, status, &Outcome::Accepted),
+                Call::Import(_) => {}
             },
             Verdict::Halt(halt) => return Some(halt),
             Verdict::Down { words, is_unclear } => {
@@ -188,76 +311,67 @@ impl Sending {
                         Call::Add(_) | Call::Campaign(_) => is_unclear,
                         Call::Look(_) => true,
                         Call::Sync(_) => self.batch.get(place).is_some_and(|item| item.may_have_left),
-                        Call::Members(_) => false,
+                        Call::Find(_) | Call::Members(_) | Call::Delete(_) | Call::Import(_) => false,
                     };
                     let again = if may_have_left { now + self.settings.look_after } else { now };
                     let words = words.as_str().into();
                     let later = Outcome::Later { not_before: again, words, is_throttled: false, may_have_left };
-                    self.set(&[place], status, &later);
+                    self.outcomes.set(&[place], status, &later);
                 }
                 return Some(Halt::Down(words));
             }
-            Verdict::Refused(code, words) => self.refused(&call, status, &code, &words),
+            Verdict::Refused(code, words) => self.refused(call, status, &code, &words),
         }
         None
     }
 
-    /// A refusal of the whole: of each record, or of those among them that are found by halving.
-    fn refused(&mut self, call: &Call, status: u16, code: &str, words: &str) {
+    /// A refusal of the whole: of each record, or of those among them that are found by halving. A lead that is gone is
+    /// written once more before that, and an address that is too long put into the body.
+    fn refused(&mut self, call: Call, status: u16, code: &str, words: &str) {
+        let call = match call {
+            Call::Look(look) if code == "414" => match look.clone().posted() {
+                Some(posted) => return self.todo.push_front(Call::Look(posted)),
+                None => Call::Look(look),
+            },
+            Call::Import(import) => return self.import_refused(*import, status, code, words),
+            other => other,
+        };
         let places = call.places();
+        let is_of_leads = matches!(call, Call::Add(_) | Call::Members(_) | Call::Delete(_) | Call::Campaign(_));
+        if code == GONE && is_of_leads && self.write_again(&places) {
+            return;
+        }
         if places.len() > 1 && call.is_parted_by(code) {
             let (a, b) = places.split_at(places.len() / 2);
             self.todo.push_front(call.about(b.to_vec()));
             self.todo.push_front(call.about(a.to_vec()));
         } else {
-            self.set(&places, status, &Outcome::Refused { code: code.into(), words: words.into() });
+            self.outcomes.refuse(&places, status, code, words);
         }
     }
 
-    /// Results come in the order of the input, in which each lead stands once.
-    fn synced(&mut self, places: &[usize], status: u16, records: &[Record], now: Timestamp) {
-        let activations: Vec<_> = places.iter().filter_map(|n| self.activation(*n)).collect();
-        let order = body::order(&activations);
-        let mut events = Vec::new();
-        let mut unsure: BTreeMap<u64, Vec<_>> = BTreeMap::new();
-        for (place, input) in places.iter().zip(order) {
-            match records.get(input) {
-                Some(Record::Done(Some(id))) => {
-                    if let Some(slot) = self.leads.get_mut(*place) {
-                        *slot = Some(*id);
-                    }
-                    let Some(item) = self.batch.get(*place) else { continue };
-                    match item.activation.action.kind() {
-                        ActionKind::Event if item.may_have_left => {
-                            let (activity_type, _) = self.settings.activity(item.activation.action.of());
-                            unsure.entry(activity_type).or_default().push((*place, *id, item.activation.at));
-                        }
-                        ActionKind::Event => events.push(*place),
-                        ActionKind::Profile => self.set(&[*place], status, &Outcome::Accepted),
-                        ActionKind::AddToList | ActionKind::RemoveFromList | ActionKind::Campaign => {
-                            self.ready.push(*place);
-                        }
-                        // The lane refuses what the vendor cannot do.
-                        _ => {}
-                    }
-                }
-                Some(Record::Skipped { code, words, is_passing }) => {
-                    self.skipped(*place, status, code, words, *is_passing, now)
-                }
-                Some(Record::Done(None)) | None => {
-                    self.skipped(*place, status, "no_result", "the answer does not speak of this lead", true, now);
-                }
+    /// The leads of these were merged or deleted since their numbers were told: they are written, or looked up, once more,
+    /// and what was to be said of them is said again. False when that was done for all of them before.
+    fn write_again(&mut self, places: &[usize]) -> bool {
+        let mut is_new = false;
+        for place in places {
+            if let Some(was_gone) = self.was_gone.get_mut(*place) {
+                is_new |= !std::mem::replace(was_gone, true);
             }
         }
-        if !events.is_empty() {
-            self.todo.push_back(Call::Add(events));
+        if is_new {
+            let is_looked_up =
+                |n: &usize| self.activation(*n).is_some_and(|activation| body::is_looked_up(&activation.action));
+            let (looked_up, written): (Vec<usize>, Vec<usize>) = places.iter().partition(|n| is_looked_up(n));
+            self.find(&looked_up);
+            let people = self.by_address(written);
+            self.sync(people);
         }
-        for (activity_type, records) in unsure {
-            self.todo.extend(Look::begin(activity_type, &records).into_iter().map(Call::Look));
-        }
+        is_new
     }
 
-    /// When all leads are there: a call for each list, and for each campaign and what its tokens say.
+    /// When all leads are there: a call for each list, for those who are forgotten, and for each campaign and what its
+    /// tokens say.
     fn follow(&mut self) {
         let mut lists: BTreeMap<Action, Vec<usize>> = BTreeMap::new();
         let mut campaigns: BTreeMap<_, Vec<Vec<usize>>> = BTreeMap::new();
@@ -279,66 +393,12 @@ impl Sending {
                 None => calls.push(vec![place]),
             }
         }
-        self.todo.extend(lists.into_values().map(Call::Members));
+        for (action, places) in lists {
+            let call = if action == Action::Erase { Call::Delete } else { Call::Members };
+            let calls = parts(&places, |place| self.told(place).len(), RECORDS);
+            self.todo.extend(calls.into_iter().map(call));
+        }
         self.todo.extend(campaigns.into_values().flatten().map(Call::Campaign));
-    }
-
-    fn looked(&mut self, look: Look, answer: &Answer, now: Timestamp) {
-        let Answer::Came(response) = answer else { return };
-        let (found, places, is_whole) = match look.next(&response.json(), &self.settings.occasion_attribute) {
-            look::Step::More(look) => return self.todo.push_front(Call::Look(look)),
-            look::Step::Seen(found, places) => (found, places, true),
-            look::Step::Unread(found, places) => (found, places, false),
-        };
-        let mut missing = Vec::new();
-        for place in places {
-            let Some(activation) = self.activation(place) else { continue };
-            if found.contains(&activation.occasion.to_string()) {
-                self.set(&[place], 200, &Outcome::Duplicate);
-            } else if is_whole {
-                missing.push(place);
-            } else {
-                let words = "what the instance has could not be read to its end".into();
-                let not_before = now + self.settings.look_after;
-                let later = Outcome::Later { not_before, words, is_throttled: false, may_have_left: true };
-                self.set(&[place], 200, &later);
-            }
-        }
-        if !missing.is_empty() {
-            self.todo.push_back(Call::Add(missing));
-        }
-    }
-
-    fn added(&mut self, places: &[usize], status: u16, records: &[Record], now: Timestamp) {
-        for (n, place) in places.iter().enumerate() {
-            match records.get(n) {
-                Some(Record::Done(_)) => self.set(&[*place], status, &Outcome::Accepted),
-                Some(Record::Skipped { code, words, is_passing }) => {
-                    // A lead that was merged away meanwhile is found again by the next sync.
-                    let is_passing = *is_passing || code == "1004";
-                    self.skipped(*place, status, code, words, is_passing, now);
-                }
-                None => {
-                    self.skipped(*place, status, "no_result", "the answer does not speak of this activity", true, now)
-                }
-            }
-        }
-    }
-
-    /// Results come in the order of the input, in which each lead stands once.
-    fn listed(&mut self, places: &[usize], status: u16, records: &[Record], now: Timestamp) {
-        let (_, order) = body::each_once(places.iter().filter_map(|n| self.lead(*n)));
-        for (place, input) in places.iter().zip(order) {
-            match records.get(input) {
-                Some(Record::Done(_)) => self.set(&[*place], status, &Outcome::Accepted),
-                // Who is not in the list is out of it.
-                Some(Record::Skipped { code, .. }) if code == "1015" => self.set(&[*place], status, &Outcome::Accepted),
-                Some(Record::Skipped { code, words, is_passing }) => {
-                    self.skipped(*place, status, code, words, *is_passing || code == "1004", now);
-                }
-                None => self.skipped(*place, status, "no_result", "the answer does not speak of this lead", true, now),
-            }
-        }
     }
 
     fn skipped(&mut self, place: usize, status: u16, code: &str, words: &str, is_passing: bool, now: Timestamp) {
@@ -352,24 +412,17 @@ impl Sending {
         } else {
             Outcome::Refused { code: code.into(), words: words.into() }
         };
-        self.set(&[place], status, &outcome);
-    }
-
-    fn set(&mut self, places: &[usize], status: u16, outcome: &Outcome) {
-        for place in places {
-            if let Some(slot) = self.outcomes.get_mut(*place) {
-                *slot = Some((status, outcome.clone()));
-            }
-        }
+        self.outcomes.set(&[place], status, &outcome);
     }
 
     /// A try was noted before it could leave. Nobody can look for a request of a campaign, so that one which certainly
     /// has not left is told to have stayed.
-    fn keep_unsent(&mut self, halt: &Halt, now: Timestamp) {
-        for (item, outcome) in self.batch.iter().zip(&mut self.outcomes) {
-            if outcome.is_none() && item.activation.action.kind() == ActionKind::Campaign {
-                let (words, may_have_left) = (halt.to_string().into(), item.may_have_left);
-                *outcome = Some((0, Outcome::Later { not_before: now, words, is_throttled: true, may_have_left }));
+    fn keep_unsent(&mut self, words: &str) {
+        for (place, item) in self.batch.iter().enumerate() {
+            if self.outcomes.is_open(place) && item.activation.action.kind() == ActionKind::Campaign {
+                let (not_before, words, may_have_left) = (self.now, words.into(), item.may_have_left);
+                let stayed = Outcome::Later { not_before, words, is_throttled: true, may_have_left };
+                self.outcomes.set(&[place], 0, &stayed);
             }
         }
     }
@@ -377,6 +430,13 @@ impl Sending {
 
 impl Exchange for Sending {
     fn next(&mut self, answer: Option<Answer>, now: Timestamp) -> Next {
+        self.now = now;
+        for place in std::mem::take(&mut self.busy) {
+            let may_have_left = self.batch.get(place).is_some_and(|item| item.may_have_left);
+            let words = "another batch writes this lead".into();
+            let later = Outcome::Later { not_before: now + BUSY, words, is_throttled: true, may_have_left };
+            self.outcomes.set(&[place], 0, &later);
+        }
         let mut halt = None;
         if let (Some(call), Some(answer)) = (self.asked.take(), answer) {
             halt = self.read(call, &answer, now);
@@ -385,16 +445,31 @@ impl Exchange for Sending {
             if self.todo.is_empty() {
                 self.follow();
             }
+            if self.todo.is_empty()
+                && let Some(next) = (0..self.waiting.len()).min_by_key(|n| self.waiting[*n].0)
+            {
+                if self.waiting[next].0 > now {
+                    return Next::Wait(self.waiting[next].0);
+                }
+                self.todo.push_back(Call::Import(Box::new(self.waiting.swap_remove(next).1)));
+            }
             let Some(call) = self.todo.pop_front() else { break };
             if let Some(request) = self.request(&call) {
                 self.asked = Some(call);
                 return Next::Ask(Box::new(request));
             }
-            self.refused(&call, 0, "too_large", "the record is over 1 MB");
+            self.refused(call, 0, "too_large", "the record is over 1 MB");
         }
         if let Some(halt) = &halt {
-            self.keep_unsent(halt, now);
+            self.keep_unsent(&halt.to_string());
+            self.leave_imports();
         }
-        Next::Done { outcomes: std::mem::take(&mut self.outcomes), halt }
+        Next::Done { outcomes: self.outcomes.take(), halt }
+    }
+
+    fn so_far(&mut self) -> Vec<Option<(u16, Outcome)>> {
+        self.keep_unsent("it was stopped before it left");
+        self.leave_imports();
+        self.outcomes.take()
     }
 }

@@ -5,7 +5,8 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use crate::model::http::Name;
+use super::form::form;
+use crate::model::http::{Method, Name};
 use crate::model::{Span, Timestamp};
 
 /// Leads in one question.
@@ -25,6 +26,8 @@ pub struct Look {
     token: Option<String>,
     pages: usize,
     found: HashSet<String>,
+    /// The address was too long once: the fields go in the body.
+    is_posted: bool,
 }
 
 /// What comes after a page.
@@ -49,6 +52,7 @@ impl Look {
                 token: None,
                 pages: 0,
                 found: HashSet::new(),
+                is_posted: false,
             })
             .collect()
     }
@@ -58,20 +62,30 @@ impl Look {
         self.records.iter().map(|(place, _)| *place).collect()
     }
 
-    /// Path and query of the next call.
-    pub fn request(&self) -> (&'static str, Vec<(Name, String)>) {
-        match &self.token {
-            None => ("/rest/v1/activities/pagingtoken.json", vec![("sinceDatetime".into(), self.since.to_string())]),
+    /// The same question with its fields in the body, which has no length (developer page "Leads", HTTP 414); none where
+    /// they are there already.
+    pub fn posted(self) -> Option<Self> {
+        (!self.is_posted).then_some(Self { is_posted: true, ..self })
+    }
+
+    /// Method, path, query and body of the next call.
+    pub fn call(&self) -> (Method, &'static str, Vec<(Name, String)>, Vec<u8>) {
+        let (path, fields) = match &self.token {
+            None => ("/rest/v1/activities/pagingtoken.json", vec![("sinceDatetime", self.since.to_string())]),
             Some(token) => {
                 let leads: Vec<String> = self.records.iter().map(|(_, lead)| lead.to_string()).collect();
-                let query = vec![
-                    ("nextPageToken".into(), token.clone()),
-                    ("activityTypeIds".into(), self.activity_type.to_string()),
-                    ("leadIds".into(), leads.join(",")),
+                let fields = vec![
+                    ("nextPageToken", token.clone()),
+                    ("activityTypeIds", self.activity_type.to_string()),
+                    ("leadIds", leads.join(",")),
                 ];
-                ("/rest/v1/activities.json", query)
+                ("/rest/v1/activities.json", fields)
             }
+        };
+        if self.is_posted {
+            return (Method::Post, path, vec![("_method".into(), "GET".into())], form(&fields));
         }
+        (Method::Get, path, fields.into_iter().map(|(name, value)| (name.into(), value)).collect(), Vec::new())
     }
 
     /// Takes a page in.

@@ -1,6 +1,7 @@
 //! Marketo: the lead is synced, then the activation is a custom activity of it, of one generic type or one of the event's
 //! own, whose primary attribute is the trigger; the marketer's smart campaign has that type as its trigger. Or a campaign
-//! is requested for the lead, or it goes into a static list or out of one, or was all there was to write.
+//! is requested for the lead, or it goes into a static list or out of one, or was all there was to write. Of many, what
+//! needs no lead's number is a bulk import. Who is forgotten is looked up by each of their addresses and deleted.
 //!
 //! Activities and requests have no dedupe key: a try is noted durably before it leaves. After an unclear one of an
 //! activity we look before we send again; what was requested cannot be looked for.
@@ -11,6 +12,10 @@ mod body;
 mod campaign;
 mod directory;
 mod exchange;
+mod find;
+mod form;
+mod hands;
+mod import;
 mod look;
 mod recorded;
 #[cfg(test)]
@@ -33,7 +38,20 @@ use crate::model::setting::Secret;
 use crate::model::{ActionKind, Activation, Need, Span, Timestamp};
 
 /// What it can do.
-pub const CAN: &[ActionKind] = &ActionKind::OF_TRIGGERS;
+pub const CAN: &[ActionKind] = &[
+    ActionKind::Event,
+    ActionKind::AddToList,
+    ActionKind::RemoveFromList,
+    ActionKind::Campaign,
+    ActionKind::Profile,
+    ActionKind::Erase,
+];
+
+/// Records of a call (developer page on the REST API).
+const RECORDS: usize = 300;
+/// Records of a batch that is imported: by calls of 300 it is still through in half a minute, where nothing can be
+/// imported. More would be out of reach of a recall for longer.
+const TOGETHER: usize = 5_000;
 
 /// The quota's day ends at 00:00 "CST", taken as UTC-6.
 const MIDNIGHT: Span = Span::from_hours(6);
@@ -66,6 +84,11 @@ pub struct Settings {
     /// What becomes of a request of a campaign that may have been taken: Marketo cannot be asked.
     #[serde(default)]
     pub unclear_campaigns: Unclear,
+    /// So many leads and more of a batch that are written, or put into one list, are a bulk import, for which they need no
+    /// calls of 300; 0 for never, 5,000 at most.
+    #[serde(default = "bulk_from")]
+    #[schemars(range(max = 5_000))]
+    pub bulk_from: usize,
     /// Lead fields, by API name, and the trait that fills them, or `payload.<path>`.
     #[serde(default = "fields")]
     pub fields: BTreeMap<String, String>,
@@ -138,7 +161,26 @@ impl Settings {
             let words = format!("`{id}` is no campaign of Marketo: they have numbers");
             clashes.push((vec!["campaigns".into(), id.clone()], words));
         }
+        if self.bulk_from > TOGETHER {
+            clashes
+                .push((vec!["bulk_from".into()], format!("is more than {TOGETHER}, which is all that a batch holds")));
+        }
         clashes
+    }
+
+    /// A call, whose body is JSON where it has one.
+    fn call(&self, method: Method, path: impl Into<String>, body: Vec<u8>) -> Request {
+        Request {
+            method,
+            path: path.into(),
+            query: Vec::new(),
+            headers: Vec::new(),
+            content_type: "application/json",
+            auth: Auth::Token,
+            body,
+            family: "rest".into(),
+            timeout: self.timeout,
+        }
     }
 
     /// The type of an event, and how its attributes are filled.
@@ -150,6 +192,9 @@ impl Settings {
     }
 }
 
+fn bulk_from() -> usize {
+    1_000
+}
 fn occasion_attribute() -> String {
     "activationId".into()
 }
@@ -175,12 +220,13 @@ fn timeout() -> Span {
 /// One Marketo instance.
 pub struct Marketo {
     settings: Settings,
+    hands: hands::Hands,
 }
 
 impl Marketo {
     /// With these settings.
     pub fn new(_account: &str, settings: Settings) -> Self {
-        Self { settings }
+        Self { settings, hands: hands::Hands::default() }
     }
 }
 
@@ -197,10 +243,15 @@ impl Destination for Marketo {
         self.settings.base_url.trim_end_matches('/')
     }
 
-    /// 300 records and 1 MB a call. One exchange at a time: two upserts of one key at once can make two leads
-    /// (documentation "Leads" and "Integration best practices").
+    /// 300 records and 1 MB a call. Two exchanges may wait for imports while one makes calls, of the five that the vendor
+    /// advises (developer page "Integration best practices"); no two have the same lead in hand.
     fn limits(&self) -> Limits {
-        Limits { records: 300, bytes: 1_000_000, concurrency: 1 }
+        Limits { records: RECORDS, bytes: exchange::LARGEST, concurrency: hands::IMPORTS + 1 }
+    }
+
+    fn together(&self, activation: &Activation) -> usize {
+        let is_imported = self.settings.bulk_from > 0 && import::is_for(&activation.action);
+        if is_imported { TOGETHER } else { RECORDS }
     }
 
     /// The instance's rolling twenty seconds and its day, of all integrations together (developer page on the REST API).
@@ -221,17 +272,7 @@ impl Destination for Marketo {
 
     /// No header tells what is used; the instance is asked (developer page on the REST API, usage).
     fn usage(&self) -> Option<Request> {
-        Some(Request {
-            method: Method::Get,
-            path: "/rest/v1/stats/usage.json".into(),
-            query: Vec::new(),
-            headers: Vec::new(),
-            content_type: "application/json",
-            auth: Auth::Token,
-            body: Vec::new(),
-            family: "rest".into(),
-            timeout: self.settings.timeout,
-        })
+        Some(self.settings.call(Method::Get, "/rest/v1/stats/usage.json", Vec::new()))
     }
 
     /// Calls of today, by everybody; other answers have no such figure.
@@ -282,17 +323,18 @@ impl Destination for Marketo {
     fn pretended(&self, request: &Request) -> Response {
         let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
         let inputs = body["input"].as_array().into_iter().flatten();
-        let done: Vec<Value> = inputs.map(|_| json!({ "id": 1, "status": "added" })).collect();
-        pretend(&json!({ "success": true, "result": done }))
+        let done = inputs.map(|_| json!({ "id": 1, "status": "added" }));
+        let found = find::asked(&request.body).into_iter().map(|email| json!({ "id": 1, "email": email }));
+        pretend(&json!({ "success": true, "result": done.chain(found).collect::<Vec<_>>() }))
     }
 
-    /// Leads, then activities.
+    /// Leads, then activities; or a look, and then what takes out. An import takes fewer.
     fn calls(&self, records: usize) -> usize {
         if records == 0 { 0 } else { 2 }
     }
 
     fn exchange(&self, batch: Vec<Item>) -> Box<dyn Exchange> {
-        Box::new(exchange::Sending::new(self.settings.clone(), batch))
+        Box::new(exchange::Sending::new(self.settings.clone(), self.hands.begin(), batch))
     }
 
     fn profiles(&self, addresses: Vec<String>) -> Option<Profiles> {

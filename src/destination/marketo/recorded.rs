@@ -5,15 +5,15 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde_json::Value;
 
-use super::Settings;
 use super::answer::{Verdict, verdict};
 use super::body::email;
 use super::directory;
 use super::look::{self, Look};
+use super::{Settings, form};
 use crate::destination::Halt;
 use crate::destination::account::{Asking, Inquiry};
 use crate::destination::inventory::{Sight, Sights};
-use crate::model::http::{Answer, Auth, Method, Request, Response};
+use crate::model::http::{Answer, Request, Response};
 use crate::model::{Activation, Timestamp};
 
 /// Addresses of one call: each may have several leads, of which a page shows 300.
@@ -62,18 +62,9 @@ impl Recorded {
                 directory::leads(&self.settings, &addresses)
             }
             Question::Activities(look) => {
-                let (path, query) = look.request();
-                Request {
-                    method: Method::Get,
-                    path: path.into(),
-                    query,
-                    headers: Vec::new(),
-                    content_type: "application/json",
-                    auth: Auth::Token,
-                    body: Vec::new(),
-                    family: "rest".into(),
-                    timeout: self.settings.timeout,
-                }
+                let (method, path, query, body) = look.call();
+                let content_type = if body.is_empty() { "application/json" } else { form::TYPE };
+                Request { query, content_type, ..self.settings.call(method, path, body) }
             }
         }
     }
@@ -147,6 +138,15 @@ impl Inquiry<Vec<Sight>> for Recorded {
                 (Verdict::Halt(halt), _) => return Asking::Done(Err(halt)),
                 (Verdict::Down { words, .. }, _) => return Asking::Done(Err(Halt::Down(words))),
                 (Verdict::Refused(code, words), _) => {
+                    // The address was too long: once more, with the fields in the body.
+                    if code == "414"
+                        && let Question::Activities(look) = &question
+                        && let Some(posted) = look.clone().posted()
+                    {
+                        let question = self.asked.insert(Question::Activities(posted));
+                        let question = question.clone();
+                        return Asking::Ask(Box::new(self.request(&question)));
+                    }
                     self.refused(&question, &format!("the vendor refuses the question: {code}: {words}"));
                 }
                 (Verdict::Records(_), _) => self.refused(&question, "the answer cannot be read"),
@@ -168,6 +168,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::destination::marketo::find;
     use crate::destination::testing::{came, inquire, item, of, sights};
     use crate::model::{Identifier, IdentifierKind};
 
@@ -194,9 +195,8 @@ mod tests {
         let (asked, found) = inquire(recorded(sent), |n, _| if n == 0 { leads() } else { page(&["01".repeat(16)]) });
         assert_eq!(sights(found), ["there", "missing", "missing", "missing"]);
         assert_eq!((asked[0].path.as_str(), asked[0].query[0].1.as_str()), ("/rest/v1/leads.json", "GET"));
-        let body = String::from_utf8(asked[0].body.clone()).expect("a form");
-        let values = "a%2Bb%40example.com,p1%40example.com,p2%40example.com,p3%40example.com";
-        assert_eq!(body, format!("filterType=email&fields=id%2Cemail&filterValues={values}"));
+        let addresses = ["a+b@example.com", "p1@example.com", "p2@example.com", "p3@example.com"];
+        assert_eq!(find::asked(&asked[0].body), addresses);
         assert_eq!(asked[2].query[2].1, "11,12,21", "all leads of an address");
         assert!(asked.iter().all(|request| !format!("{:?}", request.query).contains('@')));
     }

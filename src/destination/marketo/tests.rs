@@ -1,11 +1,13 @@
+mod imports;
+
 use serde_json::{Value, json};
 
 use super::answer::{Record, Verdict, verdict};
 use super::*;
 use crate::destination::testing::{NOW, Talk, came, doing, item};
-use crate::destination::{Halt, Item};
-use crate::model::Action;
+use crate::destination::{Halt, Item, Next};
 use crate::model::http::{Answer, Method};
+use crate::model::{Action, Outcome};
 
 const LEADS: &str = "/rest/v1/leads.json";
 const ADD: &str = "/rest/v1/activities/external.json";
@@ -68,7 +70,9 @@ fn each_answer_means_what_the_vendor_says() {
     for status in [401, 403] {
         assert!(matches!(verdict(&came(status, Value::Null), NOW), Verdict::Halt(Halt::Credentials(_))), "{status}");
     }
-    assert!(matches!(verdict(&came(413, Value::Null), NOW), Verdict::Refused(..)));
+    for status in [413, 414] {
+        assert!(matches!(verdict(&came(status, Value::Null), NOW), Verdict::Refused(..)), "{status}");
+    }
     assert!(matches!(verdict(&came(404, Value::Null), NOW), Verdict::Halt(Halt::Configuration(_))));
     // A 200 that is no answer of theirs says nothing of what was done.
     assert!(matches!(verdict(&came(200, json!("hello")), NOW), Verdict::Down { is_unclear: true, .. }));
@@ -204,16 +208,107 @@ fn a_refused_request_is_halved_to_the_record_at_fault() {
     }
 }
 
+const NOT_FOUND: &str = "Lead not found";
+
+/// The lead of its number is gone: it is written once more, and what was said of it is said again.
 #[test]
-fn a_lead_merged_away_is_tried_again() {
-    let talk = talk(items(1, false), |_, request| match request.path.as_str() {
-        ADD => came(
-            200,
-            json!({ "success": true, "result": [{ "status": "skipped", "errors": [{ "code": "1004", "message": "Lead not found" }] }] }),
-        ),
+fn a_lead_merged_away_is_written_once_more() {
+    let gone = || json!({ "status": "skipped", "errors": [{ "code": "1004", "message": NOT_FOUND }] });
+    let mut syncs = 0;
+    let cured = talk(items(2, false), |_, request| match request.path.as_str() {
+        LEADS => {
+            syncs += 1;
+            done(request)
+        }
+        _ if syncs == 1 => came(200, json!({ "success": true, "result": [{ "status": "added" }, gone()] })),
         _ => done(request),
     });
-    assert_eq!(talk.words(), ["later"]);
+    assert_eq!((cured.paths(), cured.words()), (vec![LEADS, ADD, LEADS, ADD], vec!["accepted"; 2]));
+    assert_eq!((inputs(&cured.asked[2]), inputs(&cured.asked[3])), (1, 1), "only the one that was gone");
+    let lost = talk(items(1, false), |_, request| match request.path.as_str() {
+        ADD => came(200, json!({ "success": true, "result": [gone()] })),
+        _ => done(request),
+    });
+    assert_eq!((lost.paths(), lost.words()), (vec![LEADS, ADD, LEADS, ADD], vec!["later"]));
+}
+
+/// The same where the call is refused as a whole: the one lead that stays gone is the only dead letter.
+#[test]
+fn activities_refused_as_a_whole_for_a_lead_are_said_once_more() {
+    let mut syncs = 0;
+    let cured = talk(items(8, false), |_, request| {
+        syncs += usize::from(request.path == LEADS);
+        if request.path == ADD && syncs == 1 { failed("1004") } else { done(request) }
+    });
+    assert_eq!((cured.paths(), cured.words()), (vec![LEADS, ADD, LEADS, ADD], vec!["accepted"; 8]));
+    let lost = talk(items(8, false), |_, request| {
+        let speaks_of_it = String::from_utf8_lossy(&request.body).contains("\"leadId\":1003,");
+        if request.path == ADD && speaks_of_it { failed("1004") } else { done(request) }
+    });
+    assert_eq!(lost.paths().iter().filter(|path| **path == LEADS).count(), 2);
+    for (n, word) in lost.words().into_iter().enumerate() {
+        assert_eq!(word, if n == 3 { "refused" } else { "accepted" }, "{n}");
+    }
+}
+
+/// HTTP 414 is about one call: the lane goes on. A look has its fields in its body then.
+#[test]
+fn an_address_that_is_too_long_stops_nothing() {
+    let mut looks = Vec::new();
+    let looked = talk(items(2, true), |_, request| match (request.path.as_str(), request.method) {
+        (LEADS | ADD, _) => done(request),
+        (path, Method::Get) => {
+            looks.push(path.to_owned());
+            came(414, Value::Null)
+        }
+        (TOKEN, _) => came(200, json!({ "success": true, "nextPageToken": "A" })),
+        _ => came(200, json!({ "success": true, "moreResult": false })),
+    });
+    assert_eq!((looked.words(), looked.halt.is_none()), (vec!["accepted"; 2], true));
+    assert_eq!((looks, looked.paths()), (vec![TOKEN.to_owned()], vec![LEADS, TOKEN, TOKEN, READ, ADD]));
+    let posted = &looked.asked[3];
+    assert_eq!(posted.query, [("_method".into(), "GET".to_owned())]);
+    assert_eq!(form::field(&posted.body, "leadIds").as_deref(), Some("1000,1001"));
+    assert_eq!(posted.content_type, form::TYPE);
+    let parted = talk(items(4, false), |_, request| match inputs(request) > 1 {
+        true => came(414, Value::Null),
+        false => done(request),
+    });
+    assert_eq!((parted.words(), parted.halt.is_none()), (vec!["accepted"; 4], true));
+    let refused = talk(items(2, false), |_, _| came(414, Value::Null));
+    assert_eq!((refused.words(), refused.halt.is_none()), (vec!["refused"; 2], true));
+}
+
+// === one lead, one hand ===
+
+/// After two people were merged, or while they are not yet, an address can be in the rows of both.
+#[test]
+fn an_address_of_two_people_is_one_lead() {
+    let mut batch = items(3, false);
+    batch[2].activation.identifiers = batch[0].activation.identifiers.clone();
+    batch[2].activation.traits = crate::model::RawJson::trusted(r#"{"last_name":"Braga"}"#);
+    let talk = talk(batch, |_, request| done(request));
+    assert_eq!(talk.words(), vec!["accepted"; 3]);
+    let leads = json!([
+        { "email": "p0@example.com", "lastName": "Braga" }, { "email": "p1@example.com", "lastName": "Mota" },
+    ]);
+    assert_eq!(talk.body(0)["input"], leads, "each once, and what came last is known");
+}
+
+/// Two upserts of one address at once can make two leads.
+#[test]
+fn no_two_exchanges_have_one_lead_in_hand() {
+    let marketo = marketo(json!({}));
+    let mut first = marketo.exchange(vec![item(1), item(2)]);
+    assert!(matches!(first.next(None, NOW), Next::Ask(_)));
+    let second = Talk::with(marketo.exchange(vec![Item { may_have_left: true, ..item(2) }, item(3)]), does_all);
+    assert_eq!(second.words(), ["unclear", "accepted"], "what may have left may have left still");
+    let Some((0, Outcome::Later { not_before, is_throttled, .. })) = &second.outcomes[0] else { panic!() };
+    assert_eq!((not_before.since(NOW), is_throttled), (Span::from_secs(5), &true), "it costs no try");
+    assert_eq!(inputs(&second.asked[0]), 1);
+    drop(first);
+    let third = Talk::with(marketo.exchange(vec![item(1), item(2)]), does_all);
+    assert_eq!(third.words(), ["accepted"; 2]);
 }
 
 // === lists, campaigns, leads ===
@@ -237,10 +332,19 @@ fn does_all(_: usize, request: &Request) -> Answer {
         came(200, json!({ "success": true, "result": results }))
     };
     match request.path.as_str() {
+        LEADS if !request.query.is_empty() => knows(request, |email| email.starts_with('p')),
         LEADS => each("updated"),
         path if path.ends_with("/trigger.json") => came(200, json!({ "success": true, "result": [{ "id": 12 }] })),
         _ => each("added"),
     }
+}
+
+/// The leads whose addresses are these, by numbers that follow from them.
+fn knows(request: &Request, is_known: impl Fn(&str) -> bool) -> Answer {
+    let asked = find::asked(&request.body);
+    let lead = |email: &String| Some(json!({ "id": 900 + u64::from(email.as_bytes()[1]), "email": email }));
+    let leads: Vec<Value> = asked.iter().filter(|email| is_known(email)).filter_map(lead).collect();
+    came(200, json!({ "success": true, "result": leads }))
 }
 
 fn campaign(n: u8, total: &str) -> Item {
@@ -331,8 +435,76 @@ fn leads_go_into_lists_and_out_of_them() {
         _ => does_all(n, request),
     });
     assert_eq!(talk.words(), ["accepted"; 4]);
-    assert_eq!(talk.paths(), [LEADS, "/rest/v1/lists/1044/leads.json", "/rest/v1/lists/1045/leads.json"]);
-    assert_eq!(talk.body(1), json!({ "input": [{ "id": 50 }, { "id": 51 }] }));
+    assert_eq!(talk.paths(), [LEADS, LEADS, "/rest/v1/lists/1044/leads.json", "/rest/v1/lists/1045/leads.json"]);
+    assert_eq!(talk.body(2), json!({ "input": [{ "id": 50 }, { "id": 51 }] }));
+    assert_eq!(talk.body(3), json!({ "input": [{ "id": 900 + u64::from(b'2') }] }));
+}
+
+/// Who is no lead is in no list: nothing is made of them.
+#[test]
+fn who_is_taken_out_of_a_list_is_not_made() {
+    let batch = (1..4).map(|n| doing(n, Action::RemoveFromList("1045".into()))).collect();
+    let talk = Talk::with(marketo(json!({})).exchange(batch), |n, request| match request.path.as_str() {
+        LEADS => knows(request, |email| email.starts_with("p2")),
+        _ => does_all(n, request),
+    });
+    assert_eq!((talk.words(), talk.paths()), (vec!["accepted"; 3], vec![LEADS, "/rest/v1/lists/1045/leads.json"]));
+    assert_eq!(talk.body(1)["input"].as_array().map(Vec::len), Some(1));
+    let asked = &talk.asked[0];
+    assert_eq!((asked.method, asked.query.as_slice()), (Method::Post, &[("_method".into(), "GET".to_owned())][..]));
+    assert_eq!(find::asked(&asked.body), ["p1@example.com", "p2@example.com", "p3@example.com"]);
+    // An address may be that of several leads.
+    let batch = vec![doing(1, Action::RemoveFromList("1045".into()))];
+    let twice = Talk::with(marketo(json!({})).exchange(batch), |n, request| match request.path.as_str() {
+        LEADS => {
+            let lead = |id: u64| json!({ "id": id, "email": "P1@example.com" });
+            came(200, json!({ "success": true, "result": [lead(7), lead(8)] }))
+        }
+        _ => does_all(n, request),
+    });
+    assert_eq!((twice.words(), twice.body(1)), (vec!["accepted"], json!({ "input": [{ "id": 7 }, { "id": 8 }] })));
+}
+
+/// All addresses of a person, and all leads of each; who is none is forgotten already. What comes for the same address
+/// after that is not written before.
+#[test]
+fn who_is_forgotten_is_deleted_by_each_address() {
+    let mut gone = doing(1, Action::Erase);
+    let address = |email: &str| crate::model::Identifier::new(crate::model::IdentifierKind::Email, email);
+    gone.activation.identifiers = vec![address("p1@example.com"), address("q1@example.com"), address("p4@example.com")];
+    let batch = vec![gone, doing(2, Action::Erase), doing(4, Action::Profile), item(5)];
+    let marketo = marketo(json!({}));
+    let talk = Talk::with(marketo.exchange(batch), |n, request| match request.path.as_str() {
+        LEADS if !request.query.is_empty() => knows(request, |email| !email.starts_with("p2")),
+        LEADS => does_all(n, request),
+        "/rest/v1/leads/delete.json" => {
+            let body: Value = serde_json::from_slice(&request.body).expect("JSON");
+            let ids = body["input"].as_array().expect("leads").iter();
+            let deleted: Vec<Value> = ids.map(|one| json!({ "id": one["id"], "status": "deleted" })).collect();
+            came(200, json!({ "success": true, "result": deleted }))
+        }
+        _ => does_all(n, request),
+    });
+    assert_eq!(talk.words(), ["accepted", "accepted", "later", "accepted"]);
+    assert_eq!(talk.paths(), [LEADS, LEADS, ADD, "/rest/v1/leads/delete.json"]);
+    assert_eq!(talk.body(3)["input"], json!([{ "id": 949 }, { "id": 952 }]), "two of one person share a number here");
+    // A lead that was merged meanwhile is looked for once more.
+    let mut looks = 0;
+    let merged =
+        Talk::with(marketo.exchange(vec![doing(1, Action::Erase)]), |_, request| match request.path.as_str() {
+            LEADS => {
+                looks += 1;
+                came(200, json!({ "success": true, "result": [{ "id": looks, "email": "p1@example.com" }] }))
+            }
+            _ if looks == 1 => failed("1004"),
+            _ => came(200, json!({ "success": true, "result": [{ "id": 2, "status": "deleted" }] })),
+        });
+    assert_eq!((merged.words(), merged.asked.len()), (vec!["accepted"], 4));
+    let phone = crate::model::Identifier::new(crate::model::IdentifierKind::Phone, "+351910000000");
+    let mut unknown = crate::destination::testing::of(3, vec![phone]);
+    unknown.activation.action = Action::Erase;
+    let words = Talk::with(marketo.exchange(vec![unknown]), |_, _| unreachable!("nobody to ask for")).outcomes;
+    assert!(matches!(&words[0], Some((0, Outcome::Refused { code, .. })) if &**code == "no_email"));
 }
 
 /// Lists and leads may be written twice: after an unclear answer they simply are.

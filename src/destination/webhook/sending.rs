@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::answer::{Verdict, verdict};
 use super::manifest::Batch;
 use super::{Way, names};
+use crate::destination::outcomes::Outcomes;
 use crate::destination::{Exchange, Halt, Item, Next};
 use crate::manifest::Seen;
 use crate::model::http::{Answer, Request};
@@ -21,7 +22,7 @@ pub(super) struct Sending {
     batch: Vec<Item>,
     /// Of each record that can be sent, until it has its outcome.
     bodies: Vec<Option<Value>>,
-    outcomes: Vec<Option<(u16, Outcome)>>,
+    outcomes: Outcomes,
     /// Calls to be made: places in the batch.
     todo: VecDeque<Vec<usize>>,
     asked: Option<Vec<usize>>,
@@ -29,7 +30,7 @@ pub(super) struct Sending {
 
 impl Sending {
     pub(super) fn new(way: Result<Arc<Way>, String>, timeout: Option<Span>, batch: Vec<Item>) -> Self {
-        let (bodies, outcomes) = (vec![None; batch.len()], vec![None; batch.len()]);
+        let (bodies, outcomes) = (vec![None; batch.len()], Outcomes::new(batch.len()));
         let mut sending = Self { way, timeout, batch, bodies, outcomes, todo: VecDeque::new(), asked: None };
         let Ok(way) = sending.way.clone() else { return sending };
         let mut good = Vec::new();
@@ -42,7 +43,7 @@ impl Sending {
                     }
                 }
                 Some(Err((code, words))) => {
-                    sending.set(&[n], 0, &Outcome::Refused { code: code.into(), words: words.into() });
+                    sending.outcomes.refuse(&[n], 0, code, &words);
                 }
                 None => {}
             }
@@ -63,11 +64,11 @@ impl Sending {
                 }
                 Ok(body) => {
                     let words = format!("its body is {} bytes, and {} may be sent", body.len(), way.manifest.bytes);
-                    self.set(&places, 0, &Outcome::Refused { code: "too_large".into(), words: words.into() });
+                    self.outcomes.refuse(&places, 0, "too_large", &words);
                     continue;
                 }
                 Err(words) => {
-                    self.set(&places, 0, &Outcome::Refused { code: "template".into(), words: words.into() });
+                    self.outcomes.refuse(&places, 0, "template", &words);
                     continue;
                 }
             };
@@ -114,10 +115,7 @@ impl Sending {
     }
 
     fn read(&mut self, way: &Way, places: &[usize], answer: &Answer, now: Timestamp) -> Option<Halt> {
-        let status = match answer {
-            Answer::Came(response) => response.status,
-            Answer::NotSent(_) | Answer::Unclear(_) => 0,
-        };
+        let status = answer.status();
         match verdict(&way.manifest, answer, now) {
             Verdict::Taken(failed) => {
                 let place = |index: &Option<usize>| index.and_then(|index| places.get(index).copied());
@@ -125,10 +123,10 @@ impl Sending {
                 // One that nobody can find may be any: none is said to be taken.
                 let lost = failed.iter().find(|(index, _)| place(index).is_none());
                 let rest = lost.map_or(Outcome::Accepted, |(_, words)| refused(words));
-                self.set(places, status, &rest);
+                self.outcomes.set(places, status, &rest);
                 for (index, words) in &failed {
                     if let Some(place) = place(index) {
-                        self.set(&[place], status, &refused(words));
+                        self.outcomes.set(&[place], status, &refused(words));
                     }
                 }
                 None
@@ -139,22 +137,14 @@ impl Sending {
                 None
             }
             Verdict::Refused(outcome) | Verdict::Each(outcome) => {
-                self.set(places, status, &outcome);
+                self.outcomes.set(places, status, &outcome);
                 None
             }
             Verdict::Down(outcome, words) => {
-                self.set(places, status, &outcome);
+                self.outcomes.set(places, status, &outcome);
                 Some(Halt::Down(words))
             }
             Verdict::Halt(halt) => Some(halt),
-        }
-    }
-
-    fn set(&mut self, places: &[usize], status: u16, outcome: &Outcome) {
-        for place in places {
-            if let Some(slot) = self.outcomes.get_mut(*place) {
-                *slot = Some((status, outcome.clone()));
-            }
         }
     }
 }
@@ -164,7 +154,7 @@ impl Exchange for Sending {
         let way = match self.way.clone() {
             Ok(way) => way,
             Err(words) => {
-                let outcomes = std::mem::take(&mut self.outcomes);
+                let outcomes = self.outcomes.take();
                 return Next::Done { outcomes, halt: Some(Halt::Configuration(words)) };
             }
         };
@@ -174,7 +164,7 @@ impl Exchange for Sending {
         }
         match halt.is_none().then(|| self.next_call(&way, now)).flatten() {
             Some(request) => Next::Ask(Box::new(request)),
-            None => Next::Done { outcomes: std::mem::take(&mut self.outcomes), halt },
+            None => Next::Done { outcomes: self.outcomes.take(), halt },
         }
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::{CONTACTS, Contact, FIRST_CONTACT, Hubspot, error, inputs};
 use crate::sandbox::call::{Answer, Call, is_email, is_lower_name, is_scalar, iso};
-use crate::sandbox::received::lock;
+use crate::sandbox::received::{Effect, lock};
 
 /// Records in a batch (RudderStack's and Segment's code).
 const BATCH: usize = 100;
@@ -45,7 +45,14 @@ impl Hubspot {
         let mut sound = Vec::with_capacity(records.len());
         for (place, input) in records.into_iter().enumerate() {
             let on_demand = call.bad_record && place == 0;
-            let Some(words) = mistake(&input).or_else(|| on_demand.then(|| "Invalid on demand".to_owned())) else {
+            let blocked = || {
+                let email = input.id.trim().to_lowercase();
+                let is_blocked = lock(&self.state).blocked.contains(email.as_str());
+                is_blocked.then(|| "This contact was permanently deleted, and its address cannot be used".to_owned())
+            };
+            let Some(words) =
+                mistake(&input).or_else(blocked).or_else(|| on_demand.then(|| "Invalid on demand".to_owned()))
+            else {
                 sound.push(input);
                 continue;
             };
@@ -93,23 +100,32 @@ impl Hubspot {
         Ok(results)
     }
 
-    /// Upserted contacts of these addresses, as a batch read gives them. An address that nobody has is left out.
-    pub(super) fn upserted(&self, addresses: &[&str]) -> Vec<Value> {
-        let memory = lock(&self.state);
-        let mut places: Vec<usize> = addresses
-            .iter()
-            .filter_map(|one| memory.by_email.get(one.trim().to_lowercase().as_str()).copied())
-            .collect();
-        places.dedup();
-        let shown = places.into_iter().filter_map(|place| {
-            let contact = memory.contacts.get(place)?;
-            Some(json!({
-                "id": (FIRST_CONTACT + place as u64).to_string(), "archived": false,
-                "createdAt": iso(contact.created), "updatedAt": iso(contact.created),
-                "properties": {"email": contact.email, "hs_additional_emails": null},
-            }))
-        });
-        shown.collect()
+    /// `POST …/gdpr-delete`, by id or by address. An address that is no contact's is blocked, and that is a success too
+    /// (reference "Permanently delete a contact (GDPR-compliant)", v3; that an address which was a contact's is blocked
+    /// alike, is not verified).
+    pub(super) fn forget(&self, call: &Call, payload: &Map<String, Value>) -> Answer {
+        let text = |name: &str| payload.get(name).and_then(Value::as_str).map(str::trim).unwrap_or_default();
+        let (id, by) = (text("objectId"), text("idProperty"));
+        if id.is_empty() || !matches!(by, "" | "email") || (by == "email" && !is_email(id)) {
+            return error(call, 400, "VALIDATION_ERROR", "Invalid input: objectId and idProperty");
+        }
+        let mut memory = lock(&self.state);
+        let place = match by {
+            "email" => memory.by_email.get(id.to_lowercase().as_str()).copied(),
+            _ => id.parse::<u64>().ok().and_then(|id| usize::try_from(id.checked_sub(FIRST_CONTACT)?).ok()),
+        };
+        let email = match place.and_then(|place| memory.contacts.get_mut(place)).filter(|one| !one.email.is_empty()) {
+            Some(contact) => std::mem::replace(&mut contact.email, "".into()),
+            None if by.is_empty() => return error(call, 404, "OBJECT_NOT_FOUND", "resource not found"),
+            None => id.to_lowercase().into(),
+        };
+        if memory.by_email.remove(&email).is_some() {
+            let (person, at) = (email.to_string(), iso(call.at));
+            let one = Effect { id: String::new(), event: "forgotten".to_owned(), person, at, body: Value::Null };
+            self.ledger.open().effect(one, &Value::Null);
+        }
+        memory.blocked.insert(email);
+        Answer::empty(204)
     }
 
     /// 200 or 207. Nothing promises the order of results, so they come in another than the records did.

@@ -16,7 +16,7 @@ mod search;
 /// What the token may do.
 mod token;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use axum::http::Method;
@@ -58,6 +58,8 @@ struct Memory {
     /// Place in `contacts` by address.
     by_email: HashMap<Arc<str>, usize>,
     contacts: Vec<Contact>,
+    /// Addresses that may not be used again.
+    blocked: HashSet<Arc<str>>,
     definitions: definitions::Definitions,
     seen: Seen,
     lists: Lists,
@@ -65,6 +67,7 @@ struct Memory {
 }
 
 struct Contact {
+    /// Empty for one that was forgotten.
     email: Arc<str>,
     /// When it was created, in milliseconds.
     created: i64,
@@ -74,13 +77,14 @@ impl Memory {
     /// The contact with this id.
     fn contact(&self, id: &str) -> Option<&Contact> {
         let place = id.parse::<u64>().ok()?.checked_sub(FIRST_CONTACT)?;
-        self.contacts.get(usize::try_from(place).ok()?)
+        self.contacts.get(usize::try_from(place).ok()?).filter(|contact| !contact.email.is_empty())
     }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Endpoint {
     Upsert,
+    Forget,
     Send,
     SendBatch,
 }
@@ -92,6 +96,9 @@ impl Endpoint {
             "/crm/v3/objects/contacts/batch/upsert"
             | "/crm/objects/2026-03/contacts/batch/upsert"
             | "/crm/objects/2026-09/contacts/batch/upsert" => Some(Self::Upsert),
+            "/crm/v3/objects/contacts/gdpr-delete"
+            | "/crm/objects/2026-03/contacts/gdpr-delete"
+            | "/crm/objects/2026-09/contacts/gdpr-delete" => Some(Self::Forget),
             "/events/v3/send" | "/events/2026-03/send" | "/events/custom/2026-09/send" => Some(Self::Send),
             "/events/v3/send/batch" | "/events/2026-03/send/batch" | "/events/custom/2026-09/send/batch" => {
                 Some(Self::SendBatch)
@@ -202,6 +209,7 @@ impl Hubspot {
             searches: Rolling::new(5, 1_000),
             by_email: HashMap::new(),
             contacts: Vec::new(),
+            blocked: HashSet::new(),
             definitions: Default::default(),
             seen: Seen::default(),
             lists: Lists::new(&options.lists),
@@ -213,7 +221,7 @@ impl Hubspot {
 
     fn take_quota(&self, endpoint: Endpoint, call: &Call) -> Result<Vec<(&'static str, String)>, Answer> {
         let mut memory = lock(&self.state);
-        if endpoint != Endpoint::Upsert {
+        if !matches!(endpoint, Endpoint::Upsert | Endpoint::Forget) {
             return if memory.sends.take(call.at) { Ok(Vec::new()) } else { Err(throttled(call, "SECONDLY")) };
         }
         drop(memory);
@@ -252,6 +260,7 @@ impl Hubspot {
         };
         match endpoint {
             Endpoint::Upsert => self.upsert(call, &payload),
+            Endpoint::Forget => self.forget(call, &payload),
             Endpoint::Send => self.send(call, &[Value::Object(payload)]),
             Endpoint::SendBatch => match inputs(&payload, events::BATCH) {
                 Ok(inputs) => self.send(call, inputs),

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use axum::http::Method;
 use serde_json::{Map, Value, json};
 
-use super::{Hubspot, error, throttled};
+use super::{FIRST_CONTACT, Hubspot, error, throttled};
 use crate::sandbox::call::{Answer, Call};
 use crate::sandbox::received::lock;
 use crate::sandbox::records::{Row, Shape, Times};
@@ -223,21 +223,37 @@ impl Hubspot {
         let mut rows = self.records.all(kind, call.at);
         rows.retain(|r| match by {
             None => ids.contains(&r.id.as_str()),
-            Some(name) => {
-                // A second address leads to its contact, too (specification of RudderStack's reads).
-                let more = if name == "email" { value_of(r, "hs_additional_emails") } else { None };
-                let all =
-                    value_of(r, name).into_iter().chain(more.iter().flat_map(|v| v.split(';').map(str::to_owned)));
-                all.into_iter().any(|v| ids.iter().any(|id| id.eq_ignore_ascii_case(v.trim())))
-            }
+            Some("email") => addresses(r).any(|email| ids.iter().any(|id| id.eq_ignore_ascii_case(&email))),
+            Some(name) => value_of(r, name).is_some_and(|v| ids.iter().any(|id| id.eq_ignore_ascii_case(&v))),
         });
         self.records.note(kind, "batch", &rows, call.at);
         let properties = names(body.get("properties"));
         let mut results: Vec<Value> = rows.iter().map(|r| shown(kind, r, &properties)).collect();
-        if kind == "contacts" && by == Some("email") {
-            results.extend(self.upserted(&ids));
+        if kind != "contacts" || by != Some("email") {
+            return Answer::json(200, &json!({"status": "COMPLETE", "results": results}));
         }
-        Answer::json(200, &json!({"status": "COMPLETE", "results": results}))
+        // Those that were upserted too; 207 where an address is nobody's.
+        let mut missing = Vec::new();
+        let memory = lock(&self.state);
+        for id in ids {
+            let is_it = |r: &Arc<Row>| addresses(r).any(|email| email.eq_ignore_ascii_case(id));
+            match memory.by_email.get(id.to_lowercase().as_str()) {
+                Some(place) => results.push(json!({
+                    "id": (FIRST_CONTACT + *place as u64).to_string(), "archived": false,
+                    "properties": {"email": id.to_lowercase()},
+                })),
+                None if rows.iter().any(is_it) => {}
+                None => missing.push(id),
+            }
+        }
+        if missing.is_empty() {
+            return Answer::json(200, &json!({"status": "COMPLETE", "results": results}));
+        }
+        let error = json!({
+            "status": "error", "category": "OBJECT_NOT_FOUND", "context": {"ids": missing},
+            "message": "Could not get some CONTACT objects, they may be deleted or not exist. Check that ids are valid.",
+        });
+        Answer::json(207, &json!({"status": "COMPLETE", "results": results, "numErrors": 1, "errors": [error]}))
     }
 
     fn associations(&self, call: &Call, from: &str, to: &str, body: &Value) -> Answer {
@@ -294,6 +310,14 @@ fn shown(kind: &str, row: &Row, properties: &[String]) -> Value {
         "id": row.id, "properties": given, "createdAt": row.body.get("createdAt"), "updatedAt": row.body.get("updatedAt"),
         "archived": row.body.get("archived").unwrap_or(&false.into()),
     })
+}
+
+/// A contact's addresses: a second one leads to it, too (RudderStack's code).
+fn addresses(row: &Arc<Row>) -> impl Iterator<Item = String> {
+    let all = ["email", "hs_additional_emails"].into_iter().filter_map(|name| value_of(row, name));
+    let all: Vec<String> =
+        all.flat_map(|v| v.split(';').map(|one| one.trim().to_owned()).collect::<Vec<_>>()).collect();
+    all.into_iter().filter(|one| !one.is_empty())
 }
 
 /// A property's text.

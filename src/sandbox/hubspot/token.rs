@@ -7,7 +7,7 @@
 use axum::http::Method;
 use serde_json::{Value, json};
 
-use super::{Endpoint, Hubspot, definitions, error, lists};
+use super::{Endpoint, Hubspot, definitions, error, lists, search};
 use crate::sandbox::call::{Answer, Call};
 use crate::sandbox::received::lock;
 
@@ -41,9 +41,14 @@ pub(super) fn is_info(call: &Call) -> bool {
 /// The scopes of the operation that a call is.
 fn needed(call: &Call) -> &'static [&'static str] {
     match Endpoint::of(&call.path) {
-        Some(Endpoint::Upsert) => return &["crm.objects.contacts.write"],
+        Some(Endpoint::Upsert | Endpoint::Forget) => return &["crm.objects.contacts.write"],
         Some(Endpoint::Send | Endpoint::SendBatch) => return &["analytics.behavioral_events.send"],
         None => {}
+    }
+    if let Some(search::Ask::BatchRead(kind)) = search::Ask::of(&call.method, &call.path)
+        && kind == "contacts"
+    {
+        return &["crm.objects.contacts.read"];
     }
     if definitions::Ask::of(&call.method, &call.path).is_some() {
         return &["behavioral_events.event_definitions.read_write"];

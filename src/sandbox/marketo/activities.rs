@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Marketo, Memory, RECORDS, Refusal, input, page, success};
+use super::{Marketo, Memory, RECORDS, Refusal, field, input, page, success};
 use crate::sandbox::call::{Answer, Call, instant, is_scalar, iso};
 use crate::sandbox::received::{Effect, lock};
 use crate::sandbox::stamp;
@@ -176,8 +176,8 @@ impl Marketo {
 
     /// `GET /rest/v1/activities.json`: pages of 300, from the token's place on.
     pub(super) fn read_activities(&self, call: &Call) -> Result<Answer, Refusal> {
-        let token = call.param("nextPageToken").ok_or(("1003", "nextPageToken not specified".to_owned()))?;
-        let (since, from) = read_token(token).ok_or(("1003", "Invalid nextPageToken".to_owned()))?;
+        let token = field(call, "nextPageToken").ok_or(("1003", "nextPageToken not specified".to_owned()))?;
+        let (since, from) = read_token(&token).ok_or(("1003", "Invalid nextPageToken".to_owned()))?;
         let types = numbers(call, "activityTypeIds", TYPE_IDS)?;
         if types.is_empty() {
             return Err(("1003", "activityTypeIds not specified".to_owned()));
@@ -333,7 +333,7 @@ pub(super) fn types(call: &Call, custom: u64) -> Answer {
 
 /// `GET /rest/v1/activities/pagingtoken.json`. Reads then give the activities whose `activityDate` is not earlier.
 pub(super) fn paging_token(call: &Call) -> Result<Answer, Refusal> {
-    let since = call.param("sinceDatetime").ok_or(("1003", "sinceDatetime not specified".to_owned()))?;
+    let since = field(call, "sinceDatetime").ok_or(("1003", "sinceDatetime not specified".to_owned()))?;
     // A plus that was not encoded reads as a blank; a date alone is its midnight.
     let text = since.trim().replace(' ', "+");
     let at = instant(&text).or_else(|| instant(&format!("{text}T00:00:00Z")));
@@ -355,7 +355,8 @@ fn read_token(token: &str) -> Option<(i64, usize)> {
 /// A parameter's numbers, at most so many.
 fn numbers(call: &Call, name: &str, most: usize) -> Result<Vec<u64>, Refusal> {
     let invalid = || ("1003", format!("Invalid value for '{name}'"));
-    let parts = call.param(name).unwrap_or("").split(',').map(str::trim).filter(|p| !p.is_empty());
+    let given = field(call, name).unwrap_or_default();
+    let parts = given.split(',').map(str::trim).filter(|p| !p.is_empty());
     let numbers = parts.map(|p| p.parse().map_err(|_| invalid())).collect::<Result<Vec<u64>, _>>()?;
     if numbers.len() > most {
         return Err(("1003", format!("Max number of {name} is {most}")));

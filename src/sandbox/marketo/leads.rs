@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::{Marketo, Memory, RECORDS, Refusal, input, success};
+use super::{Marketo, Memory, RECORDS, Refusal, field, input, success};
 use crate::sandbox::call::{Answer, Call, is_email, is_scalar, iso};
-use crate::sandbox::received::lock;
+use crate::sandbox::received::{Effect, lock};
 
 /// The id of the first lead.
 const FIRST: u64 = 1_001;
@@ -19,6 +19,7 @@ pub(super) struct Lead {
     pub email: Arc<str>,
     created: i64,
     updated: i64,
+    is_deleted: bool,
     /// Numbers of its activities, oldest first.
     pub activities: Vec<usize>,
 }
@@ -27,13 +28,32 @@ impl Memory {
     /// The place of the lead with this id.
     pub(super) fn lead(&self, id: u64) -> Option<usize> {
         let place = usize::try_from(id.checked_sub(FIRST)?).ok()?;
-        (place < self.leads.len()).then_some(place)
+        self.leads.get(place).filter(|lead| !lead.is_deleted).map(|_| place)
+    }
+
+    /// Deletes the lead with this id, and gives its address.
+    fn delete(&mut self, id: u64) -> Option<Arc<str>> {
+        let place = self.lead(id)?;
+        let email = self.leads.get_mut(place).map(|lead| {
+            lead.is_deleted = true;
+            Arc::clone(&lead.email)
+        })?;
+        let all = self.leads.iter().enumerate();
+        let left: Vec<usize> = all.filter(|(_, l)| l.email == email && !l.is_deleted).map(|(place, _)| place).collect();
+        match left.first() {
+            Some(first) => self.by_email.insert(Arc::clone(&email), *first),
+            None => self.by_email.remove(&email),
+        };
+        if left.len() < 2 {
+            self.ambiguous.remove(&email);
+        }
+        Some(email)
     }
 }
 
 /// What is to be done with a record.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Action {
+pub(super) enum Action {
     CreateOrUpdate,
     CreateOnly,
     UpdateOnly,
@@ -41,7 +61,7 @@ enum Action {
 }
 
 /// Why a record is skipped.
-type Skip = (&'static str, String);
+pub(super) type Skip = (&'static str, String);
 
 impl Marketo {
     /// `POST /rest/v1/leads.json`.
@@ -91,13 +111,33 @@ impl Marketo {
         written.map(|(id, _)| id.to_string()).map_err(|(_, words)| words)
     }
 
+    /// `POST /rest/v1/leads/delete.json` (developer page on leads).
+    pub(super) fn delete_leads(&self, call: &Call, body: &Value) -> Result<Answer, Refusal> {
+        let records = input(body)?;
+        let mut memory = lock(&self.state);
+        let mut ledger = self.ledger.open();
+        let mut results = Vec::with_capacity(records.len());
+        for (place, record) in records.iter().enumerate() {
+            let id = record.get("id").and_then(Value::as_u64).unwrap_or_default();
+            let email = if call.bad_record && place == 0 { None } else { memory.delete(id) };
+            let Some(email) = email else {
+                ledger.counts.refused += 1;
+                let reason = json!({"code": "1004", "message": "Lead not found"});
+                results.push(json!({"id": id, "status": "skipped", "reasons": [reason]}));
+                continue;
+            };
+            let (person, at) = (email.to_string(), iso(call.at));
+            let one = Effect { id: String::new(), event: "deleted".to_owned(), person, at, body: Value::Null };
+            ledger.effect(one, record);
+            results.push(json!({"id": id, "status": "deleted"}));
+        }
+        Ok(success(call, results.into()))
+    }
+
     /// `GET /rest/v1/leads.json`, or POST with `_method=GET` and the parameters as a form.
     pub(super) fn find_leads(&self, call: &Call) -> Result<Answer, Refusal> {
-        let form = call.form();
-        let param = |name: &str| {
-            call.param(name).or_else(|| form.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())).unwrap_or("")
-        };
-        let values: Vec<&str> = param("filterValues").split(',').map(str::trim).filter(|v| !v.is_empty()).collect();
+        let asked = field(call, "filterValues").unwrap_or_default();
+        let values: Vec<&str> = asked.split(',').map(str::trim).filter(|v| !v.is_empty()).collect();
         if values.is_empty() {
             return Err(("1003", "filterValues not specified".to_owned()));
         }
@@ -105,7 +145,7 @@ impl Marketo {
             return Err(("1003", format!("Max number of filterValues is {RECORDS}")));
         }
         let memory = lock(&self.state);
-        let mut places: Vec<usize> = match param("filterType") {
+        let mut places: Vec<usize> = match field(call, "filterType").unwrap_or_default().as_str() {
             "id" => values.iter().filter_map(|v| memory.lead(v.parse().ok()?)).collect(),
             "email" => values.iter().flat_map(|v| with_email(&memory, &v.to_lowercase())).collect(),
             "" => return Err(("1003", "filterType not specified".to_owned())),
@@ -128,13 +168,13 @@ impl Marketo {
 fn with_email(memory: &Memory, email: &str) -> Vec<usize> {
     if memory.ambiguous.contains(email) {
         let all = memory.leads.iter().enumerate();
-        return all.filter(|(_, l)| &*l.email == email).map(|(place, _)| place).collect();
+        return all.filter(|(_, l)| &*l.email == email && !l.is_deleted).map(|(place, _)| place).collect();
     }
     memory.by_email.get(email).copied().into_iter().collect()
 }
 
 /// Writes one record by its address. Gives the id and what was done.
-fn sync(memory: &mut Memory, record: &Value, action: Action, now: i64) -> Result<(u64, &'static str), Skip> {
+pub(super) fn sync(memory: &mut Memory, record: &Value, action: Action, now: i64) -> Result<(u64, &'static str), Skip> {
     let record = fields(record)?;
     let email: Arc<str> = match record.get("email") {
         None | Some(Value::Null) => return Err(("1002", "Missing value for required parameter 'email'".to_owned())),
@@ -171,7 +211,7 @@ fn sync(memory: &mut Memory, record: &Value, action: Action, now: i64) -> Result
         return Err(("1026", "Object limit reached".to_owned()));
     }
     memory.by_email.entry(Arc::clone(&email)).or_insert(place);
-    memory.leads.push(Lead { email, created: now, updated: now, activities: Vec::new() });
+    memory.leads.push(Lead { email, created: now, updated: now, is_deleted: false, activities: Vec::new() });
     Ok((FIRST + place as u64, "created"))
 }
 

@@ -6,6 +6,8 @@
 
 /// Activities: adding custom ones and reading all back.
 mod activities;
+/// Imports of leads.
+mod bulk;
 /// Leads: sync and look-up.
 mod leads;
 /// Static lists, campaigns and their requests.
@@ -75,18 +77,24 @@ struct Memory {
     programs: Lists,
     /// Custom activity types.
     types: Vec<types::Type>,
+    /// Imports in the order of their ids, from 1 on.
+    jobs: Vec<bulk::Job>,
+    /// When each of the two that are worked on at once is through (developer page "Bulk lead import").
+    workers: [i64; 2],
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Endpoint {
     SyncLeads,
     FindLeads,
+    DeleteLeads,
     AddActivities,
     PagingToken,
     ReadActivities,
     ActivityTypes,
     CustomTypes,
     Usage,
+    Bulk,
     Look,
     ChangeList,
     RequestCampaign,
@@ -100,7 +108,8 @@ impl Vendor for Marketo {
         if call.uri_bytes > URI_BYTES {
             return Answer::empty(414).with(Verdict::Refused);
         }
-        if call.body.len() > BYTES {
+        let most = if call.path.starts_with("/bulk/") { bulk::BYTES } else { BYTES };
+        if call.body.len() > most {
             return Answer::empty(413).with(Verdict::Refused);
         }
         if call.path == "/identity/oauth/token" {
@@ -125,6 +134,7 @@ impl Vendor for Marketo {
         let answer = match endpoint {
             Endpoint::SyncLeads => body(call).and_then(|b| self.sync_leads(call, &b)),
             Endpoint::FindLeads => self.find_leads(call),
+            Endpoint::DeleteLeads => body(call).and_then(|b| self.delete_leads(call, &b)),
             Endpoint::AddActivities => body(call).and_then(|b| self.add_activities(call, &b)),
             Endpoint::PagingToken => activities::paging_token(call),
             Endpoint::ReadActivities => self.read_activities(call),
@@ -134,6 +144,10 @@ impl Vendor for Marketo {
                 None => Err(("610", "Requested resource not found".to_owned())),
             },
             Endpoint::Usage => Ok(self.usage(call)),
+            Endpoint::Bulk => match bulk::Ask::of(&call.method, &call.path) {
+                Some(ask) => self.bulk(call, &ask),
+                None => Err(("610", "Requested resource not found".to_owned())),
+            },
             Endpoint::Look => match lists::Look::of(&call.method, &call.path) {
                 Some(look) => self.look(&look, call),
                 None => Err(("610", "Requested resource not found".to_owned())),
@@ -206,6 +220,8 @@ impl Marketo {
             activities: Vec::new(),
             dropped: 0,
             lists: Lists::new(&options.lists),
+            jobs: Vec::new(),
+            workers: [i64::MIN; 2],
             campaigns: Lists::new(&options.campaigns),
             programs: Lists::new(&[lists::PROGRAM.to_string()]),
             types: [options.activity_type]
@@ -286,6 +302,7 @@ fn endpoint(call: &Call) -> Result<Endpoint, Refusal> {
         _ if is_list || is_campaign => Err(("605", format!("HTTP method '{}' is not supported", call.method))),
         ("/rest/v1/leads.json", true) => Ok(Endpoint::FindLeads),
         ("/rest/v1/leads.json", false) if is_post => Ok(Endpoint::SyncLeads),
+        ("/rest/v1/leads/delete.json", false) if is_post => Ok(Endpoint::DeleteLeads),
         ("/rest/v1/activities/external.json", false) if is_post => Ok(Endpoint::AddActivities),
         ("/rest/v1/activities/pagingtoken.json", true) => Ok(Endpoint::PagingToken),
         ("/rest/v1/activities.json", true) => Ok(Endpoint::ReadActivities),
@@ -293,16 +310,24 @@ fn endpoint(call: &Call) -> Result<Endpoint, Refusal> {
         ("/rest/v1/stats/usage.json", true) => Ok(Endpoint::Usage),
         (
             "/rest/v1/leads.json"
+            | "/rest/v1/leads/delete.json"
             | "/rest/v1/activities/external.json"
             | "/rest/v1/activities/pagingtoken.json"
             | "/rest/v1/activities.json"
             | "/rest/v1/stats/usage.json",
             _,
         ) => Err(("605", format!("HTTP method '{}' is not supported", call.method))),
+        _ if bulk::Ask::of(&call.method, &call.path).is_some() => Ok(Endpoint::Bulk),
         _ if types::Ask::of(&call.method, &call.path).is_some() => Ok(Endpoint::CustomTypes),
         _ if lists::Look::of(&call.method, &call.path).is_some() => Ok(Endpoint::Look),
         _ => Err(("610", "Requested resource not found".to_owned())),
     }
+}
+
+/// A field of a question: of the query, or of the body where it comes as POST with `_method=GET`.
+fn field(call: &Call, name: &str) -> Option<String> {
+    let of_body = || call.form().into_iter().find(|(n, _)| n == name).map(|(_, value)| value);
+    call.param(name).map(str::to_owned).or_else(of_body)
 }
 
 /// The JSON of a call that writes.

@@ -63,6 +63,47 @@ async fn hubspot_upserts_contacts() {
 }
 
 #[tokio::test]
+async fn hubspot_reads_contacts_by_address_and_forgets_them() {
+    let world = World::free();
+    world.hubspot(UPSERT, &json!({"inputs": [contact("a@e.com", "1"), contact("b@e.com", "2")]})).await;
+    let read = async |emails: &[&str]| {
+        let inputs: Vec<Value> = emails.iter().map(|email| json!({"id": email})).collect();
+        let body =
+            json!({"idProperty": "email", "inputs": inputs, "properties": ["email"], "propertiesWithHistory": []});
+        world.hubspot("/crm/objects/2026-03/contacts/batch/read", &body).await
+    };
+    let all = read(&["A@e.com", "b@e.com"]).await;
+    assert_eq!(
+        (all.status, all.at("/results/0/id"), all.at("/results/1/id")),
+        (200, &json!("608051"), &json!("608052"))
+    );
+    let some = read(&["c@e.com", "b@e.com"]).await;
+    assert_eq!((some.status, some.at("/results/0/id")), (207, &json!("608052")));
+    assert_eq!(
+        (some.at("/errors/0/category"), some.at("/errors/0/context/ids")),
+        (&json!("OBJECT_NOT_FOUND"), &json!(["c@e.com"]))
+    );
+    let forget = "/crm/objects/2026-03/contacts/gdpr-delete";
+    for (body, status) in [
+        (json!({"objectId": "A@e.com", "idProperty": "email"}), 204),
+        (json!({"objectId": "nobody@e.com", "idProperty": "email"}), 204),
+        (json!({"objectId": "608051"}), 404),
+        (json!({"objectId": "x", "idProperty": "email"}), 400),
+        (json!({"objectId": "a@e.com", "idProperty": "phone"}), 400),
+        (json!({}), 400),
+    ] {
+        assert_eq!(world.hubspot(forget, &body).await.status, status, "{body}");
+    }
+    assert_eq!(read(&["a@e.com"]).await.at("/results"), &json!([]));
+    // Neither address may be used again.
+    let again =
+        world.hubspot(UPSERT, &json!({"inputs": [contact("a@e.com", "1"), contact("nobody@e.com", "2")]})).await;
+    assert_eq!((again.status, again.at("/numErrors")), (207, &json!(2)));
+    let effects: Vec<_> = world.sandbox.effects("hubspot").into_iter().map(|e| (e.event, e.person)).collect();
+    assert_eq!(effects, [("forgotten".to_owned(), "a@e.com".to_owned())]);
+}
+
+#[tokio::test]
 async fn hubspot_takes_events_of_contacts_that_exist_once() {
     let world = World::free();
     assert_eq!(world.hubspot(SEND, &occurrence(0)).await.status, 204);

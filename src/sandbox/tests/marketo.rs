@@ -67,6 +67,107 @@ async fn marketo_syncs_leads_record_by_record() {
 }
 
 #[tokio::test]
+async fn marketo_deletes_leads_and_knows_them_no_more() {
+    let world = World::free();
+    let token = world.token().await;
+    world.marketo(&token, "leads.json", &json!({"input": [{"email": "a@e.com"}, {"email": "b@e.com"}]})).await;
+    let double = json!({"action": "createDuplicate", "input": [{"email": "a@e.com"}]});
+    world.marketo(&token, "leads.json", &double).await;
+    let gone = json!({"input": [{"id": 1_001}, {"id": 9}, {"id": 1_001}]});
+    let reply = world.marketo(&token, "leads/delete.json", &gone).await;
+    assert_eq!(reply.at("/result/0/status"), "deleted");
+    assert_eq!(
+        (reply.at("/result/1/reasons/0/code"), reply.at("/result/2/reasons/0/code")),
+        (&json!("1004"), &json!("1004"))
+    );
+    // Of the two with one address the other is left, and it is no longer ambiguous.
+    let again = world.marketo(&token, "leads.json", &json!({"input": [{"email": "a@e.com"}]})).await;
+    assert_eq!((again.at("/result/0/status"), again.at("/result/0/id")), (&json!("updated"), &json!(1_003)));
+    let reply = world.marketo(&token, "activities/external.json", &json!({"input": [activity(1_001)]})).await;
+    assert_eq!(reply.at("/result/0/errors/0/code"), "1004");
+    world.marketo(&token, "leads/delete.json", &json!({"input": [{"id": 1_003}]})).await;
+    let again = world.marketo(&token, "leads.json", &json!({"input": [{"email": "a@e.com"}]})).await;
+    assert_eq!(again.at("/result/0/status"), "created");
+    let deleted = world.sandbox.effects("marketo").into_iter().filter(|e| e.event == "deleted");
+    assert_eq!(deleted.map(|e| e.person).collect::<Vec<_>>(), ["a@e.com", "a@e.com"]);
+}
+
+/// A question whose fields stand in the body is the same question.
+#[tokio::test]
+async fn marketo_is_asked_by_post_too() {
+    let world = World::free();
+    let token = world.token().await;
+    let bearer = format!("Bearer {token}");
+    let headers = [("authorization", bearer.as_str()), ("content-type", "application/x-www-form-urlencoded")];
+    let ask = async |path: &str, body: &str| {
+        let path = format!("/marketo/rest/v1/{path}?_method=GET");
+        world.send("POST", &path, &headers, body.to_owned()).await
+    };
+    world.marketo(&token, "leads.json", &json!({"input": [{"email": "a+1@e.com"}]})).await;
+    world.marketo(&token, "activities/external.json", &json!({"input": [activity(1_001)]})).await;
+    let found = ask("leads.json", "filterType=email&filterValues=a%2B1%40e.com%2Cb%40e.com").await;
+    assert_eq!((found.at("/result/0/id"), found.at("/result/1")), (&json!(1_001), &Value::Null));
+    let page = ask("activities/pagingtoken.json", "sinceDatetime=2026-11-23T00%3A00%3A00Z").await;
+    let place = page.at("/nextPageToken").as_str().expect("a token").to_owned();
+    let read = ask("activities.json", &format!("nextPageToken={place}&activityTypeIds=100001&leadIds=1001%2C7")).await;
+    assert_eq!(read.at("/result").as_array().map(Vec::len), Some(1));
+}
+
+/// Sends a file of leads.
+async fn import(world: &World, token: &str, query: &str, file: &str) -> super::Reply {
+    let bearer = format!("Bearer {token}");
+    let headers = [("authorization", bearer.as_str()), ("content-type", "multipart/form-data; boundary=XX")];
+    let head = "Content-Disposition: form-data; name=\"file\"; filename=\"l.csv\"\r\nContent-Type: text/csv";
+    let body = format!("--XX\r\n{head}\r\n\r\n{file}\r\n--XX--\r\n");
+    world.send("POST", &format!("/marketo/bulk/v1/leads.json?{query}"), &headers, body).await
+}
+
+#[tokio::test]
+async fn marketo_imports_files_two_at_a_time() {
+    let world = World::free();
+    let token = world.token().await;
+    let bearer = format!("Bearer {token}");
+    let auth = [("authorization", bearer.as_str())];
+    let status = async |n: usize| {
+        let path = format!("/marketo/bulk/v1/leads/batch/{n}.json");
+        let reply = world.send("GET", &path, &auth, String::new()).await;
+        reply.at("/result/0/status").as_str().unwrap_or_default().to_owned()
+    };
+    let file = "email,firstName\na@e.com,A\nnobody,B\n\"c@e.com\",\"C, \"\"D\"\"\nE\"\n";
+    let reply = import(&world, &token, "format=csv&lookupField=email&listId=1044", file).await;
+    assert_eq!((reply.at("/result/0/batchId"), reply.at("/result/0/status")), (&json!(1), &json!("Queued")));
+    assert_eq!(import(&world, &token, "format=csv&listId=1044", file).await.at("/errors/0/code"), "1019");
+    for _ in 2..=10 {
+        assert_eq!(import(&world, &token, "format=csv", "email\na@e.com\n").await.at("/success"), &json!(true));
+    }
+    assert_eq!(import(&world, &token, "format=csv", file).await.at("/errors/0/code"), "1016");
+    world.turn(1_000);
+    assert_eq!([status(1).await, status(2).await, status(3).await], ["Importing", "Importing", "Queued"]);
+    world.turn(4_000);
+    assert_eq!([status(1).await, status(3).await, status(5).await], ["Complete", "Importing", "Queued"]);
+    let shown = world.send("GET", "/marketo/bulk/v1/leads/batch/1.json", &auth, String::new()).await;
+    let figures = (shown.at("/result/0/numOfLeadsProcessed"), shown.at("/result/0/numOfRowsFailed"));
+    assert_eq!(figures, (&json!(2), &json!(1)));
+    let failures = world.send("GET", "/marketo/bulk/v1/leads/batch/1/failures.json", &auth, String::new()).await;
+    assert_eq!((failures.status, failures.header("content-type")), (200, "text/csv"));
+    let members: Vec<String> = world.sandbox.effects("marketo").into_iter().map(|e| e.person).collect();
+    assert_eq!(members, ["a@e.com", "c@e.com"]);
+    world.turn(60_000);
+    for (query, file, code) in [
+        ("format=tsv", file, "1003"),
+        ("format=csv&lookupField=id", file, "1011"),
+        ("format=csv&listId=9", file, "1013"),
+        ("format=csv", "firstName\nA\n", "1002"),
+        ("format=csv", "email\nx\r\n--XX\r\n@e.com\n", "613"),
+    ] {
+        assert_eq!(import(&world, &token, query, file).await.at("/errors/0/code"), code, "{query} {file}");
+    }
+    assert_eq!(status(99).await, "");
+    let big = format!("email\n{}@e.com\n", "x".repeat(10_000_000));
+    assert_eq!(import(&world, &token, "format=csv", &big).await.status, 413);
+}
+
+#[tokio::test]
 async fn marketo_adds_an_activity_each_time() {
     let world = World::free();
     let token = world.token().await;

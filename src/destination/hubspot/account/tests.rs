@@ -7,8 +7,9 @@ use crate::destination::hubspot::HubSpot;
 use crate::destination::testing::{NOW, Surveyed, came, need};
 use crate::model::Action;
 
-const ALL: [&str; 5] =
-    ["crm.objects.contacts.write", "analytics.behavioral_events.send", DEFINITIONS, LISTS, "crm.lists.write"];
+const READ: &str = "crm.objects.contacts.read";
+const ALL: [&str; 6] =
+    ["crm.objects.contacts.write", READ, "analytics.behavioral_events.send", DEFINITIONS, LISTS, "crm.lists.write"];
 
 fn surveyed(needs: Vec<Need>, vendor: impl FnMut(&Request) -> Answer) -> Surveyed {
     let settings = json!({ "token": "secret", "hub_id": 7 });
@@ -66,6 +67,12 @@ fn the_token_of_a_private_app_says_its_scopes_and_its_account() {
     );
     let body: Value = serde_json::from_slice(&told.asked[0].body).expect("JSON");
     assert_eq!(body, json!({ "tokenKey": "secret" }), "in the body, and never in the address");
+
+    // Who is taken out of a list is read, and never written.
+    let removal = || vec![need(Action::RemoveFromList("1".into()))];
+    let told = surveyed(removal(), vendor(&[LISTS, "crm.lists.write"], list.clone()));
+    let wanted = format!("by hand scope {READ}: the token has it not: the vendor refuses what needs it");
+    assert_eq!(told.lines().into_iter().filter(|line| line.contains(" scope")).collect::<Vec<_>>(), [wanted]);
 
     let told = surveyed(vec![need(Action::Profile)], |request| match request.path.as_str() {
         TOKEN => came(200, json!({ "hubId": 8, "scopes": ["crm.objects.contacts.write"] })),

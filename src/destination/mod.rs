@@ -7,6 +7,7 @@
 
 pub mod account;
 pub mod hubspot;
+pub mod key;
 pub mod klaviyo;
 pub mod marketo;
 mod outcomes;
@@ -64,7 +65,8 @@ impl Settings {
         match self {
             Self::Klaviyo(settings) => settings.clashes(),
             Self::Marketo(settings) => settings.clashes(),
-            Self::HubSpot(_) | Self::Webhook(_) => Vec::new(),
+            Self::HubSpot(settings) => settings.found_by.mistake().into_iter().collect(),
+            Self::Webhook(_) => Vec::new(),
         }
     }
 

@@ -18,6 +18,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::account::{Made, Survey};
+use super::key::Key;
 use super::{Destination, Exchange, Item, Limits, number, pretend};
 use crate::model::http::{AccountKey, Answer, Counted, Learned, Method, Request, Response, Window};
 use crate::model::setting::Secret;
@@ -49,6 +50,9 @@ pub struct Settings {
     /// Where a family of calls lies that does not follow `version`.
     #[serde(default)]
     pub paths: Paths,
+    /// By what contacts are found and written: the e-mail address, or a property with unique values.
+    #[serde(default)]
+    pub found_by: Key,
     /// Contact properties, by internal name, that `profile = true` writes, and the trait that fills them, or
     /// `payload.<path>`: `last_cart_left_at = "payload.occurred_at"`.
     #[serde(default)]

@@ -8,6 +8,7 @@
 pub mod account;
 pub mod hubspot;
 pub mod inventory;
+pub mod key;
 pub mod klaviyo;
 pub mod marketo;
 mod outcomes;
@@ -68,7 +69,8 @@ impl Settings {
         match self {
             Self::Klaviyo(settings) => settings.clashes(),
             Self::Marketo(settings) => settings.clashes(),
-            Self::HubSpot(_) | Self::Webhook(_) => Vec::new(),
+            Self::HubSpot(settings) => settings.found_by.mistake().into_iter().collect(),
+            Self::Webhook(_) => Vec::new(),
         }
     }
 

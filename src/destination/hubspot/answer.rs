@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::Contact;
 use super::body::FURTHER;
 use crate::destination::Halt;
+use crate::destination::key::Key;
 use crate::model::http::{Answer, Response, redacted};
 use crate::model::{Outcome, Span, Timestamp};
 
@@ -89,14 +90,15 @@ pub fn missing(answer: &Answer) -> Vec<String> {
     missing.filter_map(|id| id.as_str().map(str::to_owned).or_else(|| Some(id.as_u64()?.to_string()))).collect()
 }
 
-/// The numbers of contacts that were read, and their addresses in lower case, the further ones too.
-pub fn read(response: &Response) -> Vec<(String, Vec<String>)> {
+/// The numbers of contacts that were read, and what they are found by: their addresses, the further ones too.
+pub fn read(response: &Response, key: &Key) -> Vec<(String, Vec<String>)> {
     let json = response.json();
     let results = json.get("results").and_then(Value::as_array).into_iter().flatten();
     let contact = |result: &Value| {
         let said = |name: &str| result.pointer(&format!("/properties/{name}")).and_then(Value::as_str);
-        let addresses = said("email").into_iter().chain(said(FURTHER).into_iter().flat_map(|all| all.split(';')));
-        Some((result.get("id")?.as_str()?.to_owned(), addresses.map(|a| a.trim().to_lowercase()).collect()))
+        let further = said(FURTHER).filter(|_| key.is_email());
+        let values = said(&key.field).into_iter().chain(further.into_iter().flat_map(|all| all.split(';')));
+        Some((result.get("id")?.as_str()?.to_owned(), values.map(|value| key.same(value.trim())).collect()))
     };
     results.filter_map(contact).collect()
 }
@@ -109,8 +111,8 @@ pub struct Upserts {
     pub errors: HashMap<String, (String, String)>,
 }
 
-/// Reads an upsert's results: by trace and address, and errors by their trace.
-pub fn upserts(response: &Response) -> Upserts {
+/// Reads an upsert's results: by trace and by what contacts are found by, and errors by their trace.
+pub fn upserts(response: &Response, key: &Key) -> Upserts {
     let json = response.json();
     let list = |name: &str| json.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
     let results = list("results");
@@ -118,11 +120,11 @@ pub fn upserts(response: &Response) -> Upserts {
     for result in &results {
         let Some(id) = result.get("id").and_then(Value::as_str) else { continue };
         let created = result.get("createdAt").and_then(Value::as_str).and_then(Timestamp::parse);
-        // By trace where the answer has it; else by address.
-        for name in ["/objectWriteTraceId", "/properties/email"] {
-            if let Some(name) = result.pointer(name).and_then(Value::as_str) {
-                contacts.insert(name.to_lowercase(), Contact { id: id.to_owned(), created });
-            }
+        // By trace where the answer has it; else by what it is found by.
+        let trace = result.get("objectWriteTraceId").and_then(Value::as_str).map(str::to_owned);
+        let value = result.pointer(&format!("/properties/{}", key.field)).and_then(Value::as_str);
+        for name in trace.into_iter().chain(value.map(|value| key.same(value))) {
+            contacts.insert(name, Contact { id: id.to_owned(), created });
         }
     }
     let mut errors = HashMap::new();

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::{Contact, Settings};
+use crate::destination::key::Key;
 use crate::destination::said::Said;
 use crate::model::{Action, Activation, IdentifierKind};
 
@@ -18,9 +19,8 @@ const LONGEST_URL: usize = 1_024;
 /// A contact's further addresses, parted by `;`.
 pub const FURTHER: &str = "hs_additional_emails";
 
-/// The address by which the contact is found.
-pub fn email(activation: &Activation) -> Option<&str> {
-    activation.identifiers.iter().find(|i| i.kind == IdentifierKind::Email).map(|i| &*i.value)
+fn email(activation: &Activation) -> Option<&str> {
+    emails(activation).first().copied()
 }
 
 /// All addresses of somebody who is forgotten.
@@ -38,8 +38,8 @@ pub fn erasure(email: &str) -> Vec<u8> {
 }
 
 /// The trace by which an error is matched to its contact: a hash, since it may be logged on their side.
-pub fn trace(email: &str) -> String {
-    hex::encode(&blake3::hash(email.to_lowercase().as_bytes()).as_bytes()[..8])
+pub fn trace(key: &Key, value: &str) -> String {
+    hex::encode(&blake3::hash(key.same(value).as_bytes()).as_bytes()[..8])
 }
 
 /// True for what is done to contacts that are there, and makes none.
@@ -47,14 +47,15 @@ pub fn is_looked_up(action: &Action) -> bool {
     matches!(action, Action::RemoveFromList(_))
 }
 
-/// `POST …/contacts/batch/read` by address, which makes nobody; an address may be a contact's further one.
-pub fn read(activations: &[&Activation]) -> Vec<u8> {
-    let mut emails: Vec<&str> = activations.iter().filter_map(|activation| email(activation)).collect();
-    emails.sort_unstable();
-    emails.dedup();
-    let inputs: Vec<Value> = emails.iter().map(|email| json!({ "id": email })).collect();
+/// `POST …/contacts/batch/read` by address, or by another unique property, which makes nobody; an address may be a
+/// contact's further one.
+pub fn read(key: &Key, activations: &[&Activation]) -> Vec<u8> {
+    let mut values: Vec<&str> = activations.iter().filter_map(|activation| key.of(activation)).collect();
+    values.sort_unstable();
+    values.dedup();
+    let inputs: Vec<Value> = values.iter().map(|value| json!({ "id": value })).collect();
     json!({
-        "idProperty": "email", "inputs": inputs, "properties": ["email", FURTHER], "propertiesWithHistory": [],
+        "idProperty": key.field, "inputs": inputs, "properties": [key.field, FURTHER], "propertiesWithHistory": [],
     })
     .to_string()
     .into_bytes()
@@ -66,10 +67,11 @@ pub fn contacts(settings: &Settings, activations: &[&Activation]) -> Vec<u8> {
     let mut inputs: Vec<(&str, Map<String, Value>)> = Vec::new();
     let mut known: HashMap<String, usize> = HashMap::new();
     for activation in activations {
-        let Some(email) = email(activation) else { continue };
+        let Some(value) = settings.found_by.of(activation) else { continue };
         let traits = activation.traits.to_value();
         let mut properties = Map::new();
-        properties.insert("email".into(), email.into());
+        properties.extend(email(activation).map(|email| ("email".to_owned(), email.into())));
+        properties.insert(settings.found_by.field.clone(), value.into());
         for (name, ours) in [
             ("firstname", ["first_name", "firstName"]),
             ("lastname", ["last_name", "lastName"]),
@@ -83,16 +85,17 @@ pub fn contacts(settings: &Settings, activations: &[&Activation]) -> Vec<u8> {
             let values = settings.properties.iter().filter_map(|(name, of)| Some((name.clone(), text(said.at(of)?)?)));
             properties.extend(values.map(|(name, value)| (name, value.into())));
         }
-        let place = *known.entry(email.to_lowercase()).or_insert(inputs.len());
+        let place = *known.entry(settings.found_by.same(value)).or_insert(inputs.len());
         match inputs.get_mut(place) {
             Some((_, known)) => known.extend(properties),
-            None => inputs.push((email, properties)),
+            None => inputs.push((value, properties)),
         }
     }
     let inputs: Vec<Value> = inputs
         .into_iter()
-        .map(|(email, properties)| {
-            json!({ "id": email, "idProperty": "email", "objectWriteTraceId": trace(email), "properties": properties })
+        .map(|(value, properties)| {
+            let (key, trace) = (&settings.found_by, trace(&settings.found_by, value));
+            json!({ "id": value, "idProperty": key.field, "objectWriteTraceId": trace, "properties": properties })
         })
         .collect();
     json!({ "inputs": inputs }).to_string().into_bytes()

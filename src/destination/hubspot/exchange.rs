@@ -74,16 +74,24 @@ impl Sending {
         };
         let (mut written, mut looked_up) = (Vec::new(), Vec::new());
         for (n, item) in sending.batch.iter().enumerate() {
-            match body::email(&item.activation) {
+            let activation = &item.activation;
+            let key = match activation.action {
+                Action::Erase => body::emails(activation).first().copied(),
+                _ => sending.settings.found_by.of(activation),
+            };
+            match (key, &activation.action) {
                 // Whoever is met anew at an address that is forgotten is written after that.
-                Some(_) if item.activation.action == Action::Erase => {
-                    sending.todo.push_back(Call::Erase([n], 0));
-                }
-                Some(_) if body::is_looked_up(&item.activation.action) => looked_up.push(n),
-                Some(_) => written.push(n),
-                None => {
-                    let words = "the person has no e-mail address: a contact of HubSpot is found by it";
+                (Some(_), Action::Erase) => sending.todo.push_back(Call::Erase([n], 0)),
+                (Some(_), action) if body::is_looked_up(action) => looked_up.push(n),
+                (Some(_), _) => written.push(n),
+                (None, Action::Erase) => {
+                    let words = "the person has no e-mail address, by which HubSpot forgets";
                     sending.outcomes.refuse(&[n], 0, "no_email", words);
+                }
+                (None, _) => {
+                    let name = &sending.settings.found_by.name;
+                    let words = format!("the person has no {name}: a contact of HubSpot is found by it");
+                    sending.outcomes.refuse(&[n], 0, &format!("no_{name}"), &words);
                 }
             }
         }
@@ -105,7 +113,12 @@ impl Sending {
             }
             Call::Read(places) => {
                 let activations: Vec<_> = places.iter().filter_map(|n| self.activation(*n)).collect();
-                (Method::Post, format!("{}/batch/read", self.settings.contacts()), "crm", body::read(&activations))
+                (
+                    Method::Post,
+                    format!("{}/batch/read", self.settings.contacts()),
+                    "crm",
+                    body::read(&self.settings.found_by, &activations),
+                )
             }
             Call::Erase([place], n) => {
                 let email = self.activation(*place).and_then(|activation| body::emails(activation).get(*n).copied());
@@ -200,7 +213,8 @@ impl Sending {
     /// refused.
     fn upserted(&mut self, places: &[usize], status: u16, answer: &Answer, now: Timestamp) {
         let Answer::Came(response) = answer else { return };
-        let results = answer::upserts(response);
+        let key = &self.settings.found_by.clone();
+        let results = answer::upserts(response, key);
         if results.contacts.is_empty() && results.errors.is_empty() {
             // Seen in the field: a 2xx that wrote nothing.
             self.outcomes.set(places, status, &answer::later(now, "a 2xx answer without results: nothing was written"));
@@ -208,10 +222,11 @@ impl Sending {
         }
         for place in places {
             let Some(activation) = self.activation(*place) else { continue };
-            let email = body::email(activation).unwrap_or_default();
+            let value = key.of(activation).unwrap_or_default();
             let is_all = activation.action == Action::Profile;
-            let trace = body::trace(email);
-            if let Some(contact) = results.contacts.get(&trace).or_else(|| results.contacts.get(email)) {
+            let trace = body::trace(key, value);
+            let contact = results.contacts.get(&trace).or_else(|| results.contacts.get(&key.same(value)));
+            if let Some(contact) = contact {
                 if is_all {
                     self.outcomes.set(&[*place], status, &Outcome::Accepted);
                     continue;
@@ -232,7 +247,8 @@ impl Sending {
     /// none of the addresses has one that it does not tell; so those who seem to be missing are read one by one.
     fn looked_up(&mut self, places: &[usize], status: u16, answer: &Answer) {
         let Answer::Came(response) = answer else { return };
-        let contacts = answer::read(response);
+        let key = self.settings.found_by.clone();
+        let contacts = answer::read(response, &key);
         let mut by_address: HashMap<&str, &str> = HashMap::new();
         for (id, addresses) in &contacts {
             by_address.extend(addresses.iter().map(|address| (address.as_str(), id.as_str())));
@@ -240,7 +256,7 @@ impl Sending {
         let mut answering: HashSet<&str> = HashSet::new();
         let mut missing = Vec::new();
         for place in places {
-            let address = self.activation(*place).and_then(body::email).unwrap_or_default().to_lowercase();
+            let address = key.same(self.activation(*place).and_then(|one| key.of(one)).unwrap_or_default());
             let known = by_address.get(address.as_str()).copied();
             // What one address alone was asked for is the contact of it.
             let alone = contacts.first().filter(|_| places.len() == 1).map(|(id, _)| id.as_str());

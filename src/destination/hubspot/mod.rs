@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 
 use super::account::{Made, Survey};
 use super::inventory::Inventory;
+use super::key::Key;
 use super::profiles::{self, Profiles};
 use super::{Destination, Exchange, Item, Limits, number, pretend};
 use crate::model::http::{AccountKey, Answer, Counted, Learned, Method, Request, Response, Window};
@@ -53,6 +54,9 @@ pub struct Settings {
     /// Where a family of calls lies that does not follow `version`.
     #[serde(default)]
     pub paths: Paths,
+    /// By what contacts are found and written: the e-mail address, or a property with unique values.
+    #[serde(default)]
+    pub found_by: Key,
     /// Contact properties, by internal name, that `profile = true` writes, and the trait that fills them, or
     /// `payload.<path>`: `last_cart_left_at = "payload.occurred_at"`.
     #[serde(default)]

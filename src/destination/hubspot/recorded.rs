@@ -10,13 +10,13 @@ use serde_json::Value;
 use super::Settings;
 use super::account::call;
 use super::answer::{Verdict, verdict};
-use super::body::{email, event_name};
+use super::body::event_name;
 use super::directory;
 use crate::destination::Halt;
 use crate::destination::account::{Asking, Inquiry};
 use crate::destination::inventory::{Sight, Sights};
 use crate::model::http::{Answer, Method, Request, Response};
-use crate::model::{Activation, Outcome, Span, Timestamp};
+use crate::model::{Activation, IdentifierKind, Outcome, Span, Timestamp};
 
 /// Contacts of one call.
 const CONTACTS: usize = 100;
@@ -24,6 +24,9 @@ const CONTACTS: usize = 100;
 const PAGES: usize = 10;
 /// Their clock is not ours.
 const BEFORE: Span = Span::from_minutes(1);
+
+/// Whoever is found by another field need not have this address there.
+const OTHER: &str = "it is not with who has the address, and people are found by another field there";
 
 /// The conversation about some of what was sent.
 pub struct Recorded {
@@ -136,7 +139,7 @@ impl Recorded {
                     of.push(*place);
                 }
                 // Without its contact an event is nobody's.
-                None => self.sights.say(&[*place], &Sight::Missing),
+                None => self.missing(*place),
             }
         }
         for ((contact, event), (at, places)) in of {
@@ -158,8 +161,15 @@ impl Recorded {
                 let words = "the contact's events have no property `occasion`; `espalier apply` makes it";
                 self.sights.untold(&[*place], words);
             } else {
-                self.sights.say(&[*place], &Sight::Missing);
+                self.missing(*place);
             }
+        }
+    }
+
+    fn missing(&mut self, place: usize) {
+        match self.settings.found_by.is_email() {
+            true => self.sights.say(&[place], &Sight::Missing),
+            false => self.sights.untold(&[place], OTHER),
         }
     }
 
@@ -205,6 +215,11 @@ impl Inquiry<Vec<Sight>> for Recorded {
             None => Asking::Done(Ok(self.sights.end())),
         }
     }
+}
+
+/// The address by which it is looked for, however the destination finds whom it writes.
+fn email(activation: &Activation) -> Option<&str> {
+    activation.identifiers.iter().find(|name| name.kind == IdentifierKind::Email).map(|name| &*name.value)
 }
 
 #[cfg(test)]

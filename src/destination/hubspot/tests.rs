@@ -5,7 +5,7 @@ use super::*;
 use crate::destination::testing::{NOW, Talk, came, doing, item, of, with};
 use crate::destination::{Halt, Item};
 use crate::model::http::Answer;
-use crate::model::{Action, Outcome};
+use crate::model::{Action, Identifier, IdentifierKind, Outcome};
 
 const UPSERT: &str = "/crm/objects/2026-03/contacts/batch/upsert";
 const READ: &str = "/crm/objects/2026-03/contacts/batch/read";
@@ -110,7 +110,7 @@ fn a_named_contact_is_refused_and_the_others_go_on() {
         if request.path != UPSERT {
             return came(204, Value::Null);
         }
-        let traces = |n: u8| super::body::trace(&format!("p{n}@example.com"));
+        let traces = |n: u8| super::body::trace(&super::Key::default(), &format!("p{n}@example.com"));
         came(
             207,
             json!({
@@ -384,4 +384,47 @@ fn each_family_of_paths_can_lie_elsewhere() {
         _ => came(204, Value::Null),
     });
     assert_eq!(talk.paths()[1..], [SEND, "/crm/lists/2026-09/7/memberships/add"]);
+}
+
+#[test]
+fn contacts_may_be_found_by_a_property_of_their_own() {
+    let settings = json!({ "token": "t", "hub_id": 7, "found_by": { "name": "shop_customer", "field": "shop_id" } });
+    let settings = || serde_json::from_value(settings.clone()).expect("settings");
+    let customer = |n: u8, id: &str| {
+        let customer = Identifier::new(IdentifierKind::Customer("shop".into()), id);
+        of(n, vec![customer, Identifier::new(IdentifierKind::Email, format!("p{n}@example.com"))])
+    };
+    // Without it nobody is found, whatever else they have; values differ by their case.
+    let mut batch = vec![customer(1, "A7"), item(2), customer(3, "a7")];
+    let mut removal = customer(4, "B1");
+    removal.activation.action = Action::RemoveFromList("9".into());
+    batch.push(removal);
+    let talk = Talk::with(HubSpot::new("lane", settings()).exchange(batch), |_, request| {
+        let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+        let inputs = body["inputs"].as_array().cloned().unwrap_or_default();
+        match request.path.rsplit('/').next() {
+            Some("upsert") => {
+                let made = inputs
+                    .iter()
+                    .enumerate()
+                    .map(|(n, one)| json!({ "id": n.to_string(), "properties": { "shop_id": one["id"] } }));
+                came(200, json!({ "results": made.collect::<Vec<_>>() }))
+            }
+            Some("read") => came(200, json!({ "results": [{ "id": "50", "properties": { "shop_id": "B1" } }] })),
+            Some("remove") => came(200, json!({ "recordIdsMissing": [] })),
+            _ => came(204, Value::Null),
+        }
+    });
+    assert_eq!(talk.words(), ["accepted", "refused", "accepted", "accepted"]);
+    let upserted = &talk.body(0)["inputs"];
+    assert_eq!(upserted[0]["idProperty"], "shop_id");
+    assert_eq!(upserted[0]["properties"]["shop_id"], "A7");
+    assert_eq!(upserted[0]["properties"]["email"], "p1@example.com");
+    assert_eq!(upserted.as_array().map(Vec::len), Some(2));
+    assert_eq!(talk.body(1)["idProperty"], "shop_id");
+    let events = talk.asked.iter().find(|one| one.path.ends_with("/send/batch")).expect("events");
+    let events: Value = serde_json::from_slice(&events.body).expect("JSON");
+    assert_eq!((&events["inputs"][0]["objectId"], &events["inputs"][1]["objectId"]), (&json!("0"), &json!("1")));
+    let members = talk.asked.iter().find(|one| one.path.ends_with("/memberships/remove")).expect("a removal");
+    assert_eq!(serde_json::from_slice::<Value>(&members.body).expect("JSON"), json!(["50"]));
 }

@@ -5,26 +5,22 @@ use std::collections::{HashMap, HashSet};
 use serde_json::{Map, Value, json};
 
 use super::Settings;
+use crate::destination::key::Key;
 use crate::destination::said::{Said, at};
 use crate::model::{Action, Activation, IdentifierKind};
 
-/// The field by which a lead is found.
-pub const EMAIL: &str = "email";
+/// The field of the address.
+const EMAIL: &str = "email";
 /// The longest text attribute.
 const LONGEST: usize = 255;
 /// Attributes of one activity, the occasion among them.
 pub const MOST_ATTRIBUTES: usize = 20;
 
-/// The address by which the lead is found.
-pub fn email(activation: &Activation) -> Option<&str> {
-    activation.identifiers.iter().find(|i| i.kind == IdentifierKind::Email).map(|i| &*i.value)
-}
-
-/// The addresses of whom something is done: of somebody who is forgotten, all that they have.
-pub fn emails(activation: &Activation) -> Vec<&str> {
-    let emails = activation.identifiers.iter().filter(|i| i.kind == IdentifierKind::Email).map(|i| &*i.value);
+/// The address, or whatever else leads are found by, of whom something is done: of somebody who is forgotten, all that
+/// they have.
+pub fn addresses<'a>(key: &Key, activation: &'a Activation) -> Vec<&'a str> {
     let most = if activation.action == Action::Erase { usize::MAX } else { 1 };
-    emails.take(most).collect()
+    key.all_of(activation).take(most).collect()
 }
 
 /// True for what is done to leads that are there, and makes none.
@@ -33,28 +29,29 @@ pub fn is_looked_up(action: &Action) -> bool {
 }
 
 /// What the vendor would refuse, said before it is asked.
-pub fn check(activation: &Activation) -> Result<(), (&'static str, &'static str)> {
-    let emails = emails(activation);
+pub fn check(key: &Key, activation: &Activation) -> Result<(), (String, String)> {
+    let addresses = addresses(key, activation);
     let is_asked_for = is_looked_up(&activation.action);
-    if emails.is_empty() {
-        Err(("no_email", "the person has no e-mail address: a lead of Marketo is found by it"))
-    } else if !is_asked_for && !emails.iter().all(|email| email.is_ascii()) {
-        Err(("email_not_ascii", "Marketo takes only ASCII in e-mail addresses"))
-    } else if is_asked_for && emails.iter().any(|email| email.contains(',')) {
-        // Commas part the addresses of a question.
-        Err(("email_with_comma", "Marketo cannot be asked for an e-mail address with a comma"))
+    let name = &key.name;
+    if addresses.is_empty() {
+        Err((format!("no_{name}"), format!("the person has no {name}: a lead of Marketo is found by it")))
+    } else if key.is_email() && !is_asked_for && !addresses.iter().all(|email| email.is_ascii()) {
+        Err(("email_not_ascii".into(), "Marketo takes only ASCII in e-mail addresses".into()))
+    } else if is_asked_for && addresses.iter().any(|one| one.contains(',')) {
+        // Commas part the values of a question.
+        Err((format!("{name}_with_comma"), format!("Marketo cannot be asked for a {name} with a comma")))
     } else {
         Ok(())
     }
 }
 
 /// The records of each address, in the order of their first ones: each address is one lead, also where two people have it.
-pub fn by_address<'a>(records: impl Iterator<Item = (usize, &'a Activation)>) -> Vec<Vec<usize>> {
+pub fn by_address<'a>(key: &Key, records: impl Iterator<Item = (usize, &'a Activation)>) -> Vec<Vec<usize>> {
     let mut people: Vec<Vec<usize>> = Vec::new();
     let mut known: HashMap<String, usize> = HashMap::new();
     for (place, activation) in records {
-        let email = email(activation).unwrap_or_default().to_lowercase();
-        let person = *known.entry(email).or_insert_with(|| {
+        let address = key.same(key.of(activation).unwrap_or_default());
+        let person = *known.entry(address).or_insert_with(|| {
             people.push(Vec::new());
             people.len() - 1
         });
@@ -66,9 +63,9 @@ pub fn by_address<'a>(records: impl Iterator<Item = (usize, &'a Activation)>) ->
 }
 
 /// The place of each record's lead in the input: every address once.
-pub fn order(activations: &[&Activation]) -> Vec<usize> {
+pub fn order(key: &Key, activations: &[&Activation]) -> Vec<usize> {
     let mut order = vec![0; activations.len()];
-    for (input, places) in by_address(activations.iter().copied().enumerate()).iter().enumerate() {
+    for (input, places) in by_address(key, activations.iter().copied().enumerate()).iter().enumerate() {
         for place in places {
             if let Some(slot) = order.get_mut(*place) {
                 *slot = input;
@@ -78,10 +75,16 @@ pub fn order(activations: &[&Activation]) -> Vec<usize> {
     order
 }
 
-/// What is known of a lead, by field; the address first.
+/// What is known of a lead, by field; what it is found by first.
 pub fn lead(settings: &Settings, activation: &Activation, said: &Said) -> Vec<(String, Value)> {
-    let mut lead = vec![(EMAIL.to_owned(), email(activation).into())];
-    let fields = settings.fields.iter().filter(|(field, _)| *field != EMAIL);
+    let key = &settings.found_by;
+    let mut lead = vec![(key.field.clone(), key.of(activation).into())];
+    if !key.is_email() {
+        let email = activation.identifiers.iter().find(|name| name.kind == IdentifierKind::Email);
+        let email = email.filter(|email| email.value.is_ascii());
+        lead.extend(email.map(|email| (EMAIL.to_owned(), Value::from(&*email.value))));
+    }
+    let fields = settings.fields.iter().filter(|(field, _)| *field != EMAIL && **field != key.field);
     let fields = fields.filter_map(|(field, name)| Some((field.clone(), said.at(name)?.clone())));
     lead.extend(fields.filter(|(_, v)| v.is_string() || v.is_number() || v.is_boolean()));
     lead
@@ -89,11 +92,11 @@ pub fn lead(settings: &Settings, activation: &Activation, said: &Said) -> Vec<(S
 
 /// `POST /rest/v1/leads.json`; of several records for one lead the last says what is known.
 pub fn leads(settings: &Settings, activations: &[&Activation]) -> Vec<u8> {
-    let people = by_address(activations.iter().copied().enumerate());
+    let people = by_address(&settings.found_by, activations.iter().copied().enumerate());
     let last = people.iter().filter_map(|places| activations.get(*places.last()?));
     let input: Vec<Map<String, Value>> =
         last.map(|activation| lead(settings, activation, &Said::of(activation)).into_iter().collect()).collect();
-    let mut body = json!({ "action": "createOrUpdate", "lookupField": EMAIL, "input": input });
+    let mut body = json!({ "action": "createOrUpdate", "lookupField": settings.found_by.field, "input": input });
     if let Some(partition) = &settings.partition {
         body["partitionName"] = partition.as_str().into();
     }

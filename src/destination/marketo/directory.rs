@@ -9,6 +9,7 @@ use super::answer::{Verdict, verdict};
 use super::find::Find;
 use super::{Settings, form};
 use crate::destination::Halt;
+use crate::destination::key::Key;
 use crate::destination::profiles::{Directory, Page};
 use crate::model::Timestamp;
 use crate::model::http::{Answer, Method, Request};
@@ -16,7 +17,7 @@ use crate::model::http::{Answer, Method, Request};
 /// The call about the leads of these addresses.
 pub fn leads(settings: &Settings, addresses: &[String]) -> Request {
     let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
-    let (query, body) = Find::new(Vec::new()).call(&addresses);
+    let (query, body) = Find::new(Vec::new(), Key::default()).call(&addresses);
     Request { query, content_type: form::TYPE, ..settings.call(Method::Post, "/rest/v1/leads.json", body) }
 }
 

@@ -12,6 +12,7 @@ use super::hands::Held;
 use super::import::{self, Import};
 use super::look::Look;
 use super::{RECORDS, Settings, Unclear, body, campaign, form};
+use crate::destination::key::Key;
 use crate::destination::outcomes::Outcomes;
 use crate::destination::{Exchange, Halt, Item, Next};
 use crate::model::http::{Answer, Method, Request};
@@ -100,7 +101,7 @@ impl Call {
             Self::Members(_) => Self::Members(places),
             Self::Delete(_) => Self::Delete(places),
             Self::Campaign(_) => Self::Campaign(places),
-            Self::Find(_) => Self::Find(Find::new(places)),
+            Self::Find(find) => Self::Find(find.about(places)),
             Self::Sync(_) | Self::Look(_) | Self::Import(_) => Self::Sync(places),
         }
     }
@@ -131,6 +132,12 @@ const LEADS: &str = "/rest/v1/leads.json";
 /// "Lead not found": merged or deleted since its number was told.
 const GONE: &str = "1004";
 
+/// What two records may have of one lead, as it compares.
+fn addresses(key: &Key, activation: &Activation) -> std::vec::IntoIter<String> {
+    let all: Vec<String> = body::addresses(key, activation).into_iter().map(|one| key.same(one)).collect();
+    all.into_iter()
+}
+
 impl Sending {
     /// `held` is what the exchange may have in hand.
     pub fn new(settings: Settings, held: Held, batch: Vec<Item>) -> Self {
@@ -150,20 +157,22 @@ impl Sending {
             now: Timestamp::default(),
             batch,
         };
+        let key = sending.settings.found_by.clone();
         let (mut written, mut looked_up) = (Vec::new(), Vec::new());
         for (n, item) in sending.batch.iter().enumerate() {
-            let refusal = match body::check(&item.activation) {
+            let refusal = match body::check(&sending.settings.found_by, &item.activation) {
                 Err(refusal) => Some(refusal),
-                Ok(()) => (item.may_have_left && sending.gives_up(&item.activation)).then_some((
-                    "unclear",
-                    "the campaign may have been requested, and Marketo cannot be asked: replayed, it is requested again",
-                )),
+                Ok(()) => (item.may_have_left && sending.gives_up(&item.activation)).then(|| {
+                    let words = "the campaign may have been requested, and Marketo cannot be asked: replayed, it is \
+                                 requested again";
+                    ("unclear".to_owned(), words.to_owned())
+                }),
             };
             match refusal {
                 Some((code, words)) => {
-                    sending.outcomes.refuse(&[n], 0, code, words);
+                    sending.outcomes.refuse(&[n], 0, &code, &words);
                 }
-                None if !sending.held.take(&body::emails(&item.activation)) => sending.busy.push(n),
+                None if !sending.held.take(addresses(&key, &item.activation)) => sending.busy.push(n),
                 None if body::is_looked_up(&item.activation.action) => looked_up.push(n),
                 None => written.push(n),
             }
@@ -171,10 +180,10 @@ impl Sending {
         // Whoever is met anew at an address that is to be forgotten is written after that.
         let is_gone = |n: &usize| sending.activation(*n).is_some_and(|activation| activation.action == Action::Erase);
         let gone = looked_up.iter().filter(|n| is_gone(n)).filter_map(|n| sending.activation(*n));
-        let gone: HashSet<String> = gone.flat_map(body::emails).map(str::to_lowercase).collect();
+        let gone: HashSet<String> = gone.flat_map(|one| addresses(&key, one)).collect();
         let is_after = |n: &usize| {
-            let address = sending.activation(*n).and_then(body::email).unwrap_or_default();
-            !is_gone(n) && gone.contains(&address.to_lowercase())
+            let address = sending.activation(*n).and_then(|one| key.of(one)).unwrap_or_default();
+            !is_gone(n) && gone.contains(&key.same(address))
         };
         let mut busy: Vec<usize> = looked_up.extract_if(.., |n| is_after(n)).collect();
         busy.extend(written.extract_if(.., |n| is_after(n)));
@@ -189,14 +198,15 @@ impl Sending {
     /// The records of each address.
     fn by_address(&self, places: Vec<usize>) -> Vec<Vec<usize>> {
         let records = places.into_iter().filter_map(|n| Some((n, self.activation(n)?)));
-        body::by_address(records)
+        body::by_address(&self.settings.found_by, records)
     }
 
     /// Looks these up by their addresses.
     fn find(&mut self, places: &[usize]) {
-        let addresses = |n: usize| self.activation(n).map_or(0, |activation| body::emails(activation).len());
+        let key = self.settings.found_by.clone();
+        let addresses = |n: usize| self.activation(n).map_or(0, |one| body::addresses(&key, one).len());
         let calls = parts(places, addresses, find::ADDRESSES);
-        self.todo.extend(calls.into_iter().map(|places| Call::Find(Find::new(places))));
+        self.todo.extend(calls.into_iter().map(|places| Call::Find(Find::new(places, key.clone()))));
     }
 
     /// Writes these people, each in one call with all of their records.
@@ -243,7 +253,8 @@ impl Sending {
             }
             Call::Find(find) => {
                 let asked = find.places.iter().filter_map(|n| self.activation(*n));
-                let mut addresses: Vec<&str> = asked.flat_map(body::emails).collect();
+                let mut addresses: Vec<&str> =
+                    asked.flat_map(|one| body::addresses(&self.settings.found_by, one)).collect();
                 addresses.sort_unstable();
                 addresses.dedup();
                 let (query, body) = find.call(&addresses);

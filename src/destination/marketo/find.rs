@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::form::{field, form};
+use crate::destination::key::Key;
 use crate::model::http::Name;
 
 /// Addresses in a call (same page).
@@ -21,9 +22,10 @@ const VALUES: &str = "filterValues";
 pub struct Find {
     /// Records that want to know.
     pub places: Vec<usize>,
+    key: Key,
     token: Option<String>,
     pages: usize,
-    /// Leads of each address, in lower case.
+    /// Leads of each address, as they compare.
     found: HashMap<String, Vec<u64>>,
 }
 
@@ -31,7 +33,7 @@ pub struct Find {
 pub enum Step {
     /// Another page.
     More(Find),
-    /// The leads of each address, in lower case; whoever is not among them is no lead.
+    /// The leads of each address, as they compare; whoever is not among them is no lead.
     Found(Vec<usize>, HashMap<String, Vec<u64>>),
     /// It has no end, and so tells nobody's absence.
     Unread(Vec<usize>),
@@ -42,16 +44,27 @@ pub fn asked(body: &[u8]) -> Vec<String> {
     field(body, VALUES).map(|all| all.split(',').map(str::to_owned).collect()).unwrap_or_default()
 }
 
+/// A field may be a number.
+fn text(value: &Value) -> Option<String> {
+    value.as_str().map(str::to_owned).or_else(|| Some(value.as_u64()?.to_string()))
+}
+
 impl Find {
     /// About these records.
-    pub fn new(places: Vec<usize>) -> Self {
-        Self { places, token: None, pages: 0, found: HashMap::new() }
+    pub fn new(places: Vec<usize>, key: Key) -> Self {
+        Self { places, key, token: None, pages: 0, found: HashMap::new() }
+    }
+
+    /// The same of others, from its beginning.
+    pub fn about(&self, places: Vec<usize>) -> Self {
+        Self::new(places, self.key.clone())
     }
 
     /// Query and body of the next call; `addresses` are those of the records.
     pub fn call(&self, addresses: &[&str]) -> (Vec<(Name, String)>, Vec<u8>) {
+        let field = &self.key.field;
         let mut fields =
-            vec![("filterType", "email".to_owned()), (VALUES, addresses.join(",")), ("fields", "id,email".to_owned())];
+            vec![("filterType", field.clone()), (VALUES, addresses.join(",")), ("fields", format!("id,{field}"))];
         fields.extend(self.token.iter().map(|token| ("nextPageToken", token.clone())));
         (vec![("_method".into(), "GET".into())], form(&fields))
     }
@@ -60,9 +73,9 @@ impl Find {
     pub fn next(mut self, page: &Value) -> Step {
         for lead in page.get("result").and_then(Value::as_array).into_iter().flatten() {
             let id = lead.get("id").and_then(Value::as_u64);
-            let email = lead.get("email").and_then(Value::as_str).map(str::to_lowercase);
-            if let (Some(id), Some(email)) = (id, email) {
-                let known = self.found.entry(email).or_default();
+            let address = lead.get(&self.key.field).and_then(text).map(|value| self.key.same(&value));
+            if let (Some(id), Some(address)) = (id, address) {
+                let known = self.found.entry(address).or_default();
                 if !known.contains(&id) {
                     known.push(id);
                 }

@@ -14,7 +14,7 @@ pub struct Hands(Arc<Mutex<Inner>>);
 
 #[derive(Default)]
 struct Inner {
-    /// In lower case.
+    /// As they compare.
     addresses: HashSet<Box<str>>,
     /// Exchanges that import.
     importing: usize,
@@ -40,9 +40,9 @@ impl Hands {
 
 impl Held {
     /// Takes addresses, all or none of them; false while another exchange has one.
-    pub fn take(&mut self, addresses: &[&str]) -> bool {
-        let mine = |address: &&str| Some(Box::from(address.to_lowercase())).filter(|one| !self.addresses.contains(one));
-        let wanted: Vec<Box<str>> = addresses.iter().filter_map(mine).collect();
+    pub fn take(&mut self, addresses: impl Iterator<Item = String>) -> bool {
+        let mine = |address: String| Some(Box::from(address)).filter(|one| !self.addresses.contains(one));
+        let wanted: Vec<Box<str>> = addresses.filter_map(mine).collect();
         let mut inner = self.hands.lock();
         let is_free = wanted.iter().all(|address| !inner.addresses.contains(address));
         if is_free {

@@ -98,7 +98,7 @@ pub fn kind(settings: &Settings, records: &[&Activation]) -> Option<Kind> {
     };
     row.iter().all(|(_, value)| is_sure(value)).then(|| Kind {
         list: list.map(Into::into),
-        fields: row.into_iter().map(|(name, _)| name).filter(|name| name != body::EMAIL).collect(),
+        fields: row.into_iter().map(|(name, _)| name).filter(|name| *name != settings.found_by.field).collect(),
     })
 }
 
@@ -137,7 +137,8 @@ impl Import {
     pub fn call(&self, settings: &Settings) -> (Method, String, Vec<(Name, String)>) {
         match &self.stage {
             Stage::Make => {
-                let mut query = vec![("format".into(), "csv".to_owned()), ("lookupField".into(), "email".to_owned())];
+                let mut query =
+                    vec![("format".into(), "csv".to_owned()), ("lookupField".into(), settings.found_by.field.clone())];
                 query.extend(self.list.iter().map(|list| ("listId".into(), list.to_string())));
                 query.extend(settings.partition.iter().map(|name| ("partitionName".into(), name.clone())));
                 (Method::Post, "/bulk/v1/leads.json".into(), query)
@@ -158,13 +159,13 @@ impl Import {
         )
         .into_bytes();
         let mut file = csv::Writer::from_writer(&mut form);
-        let header = std::iter::once(body::EMAIL).chain(self.fields.iter().map(String::as_str));
+        let header = std::iter::once(&*settings.found_by.field).chain(self.fields.iter().map(String::as_str));
         let mut is_whole = file.write_record(header).is_ok();
         for places in &self.people {
             let Some(activation) = places.last().and_then(|place| activation(*place)) else { continue };
             let row = body::lead(settings, activation, &Said::of(activation));
             let value = |name: &str| row.iter().find(|(known, _)| known == name).map(|(_, value)| text(value));
-            let header = std::iter::once(body::EMAIL).chain(self.fields.iter().map(String::as_str));
+            let header = std::iter::once(&*settings.found_by.field).chain(self.fields.iter().map(String::as_str));
             is_whole &= file.write_record(header.map(|name| value(name).unwrap_or_default())).is_ok();
         }
         // A file in memory takes everything.
@@ -201,8 +202,8 @@ impl Import {
         matches!(self.stage, Stage::Failures(..)) && response.status == 200 && response.json().get("success").is_none()
     }
 
-    /// Takes a good answer in. `address` is that of a record.
-    pub fn read<'a>(mut self, response: &Response, now: Timestamp, address: impl Fn(usize) -> Option<&'a str>) -> Step {
+    /// Takes a good answer in. `address` is that of a record, as it compares.
+    pub fn read(mut self, response: &Response, now: Timestamp, address: impl Fn(usize) -> Option<String>) -> Step {
         let json = response.json();
         let said = |name: &str| json.pointer(&format!("/result/0/{name}"));
         let number = |name: &str| said(name).and_then(Value::as_u64);
@@ -232,19 +233,20 @@ impl Import {
 }
 
 /// Who failed, by their place in the file, and the vendor's words: the file's rows, with one field more at their end.
-fn failures<'a>(
-    file: &[u8],
-    people: &[Vec<usize>],
-    address: impl Fn(usize) -> Option<&'a str>,
-) -> Vec<(usize, String)> {
-    let of = |(n, places): (usize, &Vec<usize>)| Some((address(*places.first()?)?.to_lowercase(), n));
+fn failures(file: &[u8], people: &[Vec<usize>], address: impl Fn(usize) -> Option<String>) -> Vec<(usize, String)> {
+    let of = |(n, places): (usize, &Vec<usize>)| Some((address(*places.first()?)?, n));
     let by_address: HashMap<String, usize> = people.iter().enumerate().filter_map(of).collect();
     let mut failed: HashMap<usize, String> = HashMap::new();
     let mut rows = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(file);
-    // The address is the first field, as in our file. The header's `email` is nobody's.
+    // What leads are found by is the first field, as in our file. The header's own name is nobody's. An address compares in
+    // lower case.
     for row in rows.byte_records().map_while(Result::ok) {
         let cell = |n: usize| row.get(n).map(|cell| String::from_utf8_lossy(cell).trim().to_owned());
-        let Some(place) = cell(0).and_then(|email| by_address.get(&email.to_lowercase())) else { continue };
+        let Some(place) =
+            cell(0).and_then(|value| by_address.get(&value).or_else(|| by_address.get(&value.to_lowercase())))
+        else {
+            continue;
+        };
         let words = row.len().checked_sub(1).filter(|last| *last > 0).and_then(cell).unwrap_or_default();
         failed.insert(*place, redacted(&words));
     }

@@ -29,6 +29,7 @@ use serde_json::{Value, json};
 
 use super::account::{Made, Survey};
 use super::inventory::Inventory;
+use super::key::Key;
 use super::profiles::{self, Profiles};
 use super::{Destination, Exchange, Item, Limits, pretend};
 use crate::model::http::{
@@ -92,6 +93,9 @@ pub struct Settings {
     /// Lead fields, by API name, and the trait that fills them, or `payload.<path>`.
     #[serde(default = "fields")]
     pub fields: BTreeMap<String, String>,
+    /// By what leads are found and written: the e-mail address, or another field that can be looked up.
+    #[serde(default)]
+    pub found_by: Key,
     /// Where the instance has partitions.
     #[serde(default)]
     pub partition: Option<String>,
@@ -146,7 +150,7 @@ impl Settings {
     pub fn clashes(&self) -> Vec<(Vec<String>, String)> {
         let many = |most: usize, what: &str| format!("has more than {most} {what}: Marketo takes no more");
         let filled = body::MOST_ATTRIBUTES - 1;
-        let mut clashes = Vec::new();
+        let mut clashes: Vec<(Vec<String>, String)> = self.found_by.mistake().into_iter().collect();
         if self.attributes.len() > filled {
             clashes.push((vec!["attributes".into()], many(filled, "attributes beside the occasion's")));
         }
@@ -324,7 +328,9 @@ impl Destination for Marketo {
         let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
         let inputs = body["input"].as_array().into_iter().flatten();
         let done = inputs.map(|_| json!({ "id": 1, "status": "added" }));
-        let found = find::asked(&request.body).into_iter().map(|email| json!({ "id": 1, "email": email }));
+        let found = find::asked(&request.body)
+            .into_iter()
+            .map(|value| json!({ "id": 1, (&*self.settings.found_by.field): value }));
         pretend(&json!({ "success": true, "result": done.chain(found).collect::<Vec<_>>() }))
     }
 

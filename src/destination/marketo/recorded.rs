@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, VecDeque};
 use serde_json::Value;
 
 use super::answer::{Verdict, verdict};
-use super::body::email;
 use super::directory;
 use super::look::{self, Look};
 use super::{Settings, form};
@@ -14,10 +13,13 @@ use crate::destination::Halt;
 use crate::destination::account::{Asking, Inquiry};
 use crate::destination::inventory::{Sight, Sights};
 use crate::model::http::{Answer, Request, Response};
-use crate::model::{Activation, Timestamp};
+use crate::model::{Activation, IdentifierKind, Timestamp};
 
 /// Addresses of one call: each may have several leads, of which a page shows 300.
 const ADDRESSES: usize = 100;
+
+/// Whoever is found by another field need not have this address there.
+const OTHER: &str = "it is not with who has the address, and people are found by another field there";
 
 /// The conversation about some of what was sent.
 pub struct Recorded {
@@ -84,7 +86,7 @@ impl Recorded {
                     if found.contains(&activation.occasion.to_string()) {
                         self.sights.there(place);
                     } else if is_whole {
-                        self.sights.say(&[place], &Sight::Missing);
+                        self.missing(place);
                     } else {
                         self.sights.untold(&[place], "the leads have more such activities than are read");
                     }
@@ -104,7 +106,7 @@ impl Recorded {
                     of_type.extend(leads.iter().map(|lead| (*place, *lead, activation.at)));
                 }
                 // Its activities went with the lead.
-                None if is_whole => self.sights.say(&[*place], &Sight::Missing),
+                None if is_whole => self.missing(*place),
                 None => self.sights.untold(&[*place], "its address has more leads than are read"),
             }
         }
@@ -115,6 +117,13 @@ impl Recorded {
         for (activity_type, mut records) in std::mem::take(&mut self.found) {
             records.sort_by_key(|(_, lead, at)| (*at, *lead));
             self.todo.extend(Look::begin(activity_type, &records).into_iter().map(Question::Activities));
+        }
+    }
+
+    fn missing(&mut self, place: usize) {
+        match self.settings.found_by.is_email() {
+            true => self.sights.say(&[place], &Sight::Missing),
+            false => self.sights.untold(&[place], OTHER),
         }
     }
 
@@ -161,6 +170,11 @@ impl Inquiry<Vec<Sight>> for Recorded {
             None => Asking::Done(Ok(self.sights.end())),
         }
     }
+}
+
+/// The address by which it is looked for, however the destination finds whom it writes.
+fn email(activation: &Activation) -> Option<&str> {
+    activation.identifiers.iter().find(|name| name.kind == IdentifierKind::Email).map(|name| &*name.value)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::answer::{Record, Verdict, verdict};
 use super::*;
-use crate::destination::testing::{NOW, Talk, came, doing, item};
+use crate::destination::testing::{NOW, Talk, came, doing, item, of};
 use crate::destination::{Halt, Item, Next};
 use crate::model::http::{Answer, Method};
 use crate::model::{Action, Outcome};
@@ -550,4 +550,40 @@ fn events_may_have_types_of_their_own() {
         .map(|(_, v)| v.as_str())
         .collect();
     assert_eq!((asked, talk.words()), (vec!["100001", "100002"], vec!["accepted"; 2]));
+}
+
+#[test]
+fn leads_may_be_found_by_a_field_of_their_own() {
+    let settings = json!({ "base_url": "https://m.example", "client_id": "i", "client_secret": "s",
+        "activity_type": 100_001, "found_by": { "name": "user_id", "field": "accountId" } });
+    let settings = serde_json::from_value(settings).expect("settings");
+    let user = |n: u8, id: &str| {
+        let user = crate::model::Identifier::new(crate::model::IdentifierKind::UserId, id);
+        let email = crate::model::Identifier::new(crate::model::IdentifierKind::Email, format!("p{n}@example.com"));
+        of(n, vec![user, email])
+    };
+    let mut removal = user(4, "B1");
+    removal.activation.action = Action::RemoveFromList("9".into());
+    let batch = vec![user(1, "A7"), item(2), user(3, "a7"), removal];
+    let talk = Talk::with(Marketo::new("lane", settings).exchange(batch), |_, request| match request.path.as_str() {
+        LEADS if !request.query.is_empty() => {
+            let asked = String::from_utf8_lossy(&request.body).into_owned();
+            assert!(asked.contains("filterType=accountId") && asked.contains("filterValues=B1"), "{asked}");
+            came(200, json!({ "success": true, "result": [{ "id": 54, "accountId": "B1" }] }))
+        }
+        LEADS => {
+            let leads = [50, 51].map(|id| json!({ "id": id, "status": "updated" }));
+            came(200, json!({ "success": true, "result": leads }))
+        }
+        _ => came(
+            200,
+            json!({ "success": true, "result": [{ "id": 1, "status": "added" }, { "id": 2, "status": "added" }] }),
+        ),
+    });
+    assert_eq!(talk.words(), ["accepted", "refused", "accepted", "accepted"]);
+    let synced = talk.asked.iter().find(|one| one.path == LEADS && one.query.is_empty()).expect("a sync");
+    let synced: Value = serde_json::from_slice(&synced.body).expect("JSON");
+    assert_eq!(synced["lookupField"], "accountId");
+    assert_eq!((&synced["input"][0]["accountId"], &synced["input"][1]["accountId"]), (&json!("A7"), &json!("a7")));
+    assert_eq!(synced["input"][0]["email"], "p1@example.com");
 }

@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use super::{AT_WORK, Call, PATIENCE, Sending};
 use crate::destination::Halt;
 use crate::destination::marketo::answer::{self, Verdict};
-use crate::destination::marketo::body;
 use crate::destination::marketo::import::{self, Import};
 use crate::model::http::Answer;
 use crate::model::{Outcome, Timestamp};
@@ -42,8 +41,8 @@ impl Sending {
         let verdict = answer::verdict(answer, now);
         let step = match (answer, verdict) {
             (Answer::Came(response), verdict) if import.is_file(response) || matches!(verdict, Verdict::Records(_)) => {
-                let batch = &self.batch;
-                import.read(response, now, |place| body::email(&batch.get(place)?.activation))
+                let (batch, key) = (&self.batch, &self.settings.found_by);
+                import.read(response, now, |place| Some(key.same(key.of(&batch.get(place)?.activation)?)))
             }
             (_, Verdict::Refused(code, words)) => {
                 self.import_refused(import, status, &code, &words);

@@ -14,7 +14,7 @@ impl Sending {
     /// Results come in the order of the input, in which each lead stands once.
     pub(super) fn synced(&mut self, places: &[usize], status: u16, records: &[Record], now: Timestamp) {
         let activations: Vec<_> = places.iter().filter_map(|n| self.activation(*n)).collect();
-        let order = body::order(&activations);
+        let order = body::order(&self.settings.found_by, &activations);
         let mut events = Vec::new();
         let mut unsure: BTreeMap<u64, Vec<_>> = BTreeMap::new();
         for (place, input) in places.iter().zip(order) {
@@ -92,8 +92,9 @@ impl Sending {
             }
         };
         for place in places {
-            let addresses = self.activation(place).map(body::emails).unwrap_or_default();
-            let of = |address: &&str| leads.get(&address.to_lowercase());
+            let key = &self.settings.found_by;
+            let addresses = self.activation(place).map(|one| body::addresses(key, one)).unwrap_or_default();
+            let of = |address: &&str| leads.get(&key.same(address));
             let mine = body::each_once(addresses.iter().filter_map(of).flatten().copied());
             if mine.is_empty() {
                 self.outcomes.set(&[place], status, &Outcome::Accepted);

@@ -37,8 +37,16 @@ pub async fn steps_are_found_again_until_they_are_taken(open: Open<'_>) {
     let store = open();
     assert_eq!(store.recorded().await.expect("a read"), None);
     assert_eq!(store.progress().expect("a read"), Progress::default());
+    let before = store.append(vec![event(100)], None).await.expect("an append");
+    let dedupe = event(100).dedupe.iter().map(|key| (*key, at(100))).collect();
+    let changes = Changes { position: Some(before), dedupe, ..Changes::default() };
+    store.commit(Loaded::default(), changes).await.expect("a commit");
+    store.close().await.expect("a close");
+    drop(store);
+    let store = open();
     let after = store.counts().decided;
-    store.append((101..=105).map(event).collect(), None).await.expect("an append");
+    // The first of them is a repetition.
+    store.append([100, 102, 103, 104, 105].map(event).to_vec(), None).await.expect("an append");
     let until = Position(after.0 + 2);
     let step = Step::Events { until, now: at(7) };
     let id = store.record(step.clone()).await.expect("a step");
@@ -50,6 +58,8 @@ pub async fn steps_are_found_again_until_they_are_taken(open: Open<'_>) {
     assert_eq!(store.recorded().await.expect("a read"), Some(recorded.clone()));
     let claim = store.claim_until(until).await.expect("a claim");
     assert_eq!(claim.events.iter().map(|(p, _)| p.0).collect::<Vec<_>>(), [after.0 + 1, after.0 + 2]);
+    // What is taken again knows the repetitions that it knew the first time.
+    assert_eq!(claim.loaded.seen, HashSet::from_iter(event(100).dedupe));
     let changes = |id| Changes { step: Some(id), position: Some(until), ..Changes::default() };
     assert!(store.commit(Loaded::default(), changes(StepId(id.0 + 1))).await.is_err(), "no other step is taken");
     assert_eq!(store.recorded().await.expect("a read"), Some(recorded));

@@ -91,16 +91,22 @@ impl Known {
     }
 }
 
-pub fn claim(inner: &Inner, max: usize) -> Result<Claim, StoreError> {
+/// The last event decided. Nobody asks for message keys before those up to it are found.
+fn begin(inner: &Inner) -> Result<Position, StoreError> {
     let decided = inner.state()?.decided;
     inner.seen()?.open(decided.0)?;
+    Ok(decided)
+}
+
+pub fn claim(inner: &Inner, max: usize) -> Result<Claim, StoreError> {
+    let decided = begin(inner)?;
     let events = next_events(inner, decided, max)?;
     with_people(inner, events)
 }
 
 /// All of them, however many portions they were taken in.
 pub fn claim_until(inner: &Inner, until: Position) -> Result<Claim, StoreError> {
-    let mut last = inner.state()?.decided;
+    let mut last = begin(inner)?;
     let mut events = Vec::new();
     while last < until {
         let left = usize::try_from(until.0 - last.0).unwrap_or(usize::MAX);

@@ -313,6 +313,10 @@ impl Sending {
                 Call::Campaign(places) => self.outcomes.set(&places, status, &Outcome::Accepted),
                 Call::Import(_) => {}
             },
+            // A role that may not delete leads stops nobody else.
+            Verdict::Halt(Halt::Configuration(words)) if matches!(call, Call::Delete(_)) => {
+                self.outcomes.refuse(&call.places(), status, "cannot_delete", &words);
+            }
             Verdict::Halt(halt) => return Some(halt),
             Verdict::Down { words, is_unclear } => {
                 for place in call.places() {

@@ -587,3 +587,19 @@ fn leads_may_be_found_by_a_field_of_their_own() {
     assert_eq!((&synced["input"][0]["accountId"], &synced["input"][1]["accountId"]), (&json!("A7"), &json!("a7")));
     assert_eq!(synced["input"][0]["email"], "p1@example.com");
 }
+
+#[test]
+fn a_role_that_may_not_delete_stops_nobody_else() {
+    let batch = vec![doing(1, Action::Erase), item(2)];
+    let talk = talk(batch, |_, request| match request.path.as_str() {
+        LEADS if !request.query.is_empty() => {
+            came(200, json!({ "success": true, "result": [{ "id": 51, "email": "p1@example.com" }] }))
+        }
+        "/rest/v1/leads/delete.json" => {
+            came(200, json!({ "success": false, "errors": [{ "code": "603", "message": "Access denied" }] }))
+        }
+        LEADS => came(200, json!({ "success": true, "result": [{ "id": 52, "status": "updated" }] })),
+        _ => came(200, json!({ "success": true, "result": [{ "id": 1, "status": "added" }] })),
+    });
+    assert_eq!((talk.words(), talk.halt.as_ref()), (vec!["refused", "accepted"], None));
+}

@@ -54,18 +54,18 @@ impl Key {
         if self.is_email() { value.to_lowercase() } else { value.to_owned() }
     }
 
-    /// What is wrong with it: the key below the destination's own, and words.
-    pub fn mistake(&self) -> Option<(Vec<String>, String)> {
-        let at = |key: &str, words: String| Some((vec!["found_by".to_owned(), key.to_owned()], words));
+    /// What is wrong with it: keys below the destination's own, and words.
+    pub fn mistakes(&self) -> Vec<(Vec<String>, String)> {
+        let mut mistakes = Vec::new();
+        let mut at = |key: &str, words: String| mistakes.push((vec!["found_by".to_owned(), key.to_owned()], words));
         let kind = IdentifierKind::parse(&self.name);
         if !kind.as_ref().is_some_and(|kind| self.is(kind)) {
-            let words = format!("`{}` is no sort of name: user_id, phone, email or <source>_customer", self.name);
-            return at("name", words);
+            at("name", format!("`{}` is no sort of name: user_id, phone, email or <source>_customer", self.name));
         }
         let is_field = |c: char| c.is_ascii_alphanumeric() || c == '_';
         if self.field.is_empty() || !self.field.chars().all(is_field) {
-            return at("field", format!("`{}` is no field: letters, digits and underscores", self.field));
+            at("field", format!("`{}` is no field: letters, digits and underscores", self.field));
         }
-        None
+        mistakes
     }
 }

@@ -69,7 +69,7 @@ impl Settings {
         match self {
             Self::Klaviyo(settings) => settings.clashes(),
             Self::Marketo(settings) => settings.clashes(),
-            Self::HubSpot(settings) => settings.found_by.mistake().into_iter().collect(),
+            Self::HubSpot(settings) => settings.found_by.mistakes(),
             Self::Webhook(_) => Vec::new(),
         }
     }

@@ -150,7 +150,7 @@ impl Settings {
     pub fn clashes(&self) -> Vec<(Vec<String>, String)> {
         let many = |most: usize, what: &str| format!("has more than {most} {what}: Marketo takes no more");
         let filled = body::MOST_ATTRIBUTES - 1;
-        let mut clashes: Vec<(Vec<String>, String)> = self.found_by.mistake().into_iter().collect();
+        let mut clashes = self.found_by.mistakes();
         if self.attributes.len() > filled {
             clashes.push((vec!["attributes".into()], many(filled, "attributes beside the occasion's")));
         }

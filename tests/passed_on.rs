@@ -11,14 +11,12 @@ use support::client;
 use support::shop::{signature, track};
 use support::world::World;
 
-/// Klaviyo, with consent, and an account of it that has none.
+/// Klaviyo, with consent.
 fn destinations(vendors: &str) -> String {
-    let one = |name: &str, more: &str| {
-        format!(
-            "[destination.{name}]\nkind = \"klaviyo\"\napi_key = \"${{file:SECRET}}\"\nbase_url = \"{vendors}/klaviyo\"\n{more}"
-        )
-    };
-    one("esp", "consent = { list = \"UwQxX4\", channels = [\"email\", \"sms\"] }\n")
+    format!(
+        "[destination.esp]\nkind = \"klaviyo\"\napi_key = \"${{file:SECRET}}\"\nbase_url = \"{vendors}/klaviyo\"\n\
+         consent = {{ list = \"UwQxX4\", channels = [\"email\", \"sms\"] }}\n"
+    )
 }
 
 /// Somebody does this now.

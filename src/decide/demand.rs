@@ -8,14 +8,12 @@ use crate::model::{
     Write,
 };
 
-use super::passed_on::{Words, addresses};
+use super::passed_on::{ALWAYS, Words, addresses};
 use super::step::Step;
 
 /// What is on its way to a vendor, and what it has taken and not yet worked off, is there by then: whoever is forgotten
 /// before it would be met anew.
 const SETTLED: Span = Span::from_hours(1);
-/// It is owed, however long a vendor is away.
-const OWED: Span = Span::from_days(3_650);
 
 impl Step<'_> {
     /// Forgets everybody whom the event names by a name that says who they are. A destination may know somebody who is
@@ -107,7 +105,8 @@ impl Step<'_> {
         position: Position,
         event: &Event,
     ) -> Vec<LaneName> {
-        let lanes = if addresses(&names).is_empty() { &[][..] } else { &*self.program.settings().passed_on.erasure };
+        let told = self.told().filter(|_| !addresses(&names).is_empty());
+        let lanes = told.map(|told| &*told.erasure).unwrap_or_default();
         let words = Words {
             occasion: OccasionId::of_erasure(id, position),
             name: ERASURE,
@@ -116,7 +115,7 @@ impl Step<'_> {
             not_before: Some(self.now + SETTLED),
         };
         for lane in lanes {
-            self.pass_on(&words, lane, Action::Erase, names.clone(), OWED);
+            self.pass_on(&words, lane, Action::Erase, names.clone(), ALWAYS);
         }
         self.note_words(&words, Verdict::Delayed(lanes.to_vec(), self.now + SETTLED));
         lanes.to_vec()

@@ -150,9 +150,7 @@ impl Step<'_> {
             self.ask(id, &asked, at);
         }
         self.cancel_what_is_void(id, &News::of(event, position, at, is_merge));
-        if !self.program.settings().passed_on.consent.is_empty() && !self.loaded.is_simulated {
-            self.pass_on_consent(id, &stood, (position, event), at);
-        }
+        self.pass_on_consent(id, &stood, (position, event), at);
         if says_consent || is_merge {
             self.call_back_what_is_forbidden(id, at);
         }

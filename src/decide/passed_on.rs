@@ -6,8 +6,8 @@
 use crate::model::consent::Act;
 use crate::model::passed_on::CONSENT;
 use crate::model::{
-    Action, Activation, Channel, Decision, Event, Identifier, IdentifierKind, LaneName, OccasionId, Person, PersonId,
-    Position, RawJson, Span, Standing, Timestamp, Verdict,
+    Action, Activation, Channel, Decision, Event, Identifier, IdentifierKind, LaneName, OccasionId, PassedOn, Person,
+    PersonId, Position, RawJson, Span, Standing, Timestamp, Verdict,
 };
 
 use super::step::Step;
@@ -16,8 +16,8 @@ use super::step::Step;
 const FRESH: Span = Span::from_days(7);
 /// A yes that waited so long in its lane is not told any more.
 const YES_HOLDS: Span = Span::from_days(30);
-/// A no is told however late.
-const NO_HOLDS: Span = Span::from_days(3_650);
+/// A no, and what is owed to whom is forgotten, is told however late.
+pub(super) const ALWAYS: Span = Span::from_days(3_650);
 /// Names that go with one word.
 const MOST_NAMES: usize = 20;
 /// They go before all that triggers say.
@@ -74,10 +74,16 @@ pub(super) fn addresses(names: &[Identifier]) -> Vec<&Identifier> {
     names.iter().filter(|name| matches!(name.kind, IdentifierKind::Email | IdentifierKind::Phone)).collect()
 }
 
-impl Step<'_> {
+impl<'p> Step<'p> {
+    /// Who is told; nobody where it only seems to happen.
+    pub(super) fn told(&self) -> Option<&'p PassedOn> {
+        let program = self.program;
+        (!self.loaded.is_simulated).then(|| &program.settings().passed_on)
+    }
+
     /// Where these people stand; nothing where nobody is told.
     pub(super) fn stood<'i>(&self, ids: impl Iterator<Item = &'i PersonId>) -> Vec<Before> {
-        if self.program.settings().passed_on.consent.is_empty() {
+        if self.told().is_none_or(|told| told.consent.is_empty()) {
             return Vec::new();
         }
         let people = ids.filter_map(|id| self.loaded.people.get(id));
@@ -92,10 +98,11 @@ impl Step<'_> {
         (position, event): (Position, &Event),
         at: Timestamp,
     ) {
-        let (program, now) = (self.program, self.now);
-        let Some(person) = self.loaded.people.get(&id) else { return };
+        let now = self.now;
+        let lanes = self.told().map(|told| &*told.consent).unwrap_or_default();
+        let Some(person) = self.loaded.people.get(&id).filter(|_| !lanes.is_empty()) else { return };
         let mut said: Vec<(LaneName, Action, Vec<Identifier>)> = Vec::new();
-        for lane in &program.settings().passed_on.consent {
+        for lane in lanes {
             for (n, channel) in Channel::ALL.into_iter().enumerate().filter(|(_, one)| lane.channels.contains(one)) {
                 let stood: Vec<Stood> = before.iter().filter_map(|before| before.0.get(n).copied()).collect();
                 for (action, names) in changed(person, channel, &stood, (position, event), now, &lane.except) {
@@ -111,7 +118,7 @@ impl Step<'_> {
         let mut lanes: Vec<LaneName> = said.iter().map(|(lane, ..)| lane.clone()).collect();
         lanes.dedup();
         for (lane, action, names) in said {
-            let holds = if matches!(action, Action::Subscribe(_)) { YES_HOLDS } else { NO_HOLDS };
+            let holds = if matches!(action, Action::Subscribe(_)) { YES_HOLDS } else { ALWAYS };
             self.pass_on(&words, &lane, action, names, holds);
         }
         self.note_words(&words, Verdict::Activated(lanes));
@@ -126,9 +133,6 @@ impl Step<'_> {
         mut identifiers: Vec<Identifier>,
         holds: Span,
     ) {
-        if self.loaded.is_mute {
-            return;
-        }
         identifiers.truncate(MOST_NAMES);
         self.changes.activations.push(Activation {
             occasion: words.occasion,

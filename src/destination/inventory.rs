@@ -4,6 +4,7 @@
 //! compares the two for some activations, within a bounded number of calls.
 
 use super::account::Inquiry;
+use super::key::Key;
 use crate::model::{ActionKind, Activation};
 
 /// What an account shows of one activation.
@@ -37,6 +38,15 @@ impl Sights {
     /// The places that are not told yet.
     pub fn open(&self) -> Vec<usize> {
         self.0.iter().enumerate().filter(|(_, sight)| sight.is_none()).map(|(place, _)| place).collect()
+    }
+
+    /// The places that are not told yet of whoever has the name by which the vendor finds people; of the others it cannot
+    /// be told.
+    pub fn named(&mut self, sent: &[Activation], key: &Key) -> Vec<usize> {
+        let is_named = |place: &usize| sent.get(*place).is_some_and(|one| key.of(one).is_some());
+        let (named, nameless): (Vec<usize>, Vec<usize>) = self.open().into_iter().partition(is_named);
+        self.untold(&nameless, &format!("the person has no {}", key.name));
+        named
     }
 
     /// It is there, whatever was said before.

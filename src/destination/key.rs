@@ -49,6 +49,14 @@ impl Key {
         mine.map(|Identifier { value, .. }| &**value)
     }
 
+    /// The values by which these are found, each once.
+    pub fn each_once<'a>(&self, activations: impl Iterator<Item = &'a Activation>) -> Vec<&'a str> {
+        let mut values: Vec<&str> = activations.filter_map(|activation| self.of(activation)).collect();
+        values.sort_unstable();
+        values.dedup();
+        values
+    }
+
     /// Equal for values that are the same to the vendor.
     pub fn same(&self, value: &str) -> String {
         if self.is_email() { value.to_lowercase() } else { value.to_owned() }

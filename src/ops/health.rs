@@ -321,9 +321,10 @@ impl Watched {
         troubles.extend(streams.iter().flat_map(StreamHealth::troubles));
         let subscriptions: Vec<HooksHealth> = self.hooks.iter().map(HooksHealth::of).collect();
         troubles.extend(subscriptions.iter().flat_map(|hooks| hooks.troubles(now)));
-        if counts.demands > 0 {
+        let demands = self.store.open_demands();
+        if demands > 0 {
             let words = "want to see what is kept of them, for which the law gives a month; `espalier person demands`";
-            troubles.push(format!("{} {words}", counts.demands));
+            troubles.push(format!("{demands} {words}"));
         }
         let drift = self.drift.borrow().clone();
         troubles.extend(drift.iter().filter(|one| one.is_trouble()).map(|one| {

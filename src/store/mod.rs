@@ -244,8 +244,6 @@ pub struct Counts {
     pub next_timer: Option<Timestamp>,
     /// Messages set aside as unreadable.
     pub set_aside: u64,
-    /// Demands of access that nobody has answered, up to a thousand.
-    pub demands: u64,
     /// Bytes of journal on disk.
     pub journal_bytes: u64,
 }
@@ -502,6 +500,9 @@ pub trait Store: Send + Sync + 'static {
     /// Demands of access, those that are open first, the oldest first; at most `max`. What was answered is kept for three
     /// years.
     async fn accesses(&self, max: usize) -> Result<Vec<Access>, StoreError>;
+
+    /// Demands of access that nobody has answered, counted up to a thousand.
+    fn open_demands(&self) -> u64;
 
     /// Notes that a demand of access was answered; false where no such one is open.
     async fn answer(&self, id: OccasionId, now: Timestamp) -> Result<bool, StoreError>;

@@ -15,7 +15,7 @@ use super::answer::{Verdict, verdict};
 use super::{Settings, Version};
 use crate::destination::Halt;
 use crate::destination::account::{self, Asking, Difference, ListNeed, Made, Sort, Survey};
-use crate::model::http::{Answer, Auth, Method, Request, Response};
+use crate::model::http::{Answer, Method, Request, Response};
 use crate::model::{ActionKind, Need, Outcome, Span, Timestamp};
 
 /// Pages that are read at most: an account has 500 definitions (guide).
@@ -65,17 +65,17 @@ impl Asked {
         match question {
             Question::Token => {
                 let body = json!({ "tokenKey": self.settings.token.expose() });
-                call(&self.settings, Method::Post, TOKEN.into(), Some(&body))
+                self.settings.call(Method::Post, TOKEN, "crm", body.to_string().into_bytes())
             }
             Question::Definitions(after) => {
-                let mut request = call(&self.settings, Method::Get, self.settings.definitions(), None);
+                let mut request = self.settings.get(self.settings.definitions());
                 request.query = vec![("includeProperties".into(), "true".into()), ("limit".into(), "100".into())];
                 request.query.extend(after.clone().map(|after| ("after".into(), after)));
                 request
             }
             Question::List(list) => {
                 let id = self.lists.get(*list).map(|list| &*list.id).unwrap_or_default();
-                call(&self.settings, Method::Get, self.settings.list(id), None)
+                self.settings.get(self.settings.list(id))
             }
         }
     }
@@ -264,21 +264,6 @@ fn scopes(needs: &[Need]) -> Vec<(&'static str, Vec<Arc<str>>)> {
 
 fn text<'v>(value: &'v Value, name: &str) -> &'v str {
     value.get(name).and_then(Value::as_str).unwrap_or_default()
-}
-
-/// A call of the account's own budget.
-pub(super) fn call(settings: &Settings, method: Method, path: String, body: Option<&Value>) -> Request {
-    Request {
-        method,
-        path,
-        query: Vec::new(),
-        headers: Vec::new(),
-        content_type: "application/json",
-        auth: Auth::Header("Bearer", settings.token.clone()),
-        body: body.map(|body| body.to_string().into_bytes()).unwrap_or_default(),
-        family: "crm".into(),
-        timeout: settings.timeout,
-    }
 }
 
 /// What an answer to a step means. 409 is "already exists" (guide).

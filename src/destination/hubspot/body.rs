@@ -49,10 +49,7 @@ pub fn is_looked_up(action: &Action) -> bool {
 
 /// `POST …/contacts/batch/read` by address, or by another unique property, which makes nobody; an address may be a
 /// contact's further one.
-pub fn read(key: &Key, activations: &[&Activation]) -> Vec<u8> {
-    let mut values: Vec<&str> = activations.iter().filter_map(|activation| key.of(activation)).collect();
-    values.sort_unstable();
-    values.dedup();
+pub fn read(key: &Key, values: &[&str]) -> Vec<u8> {
     let inputs: Vec<Value> = values.iter().map(|value| json!({ "id": value })).collect();
     json!({
         "idProperty": key.field, "inputs": inputs, "properties": [key.field, FURTHER], "propertiesWithHistory": [],

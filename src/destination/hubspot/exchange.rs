@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use super::answer::{self, Verdict};
-use super::{Contact, Settings, body};
+use super::{Contact, Settings, body, directory};
 use crate::destination::outcomes::Outcomes;
 use crate::destination::{Exchange, Halt, Item, Next};
-use crate::model::http::{Answer, Auth, Method, Request};
+use crate::model::http::{Answer, Method, Request};
 use crate::model::{Action, ActionKind, Activation, Outcome, Timestamp};
 
 /// Contacts in one upsert, and in one read (API reference 2026-03).
@@ -112,13 +112,9 @@ impl Sending {
                 (Method::Post, path, "crm", body::contacts(&self.settings, &activations))
             }
             Call::Read(places) => {
-                let activations: Vec<_> = places.iter().filter_map(|n| self.activation(*n)).collect();
-                (
-                    Method::Post,
-                    format!("{}/batch/read", self.settings.contacts()),
-                    "crm",
-                    body::read(&self.settings.found_by, &activations),
-                )
+                let key = &self.settings.found_by;
+                let values = key.each_once(places.iter().filter_map(|n| self.activation(*n)));
+                return directory::contacts(&self.settings, key, &values);
             }
             Call::Erase([place], n) => {
                 let email = self.activation(*place).and_then(|activation| body::emails(activation).get(*n).copied());
@@ -140,17 +136,7 @@ impl Sending {
                 (Method::Put, path, "crm", body::members(&contacts))
             }
         };
-        Request {
-            method,
-            path,
-            query: Vec::new(),
-            headers: Vec::new(),
-            content_type: "application/json",
-            auth: Auth::Header("Bearer", self.settings.token.clone()),
-            body,
-            family: family.into(),
-            timeout: self.settings.timeout,
-        }
+        self.settings.call(method, path, family, body)
     }
 
     fn read(&mut self, call: Call, answer: &Answer, now: Timestamp) -> Option<Halt> {

@@ -24,7 +24,7 @@ use super::inventory::Inventory;
 use super::key::Key;
 use super::profiles::{self, Profiles};
 use super::{Destination, Exchange, Item, Limits, number, pretend};
-use crate::model::http::{AccountKey, Answer, Counted, Learned, Method, Request, Response, Window};
+use crate::model::http::{AccountKey, Answer, Auth, Counted, Learned, Method, Request, Response, Window};
 use crate::model::setting::Secret;
 use crate::model::{Action, ActionKind, Activation, Need, Span, Timestamp};
 
@@ -162,6 +162,25 @@ impl Version {
 }
 
 impl Settings {
+    /// A call, without a query.
+    fn call(&self, method: Method, path: impl Into<String>, family: &'static str, body: Vec<u8>) -> Request {
+        Request {
+            method,
+            path: path.into(),
+            query: Vec::new(),
+            headers: Vec::new(),
+            content_type: "application/json",
+            auth: Auth::Header("Bearer", self.token.clone()),
+            body,
+            family: family.into(),
+            timeout: self.timeout,
+        }
+    }
+
+    fn get(&self, path: impl Into<String>) -> Request {
+        self.call(Method::Get, path, "crm", Vec::new())
+    }
+
     fn contacts(&self) -> &str {
         self.paths.contacts.as_deref().unwrap_or(self.version.contacts())
     }

@@ -1,4 +1,4 @@
-//! Which of our events the account has, read back: contacts by their addresses, then each contact's events of a name
+//! Which of our events the account has, read back: contacts by what they are found by, then each contact's events of a name
 //! since ours happened (API reference 2026-03, "batch/read" of contacts, "event-occurrences").
 //!
 //! An event is known by its property `occasion`, which every payload has; `espalier apply` makes it.
@@ -8,15 +8,14 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use serde_json::Value;
 
 use super::Settings;
-use super::account::call;
-use super::answer::{Verdict, verdict};
+use super::answer::{self, Verdict, verdict};
 use super::body::event_name;
 use super::directory;
 use crate::destination::Halt;
 use crate::destination::account::{Asking, Inquiry};
 use crate::destination::inventory::{Sight, Sights};
-use crate::model::http::{Answer, Method, Request, Response};
-use crate::model::{Activation, IdentifierKind, Outcome, Span, Timestamp};
+use crate::model::http::{Answer, Request, Response};
+use crate::model::{Activation, Outcome, Span, Timestamp};
 
 /// Contacts of one call.
 const CONTACTS: usize = 100;
@@ -25,15 +24,12 @@ const PAGES: usize = 10;
 /// Their clock is not ours.
 const BEFORE: Span = Span::from_minutes(1);
 
-/// Whoever is found by another field need not have this address there.
-const OTHER: &str = "it is not with who has the address, and people are found by another field there";
-
 /// The conversation about some of what was sent.
 pub struct Recorded {
     settings: Settings,
     sent: Vec<Activation>,
     sights: Sights,
-    /// Numbers of contacts, by every address that they have.
+    /// Numbers of contacts, by every value that finds them.
     contacts: HashMap<String, String>,
     todo: VecDeque<Question>,
     asked: Option<Question>,
@@ -64,25 +60,17 @@ struct Of {
 impl Recorded {
     pub(super) fn new(settings: Settings, sent: Vec<Activation>) -> Self {
         let mut sights = Sights::of(&sent);
-        let open = sights.open();
-        let (named, nameless): (Vec<usize>, Vec<usize>) =
-            open.into_iter().partition(|place| sent.get(*place).and_then(email).is_some());
-        sights.untold(&nameless, "the person has no e-mail address");
+        let named = sights.named(&sent, &settings.found_by);
         let todo = named.chunks(CONTACTS).map(|some| Question::Contacts(some.to_vec())).collect();
         Self { settings, sent, sights, contacts: HashMap::new(), todo, asked: None }
-    }
-
-    fn address(&self, place: usize) -> String {
-        self.sent.get(place).and_then(email).unwrap_or_default().to_lowercase()
     }
 
     fn request(&self, question: &Question) -> Request {
         match question {
             Question::Contacts(places) => {
-                let mut addresses: Vec<String> = places.iter().map(|place| self.address(*place)).collect();
-                addresses.sort_unstable();
-                addresses.dedup();
-                directory::contacts(&self.settings, &addresses)
+                let key = &self.settings.found_by;
+                let values = key.each_once(places.iter().filter_map(|place| self.sent.get(*place)));
+                directory::contacts(&self.settings, key, &values)
             }
             Question::Events(of) => {
                 let mut query = vec![
@@ -93,8 +81,7 @@ impl Recorded {
                     ("limit".into(), "100".to_owned()),
                 ];
                 query.extend(of.after.clone().map(|after| ("after".into(), after)));
-                let path = self.settings.occurrences().to_owned();
-                Request { query, ..call(&self.settings, Method::Get, path, None) }
+                Request { query, ..self.settings.get(self.settings.occurrences()) }
             }
         }
     }
@@ -103,7 +90,9 @@ impl Recorded {
         let json = response.json();
         match question {
             Question::Contacts(places) => {
-                self.contacts.extend(directory::addresses(&json));
+                for (id, values) in answer::read(response, &self.settings.found_by) {
+                    self.contacts.extend(values.into_iter().map(|value| (value, id.clone())));
+                }
                 self.follow(&places);
             }
             Question::Events(mut of) => {
@@ -131,7 +120,8 @@ impl Recorded {
         let mut of: BTreeMap<(String, String), (Timestamp, Vec<usize>)> = BTreeMap::new();
         for place in places {
             let Some(activation) = self.sent.get(*place) else { continue };
-            match self.contacts.get(&self.address(*place)) {
+            let key = &self.settings.found_by;
+            match key.of(activation).and_then(|value| self.contacts.get(&key.same(value))) {
                 Some(contact) => {
                     let key = (contact.clone(), event_name(&self.settings, activation.action.of()));
                     let (since, of) = of.entry(key).or_insert_with(|| (activation.at, Vec::new()));
@@ -139,7 +129,7 @@ impl Recorded {
                     of.push(*place);
                 }
                 // Without its contact an event is nobody's.
-                None => self.missing(*place),
+                None => self.sights.say(&[*place], &Sight::Missing),
             }
         }
         for ((contact, event), (at, places)) in of {
@@ -161,15 +151,8 @@ impl Recorded {
                 let words = "the contact's events have no property `occasion`; `espalier apply` makes it";
                 self.sights.untold(&[*place], words);
             } else {
-                self.missing(*place);
+                self.sights.say(&[*place], &Sight::Missing);
             }
-        }
-    }
-
-    fn missing(&mut self, place: usize) {
-        match self.settings.found_by.is_email() {
-            true => self.sights.say(&[place], &Sight::Missing),
-            false => self.sights.untold(&[place], OTHER),
         }
     }
 
@@ -217,11 +200,6 @@ impl Inquiry<Vec<Sight>> for Recorded {
     }
 }
 
-/// The address by which it is looked for, however the destination finds whom it writes.
-fn email(activation: &Activation) -> Option<&str> {
-    activation.identifiers.iter().find(|name| name.kind == IdentifierKind::Email).map(|name| &*name.value)
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -254,7 +232,7 @@ mod tests {
             1 => occurrences(&["aa".into(), "01".repeat(16).into()]),
             _ => occurrences(&[]),
         });
-        assert_eq!(sights(found), ["there", "missing", "missing", "the person has no e-mail address"]);
+        assert_eq!(sights(found), ["there", "missing", "missing", "the person has no email"]);
         let of = |n: usize| (asked[n].path.as_str(), asked[n].query.get(1).map(|(_, contact)| contact.as_str()));
         assert_eq!(of(0), ("/crm/objects/2026-03/contacts/batch/read", None));
         assert_eq!(of(1), ("/events/event-occurrences/2026-03", Some("51")));

@@ -14,7 +14,7 @@ use super::Settings;
 use super::answer::{Verdict, verdict};
 use crate::destination::Halt;
 use crate::destination::account::{self, Asking, Difference, ListNeed, Sort, Survey};
-use crate::model::http::{Answer, Auth, Method, Request, Response};
+use crate::model::http::{Answer, Method, Request, Response};
 use crate::model::{ActionKind, Need, Span, Timestamp};
 
 /// Pages of metrics that are read at most, 200 each.
@@ -127,20 +127,7 @@ impl Asked {
                 ("/api/profiles".to_owned(), query, "looks")
             }
         };
-        Request {
-            method: Method::Get,
-            path,
-            query,
-            headers: vec![
-                ("revision".into(), self.settings.revision.clone()),
-                ("accept".into(), "application/vnd.api+json".into()),
-            ],
-            content_type: "application/vnd.api+json",
-            auth: Auth::Header("Klaviyo-API-Key", self.settings.api_key.clone()),
-            body: Vec::new(),
-            family: family.into(),
-            timeout: self.settings.timeout,
-        }
+        Request { query, ..self.settings.call(Method::Get, path, family, Vec::new()) }
     }
 
     fn read(&mut self, question: Question, response: &Response) {

@@ -9,7 +9,7 @@ use super::word::{self, Word};
 use super::{Settings, body, profile};
 use crate::destination::outcomes::Outcomes;
 use crate::destination::{Exchange, Halt, Item, Next};
-use crate::model::http::{Answer, Auth, Method, Request};
+use crate::model::http::{Answer, Method, Request};
 use crate::model::{Action, ActionKind, Activation, Outcome, PersonId, Timestamp};
 
 /// Times that a refused bulk is sent again without those it named; then one by one.
@@ -191,20 +191,7 @@ impl Sending {
                 (method, path, "lists", profile::members(&ids), LARGEST)
             }
         };
-        (body.len() <= largest).then(|| Request {
-            method,
-            path,
-            query,
-            headers: vec![
-                ("revision".into(), self.settings.revision.clone()),
-                ("accept".into(), "application/vnd.api+json".into()),
-            ],
-            content_type: "application/vnd.api+json",
-            auth: Auth::Header("Klaviyo-API-Key", self.settings.api_key.clone()),
-            body,
-            family: family.into(),
-            timeout: self.settings.timeout,
-        })
+        (body.len() <= largest).then(|| Request { query, ..self.settings.call(method, path, family, body) })
     }
 
     /// Takes an answer in. A halt ends the exchange; what has no outcome then stays as it was.

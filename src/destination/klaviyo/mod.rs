@@ -22,7 +22,7 @@ use serde_json::json;
 use super::account::Survey;
 use super::inventory::Inventory;
 use super::{Destination, Exchange, Item, Limits, number, pretend};
-use crate::model::http::{AccountKey, Counted, Learned, Request, Response, Window};
+use crate::model::http::{AccountKey, Auth, Counted, Learned, Method, Request, Response, Window};
 use crate::model::setting::Secret;
 use crate::model::{ActionKind, Activation, Channel, Need, Priority, Span, Timestamp};
 
@@ -144,6 +144,22 @@ impl Settings {
     /// Revisions are dates, which sort as texts.
     fn knows_backfill(&self) -> bool {
         self.revision.as_str() >= BACKFILL
+    }
+
+    /// A call, without a query.
+    fn call(&self, method: Method, path: impl Into<String>, family: &'static str, body: Vec<u8>) -> Request {
+        const JSON_API: &str = "application/vnd.api+json";
+        Request {
+            method,
+            path: path.into(),
+            query: Vec::new(),
+            headers: vec![("revision".into(), self.revision.clone()), ("accept".into(), JSON_API.into())],
+            content_type: JSON_API,
+            auth: Auth::Header("Klaviyo-API-Key", self.api_key.clone()),
+            body,
+            family: family.into(),
+            timeout: self.timeout,
+        }
     }
 
     /// The channels of which consent is written to the account.

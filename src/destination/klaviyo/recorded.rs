@@ -13,7 +13,7 @@ use super::answer::{Verdict, verdict};
 use crate::destination::Halt;
 use crate::destination::account::{Asking, Inquiry};
 use crate::destination::inventory::{Sight, Sights};
-use crate::model::http::{Answer, Auth, Method, Request, Response};
+use crate::model::http::{Answer, Method, Request, Response};
 use crate::model::{Activation, Span, Timestamp};
 
 /// Pages of metrics that are read at most, 200 each.
@@ -93,20 +93,7 @@ impl Recorded {
             Question::Events(around) => around.cursor.clone(),
         };
         query.extend(cursor.map(|cursor| ("page[cursor]".into(), cursor)));
-        Request {
-            method: Method::Get,
-            path: path.into(),
-            query,
-            headers: vec![
-                ("revision".into(), self.settings.revision.clone()),
-                ("accept".into(), "application/vnd.api+json".into()),
-            ],
-            content_type: "application/vnd.api+json",
-            auth: Auth::Header("Klaviyo-API-Key", self.settings.api_key.clone()),
-            body: Vec::new(),
-            family: family.into(),
-            timeout: self.settings.timeout,
-        }
+        Request { query, ..self.settings.call(Method::Get, path, family, Vec::new()) }
     }
 
     fn read(&mut self, question: Question, response: &Response) {

@@ -16,7 +16,7 @@ use super::Settings;
 use super::answer::{Verdict, verdict};
 use crate::destination::Halt;
 use crate::destination::account::{self, Asking, Difference, ListNeed, Made, Sort, Survey};
-use crate::model::http::{Answer, Auth, Method, Request, Response};
+use crate::model::http::{Answer, Method, Request, Response};
 use crate::model::{ActionKind, Need, Timestamp};
 
 /// "Already exists" (table of error codes).
@@ -76,7 +76,7 @@ impl Asked {
     }
 
     fn request(&self, question: &Question) -> Request {
-        let get = |path: String| call(&self.settings, Method::Get, path, None);
+        let get = |path: String| self.settings.call(Method::Get, path, Vec::new());
         let with = |path: String, name: &'static str, value: &str| {
             let mut request = get(path);
             request.query.push((name.into(), value.to_owned()));
@@ -245,20 +245,6 @@ fn code(answer: &Answer) -> String {
         Some(Value::String(code)) => code.clone(),
         Some(Value::Number(code)) => code.to_string(),
         _ => String::new(),
-    }
-}
-
-fn call(settings: &Settings, method: Method, path: String, body: Option<&Value>) -> Request {
-    Request {
-        method,
-        path,
-        query: Vec::new(),
-        headers: Vec::new(),
-        content_type: "application/json",
-        auth: Auth::Token,
-        body: body.map(|body| body.to_string().into_bytes()).unwrap_or_default(),
-        family: "rest".into(),
-        timeout: settings.timeout,
     }
 }
 

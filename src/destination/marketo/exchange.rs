@@ -11,7 +11,7 @@ use super::find::{self, Find};
 use super::hands::Held;
 use super::import::{self, Import};
 use super::look::Look;
-use super::{RECORDS, Settings, Unclear, body, campaign, form};
+use super::{LEADS, RECORDS, Settings, Unclear, body, campaign, directory, form};
 use crate::destination::key::Key;
 use crate::destination::outcomes::Outcomes;
 use crate::destination::{Exchange, Halt, Item, Next};
@@ -127,8 +127,6 @@ fn parts(places: &[usize], entries: impl Fn(usize) -> usize, most: usize) -> Vec
     calls
 }
 
-/// Where leads are written, and looked up.
-const LEADS: &str = "/rest/v1/leads.json";
 /// "Lead not found": merged or deleted since its number was told.
 const GONE: &str = "1004";
 
@@ -257,8 +255,7 @@ impl Sending {
                     asked.flat_map(|one| body::addresses(&self.settings.found_by, one)).collect();
                 addresses.sort_unstable();
                 addresses.dedup();
-                let (query, body) = find.call(&addresses);
-                Request { query, content_type: form::TYPE, ..self.settings.call(Method::Post, LEADS, body) }
+                directory::page(&self.settings, find, &addresses)
             }
             Call::Add(places) => {
                 let activities: Vec<_> =

@@ -54,6 +54,8 @@ const RECORDS: usize = 300;
 /// imported. More would be out of reach of a recall for longer.
 const TOGETHER: usize = 5_000;
 
+/// Leads: written, and by `_method=GET` looked up.
+const LEADS: &str = "/rest/v1/leads.json";
 /// The quota's day ends at 00:00 "CST", taken as UTC-6.
 const MIDNIGHT: Span = Span::from_hours(6);
 

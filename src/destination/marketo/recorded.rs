@@ -1,25 +1,21 @@
-//! Which of our activities the instance has, read back: leads by their addresses, then the activities of these leads of
+//! Which of our activities the instance has, read back: leads by what they are found by, then the activities of these leads of
 //! our types (REST API: Leads, Activities), as they are looked for before one is sent again.
 
-use std::collections::{BTreeMap, VecDeque};
-
-use serde_json::Value;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use super::answer::{Verdict, verdict};
 use super::directory;
+use super::find::{Find, Step};
 use super::look::{self, Look};
 use super::{Settings, form};
 use crate::destination::Halt;
 use crate::destination::account::{Asking, Inquiry};
 use crate::destination::inventory::{Sight, Sights};
 use crate::model::http::{Answer, Request, Response};
-use crate::model::{Activation, IdentifierKind, Timestamp};
+use crate::model::{Activation, Timestamp};
 
 /// Addresses of one call: each may have several leads, of which a page shows 300.
 const ADDRESSES: usize = 100;
-
-/// Whoever is found by another field need not have this address there.
-const OTHER: &str = "it is not with who has the address, and people are found by another field there";
 
 /// The conversation about some of what was sent.
 pub struct Recorded {
@@ -35,7 +31,7 @@ pub struct Recorded {
 #[derive(Clone, Debug)]
 enum Question {
     /// Whose these are.
-    Leads(Vec<usize>),
+    Leads(Find),
     /// What their leads have.
     Activities(Look),
 }
@@ -43,25 +39,17 @@ enum Question {
 impl Recorded {
     pub(super) fn new(settings: Settings, sent: Vec<Activation>) -> Self {
         let mut sights = Sights::of(&sent);
-        let open = sights.open();
-        let (named, nameless): (Vec<usize>, Vec<usize>) =
-            open.into_iter().partition(|place| sent.get(*place).and_then(email).is_some());
-        sights.untold(&nameless, "the person has no e-mail address");
-        let todo = named.chunks(ADDRESSES).map(|some| Question::Leads(some.to_vec())).collect();
+        let key = &settings.found_by;
+        let named = sights.named(&sent, key);
+        let todo = named.chunks(ADDRESSES).map(|some| Question::Leads(Find::new(some.to_vec(), key.clone()))).collect();
         Self { settings, sent, sights, todo, asked: None, found: BTreeMap::new() }
-    }
-
-    fn address(&self, place: usize) -> String {
-        self.sent.get(place).and_then(email).unwrap_or_default().to_lowercase()
     }
 
     fn request(&self, question: &Question) -> Request {
         match question {
-            Question::Leads(places) => {
-                let mut addresses: Vec<String> = places.iter().map(|place| self.address(*place)).collect();
-                addresses.sort_unstable();
-                addresses.dedup();
-                directory::leads(&self.settings, &addresses)
+            Question::Leads(find) => {
+                let asked = find.places.iter().filter_map(|place| self.sent.get(*place));
+                directory::page(&self.settings, find, &self.settings.found_by.each_once(asked))
             }
             Question::Activities(look) => {
                 let (method, path, query, body) = look.call();
@@ -74,7 +62,11 @@ impl Recorded {
     fn read(&mut self, question: Question, response: &Response) {
         let json = response.json();
         match question {
-            Question::Leads(places) => self.leads_are_known(&places, &json),
+            Question::Leads(find) => match find.next(&json) {
+                Step::More(find) => self.todo.push_front(Question::Leads(find)),
+                Step::Found(places, leads) => self.leads_are_known(&places, &leads),
+                Step::Unread(places) => self.sights.untold(&places, "their addresses have more leads than are read"),
+            },
             Question::Activities(look) => {
                 let (found, places, is_whole) = match look.next(&json, &self.settings.occasion_attribute) {
                     look::Step::More(look) => return self.todo.push_front(Question::Activities(look)),
@@ -86,7 +78,7 @@ impl Recorded {
                     if found.contains(&activation.occasion.to_string()) {
                         self.sights.there(place);
                     } else if is_whole {
-                        self.missing(place);
+                        self.sights.say(&[place], &Sight::Missing);
                     } else {
                         self.sights.untold(&[place], "the leads have more such activities than are read");
                     }
@@ -95,19 +87,18 @@ impl Recorded {
         }
     }
 
-    fn leads_are_known(&mut self, places: &[usize], json: &Value) {
-        let (leads, is_whole) = directory::found(json);
+    fn leads_are_known(&mut self, places: &[usize], leads: &HashMap<String, Vec<u64>>) {
         for place in places {
             let Some(activation) = self.sent.get(*place) else { continue };
             let (activity_type, _) = self.settings.activity(activation.action.of());
-            match leads.get(&self.address(*place)) {
+            let key = &self.settings.found_by;
+            match key.of(activation).and_then(|value| leads.get(&key.same(value))) {
                 Some(leads) => {
                     let of_type = self.found.entry(activity_type).or_default();
                     of_type.extend(leads.iter().map(|lead| (*place, *lead, activation.at)));
                 }
                 // Its activities went with the lead.
-                None if is_whole => self.missing(*place),
-                None => self.sights.untold(&[*place], "its address has more leads than are read"),
+                None => self.sights.say(&[*place], &Sight::Missing),
             }
         }
     }
@@ -120,16 +111,9 @@ impl Recorded {
         }
     }
 
-    fn missing(&mut self, place: usize) {
-        match self.settings.found_by.is_email() {
-            true => self.sights.say(&[place], &Sight::Missing),
-            false => self.sights.untold(&[place], OTHER),
-        }
-    }
-
     fn refused(&mut self, question: &Question, words: &str) {
         match question {
-            Question::Leads(places) => self.sights.untold(places, words),
+            Question::Leads(find) => self.sights.untold(&find.places, words),
             Question::Activities(look) => self.sights.untold(&look.places(), words),
         }
     }
@@ -172,14 +156,9 @@ impl Inquiry<Vec<Sight>> for Recorded {
     }
 }
 
-/// The address by which it is looked for, however the destination finds whom it writes.
-fn email(activation: &Activation) -> Option<&str> {
-    activation.identifiers.iter().find(|name| name.kind == IdentifierKind::Email).map(|name| &*name.value)
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::destination::marketo::find;

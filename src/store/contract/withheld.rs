@@ -222,13 +222,13 @@ pub async fn who_wants_to_see_what_is_kept_is_told_until_answered(open: Open<'_>
     store.close().await.expect("a close");
     drop(store);
     let store = open();
-    assert_eq!(store.counts().demands, 2);
+    assert_eq!(store.open_demands(), 2);
     assert_eq!(store.accesses(9).await.expect("a read"), [demand(91, Some(PersonId([7; 16]))), demand(92, None)]);
     assert!(store.answer(occasion(91), at(500)).await.expect("an answer"));
     assert!(!store.answer(occasion(91), at(501)).await.expect("an answer"));
     store.commit(Loaded::default(), both()).await.expect("the step, taken again");
     let answered = Access { answered: Some(at(500)), ..demand(91, Some(PersonId([7; 16]))) };
     assert_eq!(store.accesses(9).await.expect("a read"), [demand(92, None), answered]);
-    assert_eq!(store.counts().demands, 1);
+    assert_eq!(store.open_demands(), 1);
     store.close().await.expect("a close");
 }

@@ -522,6 +522,10 @@ impl Store for Embedded {
         self.step(move |inner| scan::accesses(inner, max)).await
     }
 
+    fn open_demands(&self) -> u64 {
+        scan::open_demands(&self.inner).unwrap_or_default()
+    }
+
     async fn answer(&self, id: OccasionId, now: Timestamp) -> Result<bool, StoreError> {
         self.step(move |inner| scan::answer(inner, id, now)).await
     }

@@ -71,6 +71,11 @@ pub fn accesses(inner: &Inner, max: usize) -> Result<Vec<Access>, StoreError> {
     both.take(max).map(|entry| Ok(timed::decode::<Access>(&entry?.1)?.1)).collect()
 }
 
+/// They are few: so they are counted where somebody looks, and nowhere else.
+pub fn open_demands(inner: &Inner) -> Result<u64, StoreError> {
+    Ok(inner.disk()?.prefix(&[keys::OPEN]).keys().take(MOST_TOLD).count() as u64)
+}
+
 pub fn answer(inner: &Inner, id: OccasionId, now: Timestamp) -> Result<bool, StoreError> {
     let _guard = inner.state()?;
     let disk = inner.disk()?;
@@ -179,7 +184,6 @@ pub fn counts(inner: &Inner) -> Result<Counts, StoreError> {
     // While sled is closed nobody's timer can be asked.
     let next_timer = inner.disk().ok().and_then(|disk| disk.prefix(&[keys::WAKE]).keys().next());
     let next_timer = next_timer.transpose()?.and_then(|key| Some(keys::read_wake(&key)?.0));
-    let demands = inner.disk().map_or(0, |disk| disk.prefix(&[keys::OPEN]).keys().take(MOST_TOLD).count());
     Ok(Counts {
         journaled,
         decided,
@@ -187,7 +191,6 @@ pub fn counts(inner: &Inner) -> Result<Counts, StoreError> {
         people,
         next_timer,
         set_aside,
-        demands: demands as u64,
         journal_bytes,
     })
 }

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{call, text};
+use super::text;
 use crate::destination::account::{self, Difference, Sort};
 use crate::destination::hubspot::Settings;
 use crate::destination::hubspot::body::{event_name, snake};
@@ -56,11 +56,11 @@ fn missing(settings: &Settings, need: &Need, name: &str) -> Difference {
         "includeDefaultProperties": false, "propertyDefinitions": definitions,
     });
     let path = settings.definitions();
-    Difference::new(Sort::Missing, what, words).of(&need.triggers).made_by(vec![call(
-        settings,
+    Difference::new(Sort::Missing, what, words).of(&need.triggers).made_by(vec![settings.call(
         Method::Post,
         path,
-        Some(&body),
+        "crm",
+        body.to_string().into_bytes(),
     )])
 }
 
@@ -73,7 +73,8 @@ fn properties(settings: &Settings, need: &Need, name: &str, definition: &Value) 
         match has.iter().find(|property| text(property, "name") == property_name) {
             None => {
                 let path = format!("{}/{name}/property", settings.definitions());
-                let step = call(settings, Method::Post, path, Some(&property(&property_name, kind)));
+                let body = property(&property_name, kind).to_string().into_bytes();
+                let step = settings.call(Method::Post, path, "crm", body);
                 let words = format!("is not there; it would be a {}", type_of(kind));
                 differences.push(Difference::new(Sort::Missing, what, words).of(&need.triggers).made_by(vec![step]));
             }

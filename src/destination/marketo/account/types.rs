@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{call, text};
+use super::text;
 use crate::destination::account::{self, Difference, Sort};
 use crate::destination::marketo::Settings;
 use crate::model::http::{Method, Request};
@@ -121,7 +121,7 @@ pub fn look(settings: &Settings, of: &Type, found: &[Value]) -> Look {
     let words =
         format!("is not there; `{}` would be made, with {attributes} attributes, and its number told", named.api);
     let steps = vec![
-        call(settings, Method::Post, "/rest/v1/activities/external/type.json".into(), Some(&named.body())),
+        settings.call(Method::Post, "/rest/v1/activities/external/type.json", named.body().to_string().into_bytes()),
         add(settings, &named.api, &of.wanted),
         approve(settings, &named.api),
     ];
@@ -249,7 +249,7 @@ fn add(settings: &Settings, api_name: &str, attributes: &[(String, FieldKind)]) 
         .map(|(name, kind)| json!({ "apiName": name, "name": words(name), "dataType": type_of(*kind) }))
         .collect();
     let path = format!("/rest/v1/activities/external/type/{api_name}/attributes/create.json");
-    call(settings, Method::Post, path, Some(&json!({ "attributes": attributes })))
+    settings.call(Method::Post, path, json!({ "attributes": attributes }).to_string().into_bytes())
 }
 
 /// `cartValue` is `Cart Value`.
@@ -268,7 +268,7 @@ fn words(name: &str) -> String {
 
 fn approve(settings: &Settings, api_name: &str) -> Request {
     let path = format!("/rest/v1/activities/external/type/{api_name}/approve.json");
-    call(settings, Method::Post, path, Some(&json!({})))
+    settings.call(Method::Post, path, b"{}".to_vec())
 }
 
 #[cfg(test)]

@@ -112,7 +112,8 @@ fn list(letters: &[Shown]) {
 
 async fn each(local: &Local, program: &Program, which: &Which, is_replay: bool) -> Ended {
     let ids = if which.all {
-        listed(local, which.lane.as_deref()).await?.iter().map(|letter| letter.id).collect()
+        // The oldest first, as they would have left.
+        listed(local, which.lane.as_deref()).await?.iter().rev().map(|letter| letter.id).collect()
     } else {
         which.ids.clone()
     };

@@ -85,9 +85,7 @@ pub async fn run(args: &Args) -> Ended {
         }
         What::Answered { id } => {
             let is_noted = match Local::of(&configured).await? {
-                Local::Daemon(client) => {
-                    client.send::<_, Value>(&format!("/api/person/demands/{id}/answered"), &()).await?.is_object()
-                }
+                Local::Daemon(client) => client.post(&format!("/api/person/demands/{id}/answered")).await?.is_some(),
                 Local::Store(store) => {
                     let is_noted = ops::answered(&store, id, SystemClock.now()).await.map_err(Failed::new)?;
                     Local::Store(store).close().await?;
@@ -172,9 +170,9 @@ fn print_receipt(configured: &settings::Configured, of: &Receipt) {
     println!("receipt {id}");
     println!("  asked for by {source} at {asked}; forgotten here at {forgotten}: {names} names, {events} events");
     match journal {
-        Some(at) => println!("  gone from the journal and its snapshots at {at}"),
+        Some(at) => println!("  what they did is gone from the journal and its snapshots since {at}"),
         None => println!(
-            "  in the journal and its snapshots until the second night from then, by {} in any case",
+            "  what they did is in the journal and its snapshots until the second night, by {} in any case",
             *forgotten + configured.settings.store.retention
         ),
     }

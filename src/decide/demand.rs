@@ -8,7 +8,7 @@ use crate::model::{
     Write,
 };
 
-use super::passed_on::{ALWAYS, Words, addresses};
+use super::passed_on::{ALWAYS, Words};
 use super::step::Step;
 
 /// What is on its way to a vendor, and what it has taken and not yet worked off, is there by then: whoever is forgotten
@@ -87,8 +87,11 @@ impl Step<'_> {
                 names.push(name.clone());
             }
         }
-        self.changes.activations.retain(|activation| activation.person != id);
-        self.changes.decisions.retain(|decision| decision.person != id);
+        // Whoever was joined with them just now is them.
+        let ids = self.merged_into(id);
+        self.changes.activations.retain(|activation| !ids.contains(&activation.person));
+        self.changes.decisions.retain(|decision| !ids.contains(&decision.person));
+        self.changes.joins.retain(|join| !ids.contains(&join.survivor) && !ids.contains(&join.other));
         for pending in &gone.pending {
             self.recall(id, pending);
         }
@@ -105,8 +108,7 @@ impl Step<'_> {
         position: Position,
         event: &Event,
     ) -> Vec<LaneName> {
-        let told = self.told().filter(|_| !addresses(&names).is_empty());
-        let lanes = told.map(|told| &*told.erasure).unwrap_or_default();
+        let lanes = self.told().map(|told| &*told.erasure).unwrap_or_default();
         let words = Words {
             occasion: OccasionId::of_erasure(id, position),
             name: ERASURE,

@@ -4,7 +4,7 @@
 //! fresh, of the address with which it was said: somebody whose old yes is read from a list must not be written to for it.
 
 use crate::model::consent::Act;
-use crate::model::passed_on::CONSENT;
+use crate::model::passed_on::{self, CONSENT};
 use crate::model::{
     Action, Activation, Channel, Decision, Event, Identifier, IdentifierKind, LaneName, OccasionId, PassedOn, Person,
     PersonId, Position, RawJson, Span, Standing, Timestamp, Verdict,
@@ -20,8 +20,6 @@ const YES_HOLDS: Span = Span::from_days(30);
 pub(super) const ALWAYS: Span = Span::from_days(3_650);
 /// Names that go with one word.
 const MOST_NAMES: usize = 20;
-/// They go before all that triggers say.
-const PRIORITY: u8 = 100;
 
 /// What stands in all that one event has passed on.
 pub(super) struct Words {
@@ -34,9 +32,10 @@ pub(super) struct Words {
 }
 
 /// Where somebody stood before an event, by channel.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Before([Stood; 3]);
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct Stood {
     is_withdrawn: bool,
     is_suppressed: bool,
@@ -44,6 +43,12 @@ struct Stood {
     is_open: bool,
     /// By how many addresses.
     reach: usize,
+}
+
+impl Before {
+    fn of(person: &Person) -> Self {
+        Self(Channel::ALL.map(|channel| Stood::of(person, channel)))
+    }
 }
 
 impl Stood {
@@ -69,11 +74,6 @@ fn of_channel(names: &[Identifier], channel: Channel) -> impl Iterator<Item = &I
     names.iter().filter(move |name| kind.as_ref() == Some(&name.kind))
 }
 
-/// The names by which a vendor may know somebody.
-pub(super) fn addresses(names: &[Identifier]) -> Vec<&Identifier> {
-    names.iter().filter(|name| matches!(name.kind, IdentifierKind::Email | IdentifierKind::Phone)).collect()
-}
-
 impl<'p> Step<'p> {
     /// Who is told; nobody where it only seems to happen.
     pub(super) fn told(&self) -> Option<&'p PassedOn> {
@@ -87,7 +87,7 @@ impl<'p> Step<'p> {
             return Vec::new();
         }
         let people = ids.filter_map(|id| self.loaded.people.get(id));
-        people.map(|person| Before(Channel::ALL.map(|channel| Stood::of(person, channel)))).collect()
+        people.map(Before::of).collect()
     }
 
     /// Passes on what this event made another of a person's consent, who was `before` it: several, who are one now.
@@ -101,6 +101,10 @@ impl<'p> Step<'p> {
         let now = self.now;
         let lanes = self.told().map(|told| &*told.consent).unwrap_or_default();
         let Some(person) = self.loaded.people.get(&id).filter(|_| !lanes.is_empty()) else { return };
+        // Nearly always nothing of it is another.
+        if matches!(before, [one] if *one == Before::of(person)) {
+            return;
+        }
         let mut said: Vec<(LaneName, Action, Vec<Identifier>)> = Vec::new();
         for lane in lanes {
             for (n, channel) in Channel::ALL.into_iter().enumerate().filter(|(_, one)| lane.channels.contains(one)) {
@@ -133,6 +137,8 @@ impl<'p> Step<'p> {
         mut identifiers: Vec<Identifier>,
         holds: Span,
     ) {
+        // By an address every vendor knows somebody: of many names those are kept.
+        identifiers.sort_by_key(|name| !matches!(name.kind, IdentifierKind::Email | IdentifierKind::Phone));
         identifiers.truncate(MOST_NAMES);
         self.changes.activations.push(Activation {
             occasion: words.occasion,
@@ -144,7 +150,7 @@ impl<'p> Step<'p> {
             key: "".into(),
             at: words.at,
             action,
-            priority: PRIORITY,
+            priority: passed_on::PRIORITY,
             expires_at: self.now + holds,
             not_before: words.not_before,
             payload: RawJson::empty(),

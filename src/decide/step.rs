@@ -1,6 +1,6 @@
 //! One step being decided: the people it may change, and the changes so far.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::model::{Changes, Event, Loaded, PersonChange, PersonId, Position, Timestamp, Write};
 use crate::rules::Program;
@@ -48,6 +48,21 @@ impl<'a> Step<'a> {
     /// Everything of the person is to be written.
     pub fn touched_whole(&mut self, id: PersonId) {
         self.write(id, Write::Whole);
+    }
+
+    /// The person, and those who became them in this step.
+    pub fn merged_into(&self, id: PersonId) -> HashSet<PersonId> {
+        let mut ids = HashSet::from([id]);
+        let merged = || {
+            self.changes.people.iter().filter_map(|change| match change.write {
+                Write::MergedInto(survivor) => Some((change.id, survivor)),
+                _ => None,
+            })
+        };
+        while let Some((other, _)) = merged().find(|(other, to)| ids.contains(to) && !ids.contains(other)) {
+            ids.insert(other);
+        }
+        ids
     }
 
     /// How the person is to be written, whatever was said before.

@@ -7,7 +7,7 @@ use crate::destination::{Destination, Halt};
 use crate::model::http::{Answer, Request};
 use crate::model::{LaneName, Span, Timestamp};
 use crate::quota::{Accounts, For, Ledger};
-use crate::wire::{NoClient, TokenError, Wire};
+use crate::wire::{NoClient, Wire};
 
 /// Between two calls, beside the account's own budget: a command does not know what a daemon spends of it.
 const PACE: Span = Span::from_millis(400);
@@ -15,8 +15,8 @@ const PACE: Span = Span::from_millis(400);
 const PATIENCE: usize = 10;
 /// No vendor is waited for any longer: a day's quota is spent.
 const LONGEST: Span = Span::from_minutes(5);
-/// Calls of one conversation at most.
-const MOST: usize = 2_000;
+/// Calls of one conversation at most: each bounds itself, and this is for one that does not.
+const MOST: usize = 50_000;
 
 /// An account that can be asked.
 pub struct Asker {
@@ -96,12 +96,7 @@ impl Asker {
         self.clock.until(self.clock.now() + self.pace).await;
         let family = request.family.clone();
         let _pass = self.ledger.enter(&family, For::Reading, 1).await;
-        let answer = self.wire.send(request).await.map_err(|error| match error {
-            TokenError::Refused(status) => {
-                Halt::Credentials(format!("the vendor refuses the client id or secret (HTTP {status})"))
-            }
-            TokenError::Unavailable(words) => Halt::Down(words),
-        })?;
+        let answer = self.wire.send(request).await.map_err(Halt::from)?;
         if let Answer::Came(response) = &answer {
             self.ledger.learn(&self.destination.learned(&family, response, self.clock.now()));
         }

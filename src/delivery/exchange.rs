@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use tokio_util::sync::CancellationToken;
 
 use super::lane::{Inner, REFUSED};
-use crate::destination::{Halt, Item, Next};
+use crate::destination::{Exchange, Halt, Item, Next};
 use crate::model::http::{Answer, Name, Request};
 use crate::model::{Action, Attempt, Outcome, Span, Timestamp};
 use crate::quota::{For, Pass};
@@ -108,17 +108,9 @@ impl Inner {
                         Ok(came) => answer = Some(came),
                         // The call did not leave, which a vendor without a key against repeats has to be told.
                         Err(no_token) => {
-                            let (words, halt) = match no_token {
-                                TokenError::Refused(status) => {
-                                    let words = format!("the vendor refuses the client id or secret (HTTP {status})");
-                                    (words.clone(), Halt::Credentials(words))
-                                }
-                                TokenError::Unavailable(words) => (words.clone(), Halt::Down(words)),
-                            };
-                            let outcomes = match exchange.next(Some(Answer::NotSent(words)), self.clock.now()) {
-                                Next::Done { outcomes, .. } => outcomes,
-                                Next::Ask(_) | Next::Wait(_) => exchange.so_far(),
-                            };
+                            let halt = Halt::from(no_token);
+                            let not_sent = Answer::NotSent(halt.to_string());
+                            let outcomes = end(&mut *exchange, Some(not_sent), self.clock.now());
                             return ended(outcomes.into_iter().map(untried).collect(), Some(halt), calls, family);
                         }
                     }
@@ -126,7 +118,8 @@ impl Inner {
             }
         }
         let words = "an exchange did not come to an end".into();
-        ended(Vec::new(), Some(Halt::Configuration(words)), MOST_CALLS, family)
+        let outcomes = end(&mut *exchange, answer, self.clock.now());
+        ended(outcomes, Some(Halt::Configuration(words)), MOST_CALLS, family)
     }
 
     /// Asks the vendor now and then what is used of the day, where its answers do not tell.
@@ -257,6 +250,14 @@ impl Inner {
             metrics::counter!("espalier_activations_total", "lane" => self.name.to_string(), "outcome" => word)
                 .increment(1);
         }
+    }
+}
+
+/// Ends an exchange with this last answer: what is known by then.
+fn end(exchange: &mut dyn Exchange, answer: Option<Answer>, now: Timestamp) -> Vec<Option<(u16, Outcome)>> {
+    match exchange.next(answer, now) {
+        Next::Done { outcomes, .. } => outcomes,
+        Next::Ask(_) | Next::Wait(_) => exchange.so_far(),
     }
 }
 

@@ -15,3 +15,18 @@ pub use breaker::Breaker;
 pub use lane::Lane;
 pub use settings::Settings;
 pub use state::LaneState;
+
+use crate::destination::Halt;
+use crate::wire::TokenError;
+
+/// Without a token nothing leaves.
+impl From<TokenError> for Halt {
+    fn from(error: TokenError) -> Self {
+        match error {
+            TokenError::Refused(status) => {
+                Self::Credentials(format!("the vendor refuses the client id or secret (HTTP {status})"))
+            }
+            TokenError::Unavailable(words) => Self::Down(words),
+        }
+    }
+}

@@ -108,17 +108,8 @@ impl<Found> Inquiry<Found> for Box<dyn Inquiry<Found>> {
     }
 }
 
-impl Inquiry<Vec<Difference>> for Box<dyn Survey> {
-    fn next(&mut self, answer: Option<Answer>, now: Timestamp) -> Asking {
-        (**self).next(answer, now)
-    }
-}
-
-/// The conversation about one account. Pure: `next(None)` first, then with each answer.
-pub trait Survey: Send {
-    /// What to do next. Total, and within a bounded number of calls, but for those that have to be made again.
-    fn next(&mut self, answer: Option<Answer>, now: Timestamp) -> Asking;
-}
+/// The conversation about one account.
+pub type Survey = Box<dyn Inquiry<Vec<Difference>>>;
 
 /// What the answer to a step means.
 #[derive(Clone, Debug, PartialEq)]

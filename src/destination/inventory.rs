@@ -3,6 +3,8 @@
 //! An acceptance is what a vendor answered; its own record is what marketers see. An inventory is a conversation that
 //! compares the two for some activations, within a bounded number of calls.
 
+use std::collections::HashSet;
+
 use super::account::Inquiry;
 use super::key::Key;
 use crate::model::{ActionKind, Activation};
@@ -20,6 +22,42 @@ pub enum Sight {
 
 /// The conversation about some activations: one sight for each, in their order.
 pub type Inventory = Box<dyn Inquiry<Vec<Sight>>>;
+
+/// The events that were read where some of ours would be.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Seen {
+    occasions: HashSet<String>,
+    /// One named no occasion: it may be any.
+    has_nameless: bool,
+}
+
+impl Seen {
+    /// An event, with the occasion that it names.
+    pub fn note(&mut self, occasion: Option<&str>) {
+        match occasion {
+            Some(occasion) => drop(self.occasions.insert(occasion.to_owned())),
+            None => self.has_nameless = true,
+        }
+    }
+
+    /// Tells these; `unread` says why not all was read, where it was not, and `nameless` that events name no occasion.
+    pub fn tell(
+        &self,
+        sights: &mut Sights,
+        (places, sent): (&[usize], &[Activation]),
+        unread: Option<&str>,
+        nameless: &str,
+    ) {
+        for place in places {
+            let Some(activation) = sent.get(*place) else { continue };
+            match unread.or(Some(nameless).filter(|_| self.has_nameless)) {
+                _ if self.occasions.contains(&activation.occasion.to_string()) => sights.there(*place),
+                Some(words) => sights.untold(&[*place], words),
+                None => sights.say(&[*place], &Sight::Missing),
+            }
+        }
+    }
+}
 
 /// Sights that are still being gathered.
 #[derive(Debug)]

@@ -151,11 +151,9 @@ pub trait Exchange: Send {
     /// What to do next. Total: any answer leads to a call or to the end, within a bounded number of calls.
     fn next(&mut self, answer: Option<Answer>, now: Timestamp) -> Next;
 
-    /// What is known so far, for one that ends while it waits. What has no outcome is tried again from the start, which
-    /// must be harmless.
-    fn so_far(&mut self) -> Vec<Option<(u16, Outcome)>> {
-        Vec::new()
-    }
+    /// What is known so far, for one that is ended before its end. What has no outcome is tried again from the start,
+    /// which must be harmless.
+    fn so_far(&mut self) -> Vec<Option<(u16, Outcome)>>;
 }
 
 /// One account at a vendor.
@@ -205,11 +203,12 @@ pub trait Destination: Send + Sync + 'static {
     fn token(&self) -> Option<TokenRequest> {
         None
     }
-    /// Begins the conversation about a batch, at most [`Limits::records`] long.
+    /// Begins the conversation about a batch, at most [`Limits::records`] long, or as long as [`Destination::together`]
+    /// says of what it holds.
     fn exchange(&self, batch: Vec<Item>) -> Box<dyn Exchange>;
     /// Begins the conversation about what the account has, against what activations need; none where nothing of the
     /// sort can be asked.
-    fn survey(&self, _needs: Vec<Need>) -> Option<Box<dyn Survey>> {
+    fn survey(&self, _needs: Vec<Need>) -> Option<Survey> {
         None
     }
     /// Begins the conversation about which of these the account has; none where the vendor shows nothing of the sort.
@@ -258,6 +257,26 @@ pub fn preview(
         }
     }
     (requests, None)
+}
+
+/// These places in calls, of which each has entries that together are at most so many.
+fn parts(places: &[usize], entries: impl Fn(usize) -> usize, most: usize) -> Vec<Vec<usize>> {
+    let mut calls: Vec<Vec<usize>> = Vec::new();
+    let mut count = 0;
+    for place in places {
+        let more = entries(*place);
+        match calls.last_mut().filter(|_| count + more <= most) {
+            Some(call) => {
+                call.push(*place);
+                count += more;
+            }
+            None => {
+                calls.push(vec![*place]);
+                count = more;
+            }
+        }
+    }
+    calls
 }
 
 /// A header that is a whole number.

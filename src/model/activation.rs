@@ -44,7 +44,7 @@ pub struct Activation {
     pub priority: Priority,
     /// Not sent after this.
     pub expires_at: Timestamp,
-    /// Not sent before this: when quiet hours end.
+    /// Not sent before this: when quiet hours, or the wait for a night, end.
     pub not_before: Option<Timestamp>,
     /// What the marketer's template gets: a JSON object.
     pub payload: RawJson,

@@ -84,7 +84,8 @@ pub struct Join {
 pub enum Verdict {
     /// An activation was made for each of these lanes.
     Activated(Vec<LaneName>),
-    /// The same, but nothing leaves before this instant: quiet hours last until then.
+    /// The same, but nothing leaves before this instant: quiet hours last until then, or what is on its way
+    /// is there.
     Delayed(Vec<LaneName>, Timestamp),
     /// The same, but it is held until somebody resumes the trigger, which this gate paused.
     Held(Vec<LaneName>, Gate),

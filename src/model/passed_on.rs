@@ -10,6 +10,9 @@ pub const CONSENT: &str = "(consent)";
 /// The name that stands in the place of a trigger's for erasures.
 pub const ERASURE: &str = "(erasure)";
 
+/// They go before all that triggers say, whose highest priority is 100.
+pub const PRIORITY: super::Priority = 101;
+
 /// Which destinations are told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PassedOn {

@@ -90,14 +90,7 @@ pub async fn demands(State(shared): State<Shared>) -> Response {
 
 pub async fn answer_demand(State(shared): State<Shared>, Path(id): Path<String>) -> Response {
     let Watched { store, clock, .. } = &shared.watched;
-    match super::answered(&**store, &id, clock.now()).await {
-        Ok(true) => Json(json!({ "answered": true })).into_response(),
-        Ok(false) => {
-            let words = "no such demand is open; `espalier person demands` lists them";
-            (StatusCode::UNPROCESSABLE_ENTITY, Json(json!({ "message": words }))).into_response()
-        }
-        Err(error) => refused(&error),
-    }
+    changed(super::answered(&**store, &id, clock.now()).await)
 }
 
 #[derive(Deserialize)]

@@ -24,7 +24,7 @@ pub struct Shown {
     /// When they were forgotten here: names, traits, history, timers, what waited, dead letters, what became of
     /// activations.
     pub forgotten: Timestamp,
-    /// When the journal and its snapshots had nothing of theirs any more; none while they have.
+    /// When the journal and its snapshots had nothing of what they did any more; none while they have.
     pub journal: Option<Timestamp>,
     /// Names that led to them.
     pub names: u32,

@@ -210,7 +210,7 @@ pub async fn audit(store: &dyn Store) -> Result<Audit, StoreError> {
     Ok(audit)
 }
 
-/// Asks vendors, each for so long at most, what they make of those whom the audit names, and of others.
+/// Asks vendors, all of them together for so long at most, what they make of those whom the audit names, and of others.
 ///
 /// # Errors
 /// When the store cannot be read.
@@ -220,11 +220,12 @@ pub async fn audit_vendors(
     audit: &mut Audit,
     clock: &SharedClock,
 ) -> Result<(), StoreError> {
-    let sample = Sample::of(store).await?;
     let until = clock.now() + ASKED;
+    let sample = Sample::of(store).await?;
     for asker in askers {
         let account = asker.name.to_string();
         tokio::select! {
+            biased;
             asked = sample.ask(asker) => match asked {
                 Some(found) => audit.vendors.push(found),
                 None => audit.unasked.push(account),

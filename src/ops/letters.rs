@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::explain::{attempt, verdict};
-use crate::model::{Activation, Span, Timestamp, Verdict};
+use crate::model::{Action, Activation, Channel, Consent, Span, Standing, Timestamp, Verdict};
 use crate::rules::{Program, gate};
 use crate::store::{DeadLetter, Raised, Store, StoreError, WorkId};
 
@@ -108,7 +108,27 @@ async fn forbidden(
     if let Some(decision) = called_back {
         return Ok(Some(verdict(&decision.verdict)));
     }
+    if let Some(words) = is_past(&activation.action, &story.person.consent) {
+        return Ok(Some(words.into()));
+    }
     let trigger = program.named(&activation.trigger);
     let dropped = trigger.and_then(|trigger| gate::forbidden(program, trigger, &story.person));
     Ok(dropped.map(|(_, words)| format!("it may not go to them any more: {words}")))
+}
+
+/// Why what was said of consent then is not what it is now.
+fn is_past(action: &Action, consent: &Consent) -> Option<&'static str> {
+    let agrees = |channel| matches!(consent.standing(channel), Standing::Given(_));
+    let is_suppressed = |channel| consent.suppressed(channel).is_some();
+    match action {
+        Action::Subscribe(channel) if !agrees(*channel) || is_suppressed(*channel) => {
+            Some("they do not want it any more")
+        }
+        Action::Unsubscribe(channel) if agrees(*channel) && !is_suppressed(*channel) => {
+            Some("they have agreed again since")
+        }
+        Action::Suppress if !is_suppressed(Channel::Email) => Some("the suppression was lifted since"),
+        Action::Unsuppress if is_suppressed(Channel::Email) => Some("they are suppressed again since"),
+        _ => None,
+    }
 }

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::health::Watched;
+use crate::model::passed_on::{CONSENT, ERASURE, PRIORITY};
 use crate::model::{Span, Timestamp};
 use crate::quota::{Cost, Outlook, WindowUse};
 
@@ -46,7 +47,10 @@ impl QuotaHealth {
     pub fn of(watched: &Watched) -> Self {
         let at = watched.clock.now();
         let program = watched.program.load();
-        let priority = |name: &str| program.named(name).map_or(0, |trigger| trigger.priority);
+        let priority = |name: &str| match name {
+            CONSENT | ERASURE => PRIORITY,
+            _ => program.named(name).map_or(0, |trigger| trigger.priority),
+        };
         let accounts = watched.accounts.all();
         let accounts = accounts
             .iter()

@@ -24,7 +24,7 @@ pub struct Need {
     pub kind: &'static str,
     /// Records in all.
     pub records: u64,
-    /// Records that one batch may hold.
+    /// Records that one batch usually holds.
     pub batch: u64,
     /// Calls in all.
     pub calls: Calls,

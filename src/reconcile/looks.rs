@@ -84,7 +84,7 @@ impl LookReport {
         self
     }
 
-    /// What was told of those it was asked for, in words: `found 290 of 300 of 41203`.
+    /// What was told of those it was asked for, in words: `290 of 300 looked at, of 41203`.
     pub fn words(&self) -> String {
         let Self { found, missing, accepted, .. } = self;
         match &self.failed {

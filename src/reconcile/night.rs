@@ -393,6 +393,8 @@ impl Nightly {
     async fn look(&mut self, open: &Open, lane: &str, deadline: Timestamp) -> Option<LookReport> {
         let most = self.settings.look(lane);
         let asker = self.askers.iter().find(|asker| &*asker.name == lane).filter(|_| most > 0)?.clone();
+        // Nothing is read for who cannot be asked.
+        asker.destination.inventory(Vec::new())?;
         let until = open.of - DELAY;
         let since = self.memory.looked.get(lane).copied().unwrap_or(until - Span::DAY).max(until - FURTHEST);
         let accepted = loop {

@@ -32,7 +32,7 @@ pub struct Memory {
 /// Everything that may be compared.
 #[derive(Clone, Debug, Default)]
 pub struct Targets {
-    /// Sources with lists that can be read again.
+    /// Sources with lists that can be read again, or that are programs.
     pub sources: Vec<String>,
     /// Lanes.
     pub lanes: Vec<String>,

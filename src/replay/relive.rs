@@ -164,7 +164,7 @@ impl<'p> Life<'p> {
 
     fn take(&mut self, changes: Changes) {
         self.lived.decisions.extend(changes.decisions);
-        // What fires leaves at once, unless it waits for quiet hours to end: only that can be called back.
+        // What fires leaves at once, unless it waits for quiet hours to end, or for a night: only that can be called back.
         if let Some(person) = self.loaded.people.get_mut(&self.id) {
             let asked = person.asked;
             person.pending.retain(|pending| pending.not_before.is_some_and(|until| until > asked));

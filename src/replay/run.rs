@@ -42,7 +42,7 @@ pub struct Run<'a> {
     loaded: Loaded,
     /// When somebody has to be asked. What is so no more stays in it until its time.
     wakes: BinaryHeap<Reverse<(Timestamp, PersonId)>>,
-    /// Places of those fires that wait for quiet hours to end: only these can be called back.
+    /// Places of those fires that wait for quiet hours to end, or for a night: only these can be called back.
     waiting: HashMap<OccasionId, usize>,
     /// Orders that are in no count yet.
     orders: Vec<(Position, Purchase)>,

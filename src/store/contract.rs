@@ -149,6 +149,7 @@ fn person(id: u8, n: u64, history: usize) -> Person {
 pub async fn run(open: Open<'_>) {
     intake::events_come_back_in_order_and_once(open).await;
     people::people_links_and_timers_are_kept(open).await;
+    people::who_becomes_somebody_who_is_forgotten_is_forgotten_too(open).await;
     lanes::lanes_give_by_priority_and_settle_each(open).await;
     lanes::of_one_person_the_order_is_kept(open).await;
     lanes::a_batch_does_not_contradict_itself(open).await;

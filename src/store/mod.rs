@@ -275,7 +275,7 @@ pub struct DeadLetter {
 /// What the vendor of a lane took in a stretch of time, and some of it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Accepted {
-    /// All of it.
+    /// All events of it, among the two million newest ends.
     pub total: u64,
     /// Those of the lowest occasions, which are as good as drawn by lot.
     pub sample: Vec<(WorkId, Activation)>,
@@ -504,7 +504,8 @@ pub trait Store: Send + Sync + 'static {
     /// Demands of access that nobody has answered, counted up to a thousand.
     fn open_demands(&self) -> u64;
 
-    /// Notes that a demand of access was answered; false where no such one is open.
+    /// Notes that a demand of access was answered; false where no such one is open. It is not in the journal: a state that
+    /// is made again from before forgets it.
     async fn answer(&self, id: OccasionId, now: Timestamp) -> Result<bool, StoreError>;
 
     /// People who were forgotten, the newest first, at most `max`: kept for three years.

@@ -21,11 +21,11 @@ pub struct World {
     pub vendors: String,
     pub daemon: Running,
     sent: u32,
-    pub folder: tempfile::TempDir,
+    _folder: tempfile::TempDir,
 }
 
 impl World {
-    /// `destinations` are given the vendors' address; `FOLDER` in it and in secrets is the world's own.
+    /// `destinations` are given the vendors' address; `SECRET` in what they say is a file that has one.
     pub async fn begin(triggers: &[(&str, String)], destinations: impl Fn(&str) -> String) -> Self {
         let clock = VirtualClock::new(Timestamp::parse("2026-11-27T18:00:00Z").expect("an instant"));
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
@@ -51,7 +51,7 @@ impl World {
         let configured = espalier::settings::Settings::load(&folder.path().join("espalier.toml"));
         let configured = configured.unwrap_or_else(|mistakes| panic!("{mistakes:#?}"));
         let daemon = Daemon::new(configured, shared).begin().await.expect("a daemon");
-        Self { clock, sandbox, vendors, daemon, sent: 0, folder }
+        Self { clock, sandbox, vendors, daemon, sent: 0, _folder: folder }
     }
 
     /// So many forms of somebody each, and all of them decided.

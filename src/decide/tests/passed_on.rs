@@ -105,12 +105,12 @@ fn who_turns_out_to_be_somebody_takes_the_no_along_and_not_the_yes() {
 fn who_is_forgotten_is_forgotten_at_the_destinations_too() {
     check(
         "0m view @ines &a@x ^+351 ~phone | 10m erase @ines",
-        &["10m esp erase: ines a@x +351", "10m crm erase: ines a@x +351"],
+        &["10m esp erase: a@x +351 ines", "10m crm erase: a@x +351 ines"],
     );
     // A destination may know whom we do not.
     check("0m erase &a@x", &["0m esp erase: a@x", "0m crm erase: a@x"]);
-    // By this nobody there can be known.
-    check("0m view @ines | 10m erase @ines", &[]);
+    // Whether anybody is known there by this is theirs to say.
+    check("0m view @ines | 10m erase @ines", &["10m esp erase: ines", "10m crm erase: ines"]);
 }
 
 #[test]
@@ -124,4 +124,17 @@ fn an_erasure_waits_for_what_is_on_its_way_and_has_a_receipt_without_names() {
     assert_eq!(receipt.id, said[0].occasion);
     let told = format!("{receipt:?}");
     assert!(!told.contains("a@x") && !told.contains("ines"), "{told}");
+}
+
+#[test]
+fn who_was_joined_just_before_is_forgotten_with_them() {
+    let form = "name = \"form\"\nwhen = { did = \"Form Submitted\" }";
+    let program = compile(&[form], &rules::Settings::default());
+    let mut loaded = Loaded::default();
+    let timeline = ["0m form &a@x", "1m view @ines &b@x", "2m alias @ines &a@x", "3m erase @ines"];
+    let events: Vec<_> = timeline.iter().zip(1..).map(|(text, n)| (Position(n), event(text, n as usize))).collect();
+    let now = events[3].1.arrived;
+    let changes = super::super::events(&mut loaded, &events, now, &program, &identity::Settings::default());
+    assert_eq!((changes.activations.len(), changes.decisions.len(), changes.joins.len()), (0, 0, 0), "{changes:?}");
+    assert!(loaded.people.is_empty() && loaded.owners.is_empty());
 }

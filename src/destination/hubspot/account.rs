@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::answer::{Verdict, verdict};
 use super::{Settings, Version};
 use crate::destination::Halt;
-use crate::destination::account::{self, Asking, Difference, ListNeed, Made, Sort, Survey};
+use crate::destination::account::{self, Asking, Difference, Inquiry, ListNeed, Made, Sort};
 use crate::model::http::{Answer, Method, Request, Response};
 use crate::model::{ActionKind, Need, Outcome, Span, Timestamp};
 
@@ -190,10 +190,10 @@ impl Asked {
     }
 }
 
-impl Survey for Asked {
+impl Inquiry<Vec<Difference>> for Asked {
     fn next(&mut self, answer: Option<Answer>, now: Timestamp) -> Asking {
         if let (Some(question), Some(answer)) = (self.asked.take(), answer) {
-            let status = if let Answer::Came(response) = &answer { response.status } else { 0 };
+            let status = answer.status();
             match (verdict(&answer, now), &answer) {
                 (Verdict::Done, Answer::Came(response)) => self.read(&question, response),
                 (Verdict::Done, _) => {}

@@ -105,7 +105,7 @@ pub fn read(response: &Response, key: &Key) -> Vec<(String, Vec<String>)> {
 
 /// What became of contacts.
 pub struct Upserts {
-    /// By trace, and by address.
+    /// By trace, and by what they are found by.
     pub contacts: HashMap<String, Contact>,
     /// Trace to code and words.
     pub errors: HashMap<String, (String, String)>,

@@ -19,14 +19,10 @@ const LONGEST_URL: usize = 1_024;
 /// A contact's further addresses, parted by `;`.
 pub const FURTHER: &str = "hs_additional_emails";
 
-fn email(activation: &Activation) -> Option<&str> {
-    emails(activation).first().copied()
-}
-
 /// All addresses of somebody who is forgotten.
-pub fn emails(activation: &Activation) -> Vec<&str> {
+pub fn emails(activation: &Activation) -> impl Iterator<Item = &str> {
     let emails = activation.identifiers.iter().filter(|i| i.kind == IdentifierKind::Email);
-    emails.map(|i| &*i.value).collect()
+    emails.map(|i| &*i.value)
 }
 
 /// `POST …/contacts/gdpr-delete`: a contact, and what is associated with it, for good (reference "Permanently delete a
@@ -67,7 +63,7 @@ pub fn contacts(settings: &Settings, activations: &[&Activation]) -> Vec<u8> {
         let Some(value) = settings.found_by.of(activation) else { continue };
         let traits = activation.traits.to_value();
         let mut properties = Map::new();
-        properties.extend(email(activation).map(|email| ("email".to_owned(), email.into())));
+        properties.extend(emails(activation).next().map(|email| ("email".to_owned(), email.into())));
         properties.insert(settings.found_by.field.clone(), value.into());
         for (name, ours) in [
             ("firstname", ["first_name", "firstName"]),

@@ -30,7 +30,7 @@ pub struct Sending {
 enum Call {
     /// Contacts of these records.
     Upsert(Vec<usize>),
-    /// Which contacts have the addresses of these records?
+    /// Which contacts are found by what these records have?
     Read(Vec<usize>),
     /// Events of these records, whose contacts are there.
     Send(Vec<usize>),
@@ -76,7 +76,7 @@ impl Sending {
         for (n, item) in sending.batch.iter().enumerate() {
             let activation = &item.activation;
             let key = match activation.action {
-                Action::Erase => body::emails(activation).first().copied(),
+                Action::Erase => body::emails(activation).next(),
                 _ => sending.settings.found_by.of(activation),
             };
             match (key, &activation.action) {
@@ -117,7 +117,7 @@ impl Sending {
                 return directory::contacts(&self.settings, key, &values);
             }
             Call::Erase([place], n) => {
-                let email = self.activation(*place).and_then(|activation| body::emails(activation).get(*n).copied());
+                let email = self.activation(*place).and_then(|activation| body::emails(activation).nth(*n));
                 let path = format!("{}/gdpr-delete", self.settings.contacts());
                 (Method::Post, path, "crm", body::erasure(email.unwrap_or_default()))
             }
@@ -142,11 +142,16 @@ impl Sending {
     fn read(&mut self, call: Call, answer: &Answer, now: Timestamp) -> Option<Halt> {
         let status = answer.status();
         let places = call.places().to_vec();
-        if status == 403 && matches!(call, Call::Erase(..)) {
-            // One scope that is missing stops nobody else.
-            let words =
-                "the token may not forget contacts: it needs `crm.objects.contacts.write`, and its user the right to";
-            self.outcomes.refuse(&places, status, "403", words);
+        // One scope that is missing stops nobody else.
+        let scope = match call {
+            Call::Erase(..) => {
+                "the token may not forget contacts: it needs `crm.objects.contacts.write`, and its user the right to"
+            }
+            Call::Read(_) => "the token may not look contacts up: it needs `crm.objects.contacts.read`",
+            _ => "",
+        };
+        if status == 403 && !scope.is_empty() {
+            self.outcomes.refuse(&places, status, "403", scope);
             return None;
         }
         match answer::verdict(answer, now) {
@@ -173,6 +178,10 @@ impl Sending {
             // is about the list: contacts that are none of it are named in the answer.
             Verdict::Refused(outcome) if places.len() == 1 || matches!(call, Call::Members(_)) => {
                 self.outcomes.set(&places, status, &outcome);
+                // Another address may be forgotten all the same.
+                if let Call::Erase([place], n) = call {
+                    self.erased(place, n, status);
+                }
                 None
             }
             Verdict::Exists if places.len() == 1 => {
@@ -281,11 +290,11 @@ impl Sending {
         self.todo.extend(lists.into_values().map(Call::Members));
     }
 
-    /// One address is forgotten; the next one, until all are.
+    /// One address is forgotten, or was refused; the next one, until all are.
     fn erased(&mut self, place: usize, n: usize, status: u16) {
-        if self.activation(place).is_some_and(|activation| n + 1 < body::emails(activation).len()) {
+        if self.activation(place).is_some_and(|activation| n + 1 < body::emails(activation).count()) {
             self.todo.push_front(Call::Erase([place], n + 1));
-        } else {
+        } else if self.outcomes.is_open(place) {
             self.outcomes.set(&[place], status, &Outcome::Accepted);
         }
     }
@@ -324,5 +333,9 @@ impl Exchange for Sending {
             }
             None => Next::Done { outcomes: self.outcomes.take(), halt },
         }
+    }
+
+    fn so_far(&mut self) -> Vec<Option<(u16, Outcome)>> {
+        self.outcomes.take()
     }
 }

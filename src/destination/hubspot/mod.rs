@@ -327,7 +327,7 @@ impl Destination for HubSpot {
         Box::new(exchange::Sending::new(self.settings.clone(), batch))
     }
 
-    fn survey(&self, needs: Vec<Need>) -> Option<Box<dyn Survey>> {
+    fn survey(&self, needs: Vec<Need>) -> Option<Survey> {
         Some(Box::new(account::Asked::new(self.settings.clone(), needs)))
     }
 

@@ -13,7 +13,7 @@ use super::body::event_name;
 use super::directory;
 use crate::destination::Halt;
 use crate::destination::account::{Asking, Inquiry};
-use crate::destination::inventory::{Sight, Sights};
+use crate::destination::inventory::{Seen, Sight, Sights};
 use crate::model::http::{Answer, Request, Response};
 use crate::model::{Activation, Outcome, Span, Timestamp};
 
@@ -51,10 +51,7 @@ struct Of {
     places: Vec<usize>,
     after: Option<String>,
     pages: usize,
-    /// Occasions that were seen.
-    found: HashSet<String>,
-    /// An event was seen that names no occasion.
-    has_nameless: bool,
+    seen: Seen,
 }
 
 impl Recorded {
@@ -90,18 +87,21 @@ impl Recorded {
         let json = response.json();
         match question {
             Question::Contacts(places) => {
-                for (id, values) in answer::read(response, &self.settings.found_by) {
+                let key = &self.settings.found_by;
+                let asked = key.each_once(places.iter().filter_map(|place| self.sent.get(*place)));
+                let asked: HashSet<String> = asked.into_iter().map(|value| key.same(value)).collect();
+                // A contact need not tell all that it is found by.
+                let mut has_strangers = false;
+                for (id, values) in answer::read(response, key) {
+                    has_strangers |= !values.iter().any(|value| asked.contains(value));
                     self.contacts.extend(values.into_iter().map(|value| (value, id.clone())));
                 }
-                self.follow(&places);
+                self.follow(&places, has_strangers);
             }
             Question::Events(mut of) => {
                 let results = json.get("results").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
                 for event in results {
-                    match event.pointer("/properties/occasion").and_then(Value::as_str) {
-                        Some(occasion) => drop(of.found.insert(occasion.to_owned())),
-                        None => of.has_nameless = true,
-                    }
+                    of.seen.note(event.pointer("/properties/occasion").and_then(Value::as_str));
                 }
                 of.pages += 1;
                 match json.pointer("/paging/next/after").and_then(Value::as_str) {
@@ -116,7 +116,7 @@ impl Recorded {
     }
 
     /// One question for each contact and name of an event.
-    fn follow(&mut self, places: &[usize]) {
+    fn follow(&mut self, places: &[usize], has_strangers: bool) {
         let mut of: BTreeMap<(String, String), (Timestamp, Vec<usize>)> = BTreeMap::new();
         for place in places {
             let Some(activation) = self.sent.get(*place) else { continue };
@@ -128,32 +128,22 @@ impl Recorded {
                     *since = activation.at.min(*since);
                     of.push(*place);
                 }
+                None if has_strangers => self.sights.untold(&[*place], "a contact does not tell what it is found by"),
                 // Without its contact an event is nobody's.
                 None => self.sights.say(&[*place], &Sight::Missing),
             }
         }
         for ((contact, event), (at, places)) in of {
             let since = at - BEFORE;
-            let (after, found) = (None, HashSet::new());
-            let of = Of { contact, event, since, places, after, pages: 0, found, has_nameless: false };
+            let of = Of { contact, event, since, places, after: None, pages: 0, seen: Seen::default() };
             self.todo.push_back(Question::Events(Box::new(of)));
         }
     }
 
     fn seen(&mut self, of: &Of, is_whole: bool) {
-        for place in &of.places {
-            let Some(activation) = self.sent.get(*place) else { continue };
-            if of.found.contains(&activation.occasion.to_string()) {
-                self.sights.there(*place);
-            } else if !is_whole {
-                self.sights.untold(&[*place], "the contact has more such events than are read");
-            } else if of.has_nameless {
-                let words = "the contact's events have no property `occasion`; `espalier apply` makes it";
-                self.sights.untold(&[*place], words);
-            } else {
-                self.sights.say(&[*place], &Sight::Missing);
-            }
-        }
+        let unread = (!is_whole).then_some("the contact has more such events than are read");
+        let nameless = "the contact's events have no property `occasion`; `espalier apply` makes it";
+        of.seen.tell(&mut self.sights, (&of.places, &self.sent), unread, nameless);
     }
 
     fn refused(&mut self, question: &Question, words: &str) {

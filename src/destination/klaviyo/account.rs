@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::Settings;
 use super::answer::{Verdict, verdict};
 use crate::destination::Halt;
-use crate::destination::account::{self, Asking, Difference, ListNeed, Sort, Survey};
+use crate::destination::account::{self, Asking, Difference, Inquiry, ListNeed, Sort};
 use crate::model::http::{Answer, Method, Request, Response};
 use crate::model::{ActionKind, Need, Span, Timestamp};
 
@@ -303,7 +303,7 @@ impl Asked {
     }
 }
 
-impl Survey for Asked {
+impl Inquiry<Vec<Difference>> for Asked {
     fn next(&mut self, answer: Option<Answer>, now: Timestamp) -> Asking {
         if let (Some(question), Some(answer)) = (self.asked.clone(), answer) {
             match (verdict(&answer, now), &answer) {

@@ -10,10 +10,12 @@ use super::{Settings, body, profile};
 use crate::destination::outcomes::Outcomes;
 use crate::destination::{Exchange, Halt, Item, Next};
 use crate::model::http::{Answer, Method, Request};
-use crate::model::{Action, ActionKind, Activation, Outcome, PersonId, Timestamp};
+use crate::model::{Action, ActionKind, Activation, Outcome, PersonId, Span, Timestamp};
 
 /// Times that a refused bulk is sent again without those it named; then one by one.
 const ROUNDS: usize = 5;
+/// Erasures of one batch: a minute's worth of them. More would hold the lane's places for as long as they take.
+const ERASURES: usize = 50;
 /// "5 MB" of a bulk of events or profiles.
 const LARGEST: usize = 5_000_000;
 
@@ -30,6 +32,8 @@ pub struct Sending {
     listed: Vec<usize>,
     /// Jobs that the vendor works on, and when they are asked for next.
     waiting: Vec<(Timestamp, Job)>,
+    /// Erasures that come in another batch.
+    postponed: Vec<usize>,
     /// The call whose answer is awaited.
     asked: Option<Call>,
 }
@@ -71,6 +75,7 @@ impl Sending {
             todo: VecDeque::new(),
             listed: Vec::new(),
             waiting: Vec::new(),
+            postponed: Vec::new(),
             asked: None,
             batch,
         };
@@ -87,6 +92,8 @@ impl Sending {
                 Err((code, words)) => sending.outcomes.refuse(&[n], 0, code, &words),
             }
         }
+        let mut erasures = words.remove(&ActionKind::Erase).unwrap_or_default();
+        sending.postponed = erasures.split_off(erasures.len().min(ERASURES));
         for (kind, places) in words {
             let entries = |n: usize| sending.activation(n).map_or(0, |one| word::addresses(one).len());
             let calls = Word::calls(kind, &places, entries);
@@ -104,6 +111,8 @@ impl Sending {
             }
         }
         sending.import(people.into_values().collect());
+        // They are the slowest calls of all, and nobody waits for them.
+        sending.todo.extend(erasures.into_iter().map(|place| Call::Word(Word::Erase(place, 0))));
         sending
     }
 
@@ -208,12 +217,17 @@ impl Sending {
                 Call::Job(job) if !job.is_new() => {
                     return self.only(&job.places(), status, &answer::later(now, "the job is not known any more"));
                 }
-                // Nobody to forget there: that is what was wanted.
+                // Whether that is said of somebody who is not known there is not documented: somebody has to look.
                 Call::Word(Word::Erase(place, n)) => {
+                    self.outcomes.refuse(&[*place], status, "404", "the vendor does not find whom to forget");
                     self.erased(*place, *n, status);
                     return None;
                 }
-                Call::Word(word) => return self.only(&word.places(), status, &missing),
+                Call::Word(Word::Together(ActionKind::Subscribe, places, _))
+                    if self.settings.consent_list().is_some() =>
+                {
+                    return self.only(&places.clone(), status, &missing);
+                }
                 _ => {}
             }
         }
@@ -247,11 +261,11 @@ impl Sending {
         None
     }
 
-    /// One address of somebody is asked to be forgotten; then the next of theirs.
+    /// One address of somebody is asked to be forgotten, or was refused; then the next of theirs.
     fn erased(&mut self, place: usize, n: usize, status: u16) {
         if self.activation(place).is_some_and(|one| n + 1 < word::addresses(one).len()) {
             self.todo.push_front(Call::Word(Word::Erase(place, n + 1)));
-        } else {
+        } else if self.outcomes.is_open(place) {
             self.outcomes.set(&[place], status, &Outcome::Accepted);
         }
     }
@@ -260,7 +274,11 @@ impl Sending {
     fn unsaid(&mut self, word: Word, status: u16, (named, code, words): (&[(usize, String)], &str, &str)) {
         let (kind, places, round) = match word {
             Word::Together(kind, places, round) if places.len() > 1 => (kind, places, round),
-            one => return self.outcomes.refuse(&one.places(), status, code, words),
+            Word::Together(_, places, _) => return self.outcomes.refuse(&places, status, code, words),
+            Word::Erase(place, n) => {
+                self.outcomes.refuse(&[place], status, code, words);
+                return self.erased(place, n, status);
+            }
         };
         let whose = Word::whose(&places, |n| self.activation(n));
         for (entry, words) in named {
@@ -434,6 +452,12 @@ impl Exchange for Sending {
             && let Some(halt) = self.read(call, &answer, now)
         {
             return self.done(Some(halt));
+        }
+        for place in std::mem::take(&mut self.postponed) {
+            let words = "other people are forgotten first".into();
+            let (not_before, is_throttled) = (now + Span::from_minutes(1), true);
+            let later = Outcome::Later { not_before, words, is_throttled, may_have_left: false };
+            self.outcomes.set(&[place], 0, &later);
         }
         loop {
             if self.todo.is_empty() {

@@ -168,6 +168,11 @@ impl Settings {
         kept.map(|kept| if *kept == Kept::Sms { Channel::Sms } else { Channel::Email }).collect()
     }
 
+    /// The list that those go into who subscribe.
+    fn consent_list(&self) -> Option<&str> {
+        self.consent.as_ref().and_then(|consent| consent.list.as_deref())
+    }
+
     /// What no single key can know.
     pub fn clashes(&self) -> Vec<(Vec<String>, String)> {
         let is_lost = self.backfill_after.is_some() && !self.knows_backfill();
@@ -290,7 +295,7 @@ impl Destination for Klaviyo {
         Box::new(exchange::Sending::new(self.settings.clone(), batch))
     }
 
-    fn survey(&self, needs: Vec<Need>) -> Option<Box<dyn Survey>> {
+    fn survey(&self, needs: Vec<Need>) -> Option<Survey> {
         Some(Box::new(account::Asked::new(self.settings.clone(), needs)))
     }
 

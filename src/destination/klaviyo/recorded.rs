@@ -3,7 +3,7 @@
 //!
 //! An answer shows no `unique_id`, so an event is known by `occasion` among its properties, which every payload has.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use serde_json::Value;
 
@@ -12,7 +12,7 @@ use super::account::{cursor, is_ours, name};
 use super::answer::{Verdict, verdict};
 use crate::destination::Halt;
 use crate::destination::account::{Asking, Inquiry};
-use crate::destination::inventory::{Sight, Sights};
+use crate::destination::inventory::{Seen, Sight, Sights};
 use crate::model::http::{Answer, Method, Request, Response};
 use crate::model::{Activation, Span, Timestamp};
 
@@ -56,10 +56,7 @@ struct Around {
     places: Vec<usize>,
     cursor: Option<String>,
     pages: usize,
-    /// Occasions that were seen.
-    found: HashSet<String>,
-    /// An event was seen that names no occasion.
-    has_nameless: bool,
+    seen: Seen,
 }
 
 impl Recorded {
@@ -112,10 +109,7 @@ impl Recorded {
             }
             Question::Events(mut around) => {
                 for event in data {
-                    match event.pointer("/attributes/event_properties/occasion").and_then(Value::as_str) {
-                        Some(occasion) => drop(around.found.insert(occasion.to_owned())),
-                        None => around.has_nameless = true,
-                    }
+                    around.seen.note(event.pointer("/attributes/event_properties/occasion").and_then(Value::as_str));
                 }
                 around.pages += 1;
                 self.pages += 1;
@@ -170,8 +164,7 @@ impl Recorded {
                     places: vec![place],
                     cursor: None,
                     pages: 0,
-                    found: HashSet::new(),
-                    has_nameless: false,
+                    seen: Seen::default(),
                 }),
             }
         }
@@ -179,18 +172,9 @@ impl Recorded {
     }
 
     fn seen(&mut self, around: &Around, is_whole: bool) {
-        for place in &around.places {
-            let Some(activation) = self.sent.get(*place) else { continue };
-            if around.found.contains(&activation.occasion.to_string()) {
-                self.sights.there(*place);
-            } else if !is_whole {
-                self.sights.untold(&[*place], "more events lie around it than are read");
-            } else if around.has_nameless {
-                self.sights.untold(&[*place], "events around it name no occasion");
-            } else {
-                self.sights.say(&[*place], &Sight::Missing);
-            }
-        }
+        let unread = (!is_whole).then_some("more events lie around it than are read");
+        let nameless = "events around it name no occasion";
+        around.seen.tell(&mut self.sights, (&around.places, &self.sent), unread, nameless);
     }
 
     /// The end of a part of it, or of all.

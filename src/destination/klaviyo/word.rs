@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::Settings;
 use super::body::bytes;
+use crate::destination::parts;
 use crate::model::{Action, ActionKind, Activation, Channel, IdentifierKind};
 
 /// Profiles in one call.
@@ -45,22 +46,8 @@ pub fn addresses(activation: &Activation) -> Vec<Address<'_>> {
 impl Word {
     /// The calls that a batch needs for these places, all of one sort.
     pub fn calls(kind: ActionKind, places: &[usize], of: impl Fn(usize) -> usize) -> Vec<Self> {
-        if kind == ActionKind::Erase {
-            return places.iter().map(|place| Self::Erase(*place, 0)).collect();
-        }
         let most = if kind == ActionKind::Subscribe { MOST_SUBSCRIBED } else { MOST };
-        let mut calls: Vec<(Vec<usize>, usize)> = Vec::new();
-        for place in places {
-            let more = of(*place);
-            match calls.last_mut().filter(|(_, entries)| entries + more <= most) {
-                Some((places, entries)) => {
-                    places.push(*place);
-                    *entries += more;
-                }
-                None => calls.push((vec![*place], more)),
-            }
-        }
-        calls.into_iter().map(|(places, _)| Self::Together(kind, places, 0)).collect()
+        parts(places, of, most).into_iter().map(|places| Self::Together(kind, places, 0)).collect()
     }
 
     /// Of which records.
@@ -114,8 +101,7 @@ impl Word {
                     _ => ("/api/profile-suppression-bulk-create-jobs", "profile-suppression-bulk-create-job"),
                 };
                 let mut body = body(name, attributes);
-                let list = settings.consent.as_ref().and_then(|consent| consent.list.as_deref());
-                if let Some(list) = list.filter(|_| *kind == ActionKind::Subscribe) {
+                if let Some(list) = settings.consent_list().filter(|_| *kind == ActionKind::Subscribe) {
                     body["data"]["relationships"] = json!({ "list": { "data": { "type": "list", "id": list } } });
                 }
                 (path, "consent", bytes(&body))

@@ -15,7 +15,7 @@ use self::types::Type;
 use super::Settings;
 use super::answer::{Verdict, verdict};
 use crate::destination::Halt;
-use crate::destination::account::{self, Asking, Difference, ListNeed, Made, Sort, Survey};
+use crate::destination::account::{self, Asking, Difference, Inquiry, ListNeed, Made, Sort};
 use crate::model::http::{Answer, Method, Request, Response};
 use crate::model::{ActionKind, Need, Timestamp};
 
@@ -201,7 +201,7 @@ impl Asked {
     }
 }
 
-impl Survey for Asked {
+impl Inquiry<Vec<Difference>> for Asked {
     fn next(&mut self, answer: Option<Answer>, now: Timestamp) -> Asking {
         if let (Some(question), Some(answer)) = (self.asked.clone(), answer) {
             match (verdict(&answer, now), code(&answer).as_str(), &answer) {

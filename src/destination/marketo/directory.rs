@@ -31,8 +31,8 @@ impl Directory for Leads {
         match (verdict(answer, now), answer) {
             (Verdict::Records(_), Answer::Came(response)) => {
                 let text = |ids: Vec<u64>| ids.iter().map(u64::to_string).collect();
-                match Find::new(Vec::new(), Key::default()).next(&response.json()) {
-                    Step::Found(_, leads) => {
+                match Find::new(Vec::new(), Key::default()).next(&response.json(), |_| true) {
+                    Step::Found(_, leads, _) => {
                         Page::Found(leads.into_iter().map(|(address, ids)| (address, text(ids))).collect(), true)
                     }
                     Step::More(_) | Step::Unread(_) => Page::Found(HashMap::new(), false),

@@ -11,10 +11,10 @@ use super::find::{self, Find};
 use super::hands::Held;
 use super::import::{self, Import};
 use super::look::Look;
-use super::{LEADS, RECORDS, Settings, Unclear, body, campaign, directory, form};
+use super::{LEADS, RECORDS, Settings, Unclear, body, campaign, directory};
 use crate::destination::key::Key;
 use crate::destination::outcomes::Outcomes;
-use crate::destination::{Exchange, Halt, Item, Next};
+use crate::destination::{Exchange, Halt, Item, Next, parts};
 use crate::model::http::{Answer, Method, Request};
 use crate::model::{Action, ActionKind, Activation, Outcome, Span, Timestamp};
 
@@ -87,7 +87,9 @@ impl Call {
     /// True when a refusal of the whole may be one record's fault: the others are sent without it.
     fn is_parted_by(&self, code: &str) -> bool {
         match self {
-            Self::Sync(_) | Self::Find(_) | Self::Add(_) | Self::Delete(_) => true,
+            // A field that is unknown is so for all of them.
+            Self::Sync(_) => code != "1006",
+            Self::Find(_) | Self::Add(_) | Self::Delete(_) => true,
             // Else it is the list's or the campaign's.
             Self::Members(_) | Self::Campaign(_) => matches!(code, GONE | "413" | "414" | "too_large"),
             Self::Look(_) | Self::Import(_) => false,
@@ -105,26 +107,6 @@ impl Call {
             Self::Sync(_) | Self::Look(_) | Self::Import(_) => Self::Sync(places),
         }
     }
-}
-
-/// These places in calls, of which each has entries that together are at most so many.
-fn parts(places: &[usize], entries: impl Fn(usize) -> usize, most: usize) -> Vec<Vec<usize>> {
-    let mut calls: Vec<Vec<usize>> = Vec::new();
-    let mut count = 0;
-    for place in places {
-        let more = entries(*place);
-        match calls.last_mut().filter(|_| count + more <= most) {
-            Some(call) => {
-                call.push(*place);
-                count += more;
-            }
-            None => {
-                calls.push(vec![*place]);
-                count = more;
-            }
-        }
-    }
-    calls
 }
 
 /// "Lead not found": merged or deleted since its number was told.
@@ -180,6 +162,9 @@ impl Sending {
         let gone = looked_up.iter().filter(|n| is_gone(n)).filter_map(|n| sending.activation(*n));
         let gone: HashSet<String> = gone.flat_map(|one| addresses(&key, one)).collect();
         let is_after = |n: &usize| {
+            if gone.is_empty() {
+                return false;
+            }
             let address = sending.activation(*n).and_then(|one| key.of(one)).unwrap_or_default();
             !is_gone(n) && gone.contains(&key.same(address))
         };
@@ -279,11 +264,7 @@ impl Sending {
                 let path = format!("/rest/v1/campaigns/{}/trigger.json", activation.action.of());
                 self.settings.call(Method::Post, path, campaign::body(&leads(places), &tokens))
             }
-            Call::Look(look) => {
-                let (method, path, query, body) = look.call();
-                let content_type = if body.is_empty() { "application/json" } else { form::TYPE };
-                Request { query, content_type, ..self.settings.call(method, path, body) }
-            }
+            Call::Look(look) => look.request(&self.settings),
             Call::Import(import) => {
                 largest = import::LARGEST;
                 let (method, path, query) = import.call(&self.settings);

@@ -27,14 +27,17 @@ pub struct Find {
     pages: usize,
     /// Leads of each address, as they compare.
     found: HashMap<String, Vec<u64>>,
+    /// A lead came that answers to nothing that was asked for, as far as it tells.
+    has_strangers: bool,
 }
 
 /// What comes after a page.
 pub enum Step {
     /// Another page.
     More(Find),
-    /// The leads of each address, as they compare; whoever is not among them is no lead.
-    Found(Vec<usize>, HashMap<String, Vec<u64>>),
+    /// The leads of each address, as they compare; whoever is not among them is no lead, unless leads came of which it
+    /// cannot be told whose they are.
+    Found(Vec<usize>, HashMap<String, Vec<u64>>, bool),
     /// It has no end, and so tells nobody's absence.
     Unread(Vec<usize>),
 }
@@ -52,7 +55,7 @@ fn text(value: &Value) -> Option<String> {
 impl Find {
     /// About these records.
     pub fn new(places: Vec<usize>, key: Key) -> Self {
-        Self { places, key, token: None, pages: 0, found: HashMap::new() }
+        Self { places, key, token: None, pages: 0, found: HashMap::new(), has_strangers: false }
     }
 
     /// The same of others, from its beginning.
@@ -69,11 +72,12 @@ impl Find {
         (vec![("_method".into(), "GET".into())], form(&fields))
     }
 
-    /// Takes a page in.
-    pub fn next(mut self, page: &Value) -> Step {
+    /// Takes a page in; `is_asked` is true of the values that were asked for, as they compare.
+    pub fn next(mut self, page: &Value, is_asked: impl Fn(&str) -> bool) -> Step {
         for lead in page.get("result").and_then(Value::as_array).into_iter().flatten() {
             let id = lead.get("id").and_then(Value::as_u64);
             let address = lead.get(&self.key.field).and_then(text).map(|value| self.key.same(&value));
+            self.has_strangers |= address.as_deref().is_none_or(|address| !is_asked(address));
             if let (Some(id), Some(address)) = (id, address) {
                 let known = self.found.entry(address).or_default();
                 if !known.contains(&id) {
@@ -84,7 +88,7 @@ impl Find {
         self.token = page.get("nextPageToken").and_then(Value::as_str).map(str::to_owned);
         self.pages += 1;
         match &self.token {
-            None => Step::Found(self.places, self.found),
+            None => Step::Found(self.places, self.found, self.has_strangers),
             Some(_) if self.pages < MOST_PAGES => Step::More(self),
             Some(_) => Step::Unread(self.places),
         }

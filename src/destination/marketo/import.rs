@@ -225,15 +225,21 @@ impl Import {
                 _ => self.again(now, now),
             },
             Stage::Failures(_, failed) => {
-                let known = failures(&response.body, &self.people, address);
+                let known = failures(&response.body, &self.people, self.fields.len() + 1, address);
                 if known.len() as u64 == failed { Step::Through(self, known) } else { Step::Unsure(self, known) }
             }
         }
     }
 }
 
-/// Who failed, by their place in the file, and the vendor's words: the file's rows, with one field more at their end.
-fn failures(file: &[u8], people: &[Vec<usize>], address: impl Fn(usize) -> Option<String>) -> Vec<(usize, String)> {
+/// Who failed, by their place in the file, and the vendor's words: the file's rows of so many fields, with one more at
+/// their end.
+fn failures(
+    file: &[u8],
+    people: &[Vec<usize>],
+    width: usize,
+    address: impl Fn(usize) -> Option<String>,
+) -> Vec<(usize, String)> {
     let of = |(n, places): (usize, &Vec<usize>)| Some((address(*places.first()?)?, n));
     let by_address: HashMap<String, usize> = people.iter().enumerate().filter_map(of).collect();
     let mut failed: HashMap<usize, String> = HashMap::new();
@@ -247,7 +253,8 @@ fn failures(file: &[u8], people: &[Vec<usize>], address: impl Fn(usize) -> Optio
         else {
             continue;
         };
-        let words = row.len().checked_sub(1).filter(|last| *last > 0).and_then(cell).unwrap_or_default();
+        // Behind our own fields: none of those may stand in words.
+        let words = cell(width).unwrap_or_default();
         failed.insert(*place, redacted(&words));
     }
     let mut failed: Vec<_> = failed.into_iter().collect();

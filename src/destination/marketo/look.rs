@@ -5,8 +5,9 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use super::form::form;
-use crate::model::http::{Method, Name};
+use super::Settings;
+use super::form::{TYPE, form};
+use crate::model::http::{Method, Request};
 use crate::model::{Span, Timestamp};
 
 /// Leads in one question.
@@ -68,8 +69,8 @@ impl Look {
         (!self.is_posted).then_some(Self { is_posted: true, ..self })
     }
 
-    /// Method, path, query and body of the next call.
-    pub fn call(&self) -> (Method, &'static str, Vec<(Name, String)>, Vec<u8>) {
+    /// The next call.
+    pub fn request(&self, settings: &Settings) -> Request {
         let (path, fields) = match &self.token {
             None => ("/rest/v1/activities/pagingtoken.json", vec![("sinceDatetime", self.since.to_string())]),
             Some(token) => {
@@ -83,9 +84,11 @@ impl Look {
             }
         };
         if self.is_posted {
-            return (Method::Post, path, vec![("_method".into(), "GET".into())], form(&fields));
+            let query = vec![("_method".into(), "GET".into())];
+            return Request { query, content_type: TYPE, ..settings.call(Method::Post, path, form(&fields)) };
         }
-        (Method::Get, path, fields.into_iter().map(|(name, value)| (name.into(), value)).collect(), Vec::new())
+        let query = fields.into_iter().map(|(name, value)| (name.into(), value)).collect();
+        Request { query, ..settings.call(Method::Get, path, Vec::new()) }
     }
 
     /// Takes a page in.

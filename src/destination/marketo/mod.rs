@@ -336,7 +336,7 @@ impl Destination for Marketo {
         pretend(&json!({ "success": true, "result": done.chain(found).collect::<Vec<_>>() }))
     }
 
-    /// Leads, then activities; or a look, and then what takes out. An import takes fewer.
+    /// Leads, then activities; or a look, and then what takes out. An import takes from two to some forty, however many leads it has.
     fn calls(&self, records: usize) -> usize {
         if records == 0 { 0 } else { 2 }
     }
@@ -353,7 +353,7 @@ impl Destination for Marketo {
         Some(Box::new(recorded::Recorded::new(self.settings.clone(), sent)))
     }
 
-    fn survey(&self, needs: Vec<Need>) -> Option<Box<dyn Survey>> {
+    fn survey(&self, needs: Vec<Need>) -> Option<Survey> {
         Some(Box::new(account::Asked::new(self.settings.clone(), needs)))
     }
 

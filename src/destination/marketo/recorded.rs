@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
+use super::Settings;
 use super::answer::{Verdict, verdict};
 use super::directory;
 use super::find::{Find, Step};
 use super::look::{self, Look};
-use super::{Settings, form};
 use crate::destination::Halt;
 use crate::destination::account::{Asking, Inquiry};
 use crate::destination::inventory::{Sight, Sights};
@@ -51,20 +51,16 @@ impl Recorded {
                 let asked = find.places.iter().filter_map(|place| self.sent.get(*place));
                 directory::page(&self.settings, find, &self.settings.found_by.each_once(asked))
             }
-            Question::Activities(look) => {
-                let (method, path, query, body) = look.call();
-                let content_type = if body.is_empty() { "application/json" } else { form::TYPE };
-                Request { query, content_type, ..self.settings.call(method, path, body) }
-            }
+            Question::Activities(look) => look.request(&self.settings),
         }
     }
 
     fn read(&mut self, question: Question, response: &Response) {
         let json = response.json();
         match question {
-            Question::Leads(find) => match find.next(&json) {
+            Question::Leads(find) => match find.next(&json, |_| true) {
                 Step::More(find) => self.todo.push_front(Question::Leads(find)),
-                Step::Found(places, leads) => self.leads_are_known(&places, &leads),
+                Step::Found(places, leads, _) => self.leads_are_known(&places, &leads),
                 Step::Unread(places) => self.sights.untold(&places, "their addresses have more leads than are read"),
             },
             Question::Activities(look) => {
@@ -136,11 +132,10 @@ impl Inquiry<Vec<Sight>> for Recorded {
                         && let Question::Activities(look) = &question
                         && let Some(posted) = look.clone().posted()
                     {
-                        let question = self.asked.insert(Question::Activities(posted));
-                        let question = question.clone();
-                        return Asking::Ask(Box::new(self.request(&question)));
+                        self.todo.push_front(Question::Activities(posted));
+                    } else {
+                        self.refused(&question, &format!("the vendor refuses the question: {code}: {words}"));
                     }
-                    self.refused(&question, &format!("the vendor refuses the question: {code}: {words}"));
                 }
                 (Verdict::Records(_), _) => self.refused(&question, "the answer cannot be read"),
             }

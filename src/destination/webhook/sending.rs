@@ -167,6 +167,10 @@ impl Exchange for Sending {
             None => Next::Done { outcomes: self.outcomes.take(), halt },
         }
     }
+
+    fn so_far(&mut self) -> Vec<Option<(u16, Outcome)>> {
+        self.outcomes.take()
+    }
 }
 
 /// What is said of one activation, or the code and words of why it cannot be sent.

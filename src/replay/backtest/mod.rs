@@ -101,7 +101,7 @@ pub struct Tested {
     pub trigger: String,
     /// Its title.
     pub title: String,
-    /// Occasions that were activated, and not called back while they waited for quiet hours to end; for a segment, both
+    /// Occasions that were activated, and not called back while they waited for quiet hours to end or for a night; for a segment, both
     /// edges.
     pub fires: u64,
     /// People who had one.
@@ -426,7 +426,7 @@ struct Left<'d> {
     at: Timestamp,
 }
 
-/// Those that left: what waited for quiet hours to end may have been called back meanwhile.
+/// Those that left: what waited for quiet hours to end, or for a night, may have been called back meanwhile.
 fn left<'d>(decisions: impl Iterator<Item = &'d Decision> + Clone) -> Vec<Left<'d>> {
     let called_back = decisions.clone().filter(|d| matches!(d.verdict, Verdict::Cancelled | Verdict::Recalled(..)));
     let called_back: HashSet<OccasionId> = called_back.map(|decision| decision.occasion).collect();

@@ -1,6 +1,6 @@
 //! Frequency caps: no more than so many activations of all triggers leave for one person within so long.
 //!
-//! One of a higher priority takes the place of one that still waits for quiet hours to end.
+//! One of a higher priority takes the place of one that still waits for quiet hours to end, or for a night.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};

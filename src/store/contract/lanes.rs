@@ -232,7 +232,7 @@ pub async fn what_cannot_be_said_is_a_dead_letter_at_once(open: Open<'_>) {
 pub async fn what_was_accepted_is_told_of_a_stretch_of_time(open: Open<'_>) {
     let store = open();
     let waits = |mut one: Activation| {
-        one.not_before = (one.occasion == occasion(504)).then_some(at(-1));
+        one.not_before = (one.occasion == occasion(504)).then_some(at(-60_000));
         one
     };
     let all = (501..=506).map(|n| waits(activation(n, "x", 50)));
@@ -248,7 +248,7 @@ pub async fn what_was_accepted_is_told_of_a_stretch_of_time(open: Open<'_>) {
     settle(&*store, "y", other[0].id, Outcome::Accepted).await;
     let told = |of: &Accepted| of.sample.iter().map(|(id, one)| (*id, one.occasion)).collect::<Vec<_>>();
     let all = store.accepted("x", (at(0), at(9_000)), 10).await.expect("a read");
-    assert_eq!(all.waited, BTreeMap::from([(at(-1), 1)]));
+    assert_eq!(all.waited, BTreeMap::from([(at(-60_000), 1)]));
     let named = [0, 1, 3, 4].map(|n| (taken[n].id, taken[n].activation.occasion));
     assert_eq!((all.total, told(&all)), (4, named.to_vec()));
     let some = store.accepted("x", (at(100), at(300)), 1).await.expect("a read");

@@ -75,3 +75,35 @@ pub async fn people_links_and_timers_are_kept(open: Open<'_>) {
     assert_eq!((store.counts().people, store.counts().next_timer), (0, None));
     store.close().await.expect("a close");
 }
+
+/// Nothing of somebody is left who became, in the same step, a person who is forgotten; nor in what others' logs say.
+pub async fn who_becomes_somebody_who_is_forgotten_is_forgotten_too(open: Open<'_>) {
+    let store = open();
+    let (mine, other) = (PersonId([81; 16]), PersonId([82; 16]));
+    let stays = Person::new(PersonId([83; 16]), Position(1), at(1));
+    save(&*store, vec![stays.clone()], |_| Write::Whole, Vec::new()).await;
+    let join = Join {
+        survivor: other,
+        other: stays.id,
+        carried: vec![identifier(81)],
+        position: Position(1),
+        source: "web".into(),
+        at: at(1),
+        because: vec![identifier(81)],
+        refused: Some("two people".into()),
+    };
+    let waits = Activation { person: other, ..activation(181, "g", 5) };
+    let queued = Changes { joins: vec![join], ..queueing(vec![waits]) };
+    store.commit(Loaded::default(), queued).await.expect("a commit");
+    assert_eq!(store.refused_joins(99).await.expect("a read").iter().filter(|j| j.other == stays.id).count(), 1);
+    let people = vec![
+        PersonChange { id: other, write: Write::MergedInto(mine) },
+        PersonChange { id: mine, write: Write::Erased },
+    ];
+    store.commit(Loaded::default(), Changes { people, ..Changes::default() }).await.expect("a commit");
+    assert!(store.work("g", at(0), 9).await.expect("work").is_empty());
+    assert_eq!((store.lane_count("g").queued, store.lane_count("g").totals.forgotten), (0, 1));
+    assert!(store.story(other).await.expect("a read").is_none());
+    assert_eq!(store.story(stays.id).await.expect("a read").expect("who stays").joins, []);
+    store.close().await.expect("a close");
+}

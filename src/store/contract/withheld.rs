@@ -202,6 +202,9 @@ pub async fn of_who_was_forgotten_everywhere_only_the_receipt_is_left(open: Open
     // A dead letter still has to say who it is.
     let [letter] = &*store.dead_letters(Some("f"), 9).await.expect("letters") else { panic!("one letter") };
     assert_eq!(letter.activation.identifiers, [identifier(1)]);
+    assert!(store.drop_dead(letter.id).await.expect("a drop"));
+    let left = store.ended(letter.id).await.expect("a read").expect("an end");
+    assert_eq!(left.activation.identifiers, []);
     store.close().await.expect("a close");
 }
 

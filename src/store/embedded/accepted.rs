@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Inner, keys, timed};
-use crate::model::{OccasionId, Timestamp};
+use crate::model::{ActionId, OccasionId, Timestamp};
 use crate::store::record::Ended;
 use crate::store::{Accepted, StoreError, WorkId};
 
@@ -21,7 +21,7 @@ pub fn accepted(
     let disk = inner.disk()?;
     let mut total = 0;
     let mut waited: BTreeMap<Timestamp, u64> = BTreeMap::new();
-    let mut lowest: BTreeMap<(OccasionId, u32), (WorkId, _)> = BTreeMap::new();
+    let mut lowest: BTreeMap<OccasionId, (WorkId, _)> = BTreeMap::new();
     for entry in disk.prefix_back(&[keys::ENDED]).take(LOOKED_AT) {
         let (key, first) = entry?;
         // Behind the byte that counts the parts: most are of other days, and are not read.
@@ -33,12 +33,18 @@ pub fn accepted(
         if &*activation.lane != lane || !attempts.last().is_some_and(|last| last.outcome.has_effect()) {
             continue;
         }
-        total += 1;
-        if let Some(at) = activation.not_before.filter(|at| waited.len() < INSTANTS || waited.contains_key(at)) {
+        // Nights, as all that cron writes, begin with a minute.
+        let begins = activation.not_before.filter(|at| at.as_millis() % 60_000 == 0);
+        if let Some(at) = begins.filter(|at| waited.len() < INSTANTS || waited.contains_key(at)) {
             *waited.entry(at).or_default() += 1;
         }
+        // Nothing else can be looked for at any vendor.
+        if activation.action.id() != ActionId::default() {
+            continue;
+        }
+        total += 1;
         let seq = keys::read_seq(&key).unwrap_or_default();
-        lowest.insert((activation.occasion, activation.action.id().0), (WorkId(seq), activation));
+        lowest.insert(activation.occasion, (WorkId(seq), activation));
         if lowest.len() > max {
             lowest.pop_last();
         }

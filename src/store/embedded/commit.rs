@@ -7,7 +7,7 @@ use super::overlay::Batch;
 use super::people::{self, Shape};
 use super::tree::put;
 use super::{Inner, held, keys, queue, scrub, timed};
-use crate::model::{Changes, Loaded, PersonId, Write};
+use crate::model::{Changes, Join, Loaded, PersonId, Write};
 use crate::store::StoreError;
 use crate::store::record::encode;
 
@@ -25,6 +25,7 @@ pub fn commit(inner: &Inner, mut loaded: Loaded, mut changes: Changes, noted: Op
         state.reached.max(decided.unwrap_or_default()).max(changes.dedupe.last().map(|d| d.1).unwrap_or_default());
 
     let merged = queue::merged(&changes);
+    let erased = queue::erased(&changes, &merged);
     let mut gone: HashSet<PersonId> = HashSet::new();
     {
         let known = inner.shapes()?;
@@ -37,9 +38,15 @@ pub fn commit(inner: &Inner, mut loaded: Loaded, mut changes: Changes, noted: Op
             let (existed, old) = (old.is_some(), old.unwrap_or_default());
             match (&change.write, loaded.people.get(&change.id)) {
                 (Write::MergedInto(survivor), _) => {
-                    people::remove(&*inner.disk()?, &mut batch, change.id, old)?;
-                    put(&mut batch, keys::merged(change.id), &encode(survivor));
-                    move_log(inner, &mut batch, change.id, queue::survivor(&merged, change.id))?;
+                    let last = queue::survivor(&merged, change.id);
+                    if erased.contains(&last) {
+                        // They became somebody who is forgotten in the same step.
+                        erase(inner, &mut batch, change.id, old)?;
+                    } else {
+                        people::remove(&*inner.disk()?, &mut batch, change.id, old)?;
+                        put(&mut batch, keys::merged(change.id), &encode(survivor));
+                        move_log(inner, &mut batch, change.id, last)?;
+                    }
                     state.people -= u64::from(existed);
                     gone.insert(change.id);
                 }
@@ -81,7 +88,7 @@ pub fn commit(inner: &Inner, mut loaded: Loaded, mut changes: Changes, noted: Op
         names.iter().for_each(|name| scrub::wish(&mut batch, name, erasure.position));
     }
     for access in &changes.accesses {
-        // A replay finds it answered.
+        // A step that is taken again finds it answered.
         if !inner.disk()?.has(&keys::access(keys::ANSWERED, access.asked, access.id))? {
             put(&mut batch, keys::access(keys::OPEN, access.asked, access.id), &timed::encode(now, access));
         }
@@ -155,11 +162,20 @@ fn move_log(inner: &Inner, batch: &mut Batch, from: PersonId, to: PersonId) -> R
     Ok(())
 }
 
-/// Forgets a person's own values, and the log of their joins.
+/// Forgets a person's own values, and the log of their joins: of those that were refused, the other's copy too, which
+/// has names of theirs.
 fn erase(inner: &Inner, batch: &mut Batch, id: PersonId, old: Shape) -> Result<(), StoreError> {
-    people::remove(&*inner.disk()?, batch, id, old)?;
-    for key in inner.disk()?.prefix(&keys::joins(id)).keys() {
-        batch.remove(key?);
+    let disk = inner.disk()?;
+    people::remove(&disk, batch, id, old)?;
+    for entry in disk.prefix(&keys::joins(id)).whole() {
+        let (key, value) = entry?;
+        let join: Join = timed::decode(&value)?.1;
+        for side in [join.survivor, join.other] {
+            let mut copy = key.to_vec();
+            copy[1..17].copy_from_slice(&held::now(&disk, side)?.0);
+            batch.remove(copy);
+        }
+        batch.remove(key);
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use super::overlay::Batch;
 use super::state::State;
 use super::tree::put;
 use super::{Inner, keys, timed};
-use crate::model::{ActionId, Attempt, LaneName, Outcome, Timestamp};
+use crate::model::{Action, ActionId, Attempt, LaneName, Outcome, Timestamp};
 use crate::store::record::{Ended, Row, SettledBatch, SettledItem, encode};
 use crate::store::{DeadLetter, Raised, StoreError, Work, WorkId};
 
@@ -205,6 +205,11 @@ pub fn raise(inner: &Inner, id: WorkId, replay: Option<Timestamp>) -> Result<Rai
         let refused = &mut state.lane(&name).totals.refused;
         *refused = refused.saturating_sub(1);
         queued = Some(Queued { seq, activation, row: Row { attempts, ..Row::default() } });
+    } else if let Some((at, (attempts, activation))) =
+        ended(inner, seq)?.filter(|(_, (_, of))| of.action == Action::Erase)
+    {
+        // It needed the names for as long as it could be replayed.
+        put(&mut batch, keys::ended(seq), &timed::encode(at, &(attempts, outbox::nameless(&activation))));
     }
     requeue(inner, guard, state, batch, queued)
 }

@@ -60,6 +60,11 @@ impl Queued {
     }
 }
 
+/// The same without whose it is.
+pub fn nameless(of: &Activation) -> Activation {
+    Activation { identifiers: Vec::new(), traits: RawJson::empty(), ..of.clone() }
+}
+
 /// Writes how an activation ended, and a dead letter when it can never be sent.
 pub fn put_end(batch: &mut Batch, state: &mut State, at: Timestamp, seq: u64, attempts: &[Attempt], of: &Activation) {
     let last = attempts.last().filter(|_| of.action == Action::Erase);
@@ -68,10 +73,7 @@ pub fn put_end(batch: &mut Batch, state: &mut State, at: Timestamp, seq: u64, at
         put(batch, key, &timed::encode(at, &(&of.lane, last)));
     }
     // Who is forgotten everywhere is named nowhere any more.
-    let nameless = last.filter(|last| last.outcome.has_effect()).map(|_| {
-        let (identifiers, traits) = (Vec::new(), RawJson::empty());
-        Activation { identifiers, traits, ..of.clone() }
-    });
+    let nameless = last.filter(|last| last.outcome.has_effect()).map(|_| nameless(of));
     put(batch, keys::ended(seq), &timed::encode(at, &(attempts, nameless.as_ref().unwrap_or(of))));
     if let Some(last) = attempts.last() {
         state.lane(&of.lane).ended(&last.outcome);
@@ -189,7 +191,7 @@ impl Lane {
 
     /// Once: what waits for another try since before this process, so that nothing passes it by.
     fn remember(&mut self, disk: &Disk) -> Result<(), StoreError> {
-        if std::mem::replace(&mut self.remembered, true) {
+        if self.remembered {
             return Ok(());
         }
         for key in disk.prefix(&keys::all_waiting(self.id)).keys().take(turns::REMEMBERED) {
@@ -198,6 +200,7 @@ impl Lane {
                 self.turns.wait(&queued);
             }
         }
+        self.remembered = true;
         Ok(())
     }
 

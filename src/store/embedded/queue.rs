@@ -80,6 +80,14 @@ pub fn merged(changes: &Changes) -> HashMap<PersonId, PersonId> {
     merges.collect()
 }
 
+/// Those whom a step forgets, and those who became one of them in it.
+pub fn erased(changes: &Changes, merged: &HashMap<PersonId, PersonId>) -> HashSet<PersonId> {
+    let erased: HashSet<PersonId> =
+        changes.people.iter().filter(|change| change.write == Write::Erased).map(|change| change.id).collect();
+    let joined = merged.keys().copied().filter(|id| erased.contains(&survivor(merged, *id)));
+    joined.chain(erased.iter().copied()).collect()
+}
+
 /// Puts the step's activations into their lanes, unless they were there before, takes out what is called back, and
 /// keeps the decisions.
 pub fn write(
@@ -89,16 +97,10 @@ pub fn write(
     changes: &mut Changes,
     now: Timestamp,
 ) -> Result<Written, StoreError> {
-    let erased: Vec<_> = changes.people.iter().filter(|c| c.write == Write::Erased).map(|c| c.id).collect();
-    let mut writing = Writing {
-        inner,
-        batch,
-        state,
-        now,
-        merged: merged(changes),
-        decided: HashMap::new(),
-        written: Written::default(),
-    };
+    let merged = merged(changes);
+    let erased = erased(changes, &merged);
+    let mut writing =
+        Writing { inner, batch, state, now, merged, decided: HashMap::new(), written: Written::default() };
     for id in &erased {
         writing.erase(*id)?;
     }

@@ -60,9 +60,14 @@ pub fn scrub(inner: &Inner, now: Timestamp) -> Result<(), StoreError> {
         rewrite(inner, this, &names)?;
         done = Position(next.position - 1);
     }
+    // Held from here on: somebody may have been forgotten by the same name once more since it was read.
+    let _guard = inner.state()?;
     let mut batch = Batch::default();
-    for (hash, _) in names.iter().filter(|(_, until)| **until <= done) {
-        batch.remove(keys::forgotten(*hash));
+    for entry in disk.prefix(&[keys::FORGOTTEN]).whole() {
+        let (key, value) = entry?;
+        if decode::<Position>(&value)? <= done {
+            batch.remove(key);
+        }
     }
     for entry in disk.prefix(&[keys::ERASURE]).whole() {
         let (key, value) = entry?;
@@ -72,8 +77,8 @@ pub fn scrub(inner: &Inner, now: Timestamp) -> Result<(), StoreError> {
             put(&mut batch, key.to_vec(), &timed::encode(at, &erasure));
         }
     }
-    let _guard = inner.state()?;
     disk.apply(batch)?;
+    drop(_guard);
     disk.sync()
 }
 

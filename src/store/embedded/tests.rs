@@ -322,23 +322,22 @@ async fn who_was_forgotten_is_in_no_file_after_the_second_night() {
         };
         files.iter().filter(has).count()
     };
-    let journal = async || store.receipts(9).await.expect("receipts")[0].erasure.journal;
+    let gone = async || store.receipts(9).await.expect("receipts")[0].erasure.journal;
     store.compact(Timestamp::from_millis(10)).await.expect("a night");
-    assert_eq!((hers(), journal().await), (1, None), "it was being written to");
+    assert_eq!((hers(), gone().await), (1, None), "it was being written to");
     // The next write goes into another segment, and a crash between changes nothing.
     store.append(vec![named(5, "ines@x.example", "phone")], None).await.expect("she comes back");
     let changes = Changes { position: Some(Position(5)), ..Changes::default() };
     store.commit(Loaded::default(), changes).await.expect("a commit");
     let bytes = store.counts().journal_bytes;
     store.compact(Timestamp::from_millis(20)).await.expect("another");
-    assert_eq!(journal().await, Some(Timestamp::from_millis(20)));
+    assert_eq!(gone().await, Some(Timestamp::from_millis(20)));
     assert!(store.counts().journal_bytes < bytes);
     // What she did since then is hers, and is kept.
     assert_eq!(hers(), 1);
     store.close().await.expect("a close");
     drop(store);
-    let mut reader =
-        segments::Reader::from(&super::tests::journal(folder.path()), (1, u64::MAX, u64::MAX)).expect("it");
+    let mut reader = segments::Reader::from(&journal(folder.path()), (1, u64::MAX, u64::MAX)).expect("it");
     let mut left = Vec::new();
     while let Some((head, payload)) = reader.next(segments::Limit::default()).expect("a whole journal") {
         if head.kind == frame::Kind::Events {

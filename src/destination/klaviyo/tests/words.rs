@@ -106,8 +106,11 @@ fn somebody_is_forgotten_by_each_address_and_done_when_all_are() {
     // The second address is still to be said when the vendor goes down: the whole is tried again.
     let talk = told(batch(), json!({}), |n, _| came(if n == 1 { 503 } else { 202 }, Value::Null));
     assert_eq!(talk.words(), ["later", "untried"]);
-    // Nobody to forget there is what was wanted.
-    assert_eq!(told(batch(), json!({}), |_, _| came(404, json!({ "errors": [] }))).words(), ["accepted"; 2]);
+    // What one address is refused with keeps no other from being forgotten; somebody has to look at it.
+    for status in [400, 404] {
+        let talk = told(batch(), json!({}), |n, _| came(if n == 0 { status } else { 202 }, json!({ "errors": [] })));
+        assert_eq!((talk.words(), talk.asked.len()), (vec!["refused", "accepted"], 3), "{status}");
+    }
 }
 
 #[test]
@@ -133,4 +136,18 @@ fn without_an_address_nothing_is_asked() {
     ];
     let talk = told(batch, json!({}), |_, _| came(202, Value::Null));
     assert_eq!((talk.words(), talk.asked.len()), (vec!["refused"; 2], 0));
+}
+
+#[test]
+fn erasures_come_last_and_a_minutes_worth_of_them_at_a_time() {
+    let mut batch: Vec<Item> = (0..60).map(|n| doing(n, Action::Erase)).collect();
+    batch.push(item(61));
+    let talk = told(batch, json!({}), |_, _| came(202, Value::Null));
+    assert_eq!((talk.paths()[0], talk.asked.len()), ("/api/events", 51));
+    let count = |word: &str| talk.words().iter().filter(|one| **one == word).count();
+    assert_eq!((count("accepted"), count("later")), (51, 10));
+    for (_, later) in talk.outcomes.iter().flatten().filter(|(_, one)| *one != Outcome::Accepted) {
+        let Outcome::Later { not_before, is_throttled: true, .. } = later else { panic!("{later:?}") };
+        assert_eq!(*not_before, NOW + Span::from_minutes(1));
+    }
 }

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use std::collections::HashMap;
+
 use serde_json::{Value, json};
 
 use super::text;
@@ -51,6 +53,8 @@ pub enum Look {
 /// The types of the events that are sent, each once.
 pub fn needed(settings: &Settings, needs: &[Need]) -> Vec<Type> {
     let mut types: Vec<Type> = Vec::new();
+    // What is known of each attribute's sort: of an event without the field nothing.
+    let mut kinds: HashMap<(usize, &str), FieldKind> = HashMap::new();
     for need in account::of_kind(needs, ActionKind::Event) {
         let event = need.action.of();
         let (number, filled) = settings.activity(event);
@@ -71,12 +75,19 @@ pub fn needed(settings: &Settings, needs: &[Need]) -> Vec<Type> {
         of.triggers.dedup();
         let wanted = &mut of.wanted;
         for (attribute, field) in filled {
-            let kind = need.fields.iter().find(|one| one.name == *field).map_or(FieldKind::Text, |one| one.kind);
-            match wanted.iter().position(|(known, _)| known == attribute) {
-                Some(place) => wanted[place].1 = if wanted[place].1 == kind { kind } else { FieldKind::Text },
-                None if wanted.len() < ATTRIBUTES => wanted.push((attribute.clone(), kind)),
-                None => {}
+            if !wanted.iter().any(|(known, _)| known == attribute) && wanted.len() < ATTRIBUTES {
+                wanted.push((attribute.clone(), FieldKind::Text));
             }
+            if let Some(one) = need.fields.iter().find(|one| one.name == *field) {
+                let kind = kinds.entry((place, attribute)).or_insert(one.kind);
+                *kind = if *kind == one.kind { one.kind } else { FieldKind::Text };
+            }
+        }
+    }
+    for ((place, attribute), kind) in kinds {
+        let wanted = types.get_mut(place).map(|of| of.wanted.as_mut_slice()).unwrap_or_default();
+        if let Some((_, known)) = wanted.iter_mut().find(|(known, _)| known == attribute) {
+            *known = kind;
         }
     }
     types

@@ -1,8 +1,8 @@
 //! What answers say of each record.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::{Call, GONE, Sending};
+use super::{Call, GONE, Sending, addresses};
 use crate::destination::marketo::answer::Record;
 use crate::destination::marketo::find::{self, Find};
 use crate::destination::marketo::look::{self, Look};
@@ -31,11 +31,8 @@ impl Sending {
                         }
                         ActionKind::Event => events.push(*place),
                         ActionKind::Profile => self.outcomes.set(&[*place], status, &Outcome::Accepted),
-                        ActionKind::AddToList | ActionKind::RemoveFromList | ActionKind::Campaign => {
-                            self.ready.push(*place);
-                        }
-                        // The lane refuses what the vendor cannot do.
-                        _ => {}
+                        // A list, or a campaign.
+                        _ => self.ready.push(*place),
                     }
                 }
                 Some(Record::Skipped { code, words, is_passing }) => {
@@ -81,9 +78,11 @@ impl Sending {
     /// Who has no lead is in no list and known to nobody: there is nothing to do, and nobody is made for it.
     pub(super) fn looked_up(&mut self, find: Find, status: u16, answer: &Answer, now: Timestamp) {
         let Answer::Came(response) = answer else { return };
-        let (places, leads) = match find.next(&response.json()) {
+        let places = find.places.iter().filter_map(|place| self.activation(*place));
+        let asked: HashSet<String> = places.flat_map(|one| addresses(&self.settings.found_by, one)).collect();
+        let (places, leads, has_strangers) = match find.next(&response.json(), |value| asked.contains(value)) {
             find::Step::More(find) => return self.todo.push_front(Call::Find(find)),
-            find::Step::Found(places, leads) => (places, leads),
+            find::Step::Found(places, leads, has_strangers) => (places, leads, has_strangers),
             find::Step::Unread(places) => {
                 for place in places {
                     self.skipped(place, status, "no_result", "the answer about this address has no end", true, now);
@@ -96,6 +95,11 @@ impl Sending {
             let addresses = self.activation(place).map(|one| body::addresses(key, one)).unwrap_or_default();
             let of = |address: &&str| leads.get(&key.same(address));
             let mine = body::each_once(addresses.iter().filter_map(of).flatten().copied());
+            if mine.is_empty() && has_strangers {
+                let words = "a lead came of which it cannot be told whose it is";
+                self.skipped(place, status, "no_result", words, true, now);
+                continue;
+            }
             if mine.is_empty() {
                 self.outcomes.set(&[place], status, &Outcome::Accepted);
                 continue;

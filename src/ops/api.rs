@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::json;
 
+use super::access::Routes;
 use super::backtest::{Failed, Wanted, bounded};
 use super::explain::explain as explained;
 use super::health::Watched;
@@ -17,10 +19,48 @@ use super::letters::{self, MOST, Replayed, Shown};
 use super::payload::{NoPreview, preview};
 use super::quota::QuotaHealth;
 use super::server::Shared;
+use super::{night, triggers};
 use crate::model::codes::LONGEST_CODE;
 use crate::model::{CatalogueItem, Span};
 use crate::rules::is_pool_name;
 use crate::store::{StoreError, WorkId, decided};
+
+/// Every route of the API, by the role that it asks for.
+pub fn routes() -> Routes {
+    let viewer = Router::new()
+        .route("/api/status", get(status))
+        .route("/api/quota", get(quota))
+        .route("/api/explain", get(explain))
+        .route("/api/payload", get(payload))
+        .route("/api/backtest", post(backtest))
+        .route("/api/dead-letters", get(dead_letters))
+        .route("/api/dead-letters/{id}", get(dead_letter))
+        .route("/api/codes", get(pools))
+        .route("/api/identity/audit", get(audit_identities))
+        .route("/api/person/receipts", get(receipts))
+        .route("/api/person/demands", get(demands))
+        .route("/api/nights", get(night::reports))
+        .route("/api/nights/state", get(night::state))
+        .route("/api/set-aside", get(set_aside))
+        .route("/api/audit/{source}", get(audit))
+        .route("/api/triggers", get(triggers::get_list))
+        .route("/api/triggers/{name}/held", get(triggers::get_held));
+    let operator = Router::new()
+        .route("/api/dead-letters/{id}/replay", post(replay))
+        .route("/api/dead-letters/{id}/drop", post(drop_dead))
+        .route("/api/catalogue", post(put_items))
+        .route("/api/codes/{pool}", post(add_codes))
+        .route("/api/nights", post(night::begin))
+        .route("/api/nights/resend/{id}", post(resend))
+        .route("/api/triggers/reload", post(reload))
+        .route("/api/triggers/{name}/pause", post(triggers::pause))
+        .route("/api/triggers/{name}/resume", post(triggers::resume));
+    let admin = Router::new()
+        .route("/api/identity", post(tell))
+        .route("/api/person/export", post(export))
+        .route("/api/person/demands/{id}/answered", post(answer_demand));
+    Routes { viewer, operator, admin }
+}
 
 pub fn refused(error: &StoreError) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "message": error.to_string() }))).into_response()

@@ -2,6 +2,7 @@
 //! store's own steps; hands on the wish to read the trigger files again, and writes into the journal what somebody says of
 //! people by hand.
 
+mod access;
 mod api;
 mod backtest;
 mod demands;

@@ -1,18 +1,32 @@
 //! The status page: one screen, no script, nothing from elsewhere. It asks itself again every five seconds.
 
+use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
 use maud::{Markup, html};
 
+use super::access::Routes;
 use super::frame::frame;
 use super::health::{Health, LaneHealth};
-use super::night;
 use super::quota::{QuotaHealth, clock, span};
 use super::server::Shared;
+use super::{night, page_trigger, plot};
 use crate::model::{Span, Timestamp};
 
 const STYLE: &str = include_str!("style.css");
+
+/// Every page, by the role that it asks for.
+pub fn routes() -> Routes {
+    let viewer = Router::new()
+        .route("/", get(status))
+        .route("/nights", get(night::page))
+        .route("/triggers/{name}", get(page_trigger::show))
+        .route("/triggers/{name}/backtest", get(plot::page));
+    let operator = Router::new().route("/triggers/{name}", post(page_trigger::change));
+    Routes { viewer, operator, admin: Router::new() }
+}
 
 pub async fn style() -> Response {
     ([(header::CONTENT_TYPE, HeaderValue::from_static("text/css"))], STYLE).into_response()

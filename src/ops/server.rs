@@ -9,7 +9,7 @@ use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -19,7 +19,7 @@ use super::metric::Metrics;
 use super::quota::QuotaHealth;
 use super::reload::Reloads;
 use super::settings::Settings;
-use super::{api, night, page, page_trigger, plot, triggers};
+use super::{access, api, page};
 use crate::engine::Orders;
 use crate::identity;
 use crate::model::setting::Secret;
@@ -93,47 +93,14 @@ impl Ops {
 
     /// Serves until `stop`.
     pub async fn run(self, stop: CancellationToken) {
-        let admin = Router::new()
-            .route("/api/status", get(api::status))
-            .route("/api/quota", get(api::quota))
-            .route("/api/explain", get(api::explain))
-            .route("/api/payload", get(api::payload))
-            .route("/api/backtest", post(api::backtest))
-            .route("/api/dead-letters", get(api::dead_letters))
-            .route("/api/dead-letters/{id}", get(api::dead_letter))
-            .route("/api/dead-letters/{id}/replay", post(api::replay))
-            .route("/api/dead-letters/{id}/drop", post(api::drop_dead))
-            .route("/api/catalogue", post(api::put_items))
-            .route("/api/codes", get(api::pools))
-            .route("/api/codes/{pool}", post(api::add_codes))
-            .route("/api/identity", post(api::tell))
-            .route("/api/identity/audit", get(api::audit_identities))
-            .route("/api/person/export", post(api::export))
-            .route("/api/person/receipts", get(api::receipts))
-            .route("/api/person/demands", get(api::demands))
-            .route("/api/person/demands/{id}/answered", post(api::answer_demand))
-            .route("/api/nights", get(night::reports).post(night::begin))
-            .route("/api/nights/state", get(night::state))
-            .route("/api/nights/resend/{id}", post(api::resend))
-            .route("/api/set-aside", get(api::set_aside))
-            .route("/api/audit/{source}", get(api::audit))
-            .route("/api/triggers", get(triggers::get_list))
-            .route("/api/triggers/reload", post(api::reload))
-            .route("/api/triggers/{name}/held", get(triggers::get_held))
-            .route("/api/triggers/{name}/pause", post(triggers::pause))
-            .route("/api/triggers/{name}/resume", post(triggers::resume))
-            .layer(DefaultBodyLimit::max(BODY))
-            .layer(from_fn_with_state(self.shared.clone(), let_in));
         let router = Router::new()
             .route("/healthz", get(|| async { "alive\n" }))
             .route("/readyz", get(ready))
             .route("/metrics", get(metrics))
-            .route("/", get(page::status))
             .route("/style.css", get(page::style))
-            .route("/nights", get(night::page))
-            .route("/triggers/{name}", get(page_trigger::show).post(page_trigger::change))
-            .route("/triggers/{name}/backtest", get(plot::page))
-            .merge(admin)
+            .merge(api::routes().guarded().layer(DefaultBodyLimit::max(BODY)))
+            .merge(page::routes().guarded())
+            .layer(from_fn_with_state(self.shared.clone(), access::known))
             .layer(axum::middleware::from_fn(harden))
             .layer(CatchPanicLayer::new())
             .with_state(self.shared.clone());
@@ -162,15 +129,6 @@ pub fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path)?.write_all(text.as_bytes())
-}
-
-async fn let_in(State(shared): State<Shared>, request: Request, next: Next) -> Response {
-    let given = request.headers().get(header::AUTHORIZATION).and_then(|v| v.to_str().ok()).unwrap_or_default();
-    let given = given.strip_prefix("Bearer ").unwrap_or_default();
-    if shared.is_token(given) {
-        return next.run(request).await;
-    }
-    (StatusCode::UNAUTHORIZED, "a token is asked for: `espalier` commands send it by themselves\n").into_response()
 }
 
 /// Nothing from elsewhere, nothing framed, nothing guessed.

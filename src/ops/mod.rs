@@ -23,8 +23,10 @@ mod quota;
 mod reload;
 mod server;
 pub mod settings;
+mod tls;
 pub mod triggers;
 
+pub use access::{Access, Area, Refused, Role};
 pub use backtest::{Failed as BacktestFailed, Wanted as BacktestWanted, backtest};
 pub use demands::{Demand, Shown as Receipt, answered, demands, receipts};
 pub use explain::attempt as attempt_words;
@@ -33,5 +35,5 @@ pub use health::{Health, Watched};
 pub use metric::Metrics;
 pub use payload::{NoPreview, preview};
 pub use reload::{Asked, Compiled, Reloaded, Reloads};
-pub use server::{Ops, admin_token, write_private};
+pub use server::{NotBegun, Ops, Running, running, write_private};
 pub use settings::Settings;

@@ -25,6 +25,7 @@ mod server;
 pub mod settings;
 mod tls;
 pub mod triggers;
+mod trouble;
 
 pub use access::{Access, Area, Refused, Role};
 pub use backtest::{Failed as BacktestFailed, Wanted as BacktestWanted, backtest};
@@ -37,3 +38,4 @@ pub use payload::{NoPreview, preview};
 pub use reload::{Asked, Compiled, Reloaded, Reloads};
 pub use server::{NotBegun, Ops, Running, running, write_private};
 pub use settings::Settings;
+pub use trouble::{Trouble, TroubleKind};

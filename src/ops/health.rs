@@ -63,7 +63,7 @@ pub struct Watched {
 }
 
 /// How the daemon is.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct Health {
     /// The build.
     pub version: &'static str,
@@ -98,7 +98,7 @@ pub struct Health {
 }
 
 /// The journal.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct JournalHealth {
     /// Events accepted since the store was made.
     pub accepted: u64,
@@ -119,7 +119,7 @@ pub struct JournalHealth {
 }
 
 /// The engine.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct EngineHealth {
     /// In words.
     pub doing: String,
@@ -128,7 +128,7 @@ pub struct EngineHealth {
 }
 
 /// A lane.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct LaneHealth {
     /// Its name in the configuration.
     pub name: String,
@@ -181,7 +181,7 @@ impl LaneHealth {
 }
 
 /// A pool of codes.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct PoolHealth {
     /// Its name.
     pub name: String,
@@ -192,7 +192,7 @@ pub struct PoolHealth {
 }
 
 /// A source.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct SourceHealth {
     /// Its name in the configuration.
     pub name: String,
@@ -203,7 +203,7 @@ pub struct SourceHealth {
 }
 
 /// A list that is pulled.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct StreamHealth {
     /// The source's name in the configuration.
     pub source: String,
@@ -297,7 +297,7 @@ impl StreamHealth {
 }
 
 /// A trigger.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct TriggerHealth {
     /// Its name.
     pub name: String,

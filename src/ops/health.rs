@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use serde::Serialize;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 pub use super::hooks::HooksHealth;
 pub use super::night::NightHealth;
@@ -13,13 +14,13 @@ use super::triggers::Liveness;
 use crate::clock::SharedClock;
 use crate::delivery::{Asker, Lane, LaneState};
 use crate::engine::{EngineState, Stage};
-use crate::model::{LaneName, Sales, Span, Timestamp};
+use crate::model::{LaneName, Sales, Span, Timestamp, build};
 use crate::plan::Drift;
 use crate::pull::{Heard, Watching, WatchingHooks};
 use crate::quota::Accounts;
 use crate::reconcile::Nights;
 use crate::rules::{Program, Trigger};
-use crate::store::Store;
+use crate::store::{SCHEMA, Store};
 
 /// A vendor's clock that is off by more than this is worth a word.
 const SKEW: Span = Span::from_minutes(1);
@@ -59,6 +60,8 @@ pub struct Watched {
     pub sources: Vec<(String, &'static str)>,
     /// When the daemon began.
     pub began: Timestamp,
+    /// The daemon is told to stop: it is not ready any more.
+    pub stopping: CancellationToken,
 }
 
 /// How the daemon is.
@@ -66,6 +69,10 @@ pub struct Watched {
 pub struct Health {
     /// The build.
     pub version: &'static str,
+    /// The commit it was built from, where that is known.
+    pub commit: Option<&'static str>,
+    /// The layout of the store.
+    pub schema: u32,
     /// When this was looked at.
     pub at: Timestamp,
     /// When the daemon began.
@@ -292,6 +299,9 @@ impl Watched {
         let age = |at: Option<Timestamp>| at.map_or(Span::ZERO, |at| now.since(at)).as_millis();
         let engine = self.engine.borrow().clone();
         let mut troubles = Vec::new();
+        if self.stopping.is_cancelled() {
+            troubles.push("the daemon is being stopped: what is under way is finished".into());
+        }
         if let Stage::Refused(words) = &engine.stage {
             troubles.push(format!("the engine waits: {words}"));
         }
@@ -351,10 +361,12 @@ impl Watched {
         let night = NightHealth::of(&self.nights.state.borrow());
         troubles.extend(night.troubles());
         Health {
-            version: env!("CARGO_PKG_VERSION"),
+            version: build::VERSION,
+            commit: build::COMMIT,
+            schema: SCHEMA,
             at: now,
             began: self.began,
-            is_ready: matches!(engine.stage, Stage::Deciding | Stage::Idle),
+            is_ready: !self.stopping.is_cancelled() && matches!(engine.stage, Stage::Deciding | Stage::Idle),
             troubles,
             journal: JournalHealth {
                 accepted: counts.journaled.0,

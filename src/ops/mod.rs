@@ -23,6 +23,7 @@ mod quota;
 mod reload;
 mod server;
 pub mod settings;
+pub mod store;
 pub mod triggers;
 
 pub use backtest::{Failed as BacktestFailed, Wanted as BacktestWanted, backtest};

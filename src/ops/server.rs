@@ -19,7 +19,7 @@ use super::metric::Metrics;
 use super::quota::QuotaHealth;
 use super::reload::Reloads;
 use super::settings::Settings;
-use super::{access, api, page};
+use super::{access, api, page, store};
 use crate::engine::Orders;
 use crate::identity;
 use crate::model::setting::Secret;
@@ -99,6 +99,7 @@ impl Ops {
             .route("/metrics", get(metrics))
             .route("/style.css", get(page::style))
             .merge(api::routes().guarded().layer(DefaultBodyLimit::max(BODY)))
+            .merge(store::routes().guarded())
             .merge(page::routes().guarded())
             .layer(from_fn_with_state(self.shared.clone(), access::known))
             .layer(axum::middleware::from_fn(harden))
@@ -150,6 +151,9 @@ async fn harden(request: Request, next: Next) -> Response {
 }
 
 async fn ready(State(shared): State<Shared>) -> Response {
+    if shared.watched.stopping.is_cancelled() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "not ready: the daemon is being stopped\n").into_response();
+    }
     let health = shared.watched.health();
     match health.is_ready {
         true => "ready\n".into_response(),

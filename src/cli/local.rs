@@ -101,6 +101,17 @@ impl Client {
         answer.ok_or_else(|| Failed("the daemon does not know this: is it of an earlier version?".into()))
     }
 
+    /// The same, of what takes its time.
+    pub async fn send_for<B: Serialize + ?Sized, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+        limit: Duration,
+    ) -> Result<T, Failed> {
+        let answer = self.answer(self.posting(path).json(body).timeout(limit)).await?;
+        answer.ok_or_else(|| Failed("the daemon does not know this: is it of an earlier version?".into()))
+    }
+
     /// Has stored history tested; or what is wrong in the former version.
     pub async fn backtest(&self, wanted: &ops::BacktestWanted) -> Result<Result<Report, Vec<Mistake>>, Failed> {
         self.judged(self.posting("/api/backtest").json(wanted)).await

@@ -23,6 +23,7 @@ mod quota;
 mod reload;
 mod server;
 pub mod settings;
+pub mod store;
 mod tls;
 pub mod triggers;
 mod trouble;

@@ -21,7 +21,7 @@ use super::metric::Metrics;
 use super::quota::QuotaHealth;
 use super::reload::Reloads;
 use super::settings::Settings;
-use super::{access, api, page, tls};
+use super::{access, api, page, store, tls};
 use crate::clock::SystemClock;
 use crate::engine::Orders;
 use crate::identity;
@@ -122,7 +122,7 @@ impl Ops {
             _ => address,
         };
         write_private(&folder.join(ADDRESS), &format!("{} {near}", if tls.is_some() { "https" } else { "http" }))?;
-        let (routes, document) = api::routes().with(access::api_routes()).split();
+        let (routes, document) = api::routes().with(store::routes()).with(access::api_routes()).split();
         let shared = Arc::new(Inner {
             watched,
             metrics,
@@ -264,6 +264,9 @@ async fn harden(State(shared): State<Shared>, request: Request, next: Next) -> R
 }
 
 async fn ready(State(shared): State<Shared>) -> Response {
+    if shared.watched.stopping.is_cancelled() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "not ready: the daemon is being stopped\n").into_response();
+    }
     let health = shared.watched.health();
     match health.is_ready {
         true => "ready\n".into_response(),

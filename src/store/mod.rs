@@ -3,6 +3,7 @@
 //! An adapter knows nothing of triggers or vendors. `contract` is the suite that each adapter passes.
 
 pub mod audit;
+pub mod backup;
 #[cfg(test)]
 mod contract;
 mod decided;
@@ -11,11 +12,13 @@ mod everybody;
 pub mod record;
 pub mod settings;
 
+pub use backup::{BackedUp, Backup};
 pub use decided::decided;
 pub use embedded::give_way;
 pub use everybody::each_person;
 
 use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -26,6 +29,9 @@ use crate::model::{
     Identifier, Join, LaneName, Loaded, OccasionId, Order, Person, PersonId, Position, StepId, Timestamp, TriggerId,
     TriggerStates,
 };
+
+/// The layout of what is stored, by this version. An older one is migrated when it is opened.
+pub const SCHEMA: u32 = 2;
 
 /// Why an append was not made. Nothing of it was kept.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +58,20 @@ pub enum StoreError {
     /// What was read is not what was written. `espalier store verify` says where.
     #[error("the store is damaged: {0}; run `espalier store verify`, then `espalier store rebuild`")]
     Damaged(String),
+    /// A backup or an export is not as it was written, or was cut. Nothing was taken from it.
+    #[error("{0}")]
+    Backup(String),
+    /// A later version wrote it. Nothing was changed.
+    #[error(
+        "the store has schema {found}, and this version knows up to {known}: run the version that wrote it, or restore \
+         a backup from before"
+    )]
+    Newer {
+        /// The store's layout.
+        found: u32,
+        /// The newest that is known here.
+        known: u32,
+    },
 }
 
 /// A batch of events in journal order, with everybody they speak of.
@@ -247,6 +267,8 @@ pub struct Counts {
     pub set_aside: u64,
     /// Bytes of journal on disk.
     pub journal_bytes: u64,
+    /// The engine's last step.
+    pub step: u64,
 }
 
 /// Where an activation is, and what was tried.
@@ -548,6 +570,11 @@ pub trait Store: Send + Sync + 'static {
     /// Makes the store as small and as quick to open as it can be: for the hours when little happens. The engine may wait
     /// meanwhile; intake does not. Returns the newest event that a restart need not read again.
     async fn compact(&self, now: Timestamp) -> Result<Position, StoreError>;
+
+    /// Makes a copy of the store in `folder`, which is made or empty, and says what it has. Everything that was
+    /// acknowledged before is in it; steps and intake go on meanwhile. The list of backups is not touched: see
+    /// [`backup::note`].
+    async fn back_up(&self, folder: &Path, now: Timestamp) -> Result<BackedUp, StoreError>;
 
     /// Writes out what is buffered and closes. No step may follow.
     async fn close(&self) -> Result<(), StoreError>;

@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Failed;
+use super::backups::keep_backups;
 use super::reload::Reload;
 use crate::clock::SharedClock;
 use crate::delivery::{Asker, Lane};
@@ -44,6 +45,8 @@ pub struct Running {
     pub intake: SocketAddr,
     /// Where health and the page are.
     pub ops: SocketAddr,
+    /// Lets whoever opens it in once; where there are no accounts yet.
+    pub way_in: Option<String>,
     /// What is looked at.
     pub watched: Watched,
     /// To have trigger files read again.
@@ -175,9 +178,11 @@ impl Daemon {
             &settings.store.path,
         )
         .await
-        .map_err(|e| Failed(format!("ops cannot listen on {}: {e}", settings.ops.listen)))?;
+        .map_err(Failed::new)?;
         let missing = || Failed("the listener has no address".into());
-        let (intake_at, ops_at) = (intake.address().ok_or_else(missing)?, ops.address().ok_or_else(missing)?);
+        let (intake_at, ops_at) = (intake.address().ok_or_else(missing)?, ops.address());
+
+        let way_in = (!ops.has_accounts()).then(|| ops.link());
 
         // Both answer until the end: what is going on is to be seen while it ends, too.
         listeners.spawn(intake.refusing_from(stopping).run(listening.clone()));
@@ -197,11 +202,15 @@ impl Daemon {
         workers.spawn(nightly.run(working.clone()));
         workers.spawn(reload.run(working.clone()));
         workers.spawn(keep_counts(store.clone(), clock.clone(), (program, sales), working.clone()));
+        if let Some(backups) = settings.store.backup {
+            workers.spawn(keep_backups(store.clone(), clock.clone(), backups, working.clone()));
+        }
         workers.spawn(keep_house(store.clone(), clock.clone(), (metrics, compacts), working.clone()));
         tracing::info!(intake = %intake_at, ops = %ops_at, "espalier runs");
         Ok(Running {
             intake: intake_at,
             ops: ops_at,
+            way_in,
             watched,
             reloads,
             accounts,

@@ -1,5 +1,6 @@
 //! `espalier run`: the daemon, until it is told to stop. SIGHUP has it read the trigger files again.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -45,6 +46,12 @@ pub async fn run(args: &Configured) -> Ended {
         }
     };
     let service = Service::ready(running.watched.clone(), clock);
+    match &running.way_in {
+        // To a terminal only: what a service says is kept in logs.
+        Some(link) if std::io::stdout().is_terminal() => println!("Come in once, and make your account: {link}"),
+        Some(_) => tracing::info!("nobody can sign in yet; `espalier account link` prints a way in that is good once"),
+        None => {}
+    }
     loop {
         tokio::select! {
             () = stops.told() => break,

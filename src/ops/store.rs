@@ -2,22 +2,25 @@
 
 use std::path::Path;
 
+use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
-use super::access::Routes;
-use super::api::{missing, refused};
+use super::access::Documented;
+use super::api::{Message, missing, refused};
 use super::server::Shared;
 use crate::model::Span;
-use crate::store::{Backup, backup};
+use crate::store::{BackedUp, Backup, backup};
 
 /// A backup that is wanted.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Wanted {
     /// Its folder, by its whole path, where the daemon may write: new, or empty.
     pub folder: String,
@@ -27,28 +30,42 @@ pub struct Wanted {
 }
 
 /// A backup that is gone.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Gone {
     /// Its folder, as it was known.
     pub folder: String,
 }
 
-/// These routes, by the role that they ask for.
-pub fn routes() -> Routes {
-    Routes {
-        viewer: Router::new().route("/api/store/backups", get(backups)),
-        operator: Router::new().route("/api/store/compact", post(compact)),
-        admin: Router::new().route("/api/store/backup", post(back_up)).route("/api/store/backups/gone", post(gone)),
+/// That the store was made small.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Compacted {
+    /// The newest event that a restart need not read again.
+    pub position: u64,
+}
+
+/// The routes.
+pub fn routes() -> Documented {
+    Documented {
+        viewer: OpenApiRouter::new().routes(routes!(backups)),
+        operator: OpenApiRouter::new().routes(routes!(compact)),
+        admin: OpenApiRouter::new().routes(routes!(back_up)).routes(routes!(gone)),
     }
 }
 
+/// Writes a snapshot, and removes the journal that it covers and that is old enough.
+#[utoipa::path(post, path = "/api/store/compact", tag = "store",
+    responses((status = 200, body = Compacted), (status = 503, body = Message)))]
 async fn compact(State(shared): State<Shared>) -> Response {
     match shared.watched.store.compact(shared.watched.clock.now()).await {
-        Ok(position) => Json(json!({ "position": position.0 })).into_response(),
+        Ok(position) => Json(Compacted { position: position.0 }).into_response(),
         Err(error) => refused(&error),
     }
 }
 
+/// Copies the store to a folder of the daemon's machine; answers when it is done, which may take long.
+#[utoipa::path(post, path = "/api/store/backup", tag = "store", request_body = Wanted,
+    responses((status = 200, body = BackedUp), (status = 422, body = Message), (status = 503, body = Message)))]
 async fn back_up(State(shared): State<Shared>, Json(wanted): Json<Wanted>) -> Response {
     if !Path::new(&wanted.folder).is_absolute() {
         let message = "name the folder by its whole path: the daemon may run elsewhere";
@@ -63,6 +80,9 @@ async fn back_up(State(shared): State<Shared>, Json(wanted): Json<Wanted>) -> Re
     }
 }
 
+/// The backups that are known, the oldest first.
+#[utoipa::path(get, path = "/api/store/backups", tag = "store",
+    responses((status = 200, body = Vec<Backup>), (status = 503, body = Message)))]
 async fn backups(State(shared): State<Shared>) -> Response {
     match backup::known(&*shared.watched.store).await {
         Ok(known) => Json(known).into_response(),
@@ -70,9 +90,12 @@ async fn backups(State(shared): State<Shared>) -> Response {
     }
 }
 
+/// Notes that a backup is gone: receipts of erasures tell of it no more.
+#[utoipa::path(post, path = "/api/store/backups/gone", tag = "store", request_body = Gone,
+    responses((status = 200, body = Gone), (status = 404, body = Message), (status = 503, body = Message)))]
 async fn gone(State(shared): State<Shared>, Json(Gone { folder }): Json<Gone>) -> Response {
     match backup::gone(&*shared.watched.store, &folder).await {
-        Ok(true) => Json(json!({ "folder": folder })).into_response(),
+        Ok(true) => Json(Gone { folder }).into_response(),
         Ok(false) => missing("no backup is known in this folder"),
         Err(error) => refused(&error),
     }

@@ -11,7 +11,7 @@ const KEPT: &str = "backups";
 const MOST: usize = 200;
 
 /// A backup of this store.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Backup {
     /// Its folder, by its whole path.
     pub folder: String,
@@ -22,9 +22,10 @@ pub struct Backup {
 }
 
 /// What a backup has that was just made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct BackedUp {
     /// The newest event in it.
+    #[schema(value_type = u64)]
     pub position: Position,
     /// Bytes of its files.
     pub size_bytes: u64,

@@ -5,6 +5,7 @@ mod account;
 mod apply;
 mod audit;
 mod backtest;
+mod backups;
 mod baseline;
 mod catalogue;
 mod check;

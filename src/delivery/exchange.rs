@@ -68,7 +68,7 @@ impl Inner {
                 }
             }
         }
-        self.settle(settled).await;
+        self.settle(settled, &work).await;
         if !released.is_empty()
             && let Err(refused) = self.store.release(&self.name, &released).await
         {
@@ -220,7 +220,7 @@ impl Inner {
     }
 
     /// Settles, however long the store takes to let us: what is settled must not be sent again.
-    async fn settle(&self, settled: Vec<Settled>) {
+    async fn settle(&self, settled: Vec<Settled>, work: &[Work]) {
         if settled.is_empty() {
             return;
         }
@@ -237,9 +237,14 @@ impl Inner {
                 }
             }
         }
+        let triggers: HashMap<WorkId, &Arc<str>> = work.iter().map(|one| (one.id, &one.activation.trigger)).collect();
         self.state.send_modify(|state| {
             for one in &settled {
-                *state.outcomes.entry(one.attempt.outcome.word()).or_default() += 1;
+                let word = one.attempt.outcome.word();
+                *state.outcomes.entry(word).or_default() += 1;
+                if let Some(trigger) = triggers.get(&one.id).filter(|_| one.attempt.outcome.is_settled()) {
+                    *state.ends.entry(((*trigger).clone(), word)).or_default() += 1;
+                }
                 if one.attempt.outcome.has_effect() {
                     state.last_success = Some(one.attempt.at);
                 }

@@ -81,7 +81,7 @@ async fn refused_credentials_hold_the_lane_until_they_are_mended() {
         world.does("form", 30).await;
         world.turn(Span::from_hours(5), Span::from_minutes(1)).await;
         assert!(world.sandbox.counts("klaviyo").requests < 1_000, "once a minute is enough");
-        let is_told = |w: &World| w.daemon.watched.health().troubles.iter().any(|one| one.contains(words));
+        let is_told = |w: &World| w.daemon.watched.health().troubles.iter().any(|one| one.to_string().contains(words));
         world.until("the page to say so", Span::from_millis(100), is_told).await;
         world.heal().await;
         world.until("all of it", Span::from_secs(10), |w| w.is_through("esp")).await;
@@ -193,7 +193,8 @@ async fn names_that_are_not_found_and_doors_that_do_not_speak_tls_hold_only_thei
     }
     for lane in ["esp", "tls"] {
         let told = format!("lane {lane}: the breaker is open");
-        let is_told = |w: &World| w.daemon.watched.health().troubles.iter().any(|one| one.starts_with(&told));
+        let is_told =
+            |w: &World| w.daemon.watched.health().troubles.iter().any(|one| one.to_string().starts_with(&told));
         world.until("the page to say so", Span::from_millis(100), is_told).await;
     }
     world.daemon.stop().await.expect("an end");

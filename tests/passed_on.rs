@@ -134,7 +134,8 @@ async fn what_a_shops_customers_demand_is_listed_and_done() {
     hook(&world, "customers/data_request", "w1").await;
     let [demand] = &*demands(store).await.expect("demands") else { panic!("one demand") };
     assert_eq!((&*demand.source, demand.due), ("shop", world.clock.now() + Span::from_days(30)));
-    let is_told = || world.daemon.watched.health().troubles.iter().any(|one| one.contains("espalier person demands"));
+    let is_told =
+        || world.daemon.watched.health().troubles.iter().any(|one| one.to_string().contains("espalier person demands"));
     assert!(is_told());
     // Its id leads to what is kept, and to nothing personal by itself.
     let names = espalier::identity::Settings::default();

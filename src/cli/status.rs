@@ -2,10 +2,12 @@
 
 use std::process::ExitCode;
 
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::{Configured, Ended, Failed, load, local, show};
 use crate::model::Span;
+use crate::ops::Trouble;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -92,6 +94,10 @@ pub fn print(status: &Value) {
         println!("{table}");
     }
     for trouble in status["troubles"].as_array().into_iter().flatten() {
-        println!("! {}", text(trouble));
+        // A daemon of another version may know other kinds.
+        match Trouble::deserialize(trouble) {
+            Ok(trouble) => println!("! {trouble}"),
+            Err(_) => println!("! {}: {}", text(&trouble["of"]), text(&trouble["words"])),
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use tokio_util::sync::CancellationToken;
 
 use super::lane::{Inner, REFUSED};
+use super::state::Hold;
 use crate::destination::{Exchange, Halt, Item, Next};
 use crate::model::http::{Answer, Name, Request};
 use crate::model::{Action, Attempt, Outcome, Span, Timestamp};
@@ -184,18 +185,20 @@ impl Inner {
                 let until = (*until).max(now + Span::from_millis(100));
                 self.ledger.block(family, until, window);
                 if !self.destination.calls_by_family(1).iter().any(|(known, _)| known == family) {
-                    self.rest(until, &words);
+                    self.rest(until, Hold::Quota, &words);
                 }
             }
             Halt::Token => {
                 let had_one = self.wire.forget_token().await;
                 if !had_one || self.tokens_refused.fetch_add(1, Ordering::Relaxed) > 0 {
-                    self.rest(now + self.settings.mended, &words);
+                    self.rest(now + self.settings.mended, Hold::Credentials, &words);
                 }
             }
             Halt::Credentials(_) | Halt::Configuration(_) => {
+                let is_refused = matches!(halt, Halt::Credentials(_));
+                let why = if is_refused { Hold::Credentials } else { Hold::Configuration };
                 tracing::error!(lane = %self.name, reason = %words, "the lane is held until this is mended");
-                self.rest(now + self.settings.mended, &words);
+                self.rest(now + self.settings.mended, why, &words);
             }
             Halt::Down(_) => {
                 tracing::warn!(lane = %self.name, reason = %words, "the vendor is down");

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::breaker::Breaker;
 use super::settings::Settings;
-use super::state::LaneState;
+use super::state::{Hold, LaneState};
 use crate::clock::SharedClock;
 use crate::destination::Destination;
 use crate::model::{LaneName, Priority, Span, Timestamp};
@@ -38,7 +38,7 @@ pub(super) struct Inner {
     pub settings: Settings,
     pub breaker: Mutex<Breaker>,
     /// Held for a reason of its own, not of the budget's: until when, and why.
-    pub holds: watch::Sender<Option<(Timestamp, String)>>,
+    pub holds: watch::Sender<Option<(Timestamp, Hold, String)>>,
     /// Tokens refused in a row: a second one is no matter of age.
     pub tokens_refused: AtomicU32,
     /// When the vendor is asked next what is used, in milliseconds.
@@ -122,13 +122,13 @@ impl Lane {
         let look_after = inner.destination.look_after();
         if look_after > Span::ZERO && inner.store.lane_count(&inner.name).queued > 0 {
             // What an earlier run may have sent: the vendor needs a moment to show it.
-            inner.rest(inner.clock.now() + look_after, "what an earlier run sent is not yet to be seen");
+            inner.rest(inner.clock.now() + look_after, Hold::Looking, "what an earlier run sent is not yet to be seen");
         }
         while !stop.is_cancelled() {
             changed.mark_unchanged();
             let now = inner.clock.now();
-            if let Some((until, words)) = inner.held(now).await {
-                inner.hold(until, &words, now);
+            if let Some((until, why, words)) = inner.held(now).await {
+                inner.hold(until, why, &words, now);
                 tokio::select! {
                     () = stop.cancelled() => break,
                     () = inner.clock.until(until) => {}
@@ -151,7 +151,7 @@ impl Lane {
             }
             if let Some((family, calls, until)) = spent {
                 if until > now + TOLD {
-                    inner.hold(until, "the quota is used up", now);
+                    inner.hold(until, Hold::Quota, "the quota is used up", now);
                 }
                 // What is taken can no longer be called back, so nothing is taken that cannot leave.
                 tokio::select! {
@@ -204,19 +204,19 @@ async fn until(clock: &SharedClock, at: Option<Timestamp>) {
 
 impl Inner {
     /// Why nothing may be sent, and until when.
-    async fn held(&self, now: Timestamp) -> Option<(Timestamp, String)> {
+    async fn held(&self, now: Timestamp) -> Option<(Timestamp, Hold, String)> {
         if let Some(until) = self.breaker.lock().await.open_until(now) {
-            return Some((until, "the breaker is open: the vendor fails again and again".into()));
+            return Some((until, Hold::Breaker, "the breaker is open: the vendor fails again and again".into()));
         }
-        self.holds.borrow().clone().filter(|(until, _)| *until > now)
+        self.holds.borrow().clone().filter(|(until, ..)| *until > now)
     }
 
     /// Nothing is sent before.
-    pub fn rest(&self, until: Timestamp, words: &str) {
+    pub fn rest(&self, until: Timestamp, why: Hold, words: &str) {
         self.holds.send_if_modified(|hold| {
-            let is_later = hold.as_ref().is_none_or(|(old, _)| *old < until);
+            let is_later = hold.as_ref().is_none_or(|(old, ..)| *old < until);
             if is_later {
-                *hold = Some((until, words.to_owned()));
+                *hold = Some((until, why, words.to_owned()));
             }
             is_later
         });
@@ -266,13 +266,13 @@ impl Inner {
         closed.max_by_key(|(_, _, until)| *until)
     }
 
-    pub fn hold(&self, until: Timestamp, words: &str, now: Timestamp) {
+    pub fn hold(&self, until: Timestamp, why: Hold, words: &str, now: Timestamp) {
         self.state.send_if_modified(|state| {
             let is_news = state.held.as_deref() != Some(words) || state.until != Some(until);
             if state.held.is_none() {
                 state.since = now;
             }
-            (state.held, state.until) = (Some(words.to_owned()), Some(until));
+            (state.held, state.why, state.until) = (Some(words.to_owned()), Some(why), Some(until));
             is_news
         });
     }
@@ -282,7 +282,7 @@ impl Inner {
             if state.held.is_none() {
                 return false;
             }
-            (state.held, state.until, state.since) = (None, None, now);
+            (state.held, state.why, state.until, state.since) = (None, None, None, now);
             true
         });
     }

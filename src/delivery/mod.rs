@@ -14,7 +14,7 @@ pub use asker::Asker;
 pub use breaker::Breaker;
 pub use lane::Lane;
 pub use settings::Settings;
-pub use state::LaneState;
+pub use state::{Hold, LaneState};
 
 use crate::destination::Halt;
 use crate::wire::TokenError;

@@ -3,7 +3,25 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::Serialize;
+
 use crate::model::{Span, Timestamp};
+
+/// Why a lane does not send, by who or what ends it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Hold {
+    /// The vendor fails again and again: one call is tried now and then.
+    Breaker,
+    /// A limit is reached: it begins anew.
+    Quota,
+    /// The vendor refuses the credentials: somebody has to mend them.
+    Credentials,
+    /// The configuration does not fit the account: somebody has to mend it.
+    Configuration,
+    /// What may have left is not yet to be seen at the vendor.
+    Looking,
+}
 
 /// What a lane is doing, for health and the page.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -12,6 +30,8 @@ pub struct LaneState {
     pub kind: &'static str,
     /// Why it does not send, in words; `None` when nothing stops it.
     pub held: Option<String>,
+    /// Of what sort that reason is.
+    pub why: Option<Hold>,
     /// Until when it is held.
     pub until: Option<Timestamp>,
     /// Since when it is held, or free.

@@ -10,8 +10,9 @@ pub use super::hooks::HooksHealth;
 pub use super::night::NightHealth;
 pub use super::quiet::QuietHealth;
 use super::triggers::Liveness;
+use super::trouble::{Trouble, TroubleKind};
 use crate::clock::SharedClock;
-use crate::delivery::{Asker, Lane, LaneState};
+use crate::delivery::{Asker, Hold, Lane, LaneState};
 use crate::engine::{EngineState, Stage};
 use crate::model::{LaneName, Sales, Span, Timestamp};
 use crate::plan::Drift;
@@ -72,8 +73,8 @@ pub struct Health {
     pub began: Timestamp,
     /// True when it takes events and decides them.
     pub is_ready: bool,
-    /// What is wrong, in words; empty when nothing is.
-    pub troubles: Vec<String>,
+    /// What is wrong; empty when nothing is.
+    pub troubles: Vec<Trouble>,
     /// The journal and what follows from it.
     pub journal: JournalHealth,
     /// What the engine does.
@@ -135,7 +136,11 @@ pub struct LaneHealth {
     pub kind: String,
     /// `sending`, `idle`, or why it is held.
     pub state: String,
-    /// Since when, where it is held.
+    /// Of what sort that reason is, where it is held.
+    pub held: Option<Hold>,
+    /// Since when it is held, or free.
+    pub since: Timestamp,
+    /// Until when, where it is held.
     pub until: Option<Timestamp>,
     /// Waiting to be sent.
     pub queued: u64,
@@ -151,6 +156,28 @@ pub struct LaneHealth {
     pub last_error: Option<String>,
     /// Outcomes since the daemon began, by word.
     pub outcomes: std::collections::BTreeMap<String, u64>,
+}
+
+impl LaneHealth {
+    /// What is wrong with it.
+    fn troubles(&self) -> Vec<Trouble> {
+        let of = format!("lane {}", self.name);
+        let mut troubles = Vec::new();
+        if let Some(held) = self.held {
+            let kind = match held {
+                Hold::Breaker => TroubleKind::BreakerOpen,
+                Hold::Credentials => TroubleKind::CredentialsRefused,
+                Hold::Quota => TroubleKind::QuotaSpent,
+                Hold::Configuration | Hold::Looking => TroubleKind::LaneHeld,
+            };
+            troubles.push(Trouble::new(kind, &of, &self.state).since(self.since));
+        }
+        if self.dead > 0 {
+            let words = format!("{} dead letters", self.dead);
+            troubles.push(Trouble::new(TroubleKind::DeadLetters, &of, words).mended_by("`espalier dead-letters list`"));
+        }
+        troubles
+    }
 }
 
 /// A pool of codes.
@@ -184,8 +211,14 @@ pub struct StreamHealth {
     pub stream: String,
     /// `in sync`, `reading`, or why it is held.
     pub state: String,
+    /// Since when, where it is held.
+    pub since: Option<Timestamp>,
     /// Until when, where it is held.
     pub until: Option<Timestamp>,
+    /// Times in a row that it could not be read.
+    pub failures: u32,
+    /// True where the vendor does not let us read it.
+    pub is_refused: bool,
     /// That less is new than could be by chance.
     pub quiet: Option<QuietHealth>,
     /// How long ago that was up to which everything is read, in milliseconds.
@@ -217,7 +250,10 @@ impl StreamHealth {
             source: watching.source.to_string(),
             stream: watching.stream.to_string(),
             state: state.held.unwrap_or_else(|| state.doing.word().to_owned()),
+            since: state.since,
             until: state.until,
+            failures: state.failures,
+            is_refused: state.is_refused,
             quiet: QuietHealth::of(heard, &watching.source, Some(&watching.stream)),
             lag_ms: now.since(state.read).as_millis(),
             past_ms: state.past.map(Span::as_millis),
@@ -232,25 +268,29 @@ impl StreamHealth {
         }
     }
 
-    /// What is wrong with it, in words.
-    fn troubles(&self) -> Vec<String> {
-        let (source, stream) = (&self.source, &self.stream);
+    /// What is wrong with it.
+    fn troubles(&self) -> Vec<Trouble> {
+        let of = format!("source {}, {}", self.source, self.stream);
         let mut troubles = Vec::new();
         if self.until.is_some() {
-            troubles.push(format!("source {source}, {stream}: {}", self.state));
+            let kind = match self.failures {
+                _ if self.is_refused => TroubleKind::CredentialsRefused,
+                0 => TroubleKind::QuotaSpent,
+                _ => TroubleKind::SyncFailed,
+            };
+            troubles.push(Trouble::new(kind, &of, &self.state).since(self.since));
         }
         if let Some(quiet) = &self.quiet {
-            troubles.push(format!("source {source}, {stream}: {}", quiet.words()));
+            troubles.push(Trouble::new(TroubleKind::Silence, &of, quiet.words()).since(quiet.since));
         }
         if self.set_aside > 0 {
-            let n = self.set_aside;
-            troubles
-                .push(format!("source {source}, {stream}: {n} records could not be read; `espalier store set-aside`"));
+            let words = format!("{} records could not be read", self.set_aside);
+            troubles.push(Trouble::new(TroubleKind::SetAside, &of, words).mended_by("`espalier store set-aside`"));
         }
         if self.skew_ms.abs() > SKEW.as_millis() {
             let (by, way) =
                 (Span::from_millis(self.skew_ms.abs()), if self.skew_ms > 0 { "behind" } else { "ahead of" });
-            troubles.push(format!("source {source}, {stream}: the vendor's clock is {by} {way} ours"));
+            troubles.push(Trouble::new(TroubleKind::ClockSkew, &of, format!("the vendor's clock is {by} {way} ours")));
         }
         troubles
     }
@@ -293,18 +333,13 @@ impl Watched {
         let engine = self.engine.borrow().clone();
         let mut troubles = Vec::new();
         if let Stage::Refused(words) = &engine.stage {
-            troubles.push(format!("the engine waits: {words}"));
+            troubles.push(
+                Trouble::new(TroubleKind::EngineWaits, "the engine", format!("waits: {words}")).since(engine.since),
+            );
         }
         let lanes: Vec<LaneHealth> =
             self.lanes.iter().map(|(name, state)| self.lane(name, &state.borrow(), now)).collect();
-        for lane in &lanes {
-            if lane.until.is_some() {
-                troubles.push(format!("lane {}: {}", lane.name, lane.state));
-            }
-            if lane.dead > 0 {
-                troubles.push(format!("lane {}: {} dead letters; `espalier dead-letters list`", lane.name, lane.dead));
-            }
-        }
+        troubles.extend(lanes.iter().flat_map(LaneHealth::troubles));
         let heard = self.heard.borrow().clone();
         let sources: Vec<SourceHealth> = self
             .sources
@@ -316,20 +351,25 @@ impl Watched {
             })
             .collect();
         let quiet = sources.iter().filter_map(|one| Some((&one.name, one.quiet.as_ref()?)));
-        troubles.extend(quiet.map(|(name, quiet)| format!("source {name}: {}", quiet.words())));
+        troubles.extend(quiet.map(|(name, quiet)| {
+            Trouble::new(TroubleKind::Silence, format!("source {name}"), quiet.words()).since(quiet.since)
+        }));
         let streams: Vec<StreamHealth> = self.streams.iter().map(|one| StreamHealth::of(one, &heard, now)).collect();
         troubles.extend(streams.iter().flat_map(StreamHealth::troubles));
         let subscriptions: Vec<HooksHealth> = self.hooks.iter().map(HooksHealth::of).collect();
         troubles.extend(subscriptions.iter().flat_map(|hooks| hooks.troubles(now)));
         let demands = self.store.open_demands();
         if demands > 0 {
-            let words = "want to see what is kept of them, for which the law gives a month; `espalier person demands`";
-            troubles.push(format!("{demands} {words}"));
+            let words = format!("{demands} want to see what is kept of them, for which the law gives a month");
+            troubles
+                .push(Trouble::new(TroubleKind::DemandsOpen, "people", words).mended_by("`espalier person demands`"));
         }
         let drift = self.drift.borrow().clone();
         troubles.extend(drift.iter().filter(|one| one.is_trouble()).map(|one| {
-            let (account, words, at) = (&one.account, &one.words, one.at);
-            format!("account {account} is not as triggers need it: {words}, seen at {at}; `espalier plan --destination {account}`")
+            let (account, words) =
+                (&one.account, format!("is not as triggers need it: {}, seen at {}", one.words, one.at));
+            Trouble::new(TroubleKind::AccountDrift, format!("account {account}"), words)
+                .mended_by(format!("`espalier plan --destination {account}`"))
         }));
         let (program, states) = (self.program.load(), self.store.triggers());
         let triggers: Vec<TriggerHealth> = program
@@ -338,15 +378,23 @@ impl Watched {
             .map(|trigger| TriggerHealth::of(trigger, Liveness::of(trigger, &program, &states, now)))
             .collect();
         for trigger in triggers.iter().filter(|trigger| trigger.liveness.state == "guarded") {
-            let (name, words) = (&trigger.name, trigger.liveness.words());
-            troubles.push(format!("trigger {name} {words}; `espalier triggers held {name}`, then `resume`"));
+            let (name, liveness) = (&trigger.name, &trigger.liveness);
+            troubles.push(
+                Trouble::new(TroubleKind::RateGuard, format!("trigger {name}"), liveness.words())
+                    .mended_by(format!("`espalier triggers held {name}`, then `resume`"))
+                    .since(liveness.since),
+            );
         }
         let pools = self.pools();
         for pool in pools.iter().filter(|pool| pool.low.is_some_and(|low| pool.left <= low)) {
-            troubles.push(format!(
-                "pool {}: {} codes are left; `espalier codes import {} FILE` brings more",
-                pool.name, pool.left, pool.name
-            ));
+            troubles.push(
+                Trouble::new(
+                    TroubleKind::CodesLow,
+                    format!("pool {}", pool.name),
+                    format!("{} codes are left", pool.left),
+                )
+                .mended_by(format!("`espalier codes import {} FILE` brings more", pool.name)),
+            );
         }
         let night = NightHealth::of(&self.nights.state.borrow());
         troubles.extend(night.troubles());
@@ -401,6 +449,8 @@ impl Watched {
             name: name.to_string(),
             kind: state.kind.to_owned(),
             state: words,
+            held: state.why,
+            since: state.since,
             until: state.until,
             queued: count.queued,
             deferred: count.deferred,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::trouble::{Trouble, TroubleKind};
 use crate::model::{Span, Timestamp};
 use crate::pull::WatchingHooks;
 
@@ -56,23 +57,27 @@ impl HooksHealth {
         }
     }
 
-    /// What is wrong, in words.
-    pub(super) fn troubles(&self, now: Timestamp) -> Vec<String> {
-        let source = &self.source;
+    /// What is wrong.
+    pub(super) fn troubles(&self, now: Timestamp) -> Vec<Trouble> {
+        let of = format!("source {}", self.source);
         let mut troubles = Vec::new();
         if self.is_held {
-            troubles.push(format!("source {source}, webhooks: {}", self.state));
+            troubles.push(Trouble::new(TroubleKind::SubscriptionsUnseen, format!("{of}, webhooks"), &self.state));
         }
         for (topic, why) in &self.missing {
-            troubles.push(format!("source {source}: nothing is subscribed to {topic}: {why}"));
+            let words = format!("nothing is subscribed to {topic}: {why}");
+            troubles.push(Trouble::new(TroubleKind::SubscriptionMissing, &of, words));
         }
         let lost: Vec<(&String, &Timestamp)> = self.lost.iter().filter(|(_, at)| now.since(**at) < TOLD).collect();
         if let Some(at) = lost.iter().map(|(_, at)| **at).max() {
             let topics: Vec<&str> = lost.iter().map(|(topic, _)| topic.as_str()).collect();
             let topics = topics.join(", ");
-            troubles.push(format!(
-                "source {source}: the subscription to {topics} was lost, which was seen at {at}; what came meanwhile is pulled"
-            ));
+            let words = format!("the subscription to {topics} was lost, which was seen at {at}");
+            troubles.push(
+                Trouble::new(TroubleKind::SubscriptionLost, &of, words)
+                    .mended_by("what came meanwhile is pulled")
+                    .since(at),
+            );
         }
         troubles
     }

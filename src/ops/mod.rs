@@ -24,6 +24,7 @@ mod reload;
 mod server;
 pub mod settings;
 pub mod triggers;
+mod trouble;
 
 pub use backtest::{Failed as BacktestFailed, Wanted as BacktestWanted, backtest};
 pub use demands::{Demand, Shown as Receipt, answered, demands, receipts};
@@ -35,3 +36,4 @@ pub use payload::{NoPreview, preview};
 pub use reload::{Asked, Compiled, Reloaded, Reloads};
 pub use server::{Ops, admin_token, write_private};
 pub use settings::Settings;
+pub use trouble::{Trouble, TroubleKind};

@@ -11,6 +11,7 @@ use serde_json::json;
 use super::api::refused;
 use super::page::{number, short};
 use super::server::Shared;
+use super::trouble::{Trouble, TroubleKind};
 use crate::model::Timestamp;
 use crate::reconcile::{LookReport, NightState, Report, Running, Wanted, recent};
 
@@ -37,14 +38,18 @@ impl NightHealth {
         Self { running, next, last, findings }
     }
 
-    /// What is wrong, in words.
-    pub(super) fn troubles(&self) -> Vec<String> {
+    /// What is wrong.
+    pub(super) fn troubles(&self) -> Vec<Trouble> {
         if self.findings.is_empty() {
             return Vec::new();
         }
         let (n, of) = (self.findings.len(), self.last.as_ref().map(|report| short(report.of)).unwrap_or_default());
         let things = if n == 1 { "thing" } else { "things" };
-        vec![format!("the night of {of} UTC found {n} {things}; `espalier reconcile show`")]
+        vec![
+            Trouble::new(TroubleKind::NightDiffers, format!("the night of {of} UTC"), format!("found {n} {things}"))
+                .mended_by("`espalier reconcile show`")
+                .since(self.last.as_ref().map(|report| report.ended)),
+        ]
     }
 }
 

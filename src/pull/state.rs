@@ -12,8 +12,14 @@ pub struct StreamState {
     pub doing: Doing,
     /// Why nothing is read, in words; `None` when nothing stops it.
     pub held: Option<String>,
+    /// Since when it is held.
+    pub since: Option<Timestamp>,
     /// Until when it is held.
     pub until: Option<Timestamp>,
+    /// Times in a row that it could not be read; a vendor's limit is not one.
+    pub failures: u32,
+    /// True when the vendor does not let us read it.
+    pub is_refused: bool,
     /// True when only a person can mend it.
     pub needs_a_person: bool,
     /// Everything that changed before this is read.
@@ -52,6 +58,20 @@ pub enum Doing {
     Resting,
     /// Something stops it: [`StreamState::held`].
     Held,
+}
+
+impl StreamState {
+    /// It is held until then, for this reason.
+    pub(super) fn hold(&mut self, words: String, (now, until): (Timestamp, Timestamp)) {
+        self.since = self.since.or(Some(now));
+        (self.doing, self.held, self.until) = (Doing::Held, Some(words), Some(until));
+    }
+
+    /// Nothing stops it any more.
+    pub(super) fn free(&mut self, doing: Doing) {
+        (self.doing, self.held, self.since, self.until) = (doing, None, None, None);
+        (self.needs_a_person, self.is_refused, self.failures) = (false, false, 0);
+    }
 }
 
 impl Doing {

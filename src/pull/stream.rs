@@ -172,7 +172,7 @@ impl Pulling {
                 }
                 self.state.send_if_modified(|state| {
                     let is_news = state.doing != Doing::Resting;
-                    (state.doing, state.held, state.until) = (Doing::Resting, None, None);
+                    state.free(Doing::Resting);
                     is_news
                 });
                 tokio::select! {
@@ -201,8 +201,7 @@ impl Pulling {
                     let (read, skew) = (place.read, place.skew);
                     let kept = move |of: &Self| {
                         of.state.send_modify(|state| {
-                            (state.doing, state.held, state.until, state.needs_a_person) =
-                                (Doing::Reading, None, None, false);
+                            state.free(Doing::Reading);
                             (state.read, state.skew_ms) = (read, skew);
                         });
                     };
@@ -323,7 +322,10 @@ impl Pulling {
             tracing::warn!(source = %self.source, stream = %self.stream.name, reason = %words, "a list is held");
         }
         self.state.send_modify(|state| {
-            (state.doing, state.held, state.until) = (Doing::Held, Some(words.clone()), Some(until));
+            state.hold(words.clone(), (now, until));
+            let is_failure = !matches!(stopped, Stop::Wait { .. });
+            state.failures = state.failures.saturating_add(u32::from(is_failure));
+            state.is_refused = matches!(stopped, Stop::Credentials(_) | Stop::Scope(_));
             (state.needs_a_person, state.last_error) = (needs_a_person, Some(words));
         });
         until

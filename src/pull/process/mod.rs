@@ -177,7 +177,8 @@ impl Process {
     fn failed(&self, failed: &Failed, tries: u32) -> Timestamp {
         let needs_a_person = failed.blame == Blame::Person || tries >= PATIENCE;
         let bounds = if failed.blame == Blame::Person { MENDED } else { BACKOFF };
-        let until = self.clock.now() + backoff::wait(bounds, tries);
+        let now = self.clock.now();
+        let until = now + backoff::wait(bounds, tries);
         let words = self.said.clean(&failed.words);
         if needs_a_person {
             tracing::error!(source = %self.name, reason = %words, tries, "a program is held until this is mended");
@@ -188,7 +189,8 @@ impl Process {
             state.send_modify(|state| {
                 // What a failed run has read whole rests.
                 if state.doing != Doing::Resting {
-                    (state.doing, state.held, state.until) = (Doing::Held, Some(words.clone()), Some(until));
+                    state.hold(words.clone(), (now, until));
+                    state.failures = tries;
                     (state.needs_a_person, state.last_error) = (needs_a_person, Some(words.clone()));
                 }
             });

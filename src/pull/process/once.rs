@@ -204,7 +204,7 @@ impl Under<'_> {
         for stream in &whole {
             if let Some(state) = self.of.states.get(stream) {
                 state.send_modify(|state| {
-                    (state.doing, state.held, state.until, state.needs_a_person) = (Doing::Resting, None, None, false);
+                    state.free(Doing::Resting);
                     (state.read, state.last_success) = (began, Some(self.of.clock.now()));
                 });
             }
@@ -362,7 +362,7 @@ impl Under<'_> {
         for (stream, count) in counts {
             let Some(state) = of.states.get(&stream) else { continue };
             state.send_modify(|state| {
-                (state.doing, state.held, state.until, state.needs_a_person) = (Doing::Reading, None, None, false);
+                state.free(Doing::Reading);
                 state.pages += 1;
                 state.records += count.records;
                 state.events += count.events;

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tokio::sync::watch;
+
 use crate::decide;
 use crate::model::{Changes, StepId, Timestamp};
 use crate::rules::Program;
 use crate::store::{Claim, Step, StoreError};
 
-use super::Engine;
+use super::{Engine, EngineState};
 
 impl Engine {
     /// Decides the next batch. Returns how far time has come with its last event, or `None` when nothing waited.

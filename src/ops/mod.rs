@@ -21,6 +21,7 @@ mod plot;
 mod quiet;
 mod quota;
 mod reload;
+mod series;
 mod server;
 pub mod settings;
 pub mod triggers;

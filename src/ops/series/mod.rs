@@ -295,7 +295,10 @@ mod tests {
     fn another_process_goes_on_with_what_was_kept() {
         let mut series = Series::default();
         for n in 0..10 {
-            series.note(at(n * 10), [reading("total", Kind::Total, 100.0 + n as f64), reading("count", Kind::Count, n as f64)]);
+            series.note(
+                at(n * 10),
+                [reading("total", Kind::Total, 100.0 + n as f64), reading("count", Kind::Count, n as f64)],
+            );
         }
         let mut again = Series::default();
         for value in series.kept() {
@@ -328,7 +331,8 @@ mod tests {
         let mut series = Series::default();
         // 1,800,000,000 is 08:00 UTC.
         for hour in 0..40 {
-            series.note(at(hour * 3_600), [Reading { is_hourly: true, ..reading("t/fires", Kind::Count, hour as f64) }]);
+            series
+                .note(at(hour * 3_600), [Reading { is_hourly: true, ..reading("t/fires", Kind::Count, hour as f64) }]);
         }
         let days = series.days("t/fires", at(39 * 3_600));
         assert_eq!(days.len(), 14);

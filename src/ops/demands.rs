@@ -75,7 +75,12 @@ impl Shown {
 /// # Errors
 /// When the store cannot be read.
 pub async fn receipts(store: &dyn Store) -> Result<Vec<Shown>, StoreError> {
-    Ok(store.receipts(TOLD).await?.iter().map(Shown::of).collect())
+    newest(store, TOLD).await
+}
+
+/// The newest of them.
+pub(super) async fn newest(store: &dyn Store, max: usize) -> Result<Vec<Shown>, StoreError> {
+    Ok(store.receipts(max).await?.iter().map(Shown::of).collect())
 }
 
 /// The law gives a month (GDPR, article 12).

@@ -18,8 +18,9 @@ use super::health::Watched;
 use super::metric::Metrics;
 use super::quota::QuotaHealth;
 use super::reload::Reloads;
+use super::replays::Replays;
 use super::settings::Settings;
-use super::{access, api, page};
+use super::{access, api, page, series};
 use crate::engine::Orders;
 use crate::identity;
 use crate::model::setting::Secret;
@@ -40,6 +41,12 @@ pub struct Inner {
     pub names: identity::Settings,
     pub reloads: Reloads,
     pub orders: Orders,
+    /// What charts are drawn from.
+    pub series: series::Shared,
+    /// Tells open pages that something has changed.
+    pub live: page::Live,
+    /// Dead letters that are replayed by filter.
+    pub replays: Replays,
     /// Held while a back-test runs: there is one at a time.
     pub backtest: tokio::sync::Mutex<()>,
     token: Secret,
@@ -57,6 +64,7 @@ impl Inner {
 pub struct Ops {
     listener: TcpListener,
     shared: Shared,
+    recorder: series::Recorder,
     folder: PathBuf,
 }
 
@@ -74,8 +82,12 @@ impl Ops {
         let token = uuid::Uuid::new_v4().simple().to_string();
         write_private(&folder.join(TOKEN), &token)?;
         write_private(&folder.join(ADDRESS), &listener.local_addr()?.to_string())?;
+        let (recorder, series) = series::begin(watched.clone());
         let shared = Arc::new(Inner {
             watched,
+            series,
+            live: Default::default(),
+            replays: Default::default(),
             metrics,
             names,
             reloads,
@@ -83,7 +95,7 @@ impl Ops {
             backtest: Default::default(),
             token: Secret::new(token),
         });
-        Ok(Self { listener, shared, folder: folder.to_owned() })
+        Ok(Self { listener, shared, recorder, folder: folder.to_owned() })
     }
 
     /// Where it listens.
@@ -97,15 +109,26 @@ impl Ops {
             .route("/healthz", get(|| async { "alive\n" }))
             .route("/readyz", get(ready))
             .route("/metrics", get(metrics))
-            .route("/style.css", get(page::style))
+            .route("/assets/{name}", get(page::asset))
             .merge(api::routes().guarded().layer(DefaultBodyLimit::max(BODY)))
             .merge(page::routes().guarded())
             .layer(from_fn_with_state(self.shared.clone(), access::known))
             .layer(axum::middleware::from_fn(harden))
             .layer(CatchPanicLayer::new())
             .with_state(self.shared.clone());
-        let served = axum::serve(self.listener, router).with_graceful_shutdown(stop.cancelled_owned());
-        if let Err(error) = served.await {
+        let shared = self.shared;
+        let ending = {
+            let (shared, stop) = (shared.clone(), stop.clone());
+            async move {
+                stop.cancelled().await;
+                // Open streams would be waited for.
+                shared.live.end();
+                shared.replays.end();
+            }
+        };
+        let served = axum::serve(self.listener, router).with_graceful_shutdown(ending).into_future();
+        let (served, (), ()) = tokio::join!(served, self.recorder.run(stop), shared.live.look(&shared.watched));
+        if let Err(error) = served {
             tracing::error!(reason = %error, "ops ended");
         }
         // A command that finds no address opens the store itself.
@@ -141,11 +164,12 @@ async fn harden(request: Request, next: Next) -> Response {
     }
     let mut answer = next.run(request).await;
     let headers = answer.headers_mut();
-    let policy = "default-src 'none'; style-src 'self'; img-src data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
+    let policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // What is named by its content may be kept.
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     answer
 }
 

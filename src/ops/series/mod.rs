@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use readings::{Reading, readings};
+pub use readings::{FIRES, Reading, readings};
 pub use recorder::{Recorder, Shared, begin};
 pub use ring::{Fold, Ring};
 

@@ -8,7 +8,6 @@ use super::{Series, readings};
 use crate::model::{Span, Timestamp};
 use crate::ops::health::Watched;
 use crate::ops::quota::QuotaHealth;
-use crate::store::Store;
 
 /// How often it is looked.
 const LOOK: Span = Span::from_secs(10);

@@ -1,6 +1,9 @@
 //! One file per command; this enum is where a new one is added.
 
+mod access;
+mod account;
 mod apply;
+mod audit;
 mod backtest;
 mod baseline;
 mod catalogue;
@@ -30,6 +33,7 @@ mod show;
 mod simulate;
 mod status;
 mod store;
+mod token;
 mod triggers;
 
 use std::path::PathBuf;
@@ -94,6 +98,12 @@ enum Command {
     Triggers(triggers::Args),
     /// What the nights found; or compares now what they compare.
     Reconcile(reconcile::Args),
+    /// Who may come in by a password, and a link that lets in once.
+    Account(account::Args),
+    /// Which programs may use the API.
+    Token(token::Args),
+    /// Who changed what by hand.
+    Audit(audit::Args),
     /// Checks the store, or makes its state again from the journal.
     Store(store::Args),
     /// Simulated vendors alone.
@@ -168,6 +178,9 @@ fn runtime(command: Command) -> Ended {
             Command::Triggers(args) => triggers::run(&args).await,
             Command::Reconcile(args) => reconcile::run(&args).await,
             Command::Sandbox(args) => sandbox::run(&args).await,
+            Command::Account(args) => account::run(&args).await,
+            Command::Token(args) => token::run(&args).await,
+            Command::Audit(args) => audit::run(&args).await,
             Command::Schema(_) | Command::Check(_) | Command::Simulate(_) | Command::Store(_) => Ok(ExitCode::SUCCESS),
         }
     })

@@ -27,11 +27,13 @@ pub enum View {
     Connectors,
     /// What vendors let through.
     Quota,
+    /// Who may come in.
+    Access,
 }
 
 impl View {
     /// All there are, in the order in which they are shown.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Health,
         Self::Triggers,
         Self::People,
@@ -40,6 +42,7 @@ impl View {
         Self::Nightly,
         Self::Connectors,
         Self::Quota,
+        Self::Access,
     ];
 
     /// Its name.
@@ -53,6 +56,7 @@ impl View {
             Self::Nightly => "Nightly",
             Self::Connectors => "Connectors",
             Self::Quota => "Quota",
+            Self::Access => "Access",
         }
     }
 
@@ -67,6 +71,7 @@ impl View {
             Self::Nightly => "/nights",
             Self::Connectors => "/connectors",
             Self::Quota => "/quota",
+            Self::Access => "/access",
         }
     }
 }
@@ -99,56 +104,68 @@ impl<'p> Page<'p> {
 
     /// The whole page, about this.
     pub fn with(&self, main: &Markup) -> Markup {
-        let (name, role) = (&*self.caller.name, role(self.caller.role));
-        html! {
-            (DOCTYPE)
-            html lang="en" {
-                (head(self.title, self.is_trouble))
-                body {
-                    a.skip href="#main" { "Skip to the content" }
-                    div.frame {
-                        header.side {
-                            a.brand href="/" { (mark()) span { "Espalier" } }
-                            nav aria-label="Views" {
-                                ul { @for view in View::ALL {
-                                    li { a href=(view.path()) aria-current=[(view == self.view).then_some("page")] { (view.name()) } }
-                                } }
-                            }
-                            p.who { span.muted { "Signed in as " } strong { (name) } " " span.chip { (role) } }
+        let shown = |view: &View| *view != View::Access || self.caller.may(Role::Admin);
+        let who = html! {
+            p.who { span.muted { "Signed in as " } a href="/account" { (self.caller.name) } " " span.chip { (self.caller.role.word()) } }
+        };
+        let head = head(self.title, self.is_trouble, &html! {});
+        let heading = html! { h1 { (self.title) } (self.beside) };
+        whole(&head, Some(self.view), shown, &who, &heading, main)
+    }
+}
+
+/// A page that belongs to no view, for whoever is signed in: its title, what goes into its head beside that, its heading,
+/// and what it is about.
+pub fn frame(title: &str, more: &Markup, heading: &Markup, main: &Markup) -> Markup {
+    let view = (title == "access").then_some(View::Access);
+    let who = html! { p.who { a href="/account" { "Your account" } } };
+    whole(&head(title, false, more), view, |_| true, &who, heading, main)
+}
+
+fn whole(
+    head: &Markup,
+    here: Option<View>,
+    shown: impl Fn(&View) -> bool,
+    who: &Markup,
+    heading: &Markup,
+    main: &Markup,
+) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            (head)
+            body {
+                a.skip href="#main" { "Skip to the content" }
+                div.frame {
+                    header.side {
+                        a.brand href="/" { (mark()) span { "Espalier" } }
+                        nav aria-label="Views" {
+                            ul { @for view in View::ALL.iter().filter(|view| shown(view)) {
+                                li { a href=(view.path()) aria-current=[(Some(*view) == here).then_some("page")] { (view.name()) } }
+                            } }
                         }
-                        main #main tabindex="-1" {
-                            div.head { h1 { (self.title) } (self.beside) }
-                            (main)
-                        }
+                        (who)
                     }
-                    p #said.said role="status" aria-live="polite" {}
+                    main #main tabindex="-1" { div.head { (heading) } (main) }
                 }
+                p #said.said role="status" aria-live="polite" {}
             }
         }
     }
 }
 
-/// A page for somebody who is nobody yet.
-pub fn plain(title: &str, main: &Markup) -> Markup {
+/// A page for somebody who is nobody yet: its title, what goes into its head beside that, and what it is about.
+pub fn plain(title: &str, more: &Markup, main: &Markup) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
-            (head(title, false))
-            body.plain { main #main { div.head { a.brand href="/" { (mark()) span { "Espalier" } } } h1 { (title) } (main) } }
+            (head(title, false, more))
+            body.plain { main #main { a.brand href="/" { (mark()) span { "Espalier" } } h1 { (title) } (main) } }
         }
     }
 }
 
-/// As people read it.
-pub fn role(role: Role) -> &'static str {
-    match role {
-        Role::Viewer => "viewer",
-        Role::Operator => "operator",
-        Role::Admin => "admin",
-    }
-}
-
-fn head(title: &str, is_trouble: bool) -> Markup {
+fn head(title: &str, is_trouble: bool, more: &Markup) -> Markup {
     html! {
         head {
             meta charset="utf-8";
@@ -162,6 +179,7 @@ fn head(title: &str, is_trouble: bool) -> Markup {
             script src=(at("htmx.js")) defer {}
             script src=(at("uplot.js")) defer {}
             script src=(at("page.js")) defer {}
+            (more)
         }
     }
 }

@@ -151,7 +151,10 @@ impl Shown<'_> {
             tbody {
                 tr {
                     th scope="row" { "engine" }
-                    td { (chip(tone, &engine.doing)) }
+                    td { @match engine.doing.split_once(": ") {
+                        Some((state, more)) => { (chip(tone, state)) div.muted { (more) } },
+                        None => (chip(tone, &engine.doing)),
+                    } }
                     td { (when(engine.since, self.now())) }
                     td.n { (number(self.health.journal.backlog)) }
                     td.n { (age(self.health.journal.backlog_age_ms)) }
@@ -180,7 +183,7 @@ impl Shown<'_> {
         html! {
             tr {
                 th scope="row" { a href=(format!("/activations?lane={}", lane.name)) { (lane.name) } " " span.muted { (lane.kind) } }
-                td { (chip(tone, &lane.state)) @if let Some(until) = lane.until { div.muted { "until " (short(until)) " UTC" } } }
+                td { @if lane.until.is_some() { (chip(tone, "held")) div { (lane.state) } } @else { (chip(tone, &lane.state)) } @if let Some(until) = lane.until { div.muted { "until " (short(until)) " UTC" } } }
                 td { (when(lane.since, self.now())) }
                 td.n { (linked(lane.queued, &waiting)) @if lane.deferred > 0 { div.muted { (number(lane.deferred)) " later" } } }
                 td.n { (age(lane.backlog_age_ms)) }

@@ -13,7 +13,7 @@ use super::frame::{Page, View};
 use super::pieces::{Tone, chip, heads, live, not_for, nothing, notice, number, when, wide};
 use super::{missing, refused};
 use crate::model::{Outcome, Timestamp};
-use crate::ops::access::{Caller, Role};
+use crate::ops::access::{Caller, Note, Role};
 use crate::ops::letters::{Replayed, replay};
 use crate::ops::replays::{Batch, Stage};
 use crate::ops::server::Shared;
@@ -261,8 +261,12 @@ enum What {
 pub async fn replay_all(
     State(shared): State<Shared>,
     Extension(caller): Extension<Caller>,
+    Extension(note): Extension<Note>,
     Form(wish): Form<Wish>,
 ) -> Response {
+    if let Some(Batch { sought, stage: Stage::Counted { found }, .. }) = shared.replays.look() {
+        note.say(format!("{found} dead letters, {}", in_words(&sought)));
+    }
     let is_done = match wish.what {
         What::Replay => shared.replays.begin(&shared.watched, caller.name.clone()),
         What::Leave => shared.replays.forget(),

@@ -26,7 +26,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
 pub use assets::serve as asset;
-pub use frame::{Page, View, plain};
+pub use frame::{Page, View, frame, plain};
 pub use live::Live;
 pub use pieces::short;
 
@@ -74,7 +74,7 @@ pub fn routes() -> Routes {
 fn missing(what: &str) -> Response {
     let main =
         maud::html! { p { "There is no such " (what) ". It may be gone by now." } p { a href="/" { "Health" } } };
-    (StatusCode::NOT_FOUND, plain("Not found", &main)).into_response()
+    (StatusCode::NOT_FOUND, plain("Not found", &maud::html! {}, &main)).into_response()
 }
 
 /// The store cannot be read now.

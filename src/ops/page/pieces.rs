@@ -40,7 +40,11 @@ pub fn when(at: Timestamp, now: Timestamp) -> Markup {
         (true, ms) => format!("in {}", age(ms)),
         (false, ms) => format!("{} ago", age(ms)),
     };
-    html! { time.at datetime=(at) title=(format!("{} UTC", short(at))) { (short(at)) span.muted { " " (away) } } }
+    // Of today the time is enough.
+    let full = short(at);
+    let is_near = at.whole(Span::DAY) == now.whole(Span::DAY);
+    let shown = if is_near { full.get(11..) } else { full.get(..16) }.unwrap_or(&full);
+    html! { time.at datetime=(at) title=(format!("{full} UTC")) { (shown) span.muted { " " (away) } } }
 }
 
 /// The same, where there is one.

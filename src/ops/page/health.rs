@@ -147,7 +147,7 @@ impl Shown<'_> {
         let engine = &self.health.engine;
         let tone = if self.health.is_ready { Tone::Well } else { Tone::Bad };
         let table = html! { table {
-            (heads(&["Engine and lanes", "State", "Since", "#Waiting", "#Oldest", "#A minute", "#Refused", "#Dead letters", "#Quota used", "Last accepted", "Last error"]))
+            (heads(&["Engine and lanes", "State", "Since", "#Waiting", "#Oldest", "#A minute", "#Refused", "#Dead letters", "#Quota used", "Last accepted"]))
             tbody {
                 tr {
                     th scope="row" { "engine" }
@@ -159,7 +159,7 @@ impl Shown<'_> {
                     td.n { (number(self.health.journal.backlog)) }
                     td.n { (age(self.health.journal.backlog_age_ms)) }
                     td.n { (rate(self.rate("decided"))) }
-                    td.n { "-" } td.n { "-" } td.n { "-" } td { "-" } td { "-" }
+                    td.n { "-" } td.n { "-" } td.n { "-" } td { "-" }
                 }
                 @for lane in &self.health.lanes { (self.lane(lane)) }
             }
@@ -183,7 +183,8 @@ impl Shown<'_> {
         html! {
             tr {
                 th scope="row" { a href=(format!("/activations?lane={}", lane.name)) { (lane.name) } " " span.muted { (lane.kind) } }
-                td { @if lane.until.is_some() { (chip(tone, "held")) div { (lane.state) } } @else { (chip(tone, &lane.state)) } @if let Some(until) = lane.until { div.muted { "until " (short(until)) " UTC" } } }
+                td { @if lane.until.is_some() { (chip(tone, "held")) div { (lane.state) } } @else { (chip(tone, &lane.state)) } @if let Some(until) = lane.until { div.muted { "until " (short(until)) " UTC" } }
+                    @if let Some(error) = &lane.last_error { div.muted { "last failure: " (error) } } }
                 td { (when(lane.since, self.now())) }
                 td.n { (linked(lane.queued, &waiting)) @if lane.deferred > 0 { div.muted { (number(lane.deferred)) " later" } } }
                 td.n { (age(lane.backlog_age_ms)) }
@@ -192,7 +193,6 @@ impl Shown<'_> {
                 td.n { (linked(lane.dead, &letters_of(&lane.name))) }
                 td.n { a href="/quota" { (self.used(&lane.name)) } }
                 td { (when_or(lane.last_success, self.now(), "not yet")) }
-                td { @if let Some(error) = &lane.last_error { (error) } @else { span.muted { "none" } } }
             }
         }
     }

@@ -25,7 +25,8 @@ pub fn chip(tone: Tone, words: &str) -> Markup {
         Tone::Bad => "chip bad",
         Tone::Plain => "chip",
     };
-    html! { span class=(class) { (words) } }
+    // Few words stay together.
+    html! { span class={ (class) @if words.len() > 28 { " long" } } { (words) } }
 }
 
 /// `2026-11-23 16:05:12`

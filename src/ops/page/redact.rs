@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::model::http::Request;
-use crate::model::{Activation, RawJson};
+use crate::model::{Activation, IdentifierKind, RawJson};
 
 /// What stands instead.
 const HIDDEN: &str = "•••";
@@ -20,7 +20,12 @@ pub struct Redaction {
 impl Redaction {
     /// Names and traits of its person.
     pub fn of(activation: &Activation) -> Self {
-        let mut values: Vec<String> = activation.identifiers.iter().map(|name| name.value.to_string()).collect();
+        // A cart or an order is what happened, and not whom it happened to.
+        let names = activation
+            .identifiers
+            .iter()
+            .filter(|name| name.kind.names_a_person() || name.kind == IdentifierKind::AnonymousId);
+        let mut values: Vec<String> = names.map(|name| name.value.to_string()).collect();
         texts(&activation.traits.to_value(), &mut values);
         // The longest first: a name may be a part of an address.
         values.sort_by_key(|value| std::cmp::Reverse(value.len()));

@@ -94,7 +94,7 @@ async fn page(shared: &Shared, caller: &Caller, name: &str, said: Option<(Tone, 
         @if let Some((tone, words)) = said { (notice(tone, words)) }
         (live("trigger", &format!("/triggers/{name}"), html! {
             section { h2 { "State" }
-                p { (state(&liveness, trigger, &program)) " " (liveness.words())
+                p { (state(&liveness, trigger, &program)) @if liveness.since.is_some() { " " (liveness.words()) }
                     @if let Some(since) = liveness.since { " · " (when(since, now)) } }
                 p.muted { (number(liveness.this_hour)) " fires this hour"
                     @if let Some(usual) = liveness.usual { ", usually " (number(usual)) }

@@ -49,7 +49,7 @@ impl Counted {
 
     /// The share of edges that the gates kept, in percent.
     pub fn kept(&self) -> Option<f64> {
-        (self.edges > 0.0).then(|| self.gated.iter().map(|(_, n)| n).sum::<f64>() * 100.0 / self.edges)
+        (self.edges > 0.0).then(|| self.gated.iter().fold(0.0, |sum, (_, n)| sum + n) * 100.0 / self.edges)
     }
 
     /// The share of its activations that vendors took, of those they had to say something of, in percent.
@@ -66,7 +66,7 @@ impl Counted {
 pub fn percent(share: Option<f64>) -> String {
     match share {
         None => "-".into(),
-        Some(share) if share == 0.0 || share == 100.0 => format!("{share:.0} %"),
+        Some(share) if share <= 0.0 || share == 100.0 => format!("{share:.0} %"),
         Some(share) => format!("{share:.1} %"),
     }
 }

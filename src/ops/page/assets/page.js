@@ -8,6 +8,11 @@
   const shortened = (n) =>
     n == null ? "" : Math.abs(n) >= 1e6 ? `${+(n / 1e6).toFixed(1)}M` : Math.abs(n) >= 1e4 ? `${+(n / 1e3).toFixed(1)}k` : `${+n.toFixed(n < 10 ? 1 : 0)}`;
 
+  const clock = (at, from, to) => {
+    const text = new Date(at * 1e3).toISOString();
+    return text.slice(from, to).replace("T", " ");
+  };
+
   function options(place, labels) {
     const line = { stroke: style("--muted"), grid: { stroke: style("--line"), width: 1 }, ticks: { stroke: style("--line"), width: 1 }, font: "11px system-ui" };
     return {
@@ -17,9 +22,9 @@
       cursor: { y: false, points: { size: 6 } },
       legend: { live: true },
       scales: { y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } },
-      axes: [{ ...line, size: 26 }, { ...line, size: 44, values: (_, all) => all.map(shortened) }],
+      axes: [{ ...line, size: 26, values: (_, all, __, ___, step) => all.map((at) => (step >= 86400 ? clock(at, 5, 10) : clock(at, 11, 16))) }, { ...line, size: 44, values: (_, all) => all.map(shortened) }],
       series: [
-        { label: "UTC", value: (_, at) => (at == null ? "-" : new Date(at * 1e3).toISOString().slice(5, 16).replace("T", " ")) },
+        { label: "UTC", value: (_, at) => (at == null ? "-" : clock(at, 5, 16)) },
         ...labels.map((label, n) => ({ label, stroke: style(colours[n % colours.length]), width: 1.5, spanGaps: false, points: { show: false }, value: (_, n) => shortened(n) || "-" })),
       ],
     };

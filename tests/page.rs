@@ -70,7 +70,7 @@ pull = {{ streams = ["orders"], start = "1d" }}
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_view_and_every_control() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (_sandbox, mut daemon) = furnished(folder.path()).await;
+    let (_sandbox, daemon) = furnished(folder.path()).await;
     let (is_well, link) = espalier(folder.path(), &["account", "link"]);
     assert!(is_well, "{link}");
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -96,7 +96,7 @@ async fn every_view_and_every_control() {
     assert!(bytes > 10_000 && bytes < HEAVIEST, "the first load fetches {bytes} bytes");
 
     // Whoever did it is known, and what was counted stands with it; of whom it was, by their key alone.
-    let (_, log) = espalier(folder.path(), &["audit-log", "--json"]);
+    let (_, log) = espalier(folder.path(), &["audit", "--json"]);
     for wanted in
         ["POST /triggers/{name}", "POST /letters/replay", "POST /people/{id}/erase", "5 dead letters, trigger form"]
     {

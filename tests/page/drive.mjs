@@ -164,8 +164,8 @@ const steps = {
     await says(page, "activated");
     await page.selectOption("select[name=trigger]", "form");
     await page.getByRole("button", { name: "Explain" }).click();
-    await says(page, "The condition is");
-    await says(page, "did \"Form Submitted\"");
+    await says(page, "For f900 is true");
+    await says(page, "\"Form Submitted\" at least once");
   },
   async "what left is filtered and opened"(page) {
     await open(page, "/activations");

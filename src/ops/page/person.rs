@@ -172,6 +172,8 @@ fn timeline(story: &Story, asked: &Asked, path: &str, now: Timestamp) -> Markup 
     let total = all.len();
     let before = asked.before.map(Timestamp::from_millis);
     all.retain(|one| before.is_none_or(|before| one.at < before));
+    // Of one instant what follows from the rest is the newest.
+    all.reverse();
     all.sort_by_key(|one| std::cmp::Reverse(one.at));
     let is_more = all.len() > SHOWN;
     all.truncate(SHOWN);

@@ -9,9 +9,9 @@ use maud::{Markup, html};
 
 use super::charts::Chart;
 use super::frame::{Page, View};
-use super::pieces::{HIDDEN, Tone, age, chip, heads, live, nothing, number, rate, short, when, when_or, wide};
+use super::pieces::{HIDDEN, Tone, age, behind, chip, heads, live, nothing, number, rate, short, when, when_or, wide};
 use super::{missing, refused};
-use crate::model::Timestamp;
+use crate::model::{Span, Timestamp};
 use crate::ops::access::Caller;
 use crate::ops::health::{Health, HooksHealth, StreamHealth};
 use crate::ops::series::Over;
@@ -40,7 +40,7 @@ pub async fn view(State(shared): State<Shared>, Extension(caller): Extension<Cal
                             td { (source.kind) }
                             td { (state(source.quiet.as_ref().map(|quiet| quiet.words()), &lists)) }
                             td.n { (lists.len()) }
-                            td.n { @if lists.is_empty() { "-" } @else { (age(lists.iter().map(|one| one.lag_ms).max().unwrap_or(0))) } }
+                            td.n { @if lists.is_empty() { "-" } @else { (behind(lists.iter().map(|one| one.lag_ms).max().unwrap_or(0), health.at)) } }
                             td.n { (number(lists.iter().map(|one| one.records).sum())) }
                             td.n { (number(lists.iter().map(|one| one.events).sum())) }
                             td.n { (number(lists.iter().map(|one| one.set_aside).sum())) }
@@ -113,7 +113,7 @@ fn streams(lists: &[&StreamHealth], now: Timestamp) -> Markup {
                 td { (chip(if list.until.is_some() { Tone::Bad } else { Tone::Well }, &list.state))
                     @if let Some(quiet) = &list.quiet { div { (chip(Tone::Bad, &quiet.words())) } }
                     @if let Some(until) = list.until { div.muted { "again at " (short(until)) " UTC" } } }
-                td { (when(now - crate::model::Span::from_millis(list.lag_ms), now)) }
+                td { @if list.lag_ms < now.as_millis() { (when(now - Span::from_millis(list.lag_ms), now)) } @else { span.muted { "not yet" } } }
                 td { @match list.past_ms { Some(past) => { (age(past)) " to read" }, None => "read" } }
                 td.n { (number(list.records)) }
                 td.n { (number(list.events)) }

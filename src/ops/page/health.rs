@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use super::charts::{Asked, Chart, spans};
 use super::frame::{Page, View};
 use super::pieces::{
-    Tone, age, chip, figure, heads, linked, live, nothing, number, rate, short, when, when_or, wide, words,
+    Tone, age, behind, chip, counted, figure, heads, linked, live, nothing, number, rate, short, when, when_or, wide, words,
 };
 use crate::model::Timestamp;
 use crate::ops::access::Caller;
@@ -216,7 +216,7 @@ impl Shown<'_> {
                     td { @match &source.quiet {
                         Some(quiet) => (chip(Tone::Bad, &quiet.words())),
                         None if lists.is_empty() => (chip(Tone::Well, "listens")),
-                        None => span.muted { (lists.len()) " lists" },
+                        None => span.muted { (counted(lists.len(), "list")) },
                     } }
                     td.n { "-" } td.n { "-" } td { "-" } td { "-" }
                 }
@@ -245,7 +245,7 @@ impl Shown<'_> {
                     @if let Some(until) = list.until { div.muted { "again at " (short(until)) " UTC" } }
                     @if let Some(past) = list.past_ms { div.muted { (age(past)) " of its past to read" } }
                 }
-                td.n { (age(list.lag_ms)) }
+                td.n { (behind(list.lag_ms, self.now())) }
                 td.n { (rate(self.rate(&format!("stream/{}/{}/records", list.source, list.stream)))) }
                 td { (when_or(list.last_success, self.now(), "not yet")) }
                 td { @if let Some(error) = &list.last_error { (error) } @else { span.muted { "none" } } }

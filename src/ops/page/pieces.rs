@@ -68,6 +68,16 @@ pub fn age(ms: i64) -> String {
     }
 }
 
+/// How far behind; unknown before the first page.
+pub fn behind(ms: i64, now: Timestamp) -> String {
+    if ms >= now.as_millis() { "-".into() } else { age(ms) }
+}
+
+/// `1 list`, `3 lists`
+pub fn counted(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
 /// 1,234,567
 pub fn number(n: u64) -> String {
     let digits = n.to_string();

@@ -1,6 +1,7 @@
 //! What is read of the daemon for the series: names of its configuration and numbers, nothing else.
 
 use super::Kind;
+use crate::model::Timestamp;
 use crate::ops::health::Watched;
 use crate::ops::quota::QuotaHealth;
 
@@ -50,8 +51,11 @@ pub fn readings(watched: &Watched, quota: &QuotaHealth) -> Vec<Reading> {
     }
     for one in &watched.streams {
         let state = one.state.borrow();
-        let lag = now.since(state.read).as_millis();
-        read(format!("stream/{}/{}/lag", one.source, one.stream), Kind::Level, lag as f64 / 1_000.0);
+        // Before the first page nobody knows how far it is behind.
+        if state.read > Timestamp::default() {
+            let lag = now.since(state.read).as_millis();
+            read(format!("stream/{}/{}/lag", one.source, one.stream), Kind::Level, lag as f64 / 1_000.0);
+        }
         read(format!("stream/{}/{}/records", one.source, one.stream), Kind::Count, state.records as f64);
     }
     let hourly = |name: String, value: u64| Reading { name, kind: Kind::Count, value: value as f64, is_hourly: true };

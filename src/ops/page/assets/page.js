@@ -25,7 +25,7 @@
       axes: [{ ...line, size: 26, values: (_, all, __, ___, step) => all.map((at) => (step >= 86400 ? clock(at, 5, 10) : clock(at, 11, 16))) }, { ...line, size: 44, values: (_, all) => all.map(shortened) }],
       series: [
         { label: "UTC", value: (_, at) => (at == null ? "-" : clock(at, 5, 16)) },
-        ...labels.map((label, n) => ({ label, stroke: style(colours[n % colours.length]), width: 1.5, spanGaps: false, points: { show: false }, value: (_, n) => shortened(n) || "-" })),
+        ...labels.map((label, n) => ({ label, stroke: style(colours[n % colours.length]), width: 1.5, spanGaps: false, points: { size: 3 }, value: (_, n) => shortened(n) || "-" })),
       ],
     };
   }

@@ -53,7 +53,7 @@ impl Engine {
         let tally = Tally::of(&changes, 0);
         self.store.commit(due.loaded, Changes { step, ..changes }).await?;
         self.tell_low(program, &tally);
-        tally.count();
+        tally.count(&self.state);
         Ok(())
     }
 }

@@ -36,6 +36,9 @@ pub mod destination;
 /// The one place that speaks HTTP outward: time limits, sizes, redaction, tokens.
 pub mod wire;
 
+/// What is wrong, told to receivers: fires, repeats, resolves, is silenced.
+pub mod alerts;
+
 /// The only ledger of an account's budget at a vendor.
 pub mod quota;
 

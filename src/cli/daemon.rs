@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Failed;
 use super::reload::Reload;
+use crate::alerts::Desk;
 use crate::clock::SharedClock;
 use crate::delivery::{Asker, Lane};
 use crate::engine::{Engine, count_sales};
@@ -141,6 +142,7 @@ impl Daemon {
         let (window, with) = (settings.store.dedupe, (shared.clone(), clock.clone()));
         let (nightly, nights) = Nightly::new(settings.nightly, (reread, rerun), askers.clone(), window, with);
         let compacts = !nightly.comes();
+        let alerts = Desk::new(settings.alerts, shared.clone(), clock.clone()).map_err(Failed::new)?;
         let watched = Watched {
             store: shared.clone(),
             clock: clock.clone(),
@@ -160,6 +162,8 @@ impl Daemon {
             nights,
             askers: askers.into(),
             sources: settings.source.iter().map(|(name, source)| (name.clone(), kind(source))).collect(),
+            alerts: alerts.clone(),
+            folder: settings.store.path.clone(),
             began,
         };
         let metrics = Metrics::install();
@@ -191,6 +195,9 @@ impl Daemon {
         workers.spawn(listening_to.run(working.clone()));
         workers.spawn(comparison.run(working.clone()));
         workers.spawn(nightly.run(working.clone()));
+        let looked_at = watched.clone();
+        let look = move || looked_at.findings();
+        workers.spawn(alerts.run(look, working.clone()));
         workers.spawn(reload.run(working.clone()));
         workers.spawn(keep_counts(store.clone(), clock.clone(), (program, sales), working.clone()));
         workers.spawn(keep_house(store.clone(), clock.clone(), (metrics, compacts), working.clone()));

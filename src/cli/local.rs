@@ -85,6 +85,21 @@ impl Client {
         self.answer(self.posting(path)).await
     }
 
+    /// POST with a query and without a body, as JSON. `None` for 404.
+    pub async fn post_asking<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<Option<T>, Failed> {
+        self.answer(self.posting(path).query(query)).await
+    }
+
+    /// DELETE. `None` for 404.
+    pub async fn delete(&self, path: &str) -> Result<Option<Value>, Failed> {
+        let call = self.http.delete(format!("http://{}{path}", self.address)).bearer_auth(self.token.expose());
+        self.answer(call).await
+    }
+
     /// POST with a body, as JSON both ways.
     pub async fn send<B: Serialize + ?Sized, T: DeserializeOwned>(&self, path: &str, body: &B) -> Result<T, Failed> {
         let answer = self.answer(self.posting(path).json(body)).await?;

@@ -1,5 +1,6 @@
 //! One file per command; this enum is where a new one is added.
 
+mod alerts;
 mod apply;
 mod backtest;
 mod baseline;
@@ -92,6 +93,8 @@ enum Command {
     DeadLetters(dead_letters::Args),
     /// Which triggers are live; pauses and resumes them, and has the running daemon read their files again.
     Triggers(triggers::Args),
+    /// What fires, is silenced, and whether receivers of alerts can be told.
+    Alerts(alerts::Args),
     /// What the nights found; or compares now what they compare.
     Reconcile(reconcile::Args),
     /// Checks the store, or makes its state again from the journal.
@@ -166,6 +169,7 @@ fn runtime(command: Command) -> Ended {
             Command::Apply(args) => apply::run(&args).await,
             Command::DeadLetters(args) => dead_letters::run(&args).await,
             Command::Triggers(args) => triggers::run(&args).await,
+            Command::Alerts(args) => alerts::run(&args).await,
             Command::Reconcile(args) => reconcile::run(&args).await,
             Command::Sandbox(args) => sandbox::run(&args).await,
             Command::Schema(_) | Command::Check(_) | Command::Simulate(_) | Command::Store(_) => Ok(ExitCode::SUCCESS),

@@ -162,7 +162,7 @@ impl Inner {
         let took = self.clock.now().since(began).as_millis() as f64 / 1_000.0;
         metrics::counter!("espalier_vendor_calls_total", "lane" => self.name.to_string(), "family" => family, "status" => status)
             .increment(1);
-        metrics::histogram!("espalier_vendor_call_seconds", "lane" => self.name.to_string()).record(took);
+        metrics::histogram!("espalier_vendor_call_duration_seconds", "lane" => self.name.to_string()).record(took);
         Ok(answer)
     }
 
@@ -173,6 +173,7 @@ impl Inner {
         let counts_tries = !breaker.is_probing();
         let Some(halt) = halt else {
             breaker.succeeded();
+            self.is_mended(now);
             self.tokens_refused.store(0, Ordering::Relaxed);
             return true;
         };

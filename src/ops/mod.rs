@@ -3,10 +3,12 @@
 //! people by hand.
 
 mod access;
+mod alerts;
 mod api;
 mod backtest;
 mod demands;
 mod explain;
+mod findings;
 mod frame;
 mod health;
 mod hooks;
@@ -21,17 +23,19 @@ mod plot;
 mod quiet;
 mod quota;
 mod reload;
+mod room;
 mod server;
 pub mod settings;
 pub mod triggers;
 mod trouble;
 
+pub use alerts::Wanted as SilenceWanted;
 pub use backtest::{Failed as BacktestFailed, Wanted as BacktestWanted, backtest};
 pub use demands::{Demand, Shown as Receipt, answered, demands, receipts};
 pub use explain::attempt as attempt_words;
 pub use explain::{Explained, explain};
 pub use health::{Health, Watched};
-pub use metric::Metrics;
+pub use metric::{Described, METRICS, Metrics, Sort};
 pub use payload::{NoPreview, preview};
 pub use reload::{Asked, Compiled, Reloaded, Reloads};
 pub use server::{Ops, admin_token, write_private};

@@ -19,7 +19,7 @@ use super::metric::Metrics;
 use super::quota::QuotaHealth;
 use super::reload::Reloads;
 use super::settings::Settings;
-use super::{access, api, page};
+use super::{access, alerts, api, page};
 use crate::engine::Orders;
 use crate::identity;
 use crate::model::setting::Secret;
@@ -99,6 +99,7 @@ impl Ops {
             .route("/metrics", get(metrics))
             .route("/style.css", get(page::style))
             .merge(api::routes().guarded().layer(DefaultBodyLimit::max(BODY)))
+            .merge(alerts::routes().guarded().layer(DefaultBodyLimit::max(BODY)))
             .merge(page::routes().guarded())
             .layer(from_fn_with_state(self.shared.clone(), access::known))
             .layer(axum::middleware::from_fn(harden))

@@ -24,7 +24,7 @@ use crate::model::{Account, LaneName, Mistake, Span};
 use crate::rules::{Files, Program};
 use crate::source::manifest::Connected;
 use crate::source::process::{Program as SourceProgram, Protocol};
-use crate::{delivery, destination, engine, identity, intake, ops, plan, reconcile, rules, store};
+use crate::{alerts, delivery, destination, engine, identity, intake, ops, plan, reconcile, rules, store};
 
 pub use layer::Layers;
 pub use stamp::Stamp;
@@ -66,6 +66,8 @@ pub struct Settings {
     pub delivery: delivery::settings::Settings,
     /// When everything is compared, and what was missing is made up for.
     pub nightly: reconcile::Settings,
+    /// What is an alert, who is told, and when.
+    pub alerts: alerts::Settings,
     /// Where events come from, by a name of yours.
     pub source: BTreeMap<String, SourceSettings>,
     /// Where activations go, by the name that triggers use.
@@ -117,6 +119,7 @@ impl Default for Settings {
             plan: Default::default(),
             delivery: Default::default(),
             nightly: Default::default(),
+            alerts: Default::default(),
             source: BTreeMap::new(),
             destination: BTreeMap::new(),
         }
@@ -287,6 +290,10 @@ impl Settings {
                 let path: Vec<&str> = ["destination", name].into_iter().chain(key.iter().map(String::as_str)).collect();
                 mistakes.push(layers.at(&path, words));
             }
+        }
+        for (key, words) in self.alerts.clashes() {
+            let path: Vec<&str> = ["alerts"].into_iter().chain(key.iter().map(String::as_str)).collect();
+            mistakes.push(layers.at(&path, words));
         }
         let mut paths: BTreeMap<&str, &str> = BTreeMap::new();
         for (name, source) in &self.source {

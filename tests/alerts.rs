@@ -17,7 +17,7 @@ use support::{Daemon, espalier, eventually};
 
 const SIGNED: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 /// Only what the tests bring about, and at once.
-const RULES: &str = "group_wait = \"2m\"\ncalm = \"10m\"\n[alerts.rule]\nbacklog_age = { on = false }\n\
+const RULES: &str = "group_wait = \"10m\"\ncalm = \"10m\"\n[alerts.rule]\nbacklog_age = { on = false }\n\
     quota_forecast = { on = false }\nsilence = { on = false }\nbreaker_open = { for = \"0s\", severity = \"critical\" }\n\
     credentials_refused = { for = \"0s\", severity = \"warning\" }\n";
 const STEP: Span = Span::from_secs(30);

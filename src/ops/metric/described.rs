@@ -144,8 +144,8 @@ pub const METRICS: &[Described] = &[
     gauge("espalier_trigger_live", "0 while the trigger is paused, by somebody or by itself.", &["trigger"]),
     counter("espalier_trigger_reloads_total", "Times the trigger files were read again.", &["result"]),
     gauge("espalier_troubles", "What the page says is wrong, by kind.", &["kind"]),
-    counter("espalier_vendor_calls_total", "Calls to send.", &["lane", "family", "status"]),
     Described { name: CALL_SECONDS, sort: Sort::Histogram, help: "Time to a vendor's answer.", labels: &["lane"] },
+    counter("espalier_vendor_calls_total", "Calls to send.", &["lane", "family", "status"]),
 ];
 
 /// Tells the recorder what each means.

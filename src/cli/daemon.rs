@@ -45,6 +45,8 @@ pub struct Running {
     pub intake: SocketAddr,
     /// Where health and the page are.
     pub ops: SocketAddr,
+    /// Lets whoever opens it in once; where there are no accounts yet.
+    pub way_in: Option<String>,
     /// What is looked at.
     pub watched: Watched,
     /// To have trigger files read again.
@@ -176,9 +178,11 @@ impl Daemon {
             &settings.store.path,
         )
         .await
-        .map_err(|e| Failed(format!("ops cannot listen on {}: {e}", settings.ops.listen)))?;
+        .map_err(Failed::new)?;
         let missing = || Failed("the listener has no address".into());
-        let (intake_at, ops_at) = (intake.address().ok_or_else(missing)?, ops.address().ok_or_else(missing)?);
+        let (intake_at, ops_at) = (intake.address().ok_or_else(missing)?, ops.address());
+
+        let way_in = (!ops.has_accounts()).then(|| ops.link());
 
         listeners.spawn(intake.run(listening.clone()));
         workers.spawn(ops.run(working.clone()));
@@ -205,6 +209,7 @@ impl Daemon {
         Ok(Running {
             intake: intake_at,
             ops: ops_at,
+            way_in,
             watched,
             reloads,
             accounts,

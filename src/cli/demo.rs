@@ -58,7 +58,8 @@ pub async fn run(args: Args) -> Ended {
     })?;
     let running = Daemon::new(configured, clock.clone()).begin().await?;
     println!("A shop on a clock that runs {} times as fast; Ctrl-C ends it with a reckoning.", args.speed);
-    println!("status page: {}", format!("http://{}/", running.ops).if_supports_color(Stream::Stdout, |t| t.bold()));
+    let page = running.way_in.clone().unwrap_or_else(|| format!("http://{}/", running.ops));
+    println!("status page, a link that lets you in once: {}", page.if_supports_color(Stream::Stdout, |t| t.bold()));
 
     let shop = Shop::open(running.intake, clock.clone(), args.seed);
     let mut visits = Visits::new(shop.clone(), args.shoppers);

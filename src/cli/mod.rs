@@ -1,7 +1,10 @@
 //! One file per command; this enum is where a new one is added.
 
+mod access;
+mod account;
 mod alerts;
 mod apply;
+mod audit;
 mod backtest;
 mod baseline;
 mod catalogue;
@@ -31,6 +34,7 @@ mod show;
 mod simulate;
 mod status;
 mod store;
+mod token;
 mod triggers;
 
 use std::path::PathBuf;
@@ -97,6 +101,12 @@ enum Command {
     Alerts(alerts::Args),
     /// What the nights found; or compares now what they compare.
     Reconcile(reconcile::Args),
+    /// Who may come in by a password, and a link that lets in once.
+    Account(account::Args),
+    /// Which programs may use the API.
+    Token(token::Args),
+    /// Who changed what by hand.
+    Audit(audit::Args),
     /// Checks the store, or makes its state again from the journal.
     Store(store::Args),
     /// Simulated vendors alone.
@@ -172,6 +182,9 @@ fn runtime(command: Command) -> Ended {
             Command::Alerts(args) => alerts::run(&args).await,
             Command::Reconcile(args) => reconcile::run(&args).await,
             Command::Sandbox(args) => sandbox::run(&args).await,
+            Command::Account(args) => account::run(&args).await,
+            Command::Token(args) => token::run(&args).await,
+            Command::Audit(args) => audit::run(&args).await,
             Command::Schema(_) | Command::Check(_) | Command::Simulate(_) | Command::Store(_) => Ok(ExitCode::SUCCESS),
         }
     })

@@ -1,5 +1,6 @@
 //! `espalier run`: the daemon, until it is told to stop. SIGHUP has it read the trigger files again.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -14,6 +15,12 @@ pub async fn run(args: &Configured) -> Ended {
     // Before the start, which may take a while: unheard, it would end the process.
     let mut hangup = signal(SignalKind::hangup()).map_err(Failed::new)?;
     let running = Daemon::new(configured, Arc::new(SystemClock)).begin().await?;
+    match &running.way_in {
+        // To a terminal only: what a service says is kept in logs.
+        Some(link) if std::io::stdout().is_terminal() => println!("Come in once, and make your account: {link}"),
+        Some(_) => tracing::info!("nobody can sign in yet; `espalier account link` prints a way in that is good once"),
+        None => {}
+    }
     let mut stop = std::pin::pin!(told_to_stop());
     loop {
         tokio::select! {

@@ -205,6 +205,24 @@ impl<'de> Deserialize<'de> for Span {
     }
 }
 
+impl utoipa::PartialSchema for Timestamp {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        use utoipa::openapi::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
+        let format = SchemaFormat::KnownFormat(KnownFormat::DateTime);
+        ObjectBuilder::new().schema_type(Type::String).format(Some(format)).into()
+    }
+}
+impl utoipa::ToSchema for Timestamp {}
+
+impl utoipa::PartialSchema for Span {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        use utoipa::openapi::{ObjectBuilder, Type};
+        let words = "A number and its unit: ms, s, m, h, d or w.";
+        ObjectBuilder::new().schema_type(Type::String).description(Some(words)).into()
+    }
+}
+impl utoipa::ToSchema for Span {}
+
 impl schemars::JsonSchema for Span {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "Span".into()

@@ -8,7 +8,7 @@ use axum::{Extension, Json, Router};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::access::{Caller, Routes};
+use super::access::{Caller, Documented};
 use super::api::missing;
 use super::server::Shared;
 use crate::alerts::Kind;
@@ -28,15 +28,13 @@ pub struct Wanted {
 }
 
 /// Every route, by the role that it asks for.
-pub fn routes() -> Routes {
-    Routes {
-        viewer: Router::new().route("/api/alerts", get(list)),
-        operator: Router::new()
-            .route("/api/alerts/test", post(test))
-            .route("/api/alerts/silences", post(silence))
-            .route("/api/alerts/silences/{id}", delete(unsilence)),
-        ..Routes::default()
-    }
+pub fn routes() -> Documented {
+    let viewer = Router::new().route("/api/alerts", get(list));
+    let operator = Router::new()
+        .route("/api/alerts/test", post(test))
+        .route("/api/alerts/silences", post(silence))
+        .route("/api/alerts/silences/{id}", delete(unsilence));
+    Documented { viewer: viewer.into(), operator: operator.into(), ..Documented::default() }
 }
 
 /// What fires, waits to fire, or is over and not yet told to be; silences; receivers.

@@ -7,10 +7,11 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
+use utoipa::ToSchema;
 
-use super::access::Routes;
+use super::access::Documented;
 use super::backtest::{Failed, Wanted, bounded};
 use super::explain::explain as explained;
 use super::health::Watched;
@@ -25,8 +26,20 @@ use crate::model::{CatalogueItem, Span};
 use crate::rules::is_pool_name;
 use crate::store::{StoreError, WorkId, decided};
 
+/// That it is done.
+#[derive(Serialize, ToSchema)]
+pub struct Done {
+    pub done: bool,
+}
+
+/// What is wrong, in words.
+#[derive(Serialize, ToSchema)]
+pub struct Message {
+    pub message: String,
+}
+
 /// Every route of the API, by the role that it asks for.
-pub fn routes() -> Routes {
+pub fn routes() -> Documented {
     let viewer = Router::new()
         .route("/api/status", get(status))
         .route("/api/quota", get(quota))
@@ -59,7 +72,7 @@ pub fn routes() -> Routes {
         .route("/api/identity", post(tell))
         .route("/api/person/export", post(export))
         .route("/api/person/demands/{id}/answered", post(answer_demand));
-    Routes { viewer, operator, admin }
+    Documented { viewer: viewer.into(), operator: operator.into(), admin: admin.into() }
 }
 
 pub fn refused(error: &StoreError) -> Response {

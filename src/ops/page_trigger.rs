@@ -1,4 +1,4 @@
-//! One trigger's page: whether it is live, and a form that pauses or resumes it. Who sends it gives the admin token.
+//! One trigger's page: whether it is live, and a form that pauses or resumes it.
 
 use axum::extract::{Form, Path, State};
 use axum::http::StatusCode;
@@ -14,7 +14,6 @@ use crate::model::{Order, PausePolicy, Release};
 /// What the form sends.
 #[derive(Deserialize)]
 pub struct Wish {
-    token: String,
     what: What,
     policy: Option<PausePolicy>,
     held: Option<String>,
@@ -32,10 +31,6 @@ pub async fn show(State(shared): State<Shared>, Path(name): Path<String>) -> Res
 }
 
 pub async fn change(State(shared): State<Shared>, Path(name): Path<String>, Form(wish): Form<Wish>) -> Response {
-    if !shared.is_token(wish.token.trim()) {
-        let words = "That is not the admin token. It is in the file admin.token in the store's folder.";
-        return (StatusCode::UNAUTHORIZED, page(&shared, &name, Some(words))).into_response();
-    }
     let Some(trigger) = known(&shared, &name) else { return page(&shared, &name, None) };
     let release = wish.held.and_then(|held| Release::WORDS.iter().find(|(word, _)| *word == held).map(|(_, how)| *how));
     let order = match wish.what {
@@ -78,10 +73,6 @@ fn form(name: &str, liveness: &Liveness) -> Markup {
     let is_live = liveness.since.is_none();
     html! {
         form method="post" action=(format!("/triggers/{name}")) {
-            p {
-                label for="token" { "Admin token" } " "
-                input #token name="token" type="password" required autocomplete="current-password";
-            }
             @if is_live {
                 p {
                     label for="policy" { "Its edges meanwhile" } " "

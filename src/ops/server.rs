@@ -1,8 +1,9 @@
-//! Health, metrics, page and the local API, on a loopback address.
+//! Health, metrics, page and API, on a loopback address or behind TLS.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
@@ -10,16 +11,18 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use tokio::net::TcpListener;
+use axum_server::Handle;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use super::access::{Access, Routes};
 use super::health::Watched;
 use super::metric::Metrics;
 use super::quota::QuotaHealth;
 use super::reload::Reloads;
 use super::settings::Settings;
-use super::{access, alerts, api, page};
+use super::{access, alerts, api, page, tls};
+use crate::clock::SystemClock;
 use crate::engine::Orders;
 use crate::identity;
 use crate::model::setting::Secret;
@@ -29,6 +32,8 @@ const ADDRESS: &str = "ops.address";
 const TOKEN: &str = "admin.token";
 /// The largest body that a command sends: 500 products, or 10,000 codes.
 const BODY: usize = 8 << 20;
+/// Requests under way at the end get so long.
+const LAST: Duration = Duration::from_secs(5);
 
 /// What every route is given.
 pub type Shared = Arc<Inner>;
@@ -40,24 +45,51 @@ pub struct Inner {
     pub names: identity::Settings,
     pub reloads: Reloads,
     pub orders: Orders,
+    /// Who may come in.
+    pub access: Access,
+    /// True where browsers come by TLS.
+    pub is_secure: bool,
+    /// Names by which browsers reach us, beside the loopback ones.
+    pub hosts: Vec<String>,
+    /// What is said of the API.
+    pub document: utoipa::openapi::OpenApi,
     /// Held while a back-test runs: there is one at a time.
     pub backtest: tokio::sync::Mutex<()>,
-    token: Secret,
+    address: SocketAddr,
 }
 
 impl Inner {
-    /// True for the token that commands find in the store's folder.
-    pub fn is_token(&self, given: &str) -> bool {
-        use subtle::ConstantTimeEq;
-        bool::from(self.token.expose().as_bytes().ct_eq(given.as_bytes()))
+    /// A link that lets whoever opens it in once. The code stands where no server sees it.
+    pub fn link(&self) -> String {
+        let scheme = if self.is_secure { "https" } else { "http" };
+        let host = self.hosts.first().cloned().unwrap_or_else(|| self.address.to_string());
+        format!("{scheme}://{host}/enter#{}", self.access.link())
     }
 }
 
 /// The ops side, bound and not yet serving.
 pub struct Ops {
     listener: TcpListener,
+    tls: Option<tls::Files>,
     shared: Shared,
+    routes: Routes,
     folder: PathBuf,
+}
+
+/// Why the ops side does not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum NotBegun {
+    #[error("ops cannot listen: {0}")]
+    Listen(#[from] std::io::Error),
+    #[error("ops cannot read who may come in: {0}")]
+    Store(#[from] crate::store::StoreError),
+    #[error(transparent)]
+    Tls(#[from] tls::Unread),
+    #[error(
+        "ops is to listen on {0}, which is no loopback address, and nobody could sign in; make an account first: \
+         `espalier account add NAME --role admin`"
+    )]
+    Nobody(SocketAddr),
 }
 
 impl Ops {
@@ -69,57 +101,128 @@ impl Ops {
         names: identity::Settings,
         (reloads, orders): (Reloads, Orders),
         folder: &Path,
-    ) -> std::io::Result<Self> {
-        let listener = TcpListener::bind(settings.listen).await?;
-        let token = uuid::Uuid::new_v4().simple().to_string();
-        write_private(&folder.join(TOKEN), &token)?;
-        write_private(&folder.join(ADDRESS), &listener.local_addr()?.to_string())?;
+    ) -> Result<Self, NotBegun> {
+        let token = Secret::new(uuid::Uuid::new_v4().simple().to_string());
+        let clock = Arc::new(SystemClock);
+        let access = Access::open(watched.store.clone(), clock, Some(token.clone()), settings.session).await?;
+        if !settings.listen.ip().is_loopback() && !access.has_accounts() {
+            return Err(NotBegun::Nobody(settings.listen));
+        }
+        let tls = match &settings.tls {
+            Some(files) => Some(tls::Files::read(files).await?),
+            None => None,
+        };
+        let listener = TcpListener::bind(settings.listen)?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        write_private(&folder.join(TOKEN), token.expose())?;
+        let near = match address.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => SocketAddr::from((Ipv4Addr::LOCALHOST, address.port())),
+            IpAddr::V6(ip) if ip.is_unspecified() => SocketAddr::from((Ipv6Addr::LOCALHOST, address.port())),
+            _ => address,
+        };
+        write_private(&folder.join(ADDRESS), &format!("{} {near}", if tls.is_some() { "https" } else { "http" }))?;
+        let (routes, document) = api::routes().with(access::api_routes()).with(alerts::routes()).split();
         let shared = Arc::new(Inner {
             watched,
             metrics,
             names,
             reloads,
             orders,
+            access,
+            is_secure: settings.is_secure(),
+            hosts: settings.hosts.clone(),
+            document,
             backtest: Default::default(),
-            token: Secret::new(token),
+            address,
         });
-        Ok(Self { listener, shared, folder: folder.to_owned() })
+        Ok(Self { listener, tls, shared, routes, folder: folder.to_owned() })
     }
 
     /// Where it listens.
-    pub fn address(&self) -> Option<SocketAddr> {
-        self.listener.local_addr().ok()
+    pub fn address(&self) -> SocketAddr {
+        self.shared.address
+    }
+
+    /// A link that lets whoever opens it in once.
+    pub fn link(&self) -> String {
+        self.shared.link()
+    }
+
+    /// True where somebody can sign in with a password.
+    pub fn has_accounts(&self) -> bool {
+        self.shared.access.has_accounts()
     }
 
     /// Serves until `stop`.
     pub async fn run(self, stop: CancellationToken) {
+        let Self { listener, tls, shared, routes, folder } = self;
+        // Figures name nobody: on the machine itself they are open, as scrapers expect.
+        let scrape = Router::new().route("/metrics", get(metrics));
+        let scrape = match shared.address.ip().is_loopback() && !shared.is_secure {
+            true => scrape,
+            false => Routes { viewer: scrape, ..Routes::default() }.guarded(&shared),
+        };
         let router = Router::new()
             .route("/healthz", get(|| async { "alive\n" }))
             .route("/readyz", get(ready))
-            .route("/metrics", get(metrics))
+            .route("/assets/enter.js", get(access::script))
             .route("/style.css", get(page::style))
-            .merge(api::routes().guarded().layer(DefaultBodyLimit::max(BODY)))
-            .merge(alerts::routes().guarded().layer(DefaultBodyLimit::max(BODY)))
-            .merge(page::routes().guarded())
-            .layer(from_fn_with_state(self.shared.clone(), access::known))
-            .layer(axum::middleware::from_fn(harden))
+            .merge(access::open_pages())
+            .merge(routes.guarded(&shared).layer(DefaultBodyLimit::max(BODY)))
+            .merge(page::routes().and(access::pages()).guarded(&shared))
+            .merge(scrape)
+            .layer(from_fn_with_state(shared.clone(), access::known))
+            .layer(from_fn_with_state(shared.clone(), access::same_origin))
+            .layer(from_fn_with_state(shared.clone(), harden))
             .layer(CatchPanicLayer::new())
-            .with_state(self.shared.clone());
-        let served = axum::serve(self.listener, router).with_graceful_shutdown(stop.cancelled_owned());
-        if let Err(error) = served.await {
+            .with_state(shared)
+            .into_make_service();
+        let handle = Handle::new();
+        let ending = handle.clone();
+        let stopped = stop.clone();
+        tokio::spawn(async move {
+            stopped.cancelled().await;
+            ending.graceful_shutdown(Some(LAST));
+        });
+        let served = match tls {
+            Some(tls) => {
+                tokio::spawn(tls.clone().follow(stop));
+                match axum_server::from_tcp_rustls(listener, tls.config()) {
+                    Ok(server) => server.handle(handle).serve(router).await,
+                    Err(error) => Err(error),
+                }
+            }
+            None => match axum_server::from_tcp(listener) {
+                Ok(server) => server.handle(handle).serve(router).await,
+                Err(error) => Err(error),
+            },
+        };
+        if let Err(error) = served {
             tracing::error!(reason = %error, "ops ended");
         }
         // A command that finds no address opens the store itself.
-        let _ = std::fs::remove_file(self.folder.join(ADDRESS));
-        let _ = std::fs::remove_file(self.folder.join(TOKEN));
+        let _ = std::fs::remove_file(folder.join(ADDRESS));
+        let _ = std::fs::remove_file(folder.join(TOKEN));
     }
 }
 
-/// Where a running daemon is, and the token it asks for; `None` when none runs on this store.
-pub fn admin_token(folder: &Path) -> Option<(SocketAddr, Secret)> {
-    let address = std::fs::read_to_string(folder.join(ADDRESS)).ok()?.trim().parse().ok()?;
+/// Where a running daemon is.
+pub struct Running {
+    /// `http` or `https`.
+    pub scheme: String,
+    /// The address.
+    pub address: SocketAddr,
+    /// What it asks commands for.
+    pub token: Secret,
+}
+
+/// The daemon on this store; `None` when none runs.
+pub fn running(folder: &Path) -> Option<Running> {
+    let text = std::fs::read_to_string(folder.join(ADDRESS)).ok()?;
+    let (scheme, address) = text.trim().split_once(' ')?;
     let token = std::fs::read_to_string(folder.join(TOKEN)).ok()?;
-    Some((address, Secret::new(token.trim())))
+    Some(Running { scheme: scheme.to_owned(), address: address.parse().ok()?, token: Secret::new(token.trim()) })
 }
 
 /// Writes a file that only its owner may read.
@@ -133,20 +236,32 @@ pub fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
 }
 
 /// Nothing from elsewhere, nothing framed, nothing guessed.
-async fn harden(request: Request, next: Next) -> Response {
-    // A page of another site that a browser was tricked to send here by name: only loopback names are ours.
-    let host = request.headers().get(header::HOST).and_then(|h| h.to_str().ok()).unwrap_or_default().to_owned();
-    let name = host.rsplit_once(':').map_or(host.as_str(), |(name, _)| name);
-    if !matches!(name, "localhost" | "127.0.0.1" | "[::1]") {
-        return (StatusCode::FORBIDDEN, "this page is asked for by a loopback name only\n").into_response();
+async fn harden(State(shared): State<Shared>, request: Request, next: Next) -> Response {
+    // A page of another site that a browser was tricked to send here by name: only our names are ours. HTTP/2 says it in
+    // the address.
+    let named = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = named.or_else(|| Some(request.uri().authority()?.as_str())).unwrap_or_default().to_owned();
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.chars().all(|c| c.is_ascii_digit()) => name,
+        _ => host.as_str(),
+    };
+    let is_ours = matches!(name, "localhost" | "127.0.0.1" | "[::1]")
+        || shared.hosts.iter().any(|ours| ours == name || *ours == host);
+    // Who asks whether it lives asks by the machine's address, as orchestrators do.
+    if !is_ours && !matches!(request.uri().path(), "/healthz" | "/readyz") {
+        return (StatusCode::FORBIDDEN, "`hosts` of [ops] does not have this name\n").into_response();
     }
     let mut answer = next.run(request).await;
     let headers = answer.headers_mut();
-    let policy = "default-src 'none'; style-src 'self'; img-src data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
+    let policy = "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if shared.is_secure {
+        let year = HeaderValue::from_static("max-age=31536000");
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, year);
+    }
     answer
 }
 

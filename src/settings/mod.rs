@@ -247,9 +247,8 @@ impl Settings {
     /// What no single key can know: paths that clash, an open ops page.
     fn cross_check(&self, layers: &Layers) -> Vec<Mistake> {
         let mut mistakes = Vec::new();
-        if !self.ops.listen.ip().is_loopback() {
-            let words = "must be a loopback address: the page asks for no password";
-            mistakes.push(layers.at(&["ops", "listen"], words).suggest("127.0.0.1:8081, and a proxy in front of it"));
+        for (key, words, way) in self.ops.clashes() {
+            mistakes.push(layers.at(&["ops", key], words).suggest(way));
         }
         for (key, length) in [("window", self.engagement.window), ("inactive", self.engagement.inactive)] {
             if length == Span::ZERO || length > rules::LONGEST {

@@ -3,6 +3,7 @@
 mod intake;
 mod lanes;
 mod people;
+mod register;
 mod shelf;
 mod withheld;
 
@@ -168,5 +169,6 @@ pub async fn run(open: Open<'_>) {
     withheld::who_wants_to_see_what_is_kept_is_told_until_answered(open).await;
     lanes::a_low_priority_is_not_starved(open).await;
     lanes::what_was_accepted_is_told_of_a_stretch_of_time(open).await;
+    register::who_may_come_in_and_who_changed_what_is_kept(open).await;
     lanes::the_books_of_every_lane_add_up(open).await;
 }

@@ -2,6 +2,7 @@
 //!
 //! An adapter knows nothing of triggers or vendors. `contract` is the suite that each adapter passes.
 
+pub mod audit;
 #[cfg(test)]
 mod contract;
 mod decided;
@@ -482,6 +483,23 @@ pub trait Store: Send + Sync + 'static {
 
     /// The codes as a step would find them now.
     fn codes(&self) -> Codes;
+
+    // === who may come in, and who changed what by hand ===
+
+    /// The register of who may come in, and its version; 0 before there is one. It outlives a state that is made again.
+    async fn access(&self) -> Result<(u64, Option<Vec<u8>>), StoreError>;
+
+    /// Takes the place of the register, if it is still of this version; false if somebody else was quicker.
+    async fn put_access(&self, version: u64, value: &[u8]) -> Result<bool, StoreError>;
+
+    /// Writes down what is about to be done by hand; the entry's number. The log is bounded: the oldest go.
+    async fn audit(&self, asked: audit::Asked) -> Result<u64, StoreError>;
+
+    /// Writes down how that was answered, and what else there is to say of it.
+    async fn audited(&self, id: u64, status: u16, note: &str) -> Result<(), StoreError>;
+
+    /// The audit log, newest first: those before `before`, at most `max`.
+    async fn audit_log(&self, before: Option<u64>, max: usize) -> Result<Vec<audit::Audited>, StoreError>;
 
     // === reports: read only ===
 

@@ -19,6 +19,7 @@ mod outbox;
 mod overlay;
 mod people;
 mod queue;
+mod register;
 mod rush;
 mod scan;
 mod scrub;
@@ -51,6 +52,7 @@ use crate::model::{
     OccasionId, Person, PersonId, Position, StepId, Timestamp, TriggerId, TriggerStates,
 };
 
+use super::audit::{Asked, Audited};
 use super::settings::Settings;
 use super::{
     Accepted, Added, AppendError, Claim, Counts, DeadLetter, Due, LaneCount, PoolCount, Progress, Raised, Receipt,
@@ -116,6 +118,7 @@ struct Inner {
     cache: Mutex<Cache>,
     round: Mutex<sweep::Round>,
     changed: watch::Sender<u64>,
+    register: Arc<register::Register>,
     /// Held while the folder is ours.
     _lock: std::fs::File,
 }
@@ -229,6 +232,15 @@ impl Embedded {
             result
         });
         stepped.await.map_err(|_| poisoned())?
+    }
+
+    /// The same for the register, which has nothing to do with sled.
+    async fn registered<T: Send + 'static>(
+        &self,
+        step: impl FnOnce(&register::Register) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let register = self.inner.register.clone();
+        tokio::task::spawn_blocking(move || step(&register)).await.map_err(|_| poisoned())?
     }
 
     /// Writes a record of the shelf down and brings it into the tree. Whoever calls holds the order of records.
@@ -532,6 +544,28 @@ impl Store for Embedded {
 
     async fn receipts(&self, max: usize) -> Result<Vec<Receipt>, StoreError> {
         self.step(move |inner| scan::receipts(inner, max)).await
+    }
+
+    async fn access(&self) -> Result<(u64, Option<Vec<u8>>), StoreError> {
+        self.registered(register::Register::access).await
+    }
+
+    async fn put_access(&self, version: u64, value: &[u8]) -> Result<bool, StoreError> {
+        let value = value.to_vec();
+        self.registered(move |register| register.put_access(version, &value)).await
+    }
+
+    async fn audit(&self, asked: Asked) -> Result<u64, StoreError> {
+        self.registered(move |register| register.ask(asked)).await
+    }
+
+    async fn audited(&self, id: u64, status: u16, note: &str) -> Result<(), StoreError> {
+        let note = note.to_owned();
+        self.registered(move |register| register.ended(id, status, &note)).await
+    }
+
+    async fn audit_log(&self, before: Option<u64>, max: usize) -> Result<Vec<Audited>, StoreError> {
+        self.registered(move |register| register.list(before, max)).await
     }
 
     async fn set_aside_list(&self, max: usize) -> Result<Vec<SetAside>, StoreError> {

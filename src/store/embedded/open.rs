@@ -62,6 +62,7 @@ pub fn open(settings: &Settings, now: Timestamp) -> Result<Inner, StoreError> {
         mending: RwLock::default(),
         journal: Journal(committer),
         seen: Mutex::new(Seen::new(&settings.path, &journal_folder, settings.dedupe)),
+        register: std::sync::Arc::new(super::register::Register::new(&settings.path)),
         journal_folder,
         decided: AtomicU64::new(state.decided.0),
         told: ArcSwap::from_pointee(state.clone()),

@@ -9,6 +9,9 @@
 /// What everything speaks of: events, people, activations, instants. Values only.
 pub mod model;
 
+/// The way of one event, told as spans where somebody listens.
+pub mod trace;
+
 /// What time it is; the only place that reads it.
 pub mod clock;
 

@@ -132,10 +132,10 @@ async fn what_fires_is_told_once_together_again_and_to_be_over() {
         .until("its end", STEP, |_| receivers.at("/hook").last().is_some_and(|one| kinds(one, "resolved").len() == 2))
         .await;
     assert_eq!(kinds(receivers.at("/hook").last().expect("a message"), "resolved"), BOTH);
-    eventually("the pager's end", Duration::from_secs(20), || async {
+    let is_closed = |_: &World| {
         paged().last().is_some_and(|one| one["event_action"] == "resolve" && one["dedup_key"] == first["dedup_key"])
-    })
-    .await;
+    };
+    world.until("the pager's end", STEP, is_closed).await;
     let count = receivers.at("/hook").len();
     world.turn(Span::from_hours(5), Span::from_minutes(2)).await;
     assert_eq!(receivers.at("/hook").len(), count, "nothing more is told");

@@ -203,6 +203,11 @@ impl Daemon {
         let look = move || looked_at.findings();
         workers.spawn(alerts.run(look, working.clone()));
         workers.spawn(reload.run(working.clone()));
+        #[cfg(feature = "otel")]
+        if let Some(address) = &settings.log.otlp {
+            let sending = super::otlp::Sending::new(address, settings.log.otlp_share, &clock)?;
+            workers.spawn(sending.run(working.clone()));
+        }
         workers.spawn(keep_counts(store.clone(), clock.clone(), (program, sales), working.clone()));
         workers.spawn(keep_house(store.clone(), clock.clone(), (metrics, compacts), working.clone()));
         tracing::info!(intake = %intake_at, ops = %ops_at, "espalier runs");

@@ -20,6 +20,8 @@ mod import;
 mod local;
 mod log;
 mod messages;
+#[cfg(feature = "otel")]
+mod otlp;
 mod parallel;
 mod payload;
 mod people;

@@ -9,6 +9,7 @@ use crate::rules::Program;
 use crate::store::{Claim, Step, StoreError};
 
 use super::Engine;
+use super::traced::Traced;
 
 impl Engine {
     /// Decides the next batch. Returns how far time has come with its last event, or `None` when nothing waited.
@@ -30,9 +31,13 @@ impl Engine {
         program: &Program,
     ) -> Result<(), StoreError> {
         claim.loaded.sales = self.sales.load_full().unwrap_or_default();
+        let began = self.clock.now();
         let changes = decide::events(&mut claim.loaded, &claim.events, now, program, &self.names);
         let tally = Tally::of(&changes, claim.events.len() as u64);
+        let ended = self.clock.now();
+        let traced = Traced::of(&changes, &claim.loaded, &claim.events, (began, ended));
         self.store.commit(claim.loaded, Changes { step, ..changes }).await?;
+        traced.tell((ended, self.clock.now()));
         self.tell_low(program, &tally);
         tally.count();
         Ok(())

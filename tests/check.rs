@@ -505,7 +505,7 @@ fn alerts_in_the_configuration_are_checked() {
         ("[alerts.rule]\ndisk_lo = { on = false }\n", "2:1: alerts.rule.disk_lo: is not a key that is known here (did"),
         (
             "[alerts.rule.disk_low]\nseverity = \"urgent\"\n",
-            "2:1: alerts.rule.disk_low.severity: `urgent` is not one of its values",
+            "2:1: alerts.rule.disk_low.severity: unknown variant `urgent`, expected `warning` or",
         ),
         ("[alerts.rule.disk_low]\ntimes = 3\n", "2:1: alerts.rule.disk_low.times: is nothing that this kind measures"),
         (

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use utoipa::ToSchema;
 
 use super::finding::Finding;
 use super::kind::Kind;
@@ -47,7 +48,8 @@ pub enum Refused {
 }
 
 /// What came of a test.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = AlertTested)]
 pub struct Tested {
     /// The receiver.
     pub receiver: String,
@@ -60,7 +62,8 @@ pub struct Tested {
 }
 
 /// Everything that is known, for people.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = AlertListing)]
 pub struct Listing {
     /// When this was looked at.
     pub at: Timestamp,
@@ -75,7 +78,8 @@ pub struct Listing {
 }
 
 /// One alert of a listing.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = AlertListed)]
 pub struct Listed {
     /// All that is known of it.
     #[serde(flatten)]
@@ -87,7 +91,8 @@ pub struct Listed {
 }
 
 /// One receiver of a listing.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = AlertReceiver)]
 pub struct Told {
     /// Its name.
     pub name: String,

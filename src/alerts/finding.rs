@@ -1,11 +1,13 @@
 //! What `ops` found wrong at one look.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::kind::Kind;
 
 /// By what an alert is known from look to look.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+#[schema(as = AlertKey)]
 pub struct Key {
     /// Of what sort.
     pub kind: Kind,

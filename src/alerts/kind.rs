@@ -2,13 +2,15 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::model::Span;
 use crate::model::setting::Size;
 
 /// How urgent an alert is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = AlertSeverity)]
 pub enum Severity {
     /// Somebody should look, today.
     Warning,
@@ -27,8 +29,9 @@ impl Severity {
 }
 
 /// Of what sort something wrong is. In JSON and in files it is written in snake_case.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = TroubleKind)]
 pub enum Kind {
     /// The store refuses the engine's steps: nothing is decided.
     EngineWaits,

@@ -1,12 +1,14 @@
 //! What somebody wants to hear nothing of for a while.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::kind::Kind;
 use crate::model::Timestamp;
 
 /// Nothing new is told of what it covers until it ends. What was told is still told to be over.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = AlertSilence)]
 pub struct Silence {
     /// Its number.
     pub id: u64,

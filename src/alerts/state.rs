@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::finding::{Finding, Key};
 use super::kind::{Kind, Severity};
@@ -24,7 +25,7 @@ const AGAIN: (Span, Span) = (Span::from_secs(10), Span::from_minutes(15));
 const STALE: Span = Span::DAY;
 
 /// Something that is wrong, or was until just now.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Alert {
     /// By what it is known.
     #[serde(flatten)]
@@ -92,7 +93,8 @@ pub struct Batch {
 }
 
 /// A receiver that could not be told.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = AlertReceiverFailing)]
 pub struct Failing {
     /// Since when.
     pub since: Timestamp,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use serde::Serialize;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 pub use super::hooks::HooksHealth;
 pub use super::night::NightHealth;
@@ -17,13 +18,13 @@ use crate::alerts::{Desk, Mark};
 use crate::clock::SharedClock;
 use crate::delivery::{Asker, Hold, Lane, LaneState};
 use crate::engine::{EngineState, Stage};
-use crate::model::{LaneName, Sales, Span, Timestamp};
+use crate::model::{LaneName, Sales, Span, Timestamp, build};
 use crate::plan::Drift;
 use crate::pull::{Heard, Watching, WatchingHooks};
 use crate::quota::Accounts;
 use crate::reconcile::Nights;
 use crate::rules::{Program, Trigger};
-use crate::store::Store;
+use crate::store::{SCHEMA, Store};
 
 /// A vendor's clock that is off by more than this is worth a word.
 const SKEW: Span = Span::from_minutes(1);
@@ -67,13 +68,19 @@ pub struct Watched {
     pub folder: PathBuf,
     /// When the daemon began.
     pub began: Timestamp,
+    /// The daemon is told to stop: it is not ready any more.
+    pub stopping: CancellationToken,
 }
 
 /// How the daemon is.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct Health {
     /// The build.
     pub version: &'static str,
+    /// The commit it was built from, where that is known.
+    pub commit: Option<&'static str>,
+    /// The layout of the store.
+    pub schema: u32,
     /// When this was looked at.
     pub at: Timestamp,
     /// When the daemon began.
@@ -107,7 +114,7 @@ pub struct Health {
 }
 
 /// The journal.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct JournalHealth {
     /// Events accepted since the store was made.
     pub accepted: u64,
@@ -130,7 +137,7 @@ pub struct JournalHealth {
 }
 
 /// The engine.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct EngineHealth {
     /// In words.
     pub doing: String,
@@ -139,7 +146,7 @@ pub struct EngineHealth {
 }
 
 /// A lane.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct LaneHealth {
     /// Its name in the configuration.
     pub name: String,
@@ -192,7 +199,7 @@ impl LaneHealth {
 }
 
 /// A pool of codes.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct PoolHealth {
     /// Its name.
     pub name: String,
@@ -203,7 +210,7 @@ pub struct PoolHealth {
 }
 
 /// A source.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct SourceHealth {
     /// Its name in the configuration.
     pub name: String,
@@ -214,7 +221,7 @@ pub struct SourceHealth {
 }
 
 /// A list that is pulled.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct StreamHealth {
     /// The source's name in the configuration.
     pub source: String,
@@ -308,7 +315,7 @@ impl StreamHealth {
 }
 
 /// A trigger.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct TriggerHealth {
     /// Its name.
     pub name: String,
@@ -419,11 +426,13 @@ impl Watched {
                 .since(failing.since)
         }));
         Health {
-            version: env!("CARGO_PKG_VERSION"),
+            version: build::VERSION,
+            commit: build::COMMIT,
+            schema: SCHEMA,
             at: now,
             began: self.began,
             demands,
-            is_ready: matches!(engine.stage, Stage::Deciding | Stage::Idle),
+            is_ready: !self.stopping.is_cancelled() && matches!(engine.stage, Stage::Deciding | Stage::Idle),
             troubles,
             journal: JournalHealth {
                 accepted: counts.journaled.0,
@@ -436,7 +445,7 @@ impl Watched {
                 free_bytes,
                 next_timer: counts.next_timer,
             },
-            engine: EngineHealth { doing: doing(&engine.stage), since: engine.since },
+            engine: EngineHealth { doing: self.doing(&engine.stage), since: engine.since },
             lanes,
             pools,
             sources,
@@ -471,6 +480,10 @@ impl Watched {
             let words = format!("{} MB are free where the store is", free >> 20);
             Trouble::new(TroubleKind::DiskLow, "the disk", words)
         })
+    }
+
+    fn doing(&self, stage: &Stage) -> String {
+        if self.stopping.is_cancelled() { "being stopped: what is under way is finished".into() } else { doing(stage) }
     }
 
     fn pools(&self) -> Vec<PoolHealth> {

@@ -26,6 +26,7 @@ mod reload;
 mod room;
 mod server;
 pub mod settings;
+pub mod store;
 mod tls;
 pub mod triggers;
 mod trouble;

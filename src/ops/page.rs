@@ -52,7 +52,7 @@ fn page(health: &Health, quota: &QuotaHealth) -> Markup {
     };
     let header = html! {
         h1 { "Espalier" }
-        p.muted { "version " (health.version) ", running since " (short(health.began)) ", looked at " (short(health.at)) " UTC" }
+        p.muted { "version " (health.version) ", store schema " (health.schema) ", running since " (short(health.began)) ", looked at " (short(health.at)) " UTC" }
     };
     let main = html! {
         (troubles(health))

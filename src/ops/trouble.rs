@@ -9,7 +9,7 @@ pub use crate::alerts::Kind as TroubleKind;
 use crate::model::Timestamp;
 
 /// One thing that is wrong. Displayed, it is a sentence with its way out.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Trouble {
     /// Of what sort.
     pub kind: TroubleKind,

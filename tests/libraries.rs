@@ -113,7 +113,10 @@ async fn segments_library_in_a_browser_and_the_status_page() {
     let nowhere = "[destination.nowhere]\nkind = \"klaviyo\"\napi_key = \"${env:TEST_SANDBOX_KEY}\"\nbase_url = \"http://127.0.0.1:9\"\n";
     let mut daemon = Daemon::new(folder.path(), &store, nowhere, &[("cart-abandoned", &trigger)]);
     daemon.start_ready().await;
-    let (intake, ops) = (format!("http://{}", daemon.intake), format!("http://{}/", daemon.ops));
+    let intake = format!("http://{}", daemon.intake);
+    let (is_well, link) = support::espalier(folder.path(), &["account", "link"]);
+    assert!(is_well, "{link}");
+    let ops = link.trim().to_owned();
     let screenshots = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/screenshots");
     std::fs::create_dir_all(&screenshots).expect("a folder");
 

@@ -90,6 +90,11 @@ impl Client {
         self.answer(self.posting(path)).await
     }
 
+    /// POST of a question, as JSON both ways. `None` for 404.
+    pub async fn ask<B: Serialize, T: DeserializeOwned>(&self, path: &str, question: &B) -> Result<Option<T>, Failed> {
+        self.answer(self.posting(path).json(question)).await
+    }
+
     /// POST with a body, as JSON both ways.
     pub async fn send<B: Serialize + ?Sized, T: DeserializeOwned>(&self, path: &str, body: &B) -> Result<T, Failed> {
         let answer = self.answer(self.posting(path).json(body)).await?;

@@ -45,13 +45,13 @@ pub async fn run(args: &Configured) -> Ended {
             return Ok(ExitCode::SUCCESS);
         }
     };
-    let service = Service::ready(running.watched.clone(), clock);
     match &running.way_in {
         // To a terminal only: what a service says is kept in logs.
         Some(link) if std::io::stdout().is_terminal() => println!("Come in once, and make your account: {link}"),
         Some(_) => tracing::info!("nobody can sign in yet; `espalier account link` prints a way in that is good once"),
         None => {}
     }
+    let service = Service::ready(running.watched.clone(), clock);
     loop {
         tokio::select! {
             () = stops.told() => break,

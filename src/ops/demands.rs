@@ -11,7 +11,8 @@ use crate::store::{Backup, Receipt, Store, StoreError, backup};
 const TOLD: usize = 1_000;
 
 /// That somebody was forgotten.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = Receipt)]
 pub struct Shown {
     /// Its number.
     pub id: String,
@@ -39,7 +40,8 @@ pub struct Shown {
 }
 
 /// A destination that was asked to forget somebody.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = ReceiptOfAccount)]
 pub struct Asked {
     /// Its name.
     pub name: String,
@@ -92,7 +94,7 @@ pub async fn receipts(store: &dyn Store) -> Result<Vec<Shown>, StoreError> {
 const MONTH: Span = Span::from_days(30);
 
 /// That somebody wants to see what is kept of them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Demand {
     /// Its number.
     pub id: String,

@@ -66,7 +66,7 @@ pub struct Watched {
 }
 
 /// How the daemon is.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct Health {
     /// The build.
     pub version: &'static str,
@@ -105,7 +105,7 @@ pub struct Health {
 }
 
 /// The journal.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct JournalHealth {
     /// Events accepted since the store was made.
     pub accepted: u64,
@@ -126,7 +126,7 @@ pub struct JournalHealth {
 }
 
 /// The engine.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct EngineHealth {
     /// In words.
     pub doing: String,
@@ -135,7 +135,7 @@ pub struct EngineHealth {
 }
 
 /// A lane.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct LaneHealth {
     /// Its name in the configuration.
     pub name: String,
@@ -188,7 +188,7 @@ impl LaneHealth {
 }
 
 /// A pool of codes.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct PoolHealth {
     /// Its name.
     pub name: String,
@@ -199,7 +199,7 @@ pub struct PoolHealth {
 }
 
 /// A source.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct SourceHealth {
     /// Its name in the configuration.
     pub name: String,
@@ -210,7 +210,7 @@ pub struct SourceHealth {
 }
 
 /// A list that is pulled.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct StreamHealth {
     /// The source's name in the configuration.
     pub source: String,
@@ -304,7 +304,7 @@ impl StreamHealth {
 }
 
 /// A trigger.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct TriggerHealth {
     /// Its name.
     pub name: String,
@@ -423,7 +423,7 @@ impl Watched {
                 journal_bytes: counts.journal_bytes,
                 next_timer: counts.next_timer,
             },
-            engine: EngineHealth { doing: doing(&engine.stage), since: engine.since },
+            engine: EngineHealth { doing: self.doing(&engine.stage), since: engine.since },
             lanes,
             pools,
             sources,
@@ -433,6 +433,10 @@ impl Watched {
             night,
             triggers,
         }
+    }
+
+    fn doing(&self, stage: &Stage) -> String {
+        if self.stopping.is_cancelled() { "being stopped: what is under way is finished".into() } else { doing(stage) }
     }
 
     fn pools(&self) -> Vec<PoolHealth> {

@@ -15,9 +15,6 @@ pub struct Settings {
     /// Address and port. Another than a loopback address asks for accounts, `hosts`, and `tls` or `behind_proxy`.
     #[schemars(with = "String", extend("format" = "address-and-port"))]
     pub listen: SocketAddr,
-    /// What is under way when the daemon is told to stop gets so long. What has not ended by then is cut, and taken up
-    /// again at the next start.
-    pub drain: Span,
     /// The names by which browsers reach it, beside the loopback ones.
     pub hosts: Vec<String>,
     /// The certificate to serve with.
@@ -26,6 +23,9 @@ pub struct Settings {
     pub behind_proxy: bool,
     /// How long somebody stays signed in.
     pub session: Span,
+    /// What is under way when the daemon is told to stop gets so long. What has not ended by then is cut, and taken up
+    /// again at the next start.
+    pub drain: Span,
 }
 
 /// Files of PEM, read again when they change.

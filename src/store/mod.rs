@@ -227,7 +227,7 @@ pub struct LaneCount {
 
 /// What ever came to a lane, and how it ended. Every activation that was made is queued, has one end, or was forgotten
 /// with its person: [`LaneTotals::made`] is the sum of all the others and of [`LaneCount::queued`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct LaneTotals {
     /// Activations that were decided for it.
     pub made: u64,
@@ -319,7 +319,7 @@ pub enum Raised {
 }
 
 /// What became of products that were put into the catalogue.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Stocked {
     /// They were not there before.
     pub new: u64,
@@ -332,7 +332,8 @@ pub struct Stocked {
 }
 
 /// What became of codes that were put into a pool.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = CodesAdded)]
 pub struct Added {
     /// They wait to be given.
     pub new: u64,
@@ -343,7 +344,7 @@ pub struct Added {
 }
 
 /// A pool of codes, counted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct PoolCount {
     /// Its name.
     pub name: Arc<str>,
@@ -354,7 +355,7 @@ pub struct PoolCount {
 }
 
 /// A message, or a part of one, that could not be read: kept for inspection, bounded in number and age.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct SetAside {
     /// When it came.
     pub at: Timestamp,

@@ -122,7 +122,8 @@ impl Ops {
             _ => address,
         };
         write_private(&folder.join(ADDRESS), &format!("{} {near}", if tls.is_some() { "https" } else { "http" }))?;
-        let (routes, document) = api::routes().with(store::routes()).with(access::api_routes()).split();
+        let (routes, mut document) = api::routes().with(store::routes()).with(access::api_routes()).split();
+        api::introduce(&mut document);
         let shared = Arc::new(Inner {
             watched,
             metrics,

@@ -42,7 +42,6 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8081)),
-            drain: Span::from_secs(30),
             hosts: Vec::new(),
             tls: None,
             behind_proxy: false,

@@ -218,11 +218,11 @@ impl Settings {
         match program {
             Some(program) if mistakes.is_empty() => {
                 settings.store.path = folder.join(&settings.store.path);
-                if let Some(backup) = &mut settings.store.backup {
-                    backup.path = folder.join(&backup.path);
-                }
                 if let Some(tls) = &mut settings.ops.tls {
                     (tls.certificate, tls.key) = (folder.join(&tls.certificate), folder.join(&tls.key));
+                }
+                if let Some(backup) = &mut settings.store.backup {
+                    backup.path = folder.join(&backup.path);
                 }
                 Ok(Configured { settings, program, connected, programs, file: file.to_owned(), folder, stamp })
             }

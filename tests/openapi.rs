@@ -239,6 +239,17 @@ async fn every_operation_answers_as_its_document_says() {
     assert_eq!(api.post("/api/access/link", &[], None).await.0, 200);
     assert!(api.get("/api/access/log").await.as_array().is_some_and(|log| log.len() > 10));
 
+    api.get("/api/alerts").await;
+    assert_eq!(api.post("/api/alerts/test", &[], None).await, (200, json!([])));
+    assert_eq!(api.call("post", "/api/alerts/test", &[], "?receiver=nobody", None).await.0, 404);
+    let (status, silence) =
+        api.post("/api/alerts/silences", &[], Some(json!({ "for": "2h", "kind": "silence" }))).await;
+    assert_eq!((status, &silence["by"]), (201, &json!("command line")));
+    assert_eq!(api.post("/api/alerts/silences", &[], Some(json!({ "for": "90d" }))).await.0, 422);
+    let id = [("id", "1")];
+    assert_eq!(api.call("delete", "/api/alerts/silences/{id}", &id, "", None).await.0, 200);
+    assert_eq!(api.call("delete", "/api/alerts/silences/{id}", &id, "", None).await.0, 404);
+
     let copy = folder.path().join("copy").display().to_string();
     assert_eq!(api.post("/api/store/backup", &[], Some(json!({ "folder": "here" }))).await.0, 422);
     assert_eq!(api.post("/api/store/backup", &[], Some(json!({ "folder": copy, "keep_ms": 86_400_000 }))).await.0, 200);

@@ -3,11 +3,12 @@
 //! people by hand.
 
 mod access;
+mod alerts;
 mod api;
 mod backtest;
 mod demands;
 mod explain;
-mod frame;
+mod findings;
 mod health;
 mod hooks;
 pub mod identity;
@@ -15,12 +16,13 @@ pub mod letters;
 mod metric;
 mod night;
 mod page;
-mod page_trigger;
 mod payload;
-mod plot;
 mod quiet;
 mod quota;
 mod reload;
+mod replays;
+mod room;
+mod series;
 mod server;
 pub mod settings;
 pub mod store;
@@ -29,12 +31,13 @@ pub mod triggers;
 mod trouble;
 
 pub use access::{Access, Area, Refused, Role};
+pub use alerts::Wanted as SilenceWanted;
 pub use backtest::{Failed as BacktestFailed, Wanted as BacktestWanted, backtest};
 pub use demands::{Demand, Shown as Receipt, answered, demands, receipts};
 pub use explain::attempt as attempt_words;
 pub use explain::{Explained, explain};
 pub use health::{Health, Watched};
-pub use metric::Metrics;
+pub use metric::{Described, METRICS, Metrics, Sort};
 pub use payload::{NoPreview, preview};
 pub use reload::{Asked, Compiled, Reloaded, Reloads};
 pub use server::{NotBegun, Ops, Running, running, write_private};

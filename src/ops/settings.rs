@@ -46,6 +46,7 @@ impl Default for Settings {
             tls: None,
             behind_proxy: false,
             session: Span::from_hours(12),
+            drain: Span::from_secs(30),
         }
     }
 }

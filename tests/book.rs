@@ -303,8 +303,11 @@ fn form(schema: &Value, of: &Value) -> String {
         of_each.dedup();
         return of_each.join(" or ");
     }
-    if let Some(word) = of["format"].as_str() {
-        return word.to_owned();
+    match of["format"].as_str() {
+        Some(size) if size.starts_with("uint") || size.starts_with("int") => return "whole number".into(),
+        Some("double" | "float") => return "number".into(),
+        Some(word) => return word.to_owned(),
+        None => {}
     }
     match &of["type"] {
         Value::String(kind) => match kind.as_str() {
@@ -315,7 +318,18 @@ fn form(schema: &Value, of: &Value) -> String {
         },
         Value::Array(kinds) => {
             let kinds = kinds.iter().filter_map(Value::as_str).filter(|kind| *kind != "null");
-            kinds.map(|kind| if kind == "string" { "text" } else { kind }).collect::<Vec<_>>().join(" or ")
+            kinds
+                .map(|kind| {
+                    if kind == "string" {
+                        "text"
+                    } else if kind == "integer" {
+                        "whole number"
+                    } else {
+                        kind
+                    }
+                })
+                .collect::<Vec<_>>()
+                .join(" or ")
         }
         _ => "any".into(),
     }

@@ -111,8 +111,7 @@ async fn a_running_daemon_is_asked() {
     let ended = run(&["nothing"]);
     assert!(String::from_utf8_lossy(&ended.stderr).contains("there is no trigger `nothing`"), "{ended:?}");
 
-    let url = format!("http://{}/triggers/added/backtest", daemon.ops);
-    let page = client().get(url).send().await.expect("a page").text().await.expect("a page");
+    let page = daemon.page("/triggers/added/backtest").await.text().await.expect("a page");
     assert!(page.contains("30 fires for 30 people (75.0 %)") && page.contains("<rect"), "{page}");
     assert!(!page.contains("u1"), "nobody is named: {page}");
 }

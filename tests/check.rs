@@ -203,6 +203,7 @@ fn what_no_single_key_can_know_is_told_with_the_rest() {
     assert!(!is_well);
     let keys = [
         "ops.listen",
+        "ops.listen",
         "engagement.window",
         "engagement.opens",
         "source.b.write_key",

@@ -227,7 +227,7 @@ async fn one_persons_way_to_three_vendors() {
     .await;
     let (is_well, text) = run(&["status"]);
     assert!(is_well && text.contains("klaviyo"), "{text}");
-    let page = http.get(format!("http://{}/", daemon.ops)).send().await.expect("the page");
+    let page = daemon.page("/").await;
     assert!(page.headers()["content-security-policy"].to_str().expect("text").starts_with("default-src 'none'"));
     assert!(page.text().await.expect("text").contains("Cart left"));
     assert!(daemon.terminate().success());

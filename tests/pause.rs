@@ -58,7 +58,7 @@ async fn what_is_held_leaves_when_somebody_resumes_the_trigger() {
         assert_eq!(daemon.post(&http, "/v1/track", body).await, Some(200));
     }
     eventually("the guard holds two", LIMIT, || async { sent("Viewed") == 2 && held("guarded").len() == 2 }).await;
-    let page = http.get(format!("http://{}/", daemon.ops)).send().await.expect("the page").text().await.expect("text");
+    let page = daemon.page("/").await.text().await.expect("text");
     assert!(page.contains("trigger guarded paused itself"), "{page}");
     assert_eq!(daemon.metric("espalier_trigger_live{trigger=\"guarded\"}").await, Some(0));
     assert_eq!(daemon.metric("espalier_trigger_live{trigger=\"form\"}").await, Some(1));
@@ -66,17 +66,17 @@ async fn what_is_held_leaves_when_somebody_resumes_the_trigger() {
 
     // By the page, with the token and not without it.
     let at = format!("http://{}/triggers/guarded", daemon.ops);
-    let page = http.get(&at).send().await.expect("the page").text().await.expect("text");
+    let page = daemon.page("/triggers/guarded").await.text().await.expect("text");
     assert!(page.contains("paused itself at") && page.contains("Resume"), "{page}");
-    let token = std::fs::read_to_string(folder.path().join("store/admin.token")).expect("a token");
-    let form = |token: &str| format!("token={token}&what=resume&held=drop");
-    let post = async |body: String| {
+    let post = async |token: &str| {
         let kind = "application/x-www-form-urlencoded";
-        http.post(&at).header("content-type", kind).body(body).send().await.expect("an answer")
+        let call = http.post(&at).bearer_auth(token).header("content-type", kind).body("what=resume&held=drop");
+        call.send().await.expect("an answer")
     };
-    assert_eq!(post(form("guess")).await.status(), 401);
+    assert!(post("guess").await.text().await.expect("text").contains("espalier account link"), "the way in");
     assert_eq!(held("guarded").len(), 2);
-    let page = post(form(&token)).await.text().await.expect("text");
+    post(&daemon.admin_token()).await;
+    let page = daemon.page("/triggers/guarded").await.text().await.expect("text");
     assert!(page.contains("<strong>live</strong>"), "{page}");
     eventually("what was held goes nowhere", LIMIT, || async { held("guarded").is_empty() }).await;
     assert_eq!(sent("Viewed"), 2);

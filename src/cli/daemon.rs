@@ -14,7 +14,7 @@ use crate::delivery::{Asker, Lane};
 use crate::engine::{Engine, count_sales};
 use crate::intake::{Intake, SourceSettings};
 use crate::model::sales::COUNTED_EVERY;
-use crate::model::{LaneName, Sales, Span};
+use crate::model::{LaneName, Sales, Span, Timestamp};
 use crate::ops::{Metrics, Ops, Reloads, Watched};
 use crate::plan;
 use crate::pull;
@@ -25,8 +25,8 @@ use crate::settings::Configured;
 use crate::store::Store;
 use crate::store::embedded::Embedded;
 
-/// Exchanges under way at the end get so long.
-const DRAIN: Span = Span::from_secs(30);
+/// Whoever is answered at the end gets so long, when all else is done.
+const ANSWERED: Span = Span::from_secs(2);
 /// How often the state is written out as a snapshot.
 const SNAPSHOT: Span = Span::from_hours(24);
 /// How often metrics are folded.
@@ -53,6 +53,7 @@ pub struct Running {
     accounts: Accounts,
     clock: SharedClock,
     store: Embedded,
+    drain: Span,
     listening: CancellationToken,
     working: CancellationToken,
     listeners: JoinSet<()>,
@@ -80,6 +81,7 @@ impl Daemon {
         let shared: Arc<dyn Store> = Arc::new(store.clone());
         let program = Arc::new(ArcSwap::from_pointee(program));
         let (listening, working) = (CancellationToken::new(), CancellationToken::new());
+        let stopping = CancellationToken::new();
         let (mut listeners, mut workers) = (JoinSet::new(), JoinSet::new());
 
         let engine = Engine::new(
@@ -163,6 +165,7 @@ impl Daemon {
             askers: askers.into(),
             sources: settings.source.iter().map(|(name, source)| (name.clone(), kind(source))).collect(),
             began,
+            stopping: stopping.clone(),
         };
         let metrics = Metrics::install();
         let ops = Ops::bind(
@@ -180,8 +183,9 @@ impl Daemon {
 
         let way_in = (!ops.has_accounts()).then(|| ops.link());
 
-        listeners.spawn(intake.run(listening.clone()));
-        workers.spawn(ops.run(working.clone()));
+        // Both answer until the end: what is going on is to be seen while it ends, too.
+        listeners.spawn(intake.refusing_from(stopping).run(listening.clone()));
+        listeners.spawn(ops.run(listening.clone()));
         workers.spawn(engine.begin(working.clone()).map_err(Failed::new)?);
         for lane in lanes {
             workers.spawn(lane.run(working.clone()));
@@ -208,6 +212,7 @@ impl Daemon {
             accounts,
             clock,
             store,
+            drain: settings.ops.drain,
             listening,
             working,
             listeners,
@@ -217,29 +222,39 @@ impl Daemon {
 }
 
 impl Running {
-    /// Takes no more messages; what was begun is answered.
-    pub async fn stop_listening(&mut self) {
-        self.listening.cancel();
-        while self.listeners.join_next().await.is_some() {}
-    }
-
-    /// Ends: listens no more, finishes what is under way, closes the store. What waits stays on disk.
-    pub async fn stop(mut self) -> Result<(), Failed> {
-        self.stop_listening().await;
+    /// Ends: takes no more messages, finishes what is under way, closes the store. What waits stays on disk. False where
+    /// something did not end within `[ops] drain`: it is taken up again at the next start.
+    pub async fn stop(mut self) -> Result<bool, Failed> {
+        self.watched.stopping.cancel();
         self.working.cancel();
-        let deadline = self.clock.now() + DRAIN;
-        loop {
-            tokio::select! {
-                ended = self.workers.join_next() => if ended.is_none() { break },
-                () = self.clock.until(deadline) => {
-                    tracing::warn!("some work did not end in time; it is taken up again at the next start");
-                    self.workers.abort_all();
-                    break;
-                }
-            }
+        let deadline = self.clock.now() + self.drain;
+        let cut = ended(&mut self.workers, &self.clock, deadline).await;
+        if cut > 0 {
+            tracing::warn!(cut, "some work did not end in time; it is taken up again at the next start");
+        }
+        self.listening.cancel();
+        let unanswered = ended(&mut self.listeners, &self.clock, self.clock.now() + ANSWERED).await;
+        if unanswered > 0 {
+            tracing::warn!("somebody was not answered in time: the connection is closed");
         }
         self.accounts.close().await;
-        self.store.close().await.map_err(Failed::new)
+        self.store.close().await.map_err(Failed::new)?;
+        Ok(cut == 0)
+    }
+}
+
+/// Waits for all of them until `deadline`, and aborts the others. Returns how many those were.
+async fn ended(tasks: &mut JoinSet<()>, clock: &SharedClock, deadline: Timestamp) -> usize {
+    loop {
+        tokio::select! {
+            ended = tasks.join_next() => if ended.is_none() { return 0 },
+            () = clock.until(deadline) => {
+                let cut = tasks.len();
+                // Until they have let go of the store.
+                tasks.shutdown().await;
+                return cut;
+            }
+        }
     }
 }
 

@@ -46,9 +46,8 @@ pub async fn run(args: &Args) -> Ended {
 pub async fn ask(configured: &settings::Configured, person: &str, trigger: Option<&str>) -> Result<Value, Failed> {
     let answer: Option<Value> = match Local::of(configured).await? {
         Local::Daemon(client) => {
-            let mut query = vec![("person", person)];
-            query.extend(trigger.map(|t| ("trigger", t)));
-            client.get("/api/explain", &query).await?
+            let question = serde_json::json!({ "person": person, "trigger": trigger });
+            client.ask("/api/explain", &question).await?
         }
         Local::Store(store) => {
             let names = &configured.settings.identity;

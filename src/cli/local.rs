@@ -90,9 +90,25 @@ impl Client {
         self.answer(self.posting(path)).await
     }
 
+    /// POST of a question, as JSON both ways. `None` for 404.
+    pub async fn ask<B: Serialize, T: DeserializeOwned>(&self, path: &str, question: &B) -> Result<Option<T>, Failed> {
+        self.answer(self.posting(path).json(question)).await
+    }
+
     /// POST with a body, as JSON both ways.
     pub async fn send<B: Serialize + ?Sized, T: DeserializeOwned>(&self, path: &str, body: &B) -> Result<T, Failed> {
         let answer = self.answer(self.posting(path).json(body)).await?;
+        answer.ok_or_else(|| Failed("the daemon does not know this: is it of an earlier version?".into()))
+    }
+
+    /// The same, of what takes its time.
+    pub async fn send_for<B: Serialize + ?Sized, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+        limit: Duration,
+    ) -> Result<T, Failed> {
+        let answer = self.answer(self.posting(path).json(body).timeout(limit)).await?;
         answer.ok_or_else(|| Failed("the daemon does not know this: is it of an earlier version?".into()))
     }
 

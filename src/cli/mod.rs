@@ -18,6 +18,7 @@ mod identity;
 mod import;
 mod local;
 mod log;
+mod manual;
 mod messages;
 mod parallel;
 mod payload;
@@ -29,6 +30,7 @@ mod reload;
 mod run;
 mod sandbox;
 mod schema;
+mod service;
 mod show;
 mod simulate;
 mod status;
@@ -43,9 +45,12 @@ use clap::{Parser, Subcommand};
 
 pub use daemon::{Daemon, Running};
 
+use crate::model::build;
+use crate::store::SCHEMA;
+
 /// From what customers do to the flow that answers it: exactly once.
 #[derive(Debug, Parser)]
-#[command(name = "espalier", version, about, max_term_width = 100)]
+#[command(name = "espalier", version, long_version = long_version(), about, max_term_width = 100)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -104,10 +109,12 @@ enum Command {
     Token(token::Args),
     /// Who changed what by hand.
     Audit(audit::Args),
-    /// Checks the store, or makes its state again from the journal.
+    /// Checks the store, makes it small, backs it up, restores, exports and imports it.
     Store(store::Args),
     /// Simulated vendors alone.
     Sandbox(sandbox::Args),
+    /// The manual page; or every command with its options, in Markdown.
+    Manual(manual::Args),
 }
 
 /// Which configuration.
@@ -116,6 +123,15 @@ pub struct Configured {
     /// The configuration file.
     #[arg(long, short, global = true, default_value = "config/espalier.toml", env = "ESPALIER_CONFIG")]
     pub config: PathBuf,
+}
+
+/// The version, what it was built from and how, and the layout of its store.
+fn long_version() -> &'static str {
+    static WORDS: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+    WORDS.get_or_init(|| {
+        let commit = build::COMMIT.unwrap_or("not known");
+        format!("{}\ncommit: {commit}\nbuild: {}\nstore schema: {SCHEMA}", build::VERSION, build::PROFILE)
+    })
 }
 
 /// What a command ends with: `Err` is printed to standard error and is exit code 1.
@@ -140,7 +156,7 @@ impl Cli {
             Command::Schema(args) => schema::run(&args),
             Command::Check(args) => check::run(&args),
             Command::Simulate(args) => simulate::run(&args),
-            Command::Store(args) => store::run(&args),
+            Command::Manual(args) => manual::run(&args),
             other => runtime(other),
         };
         match ended {
@@ -156,7 +172,7 @@ impl Cli {
 /// Commands that wait for something.
 fn runtime(command: Command) -> Ended {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failed::new)?;
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         match command {
             Command::Demo(args) => demo::run(args).await,
             Command::Run(args) => run::run(&args).await,
@@ -177,13 +193,17 @@ fn runtime(command: Command) -> Ended {
             Command::DeadLetters(args) => dead_letters::run(&args).await,
             Command::Triggers(args) => triggers::run(&args).await,
             Command::Reconcile(args) => reconcile::run(&args).await,
+            Command::Store(args) => store::run(&args).await,
             Command::Sandbox(args) => sandbox::run(&args).await,
             Command::Account(args) => account::run(&args).await,
             Command::Token(args) => token::run(&args).await,
             Command::Audit(args) => audit::run(&args).await,
-            Command::Schema(_) | Command::Check(_) | Command::Simulate(_) | Command::Store(_) => Ok(ExitCode::SUCCESS),
+            Command::Schema(_) | Command::Check(_) | Command::Simulate(_) | Command::Manual(_) => Ok(ExitCode::SUCCESS),
         }
-    })
+    });
+    // What had to be waited for was waited for: a second signal ends the daemon at once.
+    runtime.shutdown_background();
+    ended
 }
 
 /// Reads the configuration, or prints its mistakes.

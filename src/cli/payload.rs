@@ -36,9 +36,8 @@ pub async fn run(args: &Args) -> Ended {
     let now = SystemClock.now();
     let activations: Option<Vec<Activation>> = match Local::of(&configured).await? {
         Local::Daemon(client) => {
-            let mut query = vec![("trigger", args.trigger.as_str()), ("person", args.person.as_str())];
-            query.extend(args.key.as_deref().map(|key| ("key", key)));
-            client.get("/api/payload", &query).await?
+            let question = serde_json::json!({ "trigger": args.trigger, "person": args.person, "key": args.key });
+            client.ask("/api/payload", &question).await?
         }
         Local::Store(store) => {
             let wanted = (&*args.trigger, &*args.person, args.key.as_deref());

@@ -11,6 +11,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::ops::identity::{self, Told, Word};
 use crate::ops::{self, Demand, Receipt};
 use crate::settings;
+use crate::store::Backup;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -166,7 +167,7 @@ fn print_demands(demands: &[Demand]) {
 }
 
 fn print_receipt(configured: &settings::Configured, of: &Receipt) {
-    let Receipt { id, source, asked, forgotten, journal, names, events, destinations, .. } = of;
+    let Receipt { id, source, asked, forgotten, journal, names, events, destinations, backups, .. } = of;
     println!("receipt {id}");
     println!("  asked for by {source} at {asked}; forgotten here at {forgotten}: {names} names, {events} events");
     match journal {
@@ -180,6 +181,12 @@ fn print_receipt(configured: &settings::Configured, of: &Receipt) {
         match destinations.iter().find(|asked| asked.name == *name) {
             Some(asked) => println!("  {name}: {}", asked.words),
             None => println!("  {name}: not asked; erase them there too"),
+        }
+    }
+    for Backup { folder, at, kept_until } in backups {
+        match kept_until {
+            Some(until) => println!("  the backup of {at} in {folder} still has them; it is to be kept until {until}"),
+            None => println!("  the backup of {at} in {folder} still has them; nobody said until when it is kept"),
         }
     }
 }

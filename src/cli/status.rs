@@ -36,7 +36,9 @@ pub async fn run(args: &Args) -> Ended {
 pub fn print(status: &Value) {
     let text = show::text;
     let journal = &status["journal"];
-    println!("espalier {}, since {}", text(&status["version"]), text(&status["began"]));
+    let commit = status["commit"].as_str().map(|commit| format!(" ({commit})")).unwrap_or_default();
+    let (version, schema) = (text(&status["version"]), &status["schema"]);
+    println!("espalier {version}{commit}, store schema {schema}, since {}", text(&status["began"]));
     println!(
         "events: {} accepted, {} decided, {} waiting; people: {}; set aside: {}; next timer: {}",
         journal["accepted"],

@@ -8,8 +8,9 @@ use serde::Serialize;
 use crate::model::{Span, Timestamp};
 
 /// Why a lane does not send, by who or what ends it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = LaneHold)]
 pub enum Hold {
     /// The vendor fails again and again: one call is tried now and then.
     Breaker,

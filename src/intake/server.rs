@@ -82,6 +82,7 @@ pub struct Intake {
     listener: TcpListener,
     router: Router,
     tallies: Vec<(Arc<str>, Tally)>,
+    retry_after: HeaderValue,
 }
 
 impl Intake {
@@ -101,7 +102,8 @@ impl Intake {
         let accept = Accept::new(store, settings.retry_after, tallies.iter().cloned().collect());
         let router = router(settings, sources, connected, names, accept, clock)?;
         let listener = TcpListener::bind(settings.listen).await.map_err(|e| NotReady::Listen(settings.listen, e))?;
-        Ok(Self { listener, router, tallies })
+        let retry_after = HeaderValue::from(settings.retry_after.as_millis().div_euclid(1_000).max(1));
+        Ok(Self { listener, router, tallies, retry_after })
     }
 
     /// How much comes of each source by itself.
@@ -114,6 +116,13 @@ impl Intake {
         self.listener.local_addr().ok()
     }
 
+    /// From `stopping` on nothing more is taken: who sends comes again, to the daemon after this one.
+    pub fn refusing_from(mut self, stopping: CancellationToken) -> Self {
+        let refusal = (stopping, self.retry_after.clone());
+        self.router = self.router.layer(from_fn_with_state(refusal, refuse));
+        self
+    }
+
     /// Serves until `stop`; requests that were begun are answered.
     pub async fn run(self, stop: CancellationToken) {
         let served = axum::serve(Nodelay(self.listener), self.router).with_graceful_shutdown(stop.cancelled_owned());
@@ -121,6 +130,18 @@ impl Intake {
             tracing::error!(reason = %error, "intake ended");
         }
     }
+}
+
+async fn refuse(
+    State((stopping, retry_after)): State<(CancellationToken, HeaderValue)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if !stopping.is_cancelled() {
+        return next.run(request).await;
+    }
+    let headers = [(header::RETRY_AFTER, retry_after), (header::CONNECTION, HeaderValue::from_static("close"))];
+    (StatusCode::SERVICE_UNAVAILABLE, headers, "the daemon is being stopped; come again\n").into_response()
 }
 
 /// A listener whose connections do not wait to fill a packet.

@@ -4,6 +4,7 @@
 
 pub mod action;
 pub mod activation;
+pub mod build;
 pub mod catalogue;
 pub mod changes;
 pub mod codes;

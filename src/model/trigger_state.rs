@@ -37,7 +37,7 @@ pub struct Pause {
 }
 
 /// What becomes of the edges of a paused trigger.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum PausePolicy {
     /// They are recorded, and nothing starts.
@@ -50,7 +50,7 @@ pub enum PausePolicy {
 }
 
 /// How what was held goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Release {
     /// To the vendors, unless it has expired.

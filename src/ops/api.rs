@@ -2,29 +2,36 @@
 
 use std::time::Duration;
 
+use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::routing::get;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::access::Documented;
 use super::backtest::{Failed, Wanted, bounded};
-use super::explain::explain as explained;
-use super::health::Watched;
-use super::identity::{self, NotTold, Told};
+use super::demands::{Demand, Shown as Receipt};
+use super::explain::{Explained, explain as explained};
+use super::health::{Health, Watched};
+use super::identity::{self, Audit, NotTold, Told};
 use super::letters::{self, MOST, Replayed, Shown};
+use super::page::charts;
 use super::payload::{NoPreview, preview};
 use super::quota::QuotaHealth;
+use super::reload::Compiled;
 use super::server::Shared;
 use super::{night, triggers};
 use crate::model::codes::LONGEST_CODE;
-use crate::model::{CatalogueItem, Span};
+use crate::model::{CatalogueItem, Mistake, Span};
+use crate::pull::Findings;
+use crate::replay::Report;
 use crate::rules::is_pool_name;
-use crate::store::{StoreError, WorkId, decided};
+use crate::store::{Added, PoolCount, SetAside, Stocked, StoreError, WorkId, decided};
 
 /// That it is done.
 #[derive(Serialize, ToSchema)]
@@ -38,41 +45,45 @@ pub struct Message {
     pub message: String,
 }
 
+/// What is said of the API, as OpenAPI 3.1.
+async fn document(State(shared): State<Shared>) -> Response {
+    Json(&shared.document).into_response()
+}
+
 /// Every route of the API, by the role that it asks for.
 pub fn routes() -> Documented {
-    let viewer = Router::new()
-        .route("/api/status", get(status))
-        .route("/api/quota", get(quota))
-        .route("/api/explain", get(explain))
-        .route("/api/payload", get(payload))
-        .route("/api/backtest", post(backtest))
-        .route("/api/dead-letters", get(dead_letters))
-        .route("/api/dead-letters/{id}", get(dead_letter))
-        .route("/api/codes", get(pools))
-        .route("/api/identity/audit", get(audit_identities))
-        .route("/api/person/receipts", get(receipts))
-        .route("/api/person/demands", get(demands))
-        .route("/api/nights", get(night::reports))
-        .route("/api/nights/state", get(night::state))
-        .route("/api/set-aside", get(set_aside))
-        .route("/api/audit/{source}", get(audit))
-        .route("/api/triggers", get(triggers::get_list))
-        .route("/api/triggers/{name}/held", get(triggers::get_held));
-    let operator = Router::new()
-        .route("/api/dead-letters/{id}/replay", post(replay))
-        .route("/api/dead-letters/{id}/drop", post(drop_dead))
-        .route("/api/catalogue", post(put_items))
-        .route("/api/codes/{pool}", post(add_codes))
-        .route("/api/nights", post(night::begin))
-        .route("/api/nights/resend/{id}", post(resend))
-        .route("/api/triggers/reload", post(reload))
-        .route("/api/triggers/{name}/pause", post(triggers::pause))
-        .route("/api/triggers/{name}/resume", post(triggers::resume));
-    let admin = Router::new()
-        .route("/api/identity", post(tell))
-        .route("/api/person/export", post(export))
-        .route("/api/person/demands/{id}/answered", post(answer_demand));
-    Documented { viewer: viewer.into(), operator: operator.into(), admin: admin.into() }
+    let viewer = OpenApiRouter::new()
+        .routes(routes!(status))
+        .routes(routes!(quota))
+        .routes(routes!(charts::series))
+        .routes(routes!(explain))
+        .routes(routes!(payload))
+        .routes(routes!(backtest))
+        .routes(routes!(dead_letters))
+        .routes(routes!(dead_letter))
+        .routes(routes!(pools))
+        .routes(routes!(audit_identities))
+        .routes(routes!(receipts))
+        .routes(routes!(demands))
+        .routes(routes!(set_aside))
+        .routes(routes!(audit))
+        .routes(routes!(night::reports))
+        .routes(routes!(night::state))
+        .routes(routes!(triggers::get_list))
+        .routes(routes!(triggers::get_held))
+        .route("/api/openapi.json", get(document));
+    let operator = OpenApiRouter::new()
+        .routes(routes!(replay))
+        .routes(routes!(drop_dead))
+        .routes(routes!(put_items))
+        .routes(routes!(add_codes))
+        .routes(routes!(resend))
+        .routes(routes!(reload))
+        .routes(routes!(night::begin))
+        .routes(routes!(triggers::pause))
+        .routes(routes!(triggers::resume));
+    let admin = OpenApiRouter::new().routes(routes!(tell)).routes(routes!(export)).routes(routes!(answer_demand));
+    Documented { viewer, operator, admin }
 }
 
 pub fn refused(error: &StoreError) -> Response {
@@ -83,21 +94,30 @@ pub fn missing(words: &str) -> Response {
     (StatusCode::NOT_FOUND, Json(json!({ "message": words }))).into_response()
 }
 
+/// How the daemon is.
+#[utoipa::path(get, path = "/api/status", tag = "health",  responses((status = 200, body = Health)))]
 pub async fn status(State(shared): State<Shared>) -> Response {
     Json(shared.watched.health()).into_response()
 }
 
+/// What accounts let through, and what waits for it.
+#[utoipa::path(get, path = "/api/quota", tag = "health",  responses((status = 200, body = QuotaHealth)))]
 pub async fn quota(State(shared): State<Shared>) -> Response {
     Json(QuotaHealth::of(&shared.watched)).into_response()
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = Explain)]
 pub struct Asked {
+    /// Any name of theirs: `email:ines@example.com`, an address, a customer's number.
     person: String,
+    /// Only this trigger.
     trigger: Option<String>,
 }
 
-pub async fn explain(State(shared): State<Shared>, Query(asked): Query<Asked>) -> Response {
+/// Why somebody did or did not get an activation.
+#[utoipa::path(post, path = "/api/explain", tag = "people", request_body = Asked,  responses((status = 200, body = Explained), (status = 404, body = Message)))]
+pub async fn explain(State(shared): State<Shared>, Json(asked): Json<Asked>) -> Response {
     let watched = &shared.watched;
     let program = watched.program.load_full();
     let now = watched.clock.now();
@@ -108,9 +128,20 @@ pub async fn explain(State(shared): State<Shared>, Query(asked): Query<Asked>) -
     }
 }
 
+/// What became of a word that was said by hand.
+#[derive(Serialize, ToSchema)]
+pub struct Decided {
+    /// Whether it is decided already; else it will be.
+    is_decided: bool,
+    /// Its place in the journal.
+    position: u64,
+}
+
 /// What is said by hand is usually decided within this.
 const DECIDED: Span = Span::from_secs(10);
 
+/// Joins two people, or parts them, by hand.
+#[utoipa::path(post, path = "/api/identity", tag = "people", request_body = Told,  responses((status = 200, body = Decided), (status = 422, body = Message)))]
 pub async fn tell(State(shared): State<Shared>, Json(told): Json<Told>) -> Response {
     let Watched { store, clock, .. } = &shared.watched;
     let position = match identity::tell(&**store, &told, &shared.names, clock.now()).await {
@@ -124,9 +155,11 @@ pub async fn tell(State(shared): State<Shared>, Json(told): Json<Told>) -> Respo
         is_decided = decided(&**store, position) => is_decided,
         () = clock.until(clock.now() + DECIDED) => false,
     };
-    Json(json!({ "is_decided": is_decided, "position": position.0 })).into_response()
+    Json(Decided { is_decided, position: position.0 }).into_response()
 }
 
+/// Who was forgotten, and how far the destinations are with it.
+#[utoipa::path(get, path = "/api/person/receipts", tag = "people",  responses((status = 200, body = Vec<Receipt>)))]
 pub async fn receipts(State(shared): State<Shared>) -> Response {
     match super::receipts(&*shared.watched.store).await {
         Ok(receipts) => Json(receipts).into_response(),
@@ -134,6 +167,8 @@ pub async fn receipts(State(shared): State<Shared>) -> Response {
     }
 }
 
+/// Who wants to see what is kept of them.
+#[utoipa::path(get, path = "/api/person/demands", tag = "people",  responses((status = 200, body = Vec<Demand>)))]
 pub async fn demands(State(shared): State<Shared>) -> Response {
     match super::demands(&*shared.watched.store).await {
         Ok(demands) => Json(demands).into_response(),
@@ -141,18 +176,23 @@ pub async fn demands(State(shared): State<Shared>) -> Response {
     }
 }
 
+/// Notes that a demand was answered.
+#[utoipa::path(post, path = "/api/person/demands/{id}/answered", tag = "people", params(("id" = String, Path)),  responses((status = 200, body = Done), (status = 404, body = Message)))]
 pub async fn answer_demand(State(shared): State<Shared>, Path(id): Path<String>) -> Response {
     let Watched { store, clock, .. } = &shared.watched;
     changed(super::answered(&**store, &id, clock.now()).await)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct Audited {
     /// Vendors are asked too.
     #[serde(default)]
     vendors: bool,
 }
 
+/// Where who is who conflicts.
+#[utoipa::path(get, path = "/api/identity/audit", tag = "people", params(Audited),  responses((status = 200, body = Audit)))]
 pub async fn audit_identities(State(shared): State<Shared>, Query(wanted): Query<Audited>) -> Response {
     let Watched { store, clock, askers, .. } = &shared.watched;
     let audit = async {
@@ -168,12 +208,16 @@ pub async fn audit_identities(State(shared): State<Shared>, Query(wanted): Query
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = Export)]
 pub struct Exported {
+    /// Any name of theirs.
     person: String,
 }
 
 /// In the body, since a name is no matter of addresses.
+/// Everything that is kept of somebody; null where nobody goes by that name.
+#[utoipa::path(post, path = "/api/person/export", tag = "people", request_body = Exported,  responses((status = 200, body = serde_json::Value)))]
 pub async fn export(State(shared): State<Shared>, Json(asked): Json<Exported>) -> Response {
     let Watched { store, clock, .. } = &shared.watched;
     match identity::export(&**store, &shared.names, &asked.person, clock.now()).await {
@@ -183,6 +227,7 @@ pub async fn export(State(shared): State<Shared>, Json(asked): Json<Exported>) -
 }
 
 /// What the records of a source's lists were seen to hold, by list; 404 for a source of which none is pulled.
+#[utoipa::path(get, path = "/api/audit/{source}", tag = "connectors", params(("source" = String, Path)),  responses((status = 200, body = std::collections::BTreeMap<String, Findings>), (status = 404, body = Message)))]
 pub async fn audit(State(shared): State<Shared>, Path(source): Path<String>) -> Response {
     let of = shared.watched.streams.iter().filter(|one| *one.source == *source);
     let found: std::collections::BTreeMap<String, _> =
@@ -193,6 +238,8 @@ pub async fn audit(State(shared): State<Shared>, Path(source): Path<String>) -> 
 /// A back-test asked for by a command takes at most so long.
 const BACKTEST: Duration = Duration::from_secs(20);
 
+/// What triggers would have done over the stored history.
+#[utoipa::path(post, path = "/api/backtest", tag = "triggers", request_body = Wanted,  responses((status = 200, body = Report), (status = 404, body = Message), (status = 409, body = Message), (status = 422, body = Vec<Mistake>)))]
 pub async fn backtest(State(shared): State<Shared>, Json(wanted): Json<Wanted>) -> Response {
     match bounded(&shared, wanted, BACKTEST).await {
         Some(Ok(report)) => Json(report).into_response(),
@@ -204,14 +251,19 @@ pub async fn backtest(State(shared): State<Shared>, Json(wanted): Json<Wanted>) 
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = Preview)]
 pub struct Previewed {
     trigger: String,
+    /// Any name of theirs.
     person: String,
+    /// The key of `per`.
     key: Option<String>,
 }
 
-pub async fn payload(State(shared): State<Shared>, Query(asked): Query<Previewed>) -> Response {
+/// What each vendor would get if a trigger fired for somebody now.
+#[utoipa::path(post, path = "/api/payload", tag = "people", request_body = Previewed,  responses((status = 200, body = Vec<serde_json::Value>), (status = 404, body = Message), (status = 422, body = Message)))]
+pub async fn payload(State(shared): State<Shared>, Json(asked): Json<Previewed>) -> Response {
     let watched = &shared.watched;
     let program = watched.program.load_full();
     let wanted = (&*asked.trigger, &*asked.person, asked.key.as_deref());
@@ -224,11 +276,15 @@ pub async fn payload(State(shared): State<Shared>, Query(asked): Query<Previewed
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct OfLane {
+    /// Only of this lane.
     lane: Option<String>,
 }
 
+/// Dead letters, newest first.
+#[utoipa::path(get, path = "/api/dead-letters", tag = "letters", params(OfLane),  responses((status = 200, body = Vec<Shown>)))]
 pub async fn dead_letters(State(shared): State<Shared>, Query(of): Query<OfLane>) -> Response {
     match shared.watched.store.dead_letters(of.lane.as_deref(), MOST).await {
         Ok(letters) => Json(letters.iter().map(Shown::of).collect::<Vec<_>>()).into_response(),
@@ -236,6 +292,8 @@ pub async fn dead_letters(State(shared): State<Shared>, Query(of): Query<OfLane>
     }
 }
 
+/// One dead letter.
+#[utoipa::path(get, path = "/api/dead-letters/{id}", tag = "letters", params(("id" = u64, Path)),  responses((status = 200, body = Shown), (status = 404, body = Message)))]
 pub async fn dead_letter(State(shared): State<Shared>, Path(id): Path<u64>) -> Response {
     match shared.watched.store.dead_letter(WorkId(id)).await {
         Ok(Some(letter)) => Json(Shown::of(&letter)).into_response(),
@@ -244,11 +302,15 @@ pub async fn dead_letter(State(shared): State<Shared>, Path(id): Path<u64>) -> R
     }
 }
 
+/// Puts a dead letter back into its lane.
+#[utoipa::path(post, path = "/api/dead-letters/{id}/replay", tag = "letters", params(("id" = u64, Path)),  responses((status = 200, body = Done), (status = 404, body = Message), (status = 409, body = Message)))]
 pub async fn replay(State(shared): State<Shared>, Path(id): Path<u64>) -> Response {
     let Watched { store, program, clock, .. } = &shared.watched;
     replayed(letters::replay(&**store, &program.load(), id, clock.now()).await)
 }
 
+/// Sends an event once more that the vendor took and does not show.
+#[utoipa::path(post, path = "/api/nights/resend/{id}", tag = "nights", params(("id" = u64, Path)),  responses((status = 200, body = Done), (status = 404, body = Message), (status = 409, body = Message)))]
 pub async fn resend(State(shared): State<Shared>, Path(id): Path<u64>) -> Response {
     let Watched { store, program, clock, .. } = &shared.watched;
     replayed(letters::resend(&**store, &program.load(), id, clock.now()).await)
@@ -262,18 +324,22 @@ fn replayed(done: Result<Replayed, StoreError>) -> Response {
     }
 }
 
+/// Removes a dead letter for good.
+#[utoipa::path(post, path = "/api/dead-letters/{id}/drop", tag = "letters", params(("id" = u64, Path)),  responses((status = 200, body = Done), (status = 404, body = Message)))]
 pub async fn drop_dead(State(shared): State<Shared>, Path(id): Path<u64>) -> Response {
     changed(shared.watched.store.drop_dead(WorkId(id)).await)
 }
 
 fn changed(result: Result<bool, StoreError>) -> Response {
     match result {
-        Ok(true) => Json(json!({ "done": true })).into_response(),
+        Ok(true) => Json(Done { done: true }).into_response(),
         Ok(false) => missing("there is none of this number"),
         Err(error) => refused(&error),
     }
 }
 
+/// Takes products into the catalogue.
+#[utoipa::path(post, path = "/api/catalogue", tag = "catalogue", request_body = Vec<CatalogueItem>,  responses((status = 200, body = Stocked)))]
 pub async fn put_items(State(shared): State<Shared>, Json(items): Json<Vec<CatalogueItem>>) -> Response {
     match shared.watched.store.put_items(items).await {
         Ok(stocked) => Json(stocked).into_response(),
@@ -281,10 +347,14 @@ pub async fn put_items(State(shared): State<Shared>, Json(items): Json<Vec<Catal
     }
 }
 
+/// Every pool of codes, counted.
+#[utoipa::path(get, path = "/api/codes", tag = "catalogue",  responses((status = 200, body = Vec<PoolCount>)))]
 pub async fn pools(State(shared): State<Shared>) -> Response {
     Json(shared.watched.store.pools()).into_response()
 }
 
+/// Puts codes at the end of a pool.
+#[utoipa::path(post, path = "/api/codes/{pool}", tag = "catalogue", params(("pool" = String, Path)), request_body = Vec<String>,  responses((status = 200, body = Added), (status = 422, body = Message)))]
 pub async fn add_codes(
     State(shared): State<Shared>,
     Path(pool): Path<String>,
@@ -300,6 +370,8 @@ pub async fn add_codes(
     }
 }
 
+/// Messages that could not be read, newest first.
+#[utoipa::path(get, path = "/api/set-aside", tag = "letters",  responses((status = 200, body = Vec<SetAside>)))]
 pub async fn set_aside(State(shared): State<Shared>) -> Response {
     match shared.watched.store.set_aside_list(1_000).await {
         Ok(list) => Json(list).into_response(),
@@ -307,6 +379,8 @@ pub async fn set_aside(State(shared): State<Shared>) -> Response {
     }
 }
 
+/// Reads the trigger files again.
+#[utoipa::path(post, path = "/api/triggers/reload", tag = "triggers",  responses((status = 200, body = Compiled), (status = 422, body = Vec<Mistake>), (status = 503, body = Message)))]
 pub async fn reload(State(shared): State<Shared>) -> Response {
     match shared.reloads.ask().await {
         Some(Ok(compiled)) => Json(compiled).into_response(),

@@ -22,8 +22,9 @@ const PAGE: usize = 16;
 const PARTS: u16 = 64;
 
 /// What is asked for.
-#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = BacktestWanted)]
 pub struct Wanted {
     /// One trigger, or a segment as `segment:NAME`; without it, all.
     pub trigger: Option<String>,

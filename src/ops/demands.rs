@@ -5,13 +5,14 @@ use serde::{Deserialize, Serialize};
 
 use super::explain::attempt;
 use crate::model::{Access, OccasionId, Span, Timestamp};
-use crate::store::{Receipt, Store, StoreError};
+use crate::store::{Backup, Receipt, Store, StoreError, backup};
 
 /// Receipts told at once.
 const TOLD: usize = 1_000;
 
 /// That somebody was forgotten.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = Receipt)]
 pub struct Shown {
     /// Its number.
     pub id: String,
@@ -32,10 +33,15 @@ pub struct Shown {
     pub events: u64,
     /// The destinations that were asked.
     pub destinations: Vec<Asked>,
+    /// Backups that were made before the journal had nothing of theirs any more, as far as they are known: each has them
+    /// until it is removed.
+    #[serde(default)]
+    pub backups: Vec<Backup>,
 }
 
 /// A destination that was asked to forget somebody.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = ReceiptOfAccount)]
 pub struct Asked {
     /// Its name.
     pub name: String,
@@ -46,7 +52,7 @@ pub struct Asked {
 }
 
 impl Shown {
-    fn of(receipt: &Receipt) -> Self {
+    fn of(receipt: &Receipt, backups: &[Backup]) -> Self {
         let erasure = &receipt.erasure;
         let destinations = receipt.lanes.iter().map(|(name, last)| Asked {
             name: name.to_string(),
@@ -66,6 +72,11 @@ impl Shown {
             names: erasure.names,
             events: erasure.events,
             destinations: destinations.collect(),
+            backups: backups
+                .iter()
+                .filter(|backup| erasure.journal.is_none_or(|gone| backup.at < gone))
+                .cloned()
+                .collect(),
         }
     }
 }
@@ -80,14 +91,15 @@ pub async fn receipts(store: &dyn Store) -> Result<Vec<Shown>, StoreError> {
 
 /// The newest of them.
 pub(super) async fn newest(store: &dyn Store, max: usize) -> Result<Vec<Shown>, StoreError> {
-    Ok(store.receipts(max).await?.iter().map(Shown::of).collect())
+    let backups = backup::known(store).await?;
+    Ok(store.receipts(max).await?.iter().map(|receipt| Shown::of(receipt, &backups)).collect())
 }
 
 /// The law gives a month (GDPR, article 12).
 const MONTH: Span = Span::from_days(30);
 
 /// That somebody wants to see what is kept of them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Demand {
     /// Its number.
     pub id: String,

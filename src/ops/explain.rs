@@ -12,7 +12,7 @@ use crate::rules::{self, Program, TriggerFinding};
 use crate::store::{Store, StoreError};
 
 /// The whole answer.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct Explained {
     /// Whose.
     pub person: String,
@@ -39,7 +39,7 @@ pub struct Explained {
 }
 
 /// One statement about consent.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct Said {
     /// From when it holds.
     pub at: Timestamp,
@@ -54,7 +54,7 @@ pub struct Said {
 }
 
 /// One edge.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct Edge {
     /// Which trigger.
     pub trigger: String,
@@ -73,7 +73,7 @@ pub struct Edge {
 }
 
 /// One lane's part in an edge.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct Delivery {
     /// Which lane.
     pub lane: String,
@@ -86,7 +86,7 @@ pub struct Delivery {
 }
 
 /// One join.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Joined {
     /// The event's time.
     pub at: Timestamp,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use serde::Serialize;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 pub use super::hooks::HooksHealth;
 pub use super::night::NightHealth;
@@ -14,13 +15,13 @@ use super::trouble::{Trouble, TroubleKind};
 use crate::clock::SharedClock;
 use crate::delivery::{Asker, Hold, Lane, LaneState};
 use crate::engine::{EngineState, Stage};
-use crate::model::{LaneName, Sales, Span, Timestamp};
+use crate::model::{LaneName, Sales, Span, Timestamp, build};
 use crate::plan::Drift;
 use crate::pull::{Heard, Watching, WatchingHooks};
 use crate::quota::Accounts;
 use crate::reconcile::Nights;
 use crate::rules::{Program, Trigger};
-use crate::store::Store;
+use crate::store::{SCHEMA, Store};
 
 /// A vendor's clock that is off by more than this is worth a word.
 const SKEW: Span = Span::from_minutes(1);
@@ -60,13 +61,19 @@ pub struct Watched {
     pub sources: Vec<(String, &'static str)>,
     /// When the daemon began.
     pub began: Timestamp,
+    /// The daemon is told to stop: it is not ready any more.
+    pub stopping: CancellationToken,
 }
 
 /// How the daemon is.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct Health {
     /// The build.
     pub version: &'static str,
+    /// The commit it was built from, where that is known.
+    pub commit: Option<&'static str>,
+    /// The layout of the store.
+    pub schema: u32,
     /// When this was looked at.
     pub at: Timestamp,
     /// When the daemon began.
@@ -98,7 +105,7 @@ pub struct Health {
 }
 
 /// The journal.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct JournalHealth {
     /// Events accepted since the store was made.
     pub accepted: u64,
@@ -119,7 +126,7 @@ pub struct JournalHealth {
 }
 
 /// The engine.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct EngineHealth {
     /// In words.
     pub doing: String,
@@ -128,7 +135,7 @@ pub struct EngineHealth {
 }
 
 /// A lane.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct LaneHealth {
     /// Its name in the configuration.
     pub name: String,
@@ -181,7 +188,7 @@ impl LaneHealth {
 }
 
 /// A pool of codes.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct PoolHealth {
     /// Its name.
     pub name: String,
@@ -192,7 +199,7 @@ pub struct PoolHealth {
 }
 
 /// A source.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct SourceHealth {
     /// Its name in the configuration.
     pub name: String,
@@ -203,7 +210,7 @@ pub struct SourceHealth {
 }
 
 /// A list that is pulled.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct StreamHealth {
     /// The source's name in the configuration.
     pub source: String,
@@ -297,7 +304,7 @@ impl StreamHealth {
 }
 
 /// A trigger.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct TriggerHealth {
     /// Its name.
     pub name: String,
@@ -399,10 +406,12 @@ impl Watched {
         let night = NightHealth::of(&self.nights.state.borrow());
         troubles.extend(night.troubles());
         Health {
-            version: env!("CARGO_PKG_VERSION"),
+            version: build::VERSION,
+            commit: build::COMMIT,
+            schema: SCHEMA,
             at: now,
             began: self.began,
-            is_ready: matches!(engine.stage, Stage::Deciding | Stage::Idle),
+            is_ready: !self.stopping.is_cancelled() && matches!(engine.stage, Stage::Deciding | Stage::Idle),
             troubles,
             journal: JournalHealth {
                 accepted: counts.journaled.0,
@@ -414,7 +423,7 @@ impl Watched {
                 journal_bytes: counts.journal_bytes,
                 next_timer: counts.next_timer,
             },
-            engine: EngineHealth { doing: doing(&engine.stage), since: engine.since },
+            engine: EngineHealth { doing: self.doing(&engine.stage), since: engine.since },
             lanes,
             pools,
             sources,
@@ -424,6 +433,10 @@ impl Watched {
             night,
             triggers,
         }
+    }
+
+    fn doing(&self, stage: &Stage) -> String {
+        if self.stopping.is_cancelled() { "being stopped: what is under way is finished".into() } else { doing(stage) }
     }
 
     fn pools(&self) -> Vec<PoolHealth> {

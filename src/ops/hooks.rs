@@ -12,7 +12,7 @@ use crate::pull::WatchingHooks;
 const TOLD: Span = Span::DAY;
 
 /// A source's subscriptions to webhooks.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct HooksHealth {
     /// The source's name in the configuration.
     pub source: String,

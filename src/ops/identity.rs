@@ -28,8 +28,9 @@ const BY_HAND: &str = "by hand";
 const NOBODY: &str = "names nobody";
 
 /// What somebody says by hand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = IdentityWord)]
 pub enum Word {
     /// These names are one person's.
     Link,
@@ -40,7 +41,8 @@ pub enum Word {
 }
 
 /// What somebody says by hand, and of whom.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = IdentityTold)]
 pub struct Told {
     /// What.
     pub word: Word,
@@ -134,7 +136,8 @@ pub async fn tell(store: &dyn Store, told: &Told, names: &Settings, now: Timesta
 }
 
 /// What conflicts.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = IdentityAudit)]
 pub struct Audit {
     /// People in all.
     pub people: u64,
@@ -155,7 +158,7 @@ pub struct Audit {
 }
 
 /// Somebody with several names of one kind.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Conflict {
     /// Their id in the store.
     pub person: String,

@@ -16,7 +16,8 @@ const REPLAY: Span = Span::from_hours(24);
 const BROKEN: &str = "its payload could not be said, so there is nothing to send; mend the trigger, and drop it";
 
 /// A dead letter for people.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = DeadLetter)]
 pub struct Shown {
     /// To replay or drop it by.
     pub id: u64,

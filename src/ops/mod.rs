@@ -22,6 +22,7 @@ mod replays;
 mod series;
 mod server;
 pub mod settings;
+pub mod store;
 mod tls;
 pub mod triggers;
 mod trouble;

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::json;
 
-use super::api::refused;
+use super::api::{Message, refused};
 use super::page::short;
 use super::server::Shared;
 use super::trouble::{Trouble, TroubleKind};
@@ -18,7 +18,7 @@ use crate::reconcile::{NightState, Report, Running, Wanted, recent};
 pub(super) const SHOWN: usize = 30;
 
 /// The last night, and the next.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct NightHealth {
     /// The one that is under way.
     pub running: Option<Running>,
@@ -53,6 +53,7 @@ impl NightHealth {
 }
 
 /// The reports that are kept, newest first.
+#[utoipa::path(get, path = "/api/nights", tag = "nights",  responses((status = 200, body = Vec<Report>)))]
 pub async fn reports(State(shared): State<Shared>) -> Response {
     match recent(&*shared.watched.store, SHOWN).await {
         Ok(reports) => Json(reports).into_response(),
@@ -61,15 +62,21 @@ pub async fn reports(State(shared): State<Shared>) -> Response {
 }
 
 /// How nights are now.
+#[utoipa::path(get, path = "/api/nights/state", tag = "nights",  responses((status = 200, body = NightState)))]
 pub async fn state(State(shared): State<Shared>) -> Response {
     let state = shared.watched.nights.state.borrow().clone();
     Json(state).into_response()
 }
 
+/// That one began.
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct Begun {}
+
 /// Begins one.
+#[utoipa::path(post, path = "/api/nights", tag = "nights", request_body = Wanted,  responses((status = 202, body = Begun), (status = 409, body = Message)))]
 pub async fn begin(State(shared): State<Shared>, Json(wanted): Json<Wanted>) -> Response {
     match shared.watched.nights.begin(wanted) {
-        Ok(()) => (StatusCode::ACCEPTED, Json(json!({}))).into_response(),
+        Ok(()) => (StatusCode::ACCEPTED, Json(Begun {})).into_response(),
         Err(busy) => (StatusCode::CONFLICT, Json(json!({ "message": busy.to_string() }))).into_response(),
     }
 }

@@ -6,7 +6,7 @@ use crate::model::Timestamp;
 use crate::pull::Heard;
 
 /// A silence of a source or a list.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct QuietHealth {
     /// Since when.
     pub since: Timestamp,

@@ -11,7 +11,7 @@ use crate::quota::{Cost, Outlook, WindowUse};
 const TOLD: usize = 100;
 
 /// The budgets and the queues.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct QuotaHealth {
     /// When this was looked at.
     pub at: Timestamp,
@@ -22,7 +22,7 @@ pub struct QuotaHealth {
 }
 
 /// An account.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct AccountHealth {
     /// The name of the lane, or of the source, that uses it.
     pub name: String,
@@ -31,7 +31,7 @@ pub struct AccountHealth {
 }
 
 /// A lane's queue.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct QueueHealth {
     /// The lane's name.
     pub lane: String,

@@ -6,7 +6,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::model::Mistake;
 
 /// What is asked from now on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Compiled {
     /// Triggers in force.
     pub triggers: usize,

@@ -22,7 +22,7 @@ use super::quota::QuotaHealth;
 use super::reload::Reloads;
 use super::replays::Replays;
 use super::settings::Settings;
-use super::{access, api, page, series, tls};
+use super::{access, api, page, series, store, tls};
 use crate::clock::SystemClock;
 use crate::engine::Orders;
 use crate::identity;
@@ -130,7 +130,7 @@ impl Ops {
             _ => address,
         };
         write_private(&folder.join(ADDRESS), &format!("{} {near}", if tls.is_some() { "https" } else { "http" }))?;
-        let (routes, document) = api::routes().with(access::api_routes()).split();
+        let (routes, document) = api::routes().with(store::routes()).with(access::api_routes()).split();
         let (recorder, series) = series::begin(watched.clone());
         let shared = Arc::new(Inner {
             watched,
@@ -256,10 +256,8 @@ pub fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
 
 /// Nothing from elsewhere, nothing framed, nothing guessed.
 async fn harden(State(shared): State<Shared>, request: Request, next: Next) -> Response {
-    // A page of another site that a browser was tricked to send here by name: only our names are ours. HTTP/2 says it in
-    // the address.
-    let named = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-    let host = named.or_else(|| Some(request.uri().authority()?.as_str())).unwrap_or_default().to_owned();
+    // A page of another site that a browser was tricked to send here by name: only our names are ours.
+    let host = access::host(&request).unwrap_or_default().to_owned();
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.chars().all(|c| c.is_ascii_digit()) => name,
         _ => host.as_str(),
@@ -286,6 +284,9 @@ async fn harden(State(shared): State<Shared>, request: Request, next: Next) -> R
 }
 
 async fn ready(State(shared): State<Shared>) -> Response {
+    if shared.watched.stopping.is_cancelled() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "not ready: the daemon is being stopped\n").into_response();
+    }
     let health = shared.watched.health();
     match health.is_ready {
         true => "ready\n".into_response(),

@@ -23,6 +23,9 @@ pub struct Settings {
     pub behind_proxy: bool,
     /// How long somebody stays signed in.
     pub session: Span,
+    /// What is under way when the daemon is told to stop gets so long. What has not ended by then is cut, and taken up
+    /// again at the next start.
+    pub drain: Span,
 }
 
 /// Files of PEM, read again when they change.
@@ -43,6 +46,7 @@ impl Default for Settings {
             tls: None,
             behind_proxy: false,
             session: Span::from_hours(12),
+            drain: Span::from_secs(30),
         }
     }
 }

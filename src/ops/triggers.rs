@@ -6,8 +6,9 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use utoipa::IntoParams;
 
-use super::api::{missing, refused};
+use super::api::{Message, missing, refused};
 use super::server::Shared;
 use crate::model::{Activation, Order, PausePolicy, Release, Timestamp, TriggerId, TriggerStates};
 use crate::rules::{Program, Trigger};
@@ -17,7 +18,7 @@ use crate::store::{Store, StoreError};
 pub const MOST_LISTED: usize = 1_000;
 
 /// A trigger's state.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Liveness {
     /// Its name.
     pub name: String,
@@ -83,7 +84,7 @@ pub fn one(store: &dyn Store, program: &Program, name: &str, now: Timestamp) -> 
 }
 
 /// A held activation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Held {
     /// Which occasion.
     pub occasion: String,
@@ -118,11 +119,15 @@ pub async fn held(store: &dyn Store, trigger: TriggerId) -> Result<Vec<Held>, St
     Ok(store.held(trigger, MOST_LISTED).await?.into_iter().map(shown).collect())
 }
 
+/// Every trigger, and whether it is live.
+#[utoipa::path(get, path = "/api/triggers", tag = "triggers",  responses((status = 200, body = Vec<Liveness>)))]
 pub async fn get_list(State(shared): State<Shared>) -> Response {
     let watched = &shared.watched;
     Json(list(&*watched.store, &watched.program.load(), watched.clock.now())).into_response()
 }
 
+/// The oldest activations that are held of a trigger.
+#[utoipa::path(get, path = "/api/triggers/{name}/held", tag = "triggers", params(("name" = String, Path)),  responses((status = 200, body = Vec<Held>), (status = 404, body = Message)))]
 pub async fn get_held(State(shared): State<Shared>, Path(name): Path<String>) -> Response {
     let Some(trigger) = known(&shared, &name) else { return missing(NONE) };
     match held(&*shared.watched.store, trigger).await {
@@ -131,21 +136,29 @@ pub async fn get_held(State(shared): State<Shared>, Path(name): Path<String>) ->
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct Pausing {
+    /// What becomes of its edges meanwhile.
     #[serde(default)]
     policy: PausePolicy,
 }
 
+/// Pauses a trigger.
+#[utoipa::path(post, path = "/api/triggers/{name}/pause", tag = "triggers", params(("name" = String, Path), Pausing),  responses((status = 200, body = Liveness), (status = 404, body = Message), (status = 503, body = Message)))]
 pub async fn pause(State(shared): State<Shared>, Path(name): Path<String>, Query(how): Query<Pausing>) -> Response {
     order(&shared, &name, Order::Pause(how.policy)).await
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct Resuming {
+    /// What becomes of what is held; as the pause said where nothing is said.
     held: Option<Release>,
 }
 
+/// Resumes a trigger.
+#[utoipa::path(post, path = "/api/triggers/{name}/resume", tag = "triggers", params(("name" = String, Path), Resuming),  responses((status = 200, body = Liveness), (status = 404, body = Message), (status = 503, body = Message)))]
 pub async fn resume(State(shared): State<Shared>, Path(name): Path<String>, Query(how): Query<Resuming>) -> Response {
     order(&shared, &name, Order::Resume(how.held)).await
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::Timestamp;
 
 /// Of what sort a trouble is. In JSON and in files it is written in snake_case.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TroubleKind {
     /// The store refuses the engine's steps: nothing is decided.
@@ -49,7 +49,7 @@ pub enum TroubleKind {
 }
 
 /// One thing that is wrong. Displayed, it is a sentence with its way out.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Trouble {
     /// Of what sort.
     pub kind: TroubleKind,

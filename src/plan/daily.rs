@@ -32,7 +32,7 @@ impl Default for Settings {
 }
 
 /// What the last comparison of an account found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Drift {
     /// Its name in the configuration.
     pub account: String,

@@ -15,7 +15,7 @@ use crate::source::stream::Mapped;
 const TOLD: usize = 20;
 
 /// What a night has read of a list so far.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct NightRead {
     /// Which night: when it began.
     pub of: Timestamp,
@@ -34,7 +34,8 @@ pub struct NightRead {
 }
 
 /// An event that was not known until a night read it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = MissingRecord)]
 pub struct Missing {
     /// Its name; empty where it only says who somebody is.
     pub name: Arc<str>,

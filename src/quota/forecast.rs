@@ -9,7 +9,7 @@ use crate::model::Span;
 use crate::model::http::Name;
 
 /// Calls, as the least and the most that they can be.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Calls {
     /// When all records of a day go together, in batches as large as the vendor takes.
     pub batched: u64,
@@ -18,7 +18,7 @@ pub struct Calls {
 }
 
 /// What so many records need.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct Need {
     /// The vendor.
     pub kind: &'static str,
@@ -31,6 +31,7 @@ pub struct Need {
     /// Calls on the day that has the most records.
     pub busiest_day: Calls,
     /// What the account's windows let through in a day, by the family of calls. Empty: nothing is limited.
+    #[schema(value_type = BTreeMap<String, u64>)]
     pub allowed_a_day: BTreeMap<Name, u64>,
 }
 

@@ -122,7 +122,7 @@ impl Drop for Waiting<'_> {
 }
 
 /// A window, as people see it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct WindowUse {
     /// Which calls share it.
     pub family: String,

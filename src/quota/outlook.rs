@@ -23,7 +23,7 @@ pub struct Part {
 }
 
 /// What a trigger's part of a queue costs.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct Cost {
     /// Which.
     pub trigger: String,
@@ -40,7 +40,7 @@ pub struct Cost {
 }
 
 /// What a queue costs.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct Outlook {
     /// The account's name.
     pub account: String,

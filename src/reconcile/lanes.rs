@@ -10,7 +10,7 @@ use crate::store::{DeadLetter, LaneCount, LaneTotals};
 const TOLD: usize = 20;
 
 /// A lane's books since they were last added up.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct LaneReport {
     /// Its name.
     pub lane: String,
@@ -35,7 +35,8 @@ pub struct LaneReport {
 }
 
 /// What was decided, and what the vendor does not have.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = NightDead)]
 pub struct Dead {
     /// For `espalier dead-letters show`.
     pub id: u64,

@@ -17,7 +17,7 @@ pub const FURTHEST: Span = Span::from_days(7);
 const TOLD: usize = 20;
 
 /// What the vendor shows of what it took in a stretch of time.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct LookReport {
     /// It took it after this,
     pub since: Timestamp,
@@ -40,7 +40,7 @@ pub struct LookReport {
 }
 
 /// An activation that the vendor took, and does not show.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Absent {
     /// For `espalier reconcile resend`.
     pub id: u64,

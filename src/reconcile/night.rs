@@ -39,7 +39,8 @@ struct Open {
 }
 
 /// What somebody wants compared, by hand.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = NightWanted)]
 pub struct Wanted {
     /// Only this source; none for all of them, and the lanes.
     pub source: Option<String>,
@@ -67,7 +68,8 @@ pub enum Busy {
 }
 
 /// A night that is under way.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = NightRunning)]
 pub struct Running {
     /// When it began.
     pub of: Timestamp,
@@ -80,7 +82,7 @@ pub struct Running {
 }
 
 /// How nights are.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct NightState {
     /// The one that is under way.
     pub running: Option<Running>,

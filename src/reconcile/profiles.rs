@@ -26,7 +26,7 @@ pub struct Sample {
 }
 
 /// What one vendor makes of them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct VendorProfiles {
     /// The account's name in the configuration.
     pub account: String,
@@ -47,7 +47,7 @@ pub struct VendorProfiles {
 }
 
 /// Where the vendor's profiles and our people are not the same.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Differs {
     /// In words.
     pub words: String,
@@ -58,7 +58,8 @@ pub struct Differs {
 }
 
 /// An address, and what is known of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = ProfileRow)]
 pub struct Row {
     /// `email:ines@example.com`
     pub name: String,

@@ -14,8 +14,9 @@ const KEPT: u64 = 30;
 pub const MEMORY: &str = "night:memory";
 
 /// Why a night is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = NightWhy)]
 pub enum Why {
     /// Its hour has come, or came while the daemon was down.
     Due,
@@ -24,7 +25,8 @@ pub enum Why {
 }
 
 /// One night.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = NightReport)]
 pub struct Report {
     /// When it began; its name.
     pub of: Timestamp,
@@ -48,7 +50,7 @@ pub struct Report {
 }
 
 /// A list that was read again.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ListReport {
     /// The source's name in the configuration.
     pub source: String,
@@ -63,7 +65,7 @@ pub struct ListReport {
 }
 
 /// A program that was run once more.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ProgramReport {
     /// The source's name in the configuration.
     pub source: String,

@@ -20,7 +20,7 @@ pub struct Day(pub i64);
 pub struct Hours(BTreeMap<i64, u64>);
 
 /// A day with its number.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct OfDay {
     /// `2026-11-02`
     pub day: String,

@@ -11,7 +11,7 @@ use super::trigger::Trigger;
 use super::view::View;
 
 /// What a trigger makes of a person.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct TriggerFinding {
     /// The trigger's name.
     pub trigger: String,
@@ -24,7 +24,7 @@ pub struct TriggerFinding {
 }
 
 /// What a trigger makes of one key of a person.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct KeyFinding {
     /// The key; empty without `per`.
     pub key: String,
@@ -37,7 +37,7 @@ pub struct KeyFinding {
 }
 
 /// One condition with its value and evidence.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct ConditionFinding {
     /// How deep it stands in `all`, `any`, `not`.
     pub depth: usize,

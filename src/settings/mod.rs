@@ -218,6 +218,9 @@ impl Settings {
         match program {
             Some(program) if mistakes.is_empty() => {
                 settings.store.path = folder.join(&settings.store.path);
+                if let Some(tls) = &mut settings.ops.tls {
+                    (tls.certificate, tls.key) = (folder.join(&tls.certificate), folder.join(&tls.key));
+                }
                 Ok(Configured { settings, program, connected, programs, file: file.to_owned(), folder, stamp })
             }
             _ => {

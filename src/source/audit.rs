@@ -40,7 +40,7 @@ pub struct Audit {
 }
 
 /// What is worth saying of a list.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Findings {
     /// Records looked at.
     pub records: u64,

@@ -3,6 +3,7 @@
 //! An adapter knows nothing of triggers or vendors. `contract` is the suite that each adapter passes.
 
 pub mod audit;
+pub mod backup;
 #[cfg(test)]
 mod contract;
 mod decided;
@@ -11,11 +12,13 @@ mod everybody;
 pub mod record;
 pub mod settings;
 
+pub use backup::{BackedUp, Backup};
 pub use decided::decided;
 pub use embedded::give_way;
 pub use everybody::each_person;
 
 use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -26,6 +29,9 @@ use crate::model::{
     Identifier, Join, LaneName, Loaded, OccasionId, Order, Person, PersonId, Position, Priority, StepId, Timestamp,
     TriggerId, TriggerStates,
 };
+
+/// The layout of what is stored, by this version. An older one is migrated when it is opened.
+pub const SCHEMA: u32 = 2;
 
 /// Why an append was not made. Nothing of it was kept.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +58,20 @@ pub enum StoreError {
     /// What was read is not what was written. `espalier store verify` says where.
     #[error("the store is damaged: {0}; run `espalier store verify`, then `espalier store rebuild`")]
     Damaged(String),
+    /// A backup or an export is not as it was written, or was cut. Nothing was taken from it.
+    #[error("{0}")]
+    Backup(String),
+    /// A later version wrote it. Nothing was changed.
+    #[error(
+        "the store has schema {found}, and this version knows up to {known}: run the version that wrote it, or restore \
+         a backup from before"
+    )]
+    Newer {
+        /// The store's layout.
+        found: u32,
+        /// The newest that is known here.
+        known: u32,
+    },
 }
 
 /// A batch of events in journal order, with everybody they speak of.
@@ -207,7 +227,7 @@ pub struct LaneCount {
 
 /// What ever came to a lane, and how it ended. Every activation that was made is queued, has one end, or was forgotten
 /// with its person: [`LaneTotals::made`] is the sum of all the others and of [`LaneCount::queued`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct LaneTotals {
     /// Activations that were decided for it.
     pub made: u64,
@@ -247,6 +267,8 @@ pub struct Counts {
     pub set_aside: u64,
     /// Bytes of journal on disk.
     pub journal_bytes: u64,
+    /// The engine's last step.
+    pub step: u64,
 }
 
 /// Where an activation is, and what was tried.
@@ -347,7 +369,7 @@ pub enum Raised {
 }
 
 /// What became of products that were put into the catalogue.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Stocked {
     /// They were not there before.
     pub new: u64,
@@ -360,7 +382,8 @@ pub struct Stocked {
 }
 
 /// What became of codes that were put into a pool.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = CodesAdded)]
 pub struct Added {
     /// They wait to be given.
     pub new: u64,
@@ -371,7 +394,7 @@ pub struct Added {
 }
 
 /// A pool of codes, counted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct PoolCount {
     /// Its name.
     pub name: Arc<str>,
@@ -382,7 +405,7 @@ pub struct PoolCount {
 }
 
 /// A message, or a part of one, that could not be read: kept for inspection, bounded in number and age.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct SetAside {
     /// When it came.
     pub at: Timestamp,
@@ -612,6 +635,11 @@ pub trait Store: Send + Sync + 'static {
     /// Makes the store as small and as quick to open as it can be: for the hours when little happens. The engine may wait
     /// meanwhile; intake does not. Returns the newest event that a restart need not read again.
     async fn compact(&self, now: Timestamp) -> Result<Position, StoreError>;
+
+    /// Makes a copy of the store in `folder`, which is made or empty, and says what it has. Everything that was
+    /// acknowledged before is in it; steps and intake go on meanwhile. The list of backups is not touched: see
+    /// [`backup::note`].
+    async fn back_up(&self, folder: &Path, now: Timestamp) -> Result<BackedUp, StoreError>;
 
     /// Writes out what is buffered and closes. No step may follow.
     async fn close(&self) -> Result<(), StoreError>;

@@ -229,10 +229,7 @@ impl Told {
         sandbox: &Sandbox,
         daemon: &Daemon,
     ) {
-        self.stop.store(true, Ordering::Relaxed);
-        for load in loads {
-            load.await.expect("a load");
-        }
+        self.end(loads).await;
         let kept = |of: &Mutex<BTreeSet<u64>>| of.lock().expect("no panic while held").clone();
         let (pings, left, bought) = (kept(&self.pings), kept(&self.left), kept(&self.bought));
         assert!(
@@ -286,6 +283,21 @@ impl Told {
         }
         for n in &bought {
             assert!(!taken.keys.contains_key(&format!("c{n}")), "cart {n} was bought");
+        }
+    }
+
+    /// What was acknowledged so far, as a load that has ended.
+    pub fn so_far(&self) -> Arc<Self> {
+        let copy = |of: &Mutex<BTreeSet<u64>>| Mutex::new(of.lock().expect("no panic while held").clone());
+        let (pings, left, bought) = (copy(&self.pings), copy(&self.left), copy(&self.bought));
+        Arc::new(Self { pings, left, bought, ..Self::default() })
+    }
+
+    /// Ends the load.
+    pub async fn end(&self, loads: Vec<tokio::task::JoinHandle<()>>) {
+        self.stop.store(true, Ordering::Relaxed);
+        for load in loads {
+            load.await.expect("a load");
         }
     }
 

@@ -39,6 +39,22 @@ pub fn espalier(folder: &Path, args: &[&str]) -> (bool, String) {
     (out.status.success(), String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr))
 }
 
+/// The same, with something to read on its standard input.
+pub fn espalier_with_input(folder: &Path, args: &[&str], input: &str) -> (bool, String) {
+    use std::io::Write;
+    let piped = || Stdio::piped();
+    let mut child = command(folder, args)
+        .current_dir(folder)
+        .stdin(piped())
+        .stdout(piped())
+        .stderr(piped())
+        .spawn()
+        .expect("the program");
+    child.stdin.take().expect("its input").write_all(input.as_bytes()).expect("a write");
+    let out = child.wait_with_output().expect("the program");
+    (out.status.success(), String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr))
+}
+
 /// Simulated vendors, and where they listen.
 pub async fn vendors(options: Options) -> (Sandbox, SocketAddr) {
     vendors_at(Arc::new(SystemClock), options).await
@@ -107,6 +123,7 @@ pub fn free_port() -> u16 {
 /// `espalier run` as its users run it, in a folder of its own.
 pub struct Daemon {
     folder: PathBuf,
+    store: PathBuf,
     /// Where the tracking API listens.
     pub intake: SocketAddr,
     /// Where health and the page are.
@@ -119,10 +136,10 @@ impl Daemon {
     /// trigger files. Does not start it.
     pub fn new(folder: &Path, store: &Path, rest: &str, triggers: &[(&str, &str)]) -> Self {
         let (intake, ops) = (free_port(), free_port());
-        let store = store.display();
+        let at_store = store.display();
         let text = format!(
             "triggers = \"triggers\"\n\
-             [store]\npath = \"{store}\"\n\
+             [store]\npath = \"{at_store}\"\n\
              [intake]\nlisten = \"127.0.0.1:{intake}\"\n\
              [ops]\nlisten = \"127.0.0.1:{ops}\"\n\
              [source.web]\nkind = \"tracking\"\nwrite_key = \"${{env:TEST_WRITE_KEY}}\"\n\
@@ -134,7 +151,8 @@ impl Daemon {
             std::fs::write(folder.join("triggers").join(format!("{name}.toml")), text).expect("a trigger");
         }
         let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        Self { folder: folder.to_owned(), intake: at(intake), ops: at(ops), child: None }
+        let (folder, store) = (folder.to_owned(), store.to_owned());
+        Self { folder, store, intake: at(intake), ops: at(ops), child: None }
     }
 
     /// Starts the process; its output goes to `daemon.log`.
@@ -181,6 +199,18 @@ impl Daemon {
         let answer = client().get(format!("http://{}/metrics", self.ops)).send().await.expect("the metrics");
         let text = answer.text().await.expect("the metrics");
         text.lines().find_map(|l| l.strip_prefix(line)?.trim().parse().ok())
+    }
+
+    /// What commands let themselves in with.
+    pub fn admin_token(&self) -> String {
+        let store = if self.store.is_absolute() { self.store.clone() } else { self.folder.join(&self.store) };
+        std::fs::read_to_string(store.join("admin.token")).expect("a token").trim().to_owned()
+    }
+
+    /// A page, as an admin sees it.
+    pub async fn page(&self, path: &str) -> reqwest::Response {
+        let call = client().get(format!("http://{}{path}", self.ops)).bearer_auth(self.admin_token());
+        call.send().await.expect("a page")
     }
 
     /// SIGKILL: nothing is flushed, nothing is said.

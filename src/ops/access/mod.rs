@@ -28,7 +28,7 @@ use register::{Account, Digest, Register, Session, Unchanged, digest};
 
 pub use api::{Shown, routes as api_routes};
 pub use audit::Note;
-pub use browser::{known, same_origin};
+pub use browser::{host, known, same_origin};
 pub use page::routes as pages;
 pub use routes::{Documented, Routes};
 pub use sign_in::{routes as open_pages, script};

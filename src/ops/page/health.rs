@@ -7,7 +7,8 @@ use maud::{Markup, html};
 use super::charts::{Asked, Chart, spans};
 use super::frame::{Page, View};
 use super::pieces::{
-    Tone, age, behind, chip, counted, figure, heads, linked, live, nothing, number, rate, short, when, when_or, wide, words,
+    Tone, age, behind, chip, counted, figure, heads, linked, live, nothing, number, rate, short, when, when_or, wide,
+    words,
 };
 use crate::model::Timestamp;
 use crate::ops::access::Caller;
@@ -44,7 +45,7 @@ pub async fn view(
         )
     });
     let beside = html! {
-        p.muted { "version " (health.version) ", running since " (short(health.began)) " UTC" }
+        p.muted { "version " (health.version) ", store schema " (health.schema) ", running since " (short(health.began)) " UTC" }
     };
     Page { is_trouble: !health.troubles.is_empty(), ..Page::new(&caller, View::Health, "Health").beside(beside) }
         .with(&main)

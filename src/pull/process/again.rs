@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::pull::StreamState;
 
 /// What one run brought.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Brought {
     /// Records that it printed.
     pub records: u64,

@@ -45,7 +45,8 @@ pub struct Backtest {
 }
 
 /// What was forgotten of people, and so is not seen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = BacktestCut)]
 pub struct Cut {
     /// People of whom older events were folded into counts.
     pub people: u64,
@@ -76,7 +77,8 @@ struct Old {
 }
 
 /// The whole answer.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = BacktestReport)]
 pub struct Report {
     /// Fires from here on are counted.
     pub since: Timestamp,
@@ -95,7 +97,7 @@ pub struct Report {
 }
 
 /// One trigger.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Tested {
     /// Its name.
     pub trigger: String,
@@ -125,7 +127,7 @@ pub struct Tested {
 }
 
 /// Whom one condition alone is true of.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ConditionCount {
     /// In words.
     pub condition: String,
@@ -136,7 +138,7 @@ pub struct ConditionCount {
 }
 
 /// Fires near a purchase.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Purchases {
     /// The person bought within an hour after it: it may not have been needed.
     pub within_an_hour_after: u64,
@@ -145,7 +147,8 @@ pub struct Purchases {
 }
 
 /// Activations for one destination.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = BacktestRecords)]
 pub struct Records {
     /// The destination's name.
     pub destination: String,
@@ -160,7 +163,8 @@ pub struct Records {
 }
 
 /// Fires of two versions.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = BacktestCompared)]
 pub struct Compared {
     /// Of the former version.
     pub fires: u64,
@@ -177,7 +181,7 @@ pub struct Compared {
 }
 
 /// Fires, and the people who had them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Share {
     /// How many.
     pub fires: u64,

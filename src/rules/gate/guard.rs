@@ -125,7 +125,7 @@ impl Guard {
 }
 
 /// Hours in which a trigger would have paused itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Tripped {
     /// How many.
     pub hours: u64,

@@ -63,6 +63,8 @@ pub const STATE: &[u8] = b"m";
 pub const TAKEN: &[u8] = b"ms";
 /// The triggers in force.
 pub const PROGRAM: &[u8] = b"mp";
+/// Which layout all of it has.
+pub const SCHEMA: &[u8] = b"mv";
 
 /// Four bytes that stand for a lane's name.
 pub fn lane(name: &str) -> [u8; 4] {

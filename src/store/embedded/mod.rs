@@ -5,6 +5,7 @@
 //! be made again from the journal. One process at a time.
 
 mod accepted;
+pub mod backup;
 mod claim;
 mod commit;
 mod committer;
@@ -15,12 +16,14 @@ mod held;
 mod keys;
 mod listing;
 mod mend;
+mod migrate;
 mod open;
 mod outbox;
 mod overlay;
 mod people;
 mod queue;
 mod register;
+mod restore;
 mod rush;
 mod scan;
 mod scrub;
@@ -35,11 +38,12 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 mod timed;
+mod transfer;
 mod tree;
 mod turns;
 
 use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 
@@ -56,9 +60,9 @@ use crate::model::{
 use super::audit::{Asked, Audited};
 use super::settings::Settings;
 use super::{
-    Accepted, Added, AppendError, Claim, Counts, DeadLetter, Due, End, LaneCount, Listed, PoolCount, Progress, Raised,
-    Receipt, Record, Recorded, SetAside, Settled, Sought, Step, Stocked, Store, StoreError, Story, Work, WorkId,
-    record,
+    Accepted, Added, AppendError, BackedUp, Claim, Counts, DeadLetter, Due, End, LaneCount, Listed, PoolCount,
+    Progress, Raised, Receipt, Record, Recorded, SetAside, Settled, Sought, Step, Stocked, Store, StoreError, Story,
+    Work, WorkId, record,
 };
 use committer::{Append, Committer, Tail};
 use frame::Kind;
@@ -67,8 +71,10 @@ use record::Noted;
 use state::State;
 use tree::Disk;
 
-pub use open::{Verified, rebuild, verify};
+pub use open::{Verified, rebuild, verify, verify_backup};
+pub use restore::restore;
 pub use sinking::give_way;
+pub use transfer::{Counted, export, export_backup, import};
 
 /// Messages set aside at most; the oldest go first.
 const MOST_ASIDE: u64 = 10_000;
@@ -115,6 +121,8 @@ struct Inner {
     shelf: Mutex<shelf::Shelf>,
     /// Held while a record of the shelf is written down and applied: they are in the tree in the journal's order.
     noted: tokio::sync::Mutex<()>,
+    /// Held while files of the store are copied, or removed and rewritten.
+    keeping: tokio::sync::Mutex<()>,
     /// How the people of the open claim lie in the tree.
     shapes: Mutex<HashMap<PersonId, Shape>>,
     cache: Mutex<Cache>,
@@ -618,14 +626,23 @@ impl Store for Embedded {
 
     /// Writes a snapshot of the state and removes the journal that it covers and that is old enough.
     async fn compact(&self, now: Timestamp) -> Result<Position, StoreError> {
+        let _alone = self.inner.keeping.lock().await;
         self.step(move |inner| {
             inner.disk()?.sync()?;
-            let position = snapshot::write(inner)?;
+            let ((position, ..), _) = snapshot::write(inner)?;
             snapshot::prune(inner, now)?;
             scrub::scrub(inner, now)?;
             Ok(Position(position))
         })
         .await
+    }
+
+    async fn back_up(&self, folder: &Path, now: Timestamp) -> Result<BackedUp, StoreError> {
+        let _alone = self.inner.keeping.lock().await;
+        let (inner, folder) = (self.inner.clone(), folder.to_owned());
+        let made = tokio::task::spawn_blocking(move || backup::take(&inner, &folder, now));
+        let made = made.await.map_err(|_| poisoned())??;
+        Ok(BackedUp { position: made.position, size_bytes: made.bytes() })
     }
 
     async fn close(&self) -> Result<(), StoreError> {

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use super::committer::Committer;
 use super::frame::Kind;
+use super::migrate::{self, migrate};
 use super::people::Cache;
 use super::seen::Seen;
 use super::segments::{self, Limit, Reader, unavailable};
@@ -19,19 +20,20 @@ use super::state::State;
 use super::tree::Disk;
 use super::{Inner, Journal, delivery, keys, snapshot, sweep};
 use crate::model::{Event, Position, Timestamp};
-use crate::store::StoreError;
 use crate::store::record::{Cursor, EventBatch, Noted, StepRecord, cursor_of, decode, encode};
 use crate::store::settings::Settings;
+use crate::store::{SCHEMA, StoreError};
 
 /// Names in the store's folder.
-fn journal_folder(settings: &Settings) -> PathBuf {
+pub fn journal_folder(settings: &Settings) -> PathBuf {
     settings.path.join("journal")
 }
-fn state_folder(settings: &Settings) -> PathBuf {
+pub fn state_folder(settings: &Settings) -> PathBuf {
     settings.path.join("state")
 }
 
 pub fn open(settings: &Settings, now: Timestamp) -> Result<Inner, StoreError> {
+    super::restore::finished(settings)?;
     let journal_folder = journal_folder(settings);
     fs::create_dir_all(&journal_folder).map_err(unavailable)?;
     let lock = lock(settings)?;
@@ -79,6 +81,7 @@ pub fn open(settings: &Settings, now: Timestamp) -> Result<Inner, StoreError> {
         shapes: Mutex::default(),
         shelf: Mutex::default(),
         noted: tokio::sync::Mutex::default(),
+        keeping: tokio::sync::Mutex::default(),
         round: Mutex::<sweep::Round>::default(),
         changed,
         _lock: lock,
@@ -115,7 +118,7 @@ pub fn open_again(settings: &Settings, reaches: u64, now: Timestamp) -> Result<(
 }
 
 /// One process at a time.
-fn lock(settings: &Settings) -> Result<File, StoreError> {
+pub fn lock(settings: &Settings) -> Result<File, StoreError> {
     let file = File::create(settings.path.join("lock")).map_err(unavailable)?;
     file.try_lock().map_err(|_| {
         StoreError::Unavailable(format!(
@@ -138,11 +141,19 @@ fn open_state(settings: &Settings, reaches: u64) -> Result<(Disk, State), StoreE
         Ok(Err(error)) => return Err(StoreError::Damaged(format!("sled does not open: {error}"))),
         Err(damaged) => return Err(damaged),
     };
+    migrate(&disk, |was| snapshot::write_all(&aside(settings, was)?, &disk))?;
     state_of(disk, settings, reaches)
 }
 
+/// Where a state of an earlier layout is kept as it was; it is never removed by us.
+fn aside(settings: &Settings, was: u32) -> Result<PathBuf, StoreError> {
+    let folder = settings.path.join("earlier");
+    fs::create_dir_all(&folder).map_err(unavailable)?;
+    Ok(folder.join(format!("schema-{was}.snap")))
+}
+
 /// A broken sled may panic when it is opened.
-fn open_disk(settings: &Settings) -> Result<Result<Disk, sled::Error>, StoreError> {
+pub fn open_disk(settings: &Settings) -> Result<Result<Disk, sled::Error>, StoreError> {
     let (folder, cache) = (state_folder(settings), settings.cache.0);
     // On a thread of lesser importance: those that sled begins are like it.
     let opening = std::thread::spawn(move || {
@@ -153,7 +164,7 @@ fn open_disk(settings: &Settings) -> Result<Result<Disk, sled::Error>, StoreErro
 }
 
 /// The state, if sled has one.
-fn read_state(disk: &Disk) -> Result<Option<State>, StoreError> {
+pub fn read_state(disk: &Disk) -> Result<Option<State>, StoreError> {
     let Some(bytes) = disk.get(keys::STATE)? else { return Ok(None) };
     let mut state = decode::<State>(&bytes)?;
     state.read_steps(disk)?;
@@ -216,11 +227,14 @@ fn put_aside(settings: &Settings) -> Result<(), StoreError> {
 }
 
 /// A new sled, from the newest whole snapshot or from nothing. The engine takes the journal's later steps again.
-fn begin_again(settings: &Settings, now: Timestamp) -> Result<(Disk, State), StoreError> {
+pub fn begin_again(settings: &Settings, now: Timestamp) -> Result<(Disk, State), StoreError> {
     let disk = open_disk(settings)?.map_err(super::tree::refused)?;
     snapshot::load_newest(settings, &disk)?;
+    // The snapshot stays as it is.
+    migrate(&disk, |_| Ok(()))?;
     let mut state = read_state(&disk)?.unwrap_or_default();
     state.doubtful_until = now;
+    super::outbox::doubt(&disk, now)?;
     write_state(&disk, &state)?;
     match gap(settings, &state)? {
         Some(words) => Err(StoreError::Damaged(format!("no snapshot reaches the journal: {words}"))),
@@ -291,6 +305,8 @@ pub struct Verified {
     pub people: u64,
     /// The newest event decided.
     pub decided: Position,
+    /// The layout of the state; none of one that cannot be opened.
+    pub schema: Option<u32>,
     /// What is wrong, in words.
     pub damage: Vec<String>,
 }
@@ -304,14 +320,35 @@ pub fn verify(settings: &Settings) -> Result<Verified, StoreError> {
     let _lock = lock(settings)?;
     let mut found = Verified::default();
     let reaches = verify_journal(&folder, &mut found)?;
-    match open_state(settings, reaches) {
-        Err(error) => found.damage.push(error.to_string()),
-        Ok((disk, state)) => {
-            found.decided = state.decided;
-            verify_state(&disk, &mut found);
-        }
+    if let Err(error) = verify_disk(settings, reaches, &mut found) {
+        found.damage.push(error.to_string());
     }
     Ok(found)
+}
+
+/// Reads every record of a backup's journal; that its files are as they were written is for [`super::backup::check`].
+pub fn verify_backup(folder: &Path) -> Result<Verified, StoreError> {
+    let mut found = Verified::default();
+    verify_journal(&folder.join("journal"), &mut found)?;
+    Ok(found)
+}
+
+fn verify_disk(settings: &Settings, reaches: u64, found: &mut Verified) -> Result<(), StoreError> {
+    if !state_folder(settings).exists() {
+        return if reaches > 0 { Err(StoreError::Damaged("there is a journal, but no state".into())) } else { Ok(()) };
+    }
+    let disk = open_disk(settings)?.map_err(|e| StoreError::Damaged(format!("sled does not open: {e}")))?;
+    found.schema = migrate::found(&disk)?;
+    match found.schema {
+        Some(newer) if newer > SCHEMA => return Err(StoreError::Newer { found: newer, known: SCHEMA }),
+        // Its values are read when they are brought to today's layout.
+        Some(older) if older < SCHEMA => return Ok(()),
+        _ => {}
+    }
+    let (disk, state) = state_of(disk, settings, reaches)?;
+    found.decided = state.decided;
+    verify_state(&disk, found);
+    Ok(())
 }
 
 fn verify_journal(folder: &Path, found: &mut Verified) -> Result<u64, StoreError> {

@@ -365,3 +365,27 @@ pub fn read(disk: &Disk, key: &[u8]) -> Result<Option<Queued>, StoreError> {
     let (row, activation): (Row, Activation) = decode(&bytes)?;
     Ok(Some(Queued { seq, activation, row }))
 }
+
+/// Rows put into one batch.
+const STEP: usize = 1_000;
+
+/// Notes of every row that could have left by `now` that it may have: what was begun, or settled, since a snapshot was
+/// written is not known to it.
+pub fn doubt(disk: &Disk, now: Timestamp) -> Result<(), StoreError> {
+    let mut after = vec![keys::ROW];
+    loop {
+        let page: Vec<_> = disk.range(after, vec![keys::ROW + 1]).whole().take(STEP).collect::<Result<_, _>>()?;
+        let Some((last, _)) = page.last() else { return Ok(()) };
+        // The next key that there can be.
+        after = [&last[..], &[0]].concat();
+        let mut batch = Batch::default();
+        for (key, bytes) in &page {
+            let (mut row, activation): (Row, Activation) = decode(bytes)?;
+            if !row.may_have_left && activation.leaves_from() <= now {
+                row.may_have_left = true;
+                put(&mut batch, key.to_vec(), &encode(&(&row, &activation)));
+            }
+        }
+        disk.apply(batch)?;
+    }
+}

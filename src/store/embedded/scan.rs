@@ -185,6 +185,7 @@ pub fn counts(inner: &Inner) -> Result<Counts, StoreError> {
     let next_timer = inner.disk().ok().and_then(|disk| disk.prefix(&[keys::WAKE]).keys().next());
     let next_timer = next_timer.transpose()?.and_then(|key| Some(keys::read_wake(&key)?.0));
     Ok(Counts {
+        step: state.taken.step,
         journaled,
         decided,
         oldest_undecided: oldest_undecided.filter(|_| journaled > decided),

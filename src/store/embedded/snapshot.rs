@@ -2,9 +2,10 @@
 //!
 //! Magic, then each key and value with their lengths, then the number of entries and a CRC-32C over all of it.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{BufReader, BufWriter, Read, Write};
-use std::path::PathBuf;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 
 use super::Inner;
 use super::overlay::Batch;
@@ -20,13 +21,19 @@ const KEPT: usize = 2;
 /// Entries put into the tree at once.
 const STEP: usize = 5_000;
 
-fn folder(settings: &Settings) -> PathBuf {
+/// Where they lie in a store.
+pub fn folder(settings: &Settings) -> PathBuf {
     settings.path.join("snapshots")
 }
 
 /// Newest first, by the event, the outcome and the step they reach.
 fn list(settings: &Settings) -> Vec<(Place, PathBuf)> {
-    let files = fs::read_dir(folder(settings)).into_iter().flatten().flatten().map(|e| e.path());
+    listed(&folder(settings))
+}
+
+/// The same of any folder.
+pub fn listed(folder: &Path) -> Vec<(Place, PathBuf)> {
+    let files = fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.path());
     let mut found: Vec<(Place, PathBuf)> = files
         .filter(|path| path.extension().is_some_and(|e| e == "snap"))
         .filter_map(|path| Some((reaches(path.file_stem()?.to_str()?)?, path)))
@@ -48,39 +55,35 @@ fn reaches(name: &str) -> Option<Place> {
     Some((position, next()?, next()?))
 }
 
-/// Writes one. Commits and settles wait meanwhile; intake goes on, since the journal does.
-pub fn write(inner: &Inner) -> Result<u64, StoreError> {
+/// The name of one that reaches so far.
+pub fn named((position, ordinal, step): Place) -> String {
+    format!("{position:020}-{ordinal:020}-{step:020}.snap")
+}
+
+/// Writes one. Commits and settles wait meanwhile; intake goes on, since the journal does. Says how far it reaches, and
+/// its file.
+pub fn write(inner: &Inner) -> Result<(Place, PathBuf), StoreError> {
     let state = inner.state()?;
     let folder = folder(&inner.settings);
     fs::create_dir_all(&folder).map_err(unavailable)?;
-    let position = state.decided.0;
-    let (applied, step) = (state.applied.through(), state.taken.step);
-    let path = folder.join(format!("{position:020}-{applied:020}-{step:020}.snap"));
-    let unfinished = path.with_extension("unfinished");
-    let mut out = Checked { to: BufWriter::new(File::create(&unfinished).map_err(unavailable)?), crc: 0 };
-    out.write(MAGIC)?;
-    let mut entries = 0_u64;
-    for entry in inner.disk()?.everything() {
-        let (key, value) = entry?;
-        out.write(&(key.len() as u32).to_le_bytes())?;
-        out.write(&(value.len() as u32).to_le_bytes())?;
-        out.write(&key)?;
-        out.write(&value)?;
-        entries += 1;
-    }
-    out.write(&u32::MAX.to_le_bytes())?;
-    out.write(&entries.to_le_bytes())?;
-    let crc = out.crc;
-    out.write(&crc.to_le_bytes())?;
-    let file = out.to.into_inner().map_err(|e| unavailable(e.into_error()))?;
-    file.sync_all().map_err(unavailable)?;
-    fs::rename(&unfinished, &path).map_err(unavailable)?;
-    File::open(&folder).and_then(|f| f.sync_all()).map_err(unavailable)?;
+    let reaches = (state.decided.0, state.applied.through(), state.taken.step);
+    let path = folder.join(named(reaches));
+    write_all(&path, &*inner.disk()?)?;
     drop(state);
     for (_, old) in list(&inner.settings).into_iter().skip(KEPT) {
         fs::remove_file(old).map_err(unavailable)?;
     }
-    Ok(position)
+    Ok((reaches, path))
+}
+
+/// Writes everything that is in the tree.
+pub fn write_all(path: &Path, disk: &Disk) -> Result<(), StoreError> {
+    let mut out = Writing::begin(path)?;
+    for entry in disk.everything() {
+        let (key, value) = entry?;
+        out.put(&key, &value)?;
+    }
+    out.finish()
 }
 
 /// Removes journal segments that are older than the retention and that every kept snapshot covers.
@@ -122,13 +125,32 @@ pub fn load_newest(settings: &Settings, disk: &Disk) -> Result<(), StoreError> {
 }
 
 /// Reads one to its end; puts it into `disk` if there is one.
-fn load(path: &std::path::Path, disk: Option<&Disk>) -> Result<(), StoreError> {
+fn load(path: &Path, disk: Option<&Disk>) -> Result<(), StoreError> {
+    let mut batch = Batch::default();
+    let mut entries = 0_u64;
+    each(path, |key, value| {
+        let Some(disk) = disk else { return Ok(()) };
+        batch.insert(key, value);
+        entries += 1;
+        if entries.is_multiple_of(STEP as u64) {
+            disk.apply(std::mem::take(&mut batch))?;
+            disk.sync()?;
+        }
+        Ok(())
+    })?;
+    match disk {
+        Some(disk) => disk.apply(batch).map(drop),
+        None => Ok(()),
+    }
+}
+
+/// Reads one to its end: each key with its value, as they lie in the tree. Returns how many there are.
+pub fn each(path: &Path, mut take: impl FnMut(Vec<u8>, Vec<u8>) -> Result<(), StoreError>) -> Result<u64, StoreError> {
     let broken = || StoreError::Damaged(format!("the snapshot {} is not whole", path.display()));
     let mut from = CheckedIn { from: BufReader::new(File::open(path).map_err(unavailable)?), crc: 0 };
     if from.read(8).ok_or_else(broken)? != MAGIC {
         return Err(broken());
     }
-    let mut batch = Batch::default();
     let mut entries = 0_u64;
     loop {
         let key_length = from.number().ok_or_else(broken)?;
@@ -142,13 +164,7 @@ fn load(path: &std::path::Path, disk: Option<&Disk>) -> Result<(), StoreError> {
         let key = from.read(key_length as usize).ok_or_else(broken)?;
         let value = from.read(value_length as usize).ok_or_else(broken)?;
         entries += 1;
-        if let Some(disk) = disk {
-            batch.insert(key, value);
-            if entries.is_multiple_of(STEP as u64) {
-                disk.apply(std::mem::take(&mut batch))?;
-                disk.sync()?;
-            }
-        }
+        take(key, value)?;
     }
     let counted = from.read(8).ok_or_else(broken)?;
     let crc = from.crc;
@@ -156,9 +172,48 @@ fn load(path: &std::path::Path, disk: Option<&Disk>) -> Result<(), StoreError> {
     if counted != entries.to_le_bytes() || said != crc.to_le_bytes() {
         return Err(broken());
     }
-    match disk {
-        Some(disk) => disk.apply(batch).map(drop),
-        None => Ok(()),
+    Ok(entries)
+}
+
+/// One that is being written: it has its name when it is whole.
+pub struct Writing {
+    out: Checked,
+    entries: u64,
+    path: PathBuf,
+}
+
+impl Writing {
+    /// Begins it.
+    pub fn begin(path: &Path) -> Result<Self, StoreError> {
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(0o600);
+        let file = options.open(path.with_extension("unfinished")).map_err(unavailable)?;
+        let mut out = Checked { to: BufWriter::new(file), crc: 0 };
+        out.write(MAGIC)?;
+        Ok(Self { out, entries: 0, path: path.to_owned() })
+    }
+
+    /// One more.
+    pub fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        self.out.write(&(key.len() as u32).to_le_bytes())?;
+        self.out.write(&(value.len() as u32).to_le_bytes())?;
+        self.out.write(key)?;
+        self.out.write(value)?;
+        self.entries += 1;
+        Ok(())
+    }
+
+    /// That was all: it is on disk.
+    pub fn finish(mut self) -> Result<(), StoreError> {
+        self.out.write(&u32::MAX.to_le_bytes())?;
+        self.out.write(&self.entries.to_le_bytes())?;
+        let crc = self.out.crc;
+        self.out.write(&crc.to_le_bytes())?;
+        let file = self.out.to.into_inner().map_err(|e| unavailable(e.into_error()))?;
+        file.sync_all().map_err(unavailable)?;
+        fs::rename(self.path.with_extension("unfinished"), &self.path).map_err(unavailable)?;
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        File::open(folder).and_then(|f| f.sync_all()).map_err(unavailable)
     }
 }
 

@@ -1,0 +1,161 @@
+//! Backups made, listed and restored; the store made small.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::look;
+use crate::cli::local::Local;
+use crate::cli::{Ended, Failed};
+use crate::clock::{Clock, SystemClock};
+use crate::model::Span;
+use crate::ops::identity::{Told, Word, tell};
+use crate::ops::store::{Gone, Wanted};
+use crate::settings::Configured;
+use crate::store::embedded::{self, Embedded};
+use crate::store::{BackedUp, Backup, Store, backup};
+
+/// What a daemon may take for a copy of a large store. It goes on with it should we not wait.
+const PATIENCE: Duration = Duration::from_secs(6 * 60 * 60);
+
+/// Makes the store small.
+pub async fn compact(configured: &Configured) -> Ended {
+    let position = match Local::of(configured).await? {
+        Local::Daemon(client) => {
+            let said: Value = client.send_for("/api/store/compact", &Value::Null, PATIENCE).await?;
+            said["position"].as_u64().unwrap_or_default()
+        }
+        Local::Store(store) => {
+            let position = store.compact(SystemClock.now()).await.map_err(Failed::new)?;
+            store.close().await.map_err(Failed::new)?;
+            position.0
+        }
+    };
+    println!("a snapshot is written up to event {position}; the journal before it goes by its age ([store] retention)");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// By its whole path: the daemon runs elsewhere.
+fn whole(folder: &Path) -> Result<String, Failed> {
+    let whole = std::path::absolute(folder).map_err(|e| Failed(format!("{}: {e}", folder.display())))?;
+    whole.to_str().map(str::to_owned).ok_or_else(|| Failed("the folder's name is not UTF-8".into()))
+}
+
+async fn make(configured: &Configured, folder: &Path, keep: Option<Span>) -> Result<BackedUp, Failed> {
+    let folder = whole(folder)?;
+    match Local::of(configured).await? {
+        Local::Daemon(client) => {
+            let wanted = Wanted { folder, keep_ms: keep.map(Span::as_millis) };
+            client.send_for("/api/store/backup", &wanted, PATIENCE).await
+        }
+        Local::Store(store) => {
+            let now = SystemClock.now();
+            let wanted = Backup { folder, at: now, kept_until: keep.map(|keep| now + keep) };
+            let made = backup::make(&store, wanted, now).await;
+            store.close().await.map_err(Failed::new)?;
+            made.map_err(Failed::new)
+        }
+    }
+}
+
+/// Makes a backup.
+pub async fn back_up(configured: &Configured, folder: &Path, keep: Option<Span>) -> Ended {
+    let BackedUp { position, size_bytes } = make(configured, folder, keep).await?;
+    println!("{}: all up to event {}, {size_bytes} bytes", folder.display(), position.0);
+    println!("the configuration, the triggers and the secrets are not in it: keep those by themselves");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Lists those that are known.
+pub async fn list(configured: &Configured) -> Ended {
+    let known: Vec<Backup> = match Local::of(configured).await? {
+        Local::Daemon(client) => client.get("/api/store/backups", &[]).await?.unwrap_or_default(),
+        Local::Store(store) => {
+            let known = backup::known(&store).await;
+            store.close().await.map_err(Failed::new)?;
+            known.map_err(Failed::new)?
+        }
+    };
+    for Backup { folder, at, kept_until } in &known {
+        match kept_until {
+            Some(until) => println!("{at}  {folder}  kept until {until}"),
+            None => println!("{at}  {folder}"),
+        }
+    }
+    println!("{} known; one that you have removed: espalier store backups --gone FOLDER", known.len());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Notes that one is gone.
+pub async fn gone(configured: &Configured, folder: &Path) -> Ended {
+    let folder = whole(folder)?;
+    if Path::new(&folder).exists() {
+        return Err(Failed(format!("{folder} is still there: remove it first")));
+    }
+    forget(configured, folder).await?;
+    println!("noted");
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn forget(configured: &Configured, folder: String) -> Result<(), Failed> {
+    let was_known = match Local::of(configured).await? {
+        Local::Daemon(client) => {
+            let said: Value = client.send("/api/store/backups/gone", &Gone { folder }).await?;
+            said["folder"].is_string()
+        }
+        Local::Store(store) => {
+            let known = backup::gone(&store, &folder).await;
+            store.close().await.map_err(Failed::new)?;
+            known.map_err(Failed::new)?
+        }
+    };
+    if was_known { Ok(()) } else { Err(Failed("no backup is known in this folder".into())) }
+}
+
+/// Makes a store of a backup.
+pub async fn restore(configured: &Configured, folder: &Path, names: Option<&Path>) -> Ended {
+    // Read before anything is made.
+    let names = match names {
+        Some(file) => {
+            let text = std::fs::read_to_string(file).map_err(|e| Failed(format!("{}: {e}", file.display())))?;
+            let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+            lines.map(str::to_owned).collect()
+        }
+        None => Vec::new(),
+    };
+    let (settings, now) = (&configured.settings.store, SystemClock.now());
+    let manifest = embedded::restore(settings, folder, now).map_err(Failed::new)?;
+    println!("restored up to event {}, as it was at {}", manifest.position.0, manifest.at);
+    if !names.is_empty() {
+        let store = Embedded::open(settings, now).map_err(Failed::new)?;
+        for name in &names {
+            let told = Told { is_anybody: true, ..Told::of(Word::Erase, std::slice::from_ref(name)) };
+            // The name is not said: it is somebody's.
+            tell(&store, &told, &configured.settings.identity, SystemClock.now()).await.map_err(|_| {
+                Failed("a line of the names to forget is no name, like email:ines@example.com; those before it are noted: mend it, and use `person erase`".into())
+            })?;
+        }
+        store.close().await.map_err(Failed::new)?;
+        println!("{} erasures are noted: the daemon forgets them before anything leaves", names.len());
+    }
+    println!(
+        "what came since then is to be had from the sources; who was forgotten since then is here again: docs/operations.md"
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes all of it to a file. Of a store that is at work a backup is made first, and removed again.
+pub async fn export(configured: &Configured, file: &Path) -> Ended {
+    let settings = &configured.settings.store;
+    if crate::cli::local::running(&settings.path).await.is_none() {
+        return look::counted("written", embedded::export(settings, file, SystemClock.now()).map_err(Failed::new)?);
+    }
+    let folder: PathBuf = whole(&file.with_extension("backup"))?.into();
+    make(configured, &folder, None).await?;
+    let counted = embedded::export_backup(&folder, file);
+    std::fs::remove_dir_all(&folder).map_err(|e| Failed(format!("{}: {e}", folder.display())))?;
+    forget(configured, whole(&folder)?).await?;
+    look::counted("written", counted.map_err(Failed::new)?)
+}

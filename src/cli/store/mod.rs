@@ -1,0 +1,101 @@
+//! `espalier store verify|rebuild|compact|backup|backups|restore|export|import`
+
+mod keep;
+mod look;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use super::{Configured, Ended, Failed, load};
+use crate::clock::{Clock, SystemClock};
+use crate::model::Span;
+use crate::store::embedded;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+    #[command(flatten)]
+    configured: Configured,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// Reads every record of the journal and every value of the state; or every file of a backup. Changes nothing.
+    Verify {
+        /// A backup's folder, in place of the store.
+        #[arg(long, value_name = "FOLDER")]
+        backup: Option<PathBuf>,
+    },
+    /// Puts the state aside and makes it again from snapshot and journal; the daemon then decides what followed anew.
+    /// Nothing that was settled at a vendor is sent again.
+    Rebuild,
+    /// Writes a snapshot and removes the journal that it covers and that is old enough; by the running daemon, where one
+    /// runs. Nights do so by themselves.
+    Compact,
+    /// Copies the store to a folder; by the running daemon, while it goes on, where one runs.
+    Backup {
+        /// New or empty, and best on another disk.
+        folder: PathBuf,
+        /// How long you will keep it, as `30d`: receipts of erasures say so. Removing it is yours.
+        #[arg(long, value_name = "SPAN")]
+        keep: Option<Span>,
+    },
+    /// The backups that are known.
+    Backups {
+        /// Notes that the one in this folder is gone.
+        #[arg(long, value_name = "FOLDER")]
+        gone: Option<PathBuf>,
+    },
+    /// Makes a store of a backup, in the empty folder of `[store] path`.
+    Restore {
+        /// The backup.
+        folder: PathBuf,
+        /// Names of people to forget once more, one a line, as `email:ines@example.com`: those whose erasure is later
+        /// than the backup.
+        #[arg(long, value_name = "FILE")]
+        forget: Option<PathBuf>,
+    },
+    /// Writes all of the store to a file, as JSON lines: to move it. Only the file's owner may read it.
+    Export {
+        /// A file that is new.
+        file: PathBuf,
+        /// A backup's folder, in place of the store.
+        #[arg(long, value_name = "FOLDER")]
+        backup: Option<PathBuf>,
+    },
+    /// Makes a store of an export, in the empty folder of `[store] path`.
+    Import {
+        /// The export.
+        file: PathBuf,
+    },
+}
+
+pub async fn run(args: &Args) -> Ended {
+    let configured = load(&args.configured.config)?;
+    let settings = &configured.settings.store;
+    match &args.what {
+        What::Verify { backup: Some(folder) } => look::verify_backup(folder),
+        What::Verify { backup: None } => look::verify_store(settings),
+        What::Rebuild => {
+            embedded::rebuild(settings, SystemClock.now()).map_err(Failed::new)?;
+            println!(
+                "the old state is put aside beside the new one; start the daemon, and it decides the rest of the journal"
+            );
+            Ok(ExitCode::SUCCESS)
+        }
+        What::Compact => keep::compact(&configured).await,
+        What::Backup { folder, keep } => keep::back_up(&configured, folder, *keep).await,
+        What::Backups { gone: Some(folder) } => keep::gone(&configured, folder).await,
+        What::Backups { gone: None } => keep::list(&configured).await,
+        What::Restore { folder, forget } => keep::restore(&configured, folder, forget.as_deref()).await,
+        What::Export { file, backup: Some(folder) } => {
+            look::counted("written", embedded::export_backup(folder, file).map_err(Failed::new)?)
+        }
+        What::Export { file, backup: None } => keep::export(&configured, file).await,
+        What::Import { file } => {
+            let counted = embedded::import(settings, file, SystemClock.now()).map_err(Failed::new)?;
+            look::counted("imported, as they were written", counted)
+        }
+    }
+}

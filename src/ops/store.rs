@@ -1,0 +1,100 @@
+//! The store's own upkeep: made small, backed up, and which backups there are.
+
+use std::path::Path;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::access::Documented;
+use super::api::{Message, missing, refused};
+use super::server::Shared;
+use crate::model::Span;
+use crate::store::{BackedUp, Backup, backup};
+
+/// A backup that is wanted.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = BackupWanted)]
+pub struct Wanted {
+    /// Its folder, by its whole path, where the daemon may write: new, or empty.
+    pub folder: String,
+    /// How long it will be kept, in milliseconds; none where nobody says.
+    #[serde(default)]
+    pub keep_ms: Option<i64>,
+}
+
+/// A backup that is gone.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = BackupGone)]
+pub struct Gone {
+    /// Its folder, as it was known.
+    pub folder: String,
+}
+
+/// These routes, by the role that they ask for.
+pub fn routes() -> Documented {
+    Documented {
+        viewer: OpenApiRouter::new().routes(routes!(backups)),
+        operator: OpenApiRouter::new().routes(routes!(compact)),
+        admin: OpenApiRouter::new().routes(routes!(back_up)).routes(routes!(gone)),
+    }
+}
+
+/// Up to where the store is small.
+#[derive(Serialize, ToSchema)]
+struct Compacted {
+    /// The newest event that a restart need not read again.
+    position: u64,
+}
+
+/// Makes the store as small and as quick to open as it can be.
+#[utoipa::path(post, path = "/api/store/compact", tag = "store", responses((status = 200, body = Compacted)))]
+async fn compact(State(shared): State<Shared>) -> Response {
+    match shared.watched.store.compact(shared.watched.clock.now()).await {
+        Ok(position) => Json(Compacted { position: position.0 }).into_response(),
+        Err(error) => refused(&error),
+    }
+}
+
+/// Makes a backup while everything goes on.
+#[utoipa::path(post, path = "/api/store/backup", tag = "store", request_body = Wanted,
+    responses((status = 200, body = BackedUp), (status = 422, body = Message)))]
+async fn back_up(State(shared): State<Shared>, Json(wanted): Json<Wanted>) -> Response {
+    if !Path::new(&wanted.folder).is_absolute() {
+        let message = "name the folder by its whole path: the daemon may run elsewhere";
+        return (StatusCode::UNPROCESSABLE_ENTITY, Json(json!({ "message": message }))).into_response();
+    }
+    let now = shared.watched.clock.now();
+    let kept_until = wanted.keep_ms.map(|ms| now + Span::from_millis(ms));
+    let wanted = Backup { folder: wanted.folder, at: now, kept_until };
+    match backup::make(&*shared.watched.store, wanted, now).await {
+        Ok(made) => Json(made).into_response(),
+        Err(error) => refused(&error),
+    }
+}
+
+/// The backups that are known.
+#[utoipa::path(get, path = "/api/store/backups", tag = "store", responses((status = 200, body = Vec<Backup>)))]
+async fn backups(State(shared): State<Shared>) -> Response {
+    match backup::known(&*shared.watched.store).await {
+        Ok(known) => Json(known).into_response(),
+        Err(error) => refused(&error),
+    }
+}
+
+/// Notes that a backup is gone.
+#[utoipa::path(post, path = "/api/store/backups/gone", tag = "store", request_body = Gone,
+    responses((status = 200, body = Gone), (status = 404, body = Message)))]
+async fn gone(State(shared): State<Shared>, Json(Gone { folder }): Json<Gone>) -> Response {
+    match backup::gone(&*shared.watched.store, &folder).await {
+        Ok(true) => Json(Gone { folder }).into_response(),
+        Ok(false) => missing("no backup is known in this folder"),
+        Err(error) => refused(&error),
+    }
+}

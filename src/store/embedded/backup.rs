@@ -1,0 +1,249 @@
+//! A copy of the store in a folder, made while it is at work: a snapshot, and the journal up to an instant after it.
+//!
+//! What says that it is whole, and how each file has to be, is written last: a copy that was cut has no such file.
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Component, Path, PathBuf};
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+
+use super::segments::{self, Limit};
+use super::{Inner, snapshot};
+use crate::model::{Position, Timestamp, build};
+use crate::store::{SCHEMA, StoreError};
+
+/// The file that says what is in it.
+const MANIFEST: &str = "backup.json";
+/// The version of its form.
+const FORMAT: u32 = 1;
+/// The longest that is read.
+const LONGEST: u64 = 16 << 20;
+/// Bytes copied at once.
+const PIECE: usize = 1 << 20;
+
+/// What a backup says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The version of this form.
+    pub format: u32,
+    /// The version of Espalier that wrote it.
+    pub version: String,
+    /// The layout of the store.
+    pub schema: u32,
+    /// When it was begun.
+    pub at: Timestamp,
+    /// The newest event in it.
+    pub position: Position,
+    /// Every file.
+    pub files: Vec<Copied>,
+    /// BLAKE3 of all of the above, as hexadecimal digits.
+    pub checksum: String,
+}
+
+/// A file of a backup.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Copied {
+    /// `journal/...` or `snapshots/...`.
+    pub name: String,
+    /// Its length.
+    pub bytes: u64,
+    /// BLAKE3 of it, as hexadecimal digits.
+    pub checksum: String,
+}
+
+impl Manifest {
+    fn sum(&self) -> Result<String, StoreError> {
+        let bare = Self { checksum: String::new(), ..self.clone() };
+        let text = serde_json::to_vec(&bare).map_err(|e| StoreError::Damaged(e.to_string()))?;
+        Ok(blake3::hash(&text).to_hex().to_string())
+    }
+
+    /// Bytes of all files.
+    pub fn bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.bytes).sum()
+    }
+}
+
+/// An I/O error, with the file that it is about.
+pub fn refused(path: &Path) -> impl Fn(std::io::Error) -> StoreError {
+    let path = path.to_owned();
+    move |error| StoreError::Unavailable(format!("{}: {error}", path.display()))
+}
+
+/// Makes a folder that only its owner may read; one that is there has to be empty.
+pub fn make(folder: &Path) -> Result<(), StoreError> {
+    let refused = refused(folder);
+    let Ok(mut entries) = fs::read_dir(folder) else {
+        return fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(&refused);
+    };
+    if entries.next().is_some() {
+        return Err(StoreError::Unavailable(format!("{} is not empty", folder.display())));
+    }
+    fs::set_permissions(folder, Permissions::from_mode(0o700)).map_err(&refused)
+}
+
+/// Copies `length` bytes of a file to a new one that only its owner may read; it is as old as the first. Returns its
+/// length and checksum.
+pub fn copy(from: &Path, to: &Path, length: u64) -> Result<(u64, String), StoreError> {
+    let mut source = File::open(from).map_err(refused(from))?;
+    let age = source.metadata().and_then(|m| m.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
+    let mut options = OpenOptions::new();
+    let target = options.write(true).create_new(true).mode(0o600).open(to);
+    let mut target = target.map_err(refused(to))?;
+    let (mut sum, mut left, mut piece) = (blake3::Hasher::new(), length, vec![0; PIECE]);
+    while left > 0 {
+        let room = piece.len().min(usize::try_from(left).unwrap_or(PIECE));
+        let read = source.read(&mut piece[..room]).map_err(refused(from))?;
+        if read == 0 {
+            break;
+        }
+        sum.update(&piece[..read]);
+        target.write_all(&piece[..read]).map_err(refused(to))?;
+        left -= read as u64;
+    }
+    // The journal's segments go by their age.
+    target.set_modified(age).and_then(|()| target.sync_all()).map_err(refused(to))?;
+    Ok((length - left, sum.finalize().to_hex().to_string()))
+}
+
+/// What is in a folder, on disk with its names.
+pub fn sync(folder: &Path) -> Result<(), StoreError> {
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(refused(folder))
+}
+
+/// Makes one. The store goes on meanwhile; whoever calls holds that it is not compacted.
+pub(super) fn take(inner: &Inner, folder: &Path, at: Timestamp) -> Result<Manifest, StoreError> {
+    make(folder)?;
+    let copied = copy_all(inner, folder, at);
+    if copied.is_err() {
+        // What is there of it would only be taken for one. The folder was empty, so all in it is ours.
+        for part in ["journal", "snapshots"] {
+            let _ = fs::remove_dir_all(folder.join(part));
+        }
+    }
+    copied
+}
+
+fn copy_all(inner: &Inner, folder: &Path, at: Timestamp) -> Result<Manifest, StoreError> {
+    let ((decided, ..), snapshot) = {
+        // Not while it is copied: who has to open sled again must not wait for that.
+        let _pass = inner.mending.read().map_err(|_| super::poisoned())?;
+        snapshot::write(inner)?
+    };
+    // Later than the snapshot, so that nothing it knows is missing from the journal.
+    let (limit, position) = {
+        let tail = inner.journal.tail()?;
+        (tail.limit, tail.end.position)
+    };
+    let mut files = Vec::new();
+    let mut one = |part: &str, path: &Path, length: u64| {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let (bytes, checksum) = copy(path, &folder.join(part).join(&name), length)?;
+        files.push(Copied { name: format!("{part}/{name}"), bytes, checksum });
+        Ok::<(), StoreError>(())
+    };
+    make(&folder.join("snapshots"))?;
+    one("snapshots", &snapshot, u64::MAX)?;
+    make(&folder.join("journal"))?;
+    for Limited { path, length } in up_to(&inner.journal_folder, limit)? {
+        one("journal", &path, length)?;
+    }
+    sync(&folder.join("snapshots"))?;
+    sync(&folder.join("journal"))?;
+    let version = build::VERSION.to_owned();
+    let position = Position(position.max(decided));
+    let mut manifest =
+        Manifest { format: FORMAT, version, schema: SCHEMA, at, position, files, checksum: String::new() };
+    manifest.checksum = manifest.sum()?;
+    let text = serde_json::to_vec_pretty(&manifest).map_err(|e| StoreError::Damaged(e.to_string()))?;
+    let (unfinished, path) = (folder.join("backup.unfinished"), folder.join(MANIFEST));
+    let mut options = OpenOptions::new();
+    let file = options.write(true).create(true).truncate(true).mode(0o600).open(&unfinished);
+    let written = file.and_then(|mut file| file.write_all(&text).and_then(|()| file.sync_all()));
+    written.map_err(refused(&unfinished))?;
+    fs::rename(&unfinished, &path).map_err(refused(&path))?;
+    sync(folder)?;
+    Ok(manifest)
+}
+
+/// A segment, as far as it may be read.
+struct Limited {
+    path: PathBuf,
+    length: u64,
+}
+
+fn up_to(journal: &Path, limit: Limit) -> Result<Vec<Limited>, StoreError> {
+    let all = segments::list(journal)?.into_iter().filter(|segment| segment.place() <= limit.segment);
+    let length = |segment: &segments::Segment| if segment.place() == limit.segment { limit.length } else { u64::MAX };
+    Ok(all.map(|segment| Limited { length: length(&segment), path: segment.path }).collect())
+}
+
+/// Reads what a backup says of itself.
+pub fn read(folder: &Path) -> Result<Manifest, StoreError> {
+    let path = folder.join(MANIFEST);
+    let damaged = |words: String| StoreError::Backup(format!("{}: {words}", path.display()));
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(StoreError::Backup(format!(
+                "{} is no whole backup: there is no {MANIFEST}, which is written last",
+                folder.display()
+            )));
+        }
+        Err(error) => return Err(refused(&path)(error)),
+    };
+    let mut text = Vec::new();
+    file.take(LONGEST).read_to_end(&mut text).map_err(refused(&path))?;
+    let manifest: Manifest = serde_json::from_slice(&text).map_err(|e| damaged(e.to_string()))?;
+    if manifest.format != FORMAT {
+        return Err(damaged(format!("it has the form {}, and this version knows {FORMAT}", manifest.format)));
+    }
+    if manifest.schema > SCHEMA {
+        return Err(StoreError::Newer { found: manifest.schema, known: SCHEMA });
+    }
+    if manifest.sum()? != manifest.checksum {
+        return Err(damaged("it was changed since it was written".into()));
+    }
+    // Nothing that it names may lie elsewhere.
+    let is_plain = |name: &str| {
+        let parts: Vec<Component<'_>> = Path::new(name).components().collect();
+        let [Component::Normal(part), Component::Normal(_)] = parts[..] else { return false };
+        part == "journal" || part == "snapshots"
+    };
+    match manifest.files.iter().find(|file| !is_plain(&file.name)) {
+        Some(file) => Err(damaged(format!("it names `{}`", file.name))),
+        None => Ok(manifest),
+    }
+}
+
+/// Reads every file of a backup against its checksum. Says what is wrong; nothing where it is whole.
+pub fn check(folder: &Path) -> Result<(Manifest, Vec<String>), StoreError> {
+    let manifest = read(folder)?;
+    let mut wrong = Vec::new();
+    for file in &manifest.files {
+        match sum_of(&folder.join(&file.name)) {
+            Ok((bytes, checksum)) if bytes == file.bytes && checksum == file.checksum => {}
+            Ok((bytes, _)) if bytes != file.bytes => {
+                wrong.push(format!("{} has {bytes} bytes in place of {}", file.name, file.bytes));
+            }
+            Ok(_) => wrong.push(format!("{} is not as it was written", file.name)),
+            Err(error) => wrong.push(format!("{}: {error}", file.name)),
+        }
+    }
+    Ok((manifest, wrong))
+}
+
+fn sum_of(path: &Path) -> std::io::Result<(u64, String)> {
+    let (mut file, mut sum, mut piece, mut bytes) = (File::open(path)?, blake3::Hasher::new(), vec![0; PIECE], 0);
+    loop {
+        let read = file.read(&mut piece)?;
+        if read == 0 {
+            return Ok((bytes, sum.finalize().to_hex().to_string()));
+        }
+        sum.update(&piece[..read]);
+        bytes += read as u64;
+    }
+}

@@ -229,6 +229,7 @@ async fn one_persons_way_to_three_vendors() {
     assert!(is_well && text.contains("klaviyo"), "{text}");
     let page = daemon.page("/").await;
     assert!(page.headers()["content-security-policy"].to_str().expect("text").starts_with("default-src 'none'"));
+    let page = daemon.page("/triggers").await;
     assert!(page.text().await.expect("text").contains("Cart left"));
     assert!(daemon.terminate().success());
     let (is_well, text) = run(&["store", "verify"]);

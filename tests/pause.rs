@@ -59,7 +59,7 @@ async fn what_is_held_leaves_when_somebody_resumes_the_trigger() {
     }
     eventually("the guard holds two", LIMIT, || async { sent("Viewed") == 2 && held("guarded").len() == 2 }).await;
     let page = daemon.page("/").await.text().await.expect("text");
-    assert!(page.contains("trigger guarded paused itself"), "{page}");
+    assert!(page.contains("<strong>trigger guarded</strong> paused itself"), "{page}");
     assert_eq!(daemon.metric("espalier_trigger_live{trigger=\"guarded\"}").await, Some(0));
     assert_eq!(daemon.metric("espalier_trigger_live{trigger=\"form\"}").await, Some(1));
     assert!(daemon.log_end().contains("has paused itself"), "{}", daemon.log_end());
@@ -77,7 +77,7 @@ async fn what_is_held_leaves_when_somebody_resumes_the_trigger() {
     assert_eq!(held("guarded").len(), 2);
     post(&daemon.admin_token()).await;
     let page = daemon.page("/triggers/guarded").await.text().await.expect("text");
-    assert!(page.contains("<strong>live</strong>"), "{page}");
+    assert!(page.contains("<span class=\"chip well\">live</span>"), "{page}");
     eventually("what was held goes nowhere", LIMIT, || async { held("guarded").is_empty() }).await;
     assert_eq!(sent("Viewed"), 2);
 

@@ -84,7 +84,7 @@ async fn a_day_is_not_spent_twice_by_a_daemon_that_is_killed_again_and_again() {
     let (_, text) = espalier(folder.path(), &["quota"]);
     let words = format!("esp: {waiting} waiting, 2 rest calls, through at ");
     assert!(text.contains(&words) && text.contains("form needs 10 % of today's calls and ends at "), "{text}");
-    let page = daemon.page("/").await.text().await.expect("text");
+    let page = daemon.page("/quota").await.text().await.expect("text");
     assert!(page.contains("form needs 10 % of today"), "{page}");
     let needed = daemon.metric("espalier_trigger_calls_needed{lane=\"esp\",trigger=\"form\"}").await;
     assert_eq!(needed, Some(2));

@@ -70,7 +70,7 @@ async fn changed_triggers_hold_from_now_on_and_wrong_ones_not_at_all() {
     std::fs::write(trigger("added"), &added).expect("a trigger");
     let (is_well, text) = espalier(folder.path(), &["triggers", "reload"]);
     assert!(is_well && text.contains("3 triggers, 0 segments"), "{text}");
-    let page = daemon.page("/").await;
+    let page = daemon.page("/triggers").await;
     assert!(page.text().await.expect("text").contains("Something was added"));
     for (id, cart) in [("3", "after"), ("4", "later")] {
         send(id, "Product Added", json!({ "cart_id": cart })).await;

@@ -22,6 +22,7 @@ use super::explain::{Explained, explain as explained};
 use super::health::{Health, Watched};
 use super::identity::{self, Audit, NotTold, Told};
 use super::letters::{self, MOST, Replayed, Shown};
+use super::page::charts;
 use super::payload::{NoPreview, preview};
 use super::quota::QuotaHealth;
 use super::reload::Compiled;
@@ -69,6 +70,7 @@ pub fn routes() -> Documented {
     let viewer = OpenApiRouter::new()
         .routes(routes!(status))
         .routes(routes!(quota))
+        .routes(routes!(charts::series))
         .routes(routes!(explain))
         .routes(routes!(payload))
         .routes(routes!(backtest))

@@ -60,7 +60,7 @@ fn one(tested: &Tested) -> Markup {
         tested.days.iter().map(|day| (day.day.to_string(), Some(day.fires as f64))).collect();
     html! {
         section {
-            p { strong { (number(tested.fires)) " fires" } " for " (number(tested.people)) " people (" (percent(Some(100.0 * tested.share_of_people))) "); "
+            p { (number(tested.fires)) " fires for " (number(tested.people)) " people (" (percent(Some(100.0 * tested.share_of_people))) "); "
                 (number(tested.purchases.within_an_hour_after)) " of them within an hour before a purchase." }
             @if let Some(Tripped { hours, first: Some(first), fires }) = tested.guard {
                 p { "Its rate guard would have paused it in " (hours) " hours, first at " (first) ", and held " (fires)

@@ -6,9 +6,11 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::pieces::{rate, short};
 use crate::model::Timestamp;
+use crate::ops::api::Message;
 use crate::ops::series::{Kind, Over, Series};
 use crate::ops::server::Shared;
 
@@ -101,38 +103,47 @@ fn scaled(series: &Series, name: &str, over: Over, now: Timestamp) -> Vec<(Times
     told.slots.into_iter().map(|(at, value)| (at, value.map(|value| value / by))).collect()
 }
 
-/// What is asked of `/api/series`.
-#[derive(Debug, Deserialize)]
+/// Which series, and how far back.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct Wanted {
-    /// Names, with commas between.
+    /// Names, with commas between: `accepted`, `backlog_age`, `lane/NAME/queued`, `stream/SOURCE/LIST/lag`.
     names: String,
+    /// An hour, a day or two weeks.
+    #[param(inline)]
     over: Over,
 }
 
 /// The answer: one list of instants, and of each series a value for each; null for a gap.
-#[derive(Debug, Serialize)]
-struct Drawn {
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Drawn {
+    /// How far back.
+    #[schema(inline)]
     over: Over,
     /// Seconds of a slot.
     step_s: i64,
     /// When each slot begins, in seconds since 1970.
     at: Vec<i64>,
+    /// In the order in which they were asked for.
     series: Vec<Line>,
 }
 
-#[derive(Debug, Serialize)]
-struct Line {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DrawnLine)]
+pub struct Line {
+    /// Its name.
     name: String,
     /// Totals are told by the minute; levels as they are, of a slot the highest.
     values: Vec<Option<f64>>,
 }
 
-/// `GET /api/series?names=accepted,decided&over=1h`
+/// Numbers over time, as the page draws them.
+#[utoipa::path(get, path = "/api/series", tag = "health", params(Wanted), responses((status = 200, body = Drawn), (status = 422, body = Message)))]
 pub async fn series(State(shared): State<Shared>, Query(wanted): Query<Wanted>) -> Response {
     let names: Vec<&str> = wanted.names.split(',').filter(|name| !name.is_empty()).collect();
     if names.is_empty() || names.len() > MOST {
         let words = format!("name one to {MOST} series, with commas between");
-        return (StatusCode::UNPROCESSABLE_ENTITY, Json(serde_json::json!({ "message": words }))).into_response();
+        return (StatusCode::UNPROCESSABLE_ENTITY, Json(Message { message: words })).into_response();
     }
     let (now, (step, length)) = (shared.watched.clock.now(), wanted.over.shape());
     let last = now.whole(step);

@@ -5,7 +5,7 @@ mod activation;
 mod activations;
 mod assets;
 mod backtest;
-mod charts;
+pub mod charts;
 mod connectors;
 mod frame;
 mod health;
@@ -53,8 +53,7 @@ pub fn routes() -> Routes {
         .route("/connectors/set-aside", get(connectors::set_aside))
         .route("/connectors/{name}", get(connectors::one))
         .route("/quota", get(quota::view))
-        .route("/live", get(live::stream))
-        .route("/api/series", get(charts::series));
+        .route("/live", get(live::stream));
     let operator = Router::new()
         .route("/triggers/{name}", post(trigger::change))
         .route("/letters/count", post(letters::count))

@@ -76,7 +76,7 @@ async fn page(shared: &Shared, caller: &Caller, which: &Which, said: Option<(Ton
             } } @else { (not_for("operator")) }
         }
         @if let Some(report) = shown { (night(report, now, may)) } @else { (nothing("There was no night yet.")) }
-        section { h2 { "All that are kept" }
+        @if !reports.is_empty() { section { h2 { "All that are kept" }
             (wide("Nights", html! { table { (heads(&["Began", "Took", "#Events since", "#Findings"])) tbody { @for report in &reports {
                 @let findings = report.findings().len();
                 tr {
@@ -86,7 +86,7 @@ async fn page(shared: &Shared, caller: &Caller, which: &Which, said: Option<(Ton
                     td.n { @if findings == 0 { (chip(Tone::Well, "none")) } @else { (chip(Tone::Bad, &findings.to_string())) } }
                 }
             } } } }))
-        }
+        } }
     };
     let next = health
         .next

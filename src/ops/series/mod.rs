@@ -25,7 +25,7 @@ const FORGOTTEN: Span = Span::from_days(14);
 const LONGEST: usize = 48 << 10;
 
 /// How far back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub enum Over {
     /// An hour, in slots of 10 seconds.
     #[serde(rename = "1h")]

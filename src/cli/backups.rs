@@ -12,12 +12,15 @@ use crate::store::{Backup, StoreError, backup};
 
 /// Makes each in its turn, until `stop`. One that was due while no daemon ran is not made up for.
 pub async fn keep_backups(store: Embedded, clock: SharedClock, settings: Backups, stop: CancellationToken) {
-    while let Some(due) = settings.at.next(clock.now(), &settings.zone) {
+    let mut after = clock.now();
+    while let Some(due) = settings.at.next(after, &settings.zone) {
         tokio::select! {
             () = stop.cancelled() => return,
             () = clock.until(due) => {}
         }
         let now = clock.now();
+        // One that takes longer than the time to the next is followed by that at once, and by no more.
+        after = settings.at.last(now, &settings.zone).unwrap_or(now);
         match one(&store, &settings, now).await {
             Ok((folder, size_bytes)) => {
                 tracing::info!(%folder, size_bytes, "a backup is made");
@@ -89,19 +92,21 @@ mod tests {
         std::fs::create_dir(backups.path.join("of somebody else")).expect("a folder");
         let stop = CancellationToken::new();
         let task = tokio::spawn(keep_backups(store.clone(), Arc::new(clock.clone()), backups.clone(), stop.clone()));
+        // It waits from here on.
+        tokio::task::yield_now().await;
         for day in 0..4 {
             let at = start + Span::from_hours(24 * day) + Span::from_minutes(30);
             clock.set(at);
             let name = at.to_string().replace(':', "-");
             let is_there = || backups.path.join(&name).join("backup.json").exists();
-            for _ in 0..1_000 {
+            for _ in 0..5_000 {
                 let known = backup::known(&store).await.expect("a read");
                 let over = known.iter().any(|one| one.kept_until.is_some_and(|until| until <= at));
                 if is_there() && !over {
                     break;
                 }
-                tokio::task::yield_now().await;
-                tokio::task::spawn_blocking(std::thread::yield_now).await.expect("a pause");
+                let pause = || std::thread::sleep(std::time::Duration::from_millis(2));
+                tokio::task::spawn_blocking(pause).await.expect("a pause");
             }
             assert!(is_there(), "{name}");
         }

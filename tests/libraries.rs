@@ -1,5 +1,5 @@
-//! The real libraries that send to the tracking API, unmodified, with only the host changed; our own snippet, and the
-//! status page, in a real browser. `scripts/test` installs them; without them these tests fail.
+//! The real libraries that send to the tracking API, unmodified, with only the host changed, and our own snippet; in a real
+//! browser, too. `scripts/test` installs them; without them these tests fail.
 
 mod support;
 
@@ -106,31 +106,14 @@ async fn rudderstacks_library_for_node() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn segments_library_in_a_browser_and_the_status_page() {
+async fn segments_library_in_a_browser() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = folder.path().join("store");
-    let trigger = include_str!("../config/triggers/cart-abandoned.toml").replace("klaviyo", "nowhere");
-    let nowhere = "[destination.nowhere]\nkind = \"klaviyo\"\napi_key = \"${env:TEST_SANDBOX_KEY}\"\nbase_url = \"http://127.0.0.1:9\"\n";
-    let mut daemon = Daemon::new(folder.path(), &store, nowhere, &[("cart-abandoned", &trigger)]);
+    let mut daemon = Daemon::new(folder.path(), &store, "", &[]);
     daemon.start_ready().await;
     let intake = format!("http://{}", daemon.intake);
-    let (is_well, link) = support::espalier(folder.path(), &["account", "link"]);
-    assert!(is_well, "{link}");
-    let ops = link.trim().to_owned();
-    let screenshots = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/screenshots");
-    std::fs::create_dir_all(&screenshots).expect("a folder");
-
-    let ended = run(
-        "node",
-        "browser.mjs",
-        &[&intake, WRITE_KEY, &ops, "/usr/bin/chromium", &screenshots.display().to_string()],
-    );
+    let ended = run("node", "browser.mjs", &[&intake, WRITE_KEY, "/usr/bin/chromium"]);
     assert!(ended.status.success(), "the browser met something it should not");
-    let seen: Value = serde_json::from_slice(&ended.stdout).expect("what the browser saw");
-    let text = seen["text"].as_str().expect("the page's text");
-    for wanted in ["cart-abandoned", "nowhere", "web", "Dead letters"] {
-        assert!(text.contains(wanted), "the page shows {wanted}:\n{text}");
-    }
     eventually("five messages are decided", Duration::from_secs(20), || async {
         daemon.metric("espalier_events_decided_total").await == Some(5)
     })

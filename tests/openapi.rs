@@ -4,7 +4,6 @@
 mod support;
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use espalier::sandbox::Options;
 use reqwest::Method;
@@ -162,7 +161,7 @@ async fn every_operation_answers_as_its_document_says() {
         if api.get("/api/dead-letters").await.as_array().is_some_and(|letters| !letters.is_empty()) {
             break;
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        support::pause(50).await;
     }
     let letters = api.get("/api/dead-letters").await;
     let letter = letters[0]["id"].as_u64().expect("a dead letter").to_string();
@@ -190,7 +189,7 @@ async fn every_operation_answers_as_its_document_says() {
         if held.as_array().is_some_and(|held| !held.is_empty()) {
             break;
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        support::pause(50).await;
     }
     assert_eq!(api.call("post", "/api/triggers/{name}/resume", &[("name", "form")], "?held=drop", None).await.0, 200);
     assert_eq!(api.call("post", "/api/triggers/{name}/pause", &[("name", "x")], "", None).await.0, 404);
@@ -204,7 +203,7 @@ async fn every_operation_answers_as_its_document_says() {
         if api.get("/api/nights").await.as_array().is_some_and(|nights| !nights.is_empty()) {
             break;
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        support::pause(50).await;
     }
     api.get("/api/nights/state").await;
 

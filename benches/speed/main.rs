@@ -15,6 +15,7 @@ mod pull;
 mod reference;
 mod rules;
 mod triggers;
+mod views;
 
 /// As in the program.
 #[global_allocator]
@@ -78,6 +79,9 @@ async fn main() {
     }
     if is_wanted("delivery-body") {
         delivery::bodies();
+    }
+    if is_wanted("views") {
+        views::served().await;
     }
     if is_wanted("opening") {
         opening::after_kill().await;

@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Failed;
+use super::backups::keep_backups;
 use super::reload::Reload;
 use crate::alerts::Desk;
 use crate::clock::SharedClock;
@@ -213,6 +214,9 @@ impl Daemon {
             workers.spawn(sending.run(working.clone()));
         }
         workers.spawn(keep_counts(store.clone(), clock.clone(), (program, sales), working.clone()));
+        if let Some(backups) = settings.store.backup {
+            workers.spawn(keep_backups(store.clone(), clock.clone(), backups, working.clone()));
+        }
         workers.spawn(keep_house(store.clone(), clock.clone(), (metrics, compacts), working.clone()));
         tracing::info!(intake = %intake_at, ops = %ops_at, "espalier runs");
         Ok(Running {

@@ -6,6 +6,7 @@ mod alerts;
 mod apply;
 mod audit;
 mod backtest;
+mod backups;
 mod baseline;
 mod catalogue;
 mod check;

@@ -3,9 +3,9 @@
 
 use crate::clock::SharedClock;
 use crate::destination::account::{Asking, Inquiry};
-use crate::destination::{Destination, Halt};
+use crate::destination::{Destination, Halt, preview};
 use crate::model::http::{Answer, Request};
-use crate::model::{LaneName, Span, Timestamp};
+use crate::model::{Activation, LaneName, Span, Timestamp};
 use crate::quota::{Accounts, For, Ledger};
 use crate::wire::{NoClient, Wire};
 
@@ -118,6 +118,12 @@ impl Asker {
         }
         self.clock.until(until).await;
         Ok(())
+    }
+
+    /// The calls that this activation would lead to if it was sent now to a vendor that takes everything, and why it would
+    /// be refused before. Nothing is called.
+    pub fn calls(&self, activation: Activation) -> (Vec<Request>, Option<String>) {
+        preview(&*self.destination, activation, self.clock.now())
     }
 
     /// What time it is for it.

@@ -1,5 +1,7 @@
 //! One batch: converse with the vendor within the budget, take a halt to heart, settle each record.
 
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use tokio_util::sync::CancellationToken;
@@ -34,6 +36,7 @@ impl Inner {
     pub async fn exchange(&self, work: Vec<Work>, stop: &CancellationToken) {
         self.state.send_modify(|state| state.in_flight += 1);
         let now = self.clock.now();
+        let triggers: HashMap<WorkId, Arc<str>> = work.iter().map(|w| (w.id, w.activation.trigger.clone())).collect();
         let (expired, work): (Vec<Work>, Vec<Work>) = work.into_iter().partition(|w| w.activation.expires_at < now);
         let mut settled: Vec<Settled> = expired.iter().map(|w| settled(w.id, now, 0, Outcome::Expired)).collect();
         // It was queued when the destination of this name was another.
@@ -72,7 +75,7 @@ impl Inner {
         }
         let traced = self.traced(&work, &settled, now);
         let begins = self.clock.now();
-        self.settle(settled).await;
+        self.settle(settled, &triggers).await;
         if let Some(traced) = traced {
             let ended = self.clock.now();
             for span in traced {
@@ -267,7 +270,7 @@ impl Inner {
     }
 
     /// Settles, however long the store takes to let us: what is settled must not be sent again.
-    async fn settle(&self, settled: Vec<Settled>) {
+    async fn settle(&self, settled: Vec<Settled>, triggers: &HashMap<WorkId, Arc<str>>) {
         if settled.is_empty() {
             return;
         }
@@ -286,7 +289,11 @@ impl Inner {
         }
         self.state.send_modify(|state| {
             for one in &settled {
-                *state.outcomes.entry(one.attempt.outcome.word()).or_default() += 1;
+                let word = one.attempt.outcome.word();
+                *state.outcomes.entry(word).or_default() += 1;
+                if let Some(trigger) = triggers.get(&one.id).filter(|_| one.attempt.outcome.is_settled()) {
+                    *state.ends.entry((trigger.clone(), word)).or_default() += 1;
+                }
                 if one.attempt.outcome.has_effect() {
                     state.last_success = Some(one.attempt.at);
                 }

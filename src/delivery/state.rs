@@ -45,6 +45,8 @@ pub struct LaneState {
     pub in_flight: usize,
     /// Outcomes since the start, by word.
     pub outcomes: BTreeMap<&'static str, u64>,
+    /// Those with which the lane was done since the start, by trigger and word.
+    pub ends: BTreeMap<(Arc<str>, &'static str), u64>,
     /// Calls of today by trigger, since the start at the earliest; a batch's calls are parted among its records.
     pub calls: BTreeMap<Arc<str>, f64>,
     /// The day of UTC of which [`LaneState::calls`] tells.

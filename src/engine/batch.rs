@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tokio::sync::watch;
+
 use crate::decide;
 use crate::model::{Changes, StepId, Timestamp};
 use crate::rules::Program;
 use crate::store::{Claim, Step, StoreError};
 
-use super::Engine;
 use super::traced::Traced;
+use super::{Engine, EngineState};
 
 impl Engine {
     /// Decides the next batch. Returns how far time has come with its last event, or `None` when nothing waited.
@@ -39,7 +41,7 @@ impl Engine {
         self.store.commit(claim.loaded, Changes { step, ..changes }).await?;
         traced.tell((ended, self.clock.now()));
         self.tell_low(program, &tally);
-        tally.count();
+        tally.count(&self.state);
         Ok(())
     }
 
@@ -107,9 +109,16 @@ impl Tally {
     }
 
     /// Labels are trigger names, verdicts and results: bounded by the configuration.
-    pub(super) fn count(self) {
+    pub(super) fn count(self, state: &watch::Sender<EngineState>) {
         metrics::counter!("espalier_events_decided_total").increment(self.events);
         metrics::counter!("espalier_events_duplicate_total").increment(self.duplicates);
+        // Nobody waits for these.
+        state.send_if_modified(|state| {
+            for (edge, n) in &self.edges {
+                *state.edges.entry(edge.clone()).or_default() += n;
+            }
+            false
+        });
         for ((trigger, verdict), n) in self.edges {
             metrics::counter!("espalier_trigger_edges_total", "trigger" => trigger.to_string(), "verdict" => verdict)
                 .increment(n);

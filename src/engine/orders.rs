@@ -136,7 +136,7 @@ impl Engine {
         let changes = decide::release(&mut loaded, trigger, &held, held.len() < max, now, program);
         let tally = Tally::of(&changes, 0);
         self.store.commit(loaded, Changes { step: Some(step), ..changes }).await?;
-        tally.count();
+        tally.count(&self.state);
         Ok(())
     }
 }

@@ -1,5 +1,8 @@
 //! What the engine is doing, in words for people.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use crate::model::Timestamp;
 
 /// What it is doing.
@@ -25,6 +28,8 @@ pub struct EngineState {
     pub stage: Stage,
     /// Since when.
     pub since: Timestamp,
+    /// Edges since the start, by trigger and what became of them.
+    pub edges: BTreeMap<(Arc<str>, &'static str), u64>,
 }
 
 impl EngineState {
@@ -33,7 +38,7 @@ impl EngineState {
         if self.stage == stage {
             return false;
         }
-        *self = Self { stage, since: now };
+        (self.stage, self.since) = (stage, now);
         true
     }
 }

@@ -58,7 +58,7 @@ impl Engine {
         self.store.commit(due.loaded, Changes { step, ..changes }).await?;
         traced.tell((ended, self.clock.now()));
         self.tell_low(program, &tally);
-        tally.count();
+        tally.count(&self.state);
         Ok(())
     }
 }

@@ -86,8 +86,13 @@ impl Shown {
 /// # Errors
 /// When the store cannot be read.
 pub async fn receipts(store: &dyn Store) -> Result<Vec<Shown>, StoreError> {
+    newest(store, TOLD).await
+}
+
+/// The newest of them.
+pub(super) async fn newest(store: &dyn Store, max: usize) -> Result<Vec<Shown>, StoreError> {
     let backups = backup::known(store).await?;
-    Ok(store.receipts(TOLD).await?.iter().map(|receipt| Shown::of(receipt, &backups)).collect())
+    Ok(store.receipts(max).await?.iter().map(|receipt| Shown::of(receipt, &backups)).collect())
 }
 
 /// The law gives a month (GDPR, article 12).

@@ -20,8 +20,9 @@ use super::health::Watched;
 use super::metric::Metrics;
 use super::quota::QuotaHealth;
 use super::reload::Reloads;
+use super::replays::Replays;
 use super::settings::Settings;
-use super::{access, alerts, api, page, store, tls};
+use super::{access, alerts, api, page, series, store, tls};
 use crate::clock::SystemClock;
 use crate::engine::Orders;
 use crate::identity;
@@ -45,6 +46,12 @@ pub struct Inner {
     pub names: identity::Settings,
     pub reloads: Reloads,
     pub orders: Orders,
+    /// What charts are drawn from.
+    pub series: series::Shared,
+    /// Tells open pages that something has changed.
+    pub live: page::Live,
+    /// Dead letters that are replayed by filter.
+    pub replays: Replays,
     /// Who may come in.
     pub access: Access,
     /// True where browsers come by TLS.
@@ -73,6 +80,7 @@ pub struct Ops {
     tls: Option<tls::Files>,
     shared: Shared,
     routes: Routes,
+    recorder: series::Recorder,
     folder: PathBuf,
 }
 
@@ -125,8 +133,12 @@ impl Ops {
         let (routes, mut document) =
             api::routes().with(store::routes()).with(access::api_routes()).with(alerts::routes()).split();
         api::introduce(&mut document);
+        let (recorder, series) = series::begin(watched.clone());
         let shared = Arc::new(Inner {
             watched,
+            series,
+            live: Default::default(),
+            replays: Default::default(),
             metrics,
             names,
             reloads,
@@ -138,7 +150,7 @@ impl Ops {
             backtest: Default::default(),
             address,
         });
-        Ok(Self { listener, tls, shared, routes, folder: folder.to_owned() })
+        Ok(Self { listener, tls, shared, routes, recorder, folder: folder.to_owned() })
     }
 
     /// Where it listens.
@@ -158,7 +170,7 @@ impl Ops {
 
     /// Serves until `stop`.
     pub async fn run(self, stop: CancellationToken) {
-        let Self { listener, tls, shared, routes, folder } = self;
+        let Self { listener, tls, shared, routes, recorder, folder } = self;
         // Figures name nobody: on the machine itself they are open, as scrapers expect.
         let scrape = Router::new().route("/metrics", get(metrics));
         let scrape = match shared.address.ip().is_loopback() && !shared.is_secure {
@@ -169,7 +181,7 @@ impl Ops {
             .route("/healthz", get(|| async { "alive\n" }))
             .route("/readyz", get(ready))
             .route("/assets/enter.js", get(access::script))
-            .route("/style.css", get(page::style))
+            .route("/assets/{name}", get(page::asset))
             .merge(access::open_pages())
             .merge(routes.guarded(&shared).layer(DefaultBodyLimit::max(BODY)))
             .merge(page::routes().and(access::pages()).guarded(&shared))
@@ -178,28 +190,35 @@ impl Ops {
             .layer(from_fn_with_state(shared.clone(), access::same_origin))
             .layer(from_fn_with_state(shared.clone(), harden))
             .layer(CatchPanicLayer::new())
-            .with_state(shared)
+            .with_state(shared.clone())
             .into_make_service();
         let handle = Handle::new();
         let ending = handle.clone();
-        let stopped = stop.clone();
+        let (stopped, ended) = (stop.clone(), shared.clone());
         tokio::spawn(async move {
             stopped.cancelled().await;
+            // Open streams would be waited for.
+            ended.live.end();
+            ended.replays.end();
             ending.graceful_shutdown(Some(LAST));
         });
-        let served = match tls {
-            Some(tls) => {
-                tokio::spawn(tls.clone().follow(stop));
-                match axum_server::from_tcp_rustls(listener, tls.config()) {
+        let recorded = recorder.run(stop.clone());
+        let served = async {
+            match tls {
+                Some(tls) => {
+                    tokio::spawn(tls.clone().follow(stop));
+                    match axum_server::from_tcp_rustls(listener, tls.config()) {
+                        Ok(server) => server.handle(handle).serve(router).await,
+                        Err(error) => Err(error),
+                    }
+                }
+                None => match axum_server::from_tcp(listener) {
                     Ok(server) => server.handle(handle).serve(router).await,
                     Err(error) => Err(error),
-                }
+                },
             }
-            None => match axum_server::from_tcp(listener) {
-                Ok(server) => server.handle(handle).serve(router).await,
-                Err(error) => Err(error),
-            },
         };
+        let (served, (), ()) = tokio::join!(served, recorded, shared.live.look(&shared.watched));
         if let Err(error) = served {
             tracing::error!(reason = %error, "ops ended");
         }
@@ -253,11 +272,12 @@ async fn harden(State(shared): State<Shared>, request: Request, next: Next) -> R
     }
     let mut answer = next.run(request).await;
     let headers = answer.headers_mut();
-    let policy = "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
+    let policy = "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // What is named by its content may be kept.
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     if shared.is_secure {
         let year = HeaderValue::from_static("max-age=31536000");
         headers.insert(header::STRICT_TRANSPORT_SECURITY, year);

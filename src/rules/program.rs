@@ -35,6 +35,8 @@ pub struct Program {
     settings: Settings,
     levels: Arc<Levels>,
     keep: Span,
+    /// Of each trigger that came from a file, by its name: the file's name and its text, as it was read.
+    files: HashMap<Arc<str>, (Box<str>, Arc<str>)>,
 }
 
 /// The files of a program, each with its name and text.
@@ -79,6 +81,7 @@ impl Program {
         let names = Names::new(files.configuration, files.segments).with_levels(levels);
         let mut mistakes = Vec::new();
         let mut triggers: Vec<Trigger> = Vec::new();
+        let mut texts = HashMap::new();
         let segments = files.segments.iter().map(|file| (file, TriggerKind::Segment));
         for ((file, text), kind) in segments.chain(files.triggers.iter().map(|file| (file, TriggerKind::Plain))) {
             let mut reading = Reading::new(file, text, &names);
@@ -95,13 +98,18 @@ impl Program {
                 };
                 mistakes.push(Mistake::nowhere(file, "name", format!("`{name}` is the name of another {what} too")));
             }
+            texts.insert(trigger.name.clone(), (Box::from(file.as_str()), Arc::from(text.as_str())));
             triggers.push(trigger);
         }
         let cohorts = names.cohorts();
         mistakes.extend(names.into_mistakes());
         mistakes.sort();
         mistakes.dedup();
-        if mistakes.is_empty() { Ok(Self { cohorts, ..Self::of(triggers, settings.clone()) }) } else { Err(mistakes) }
+        if mistakes.is_empty() {
+            Ok(Self { cohorts, files: texts, ..Self::of(triggers, settings.clone()) })
+        } else {
+            Err(mistakes)
+        }
     }
 
     /// Of triggers that were read before; it has no cohorts of its own.
@@ -129,6 +137,11 @@ impl Program {
         }
         program.triggers = triggers;
         program
+    }
+
+    /// The file that a trigger was read from: its name, and its text as it was then. None of one that has none.
+    pub fn file(&self, trigger: &str) -> Option<(&str, &str)> {
+        self.files.get(trigger).map(|(name, text)| (&**name, &**text))
     }
 
     /// What all triggers mean, in order of their ids.

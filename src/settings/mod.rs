@@ -230,6 +230,9 @@ impl Settings {
                 if let Some(tls) = &mut settings.ops.tls {
                     (tls.certificate, tls.key) = (folder.join(&tls.certificate), folder.join(&tls.key));
                 }
+                if let Some(backup) = &mut settings.store.backup {
+                    backup.path = folder.join(&backup.path);
+                }
                 Ok(Configured { settings, program, connected, programs, file: file.to_owned(), folder, stamp })
             }
             _ => {

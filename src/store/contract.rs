@@ -2,6 +2,7 @@
 
 mod intake;
 mod lanes;
+mod listing;
 mod people;
 mod register;
 mod shelf;
@@ -158,6 +159,8 @@ pub async fn run(open: Open<'_>) {
     lanes::what_waits_for_a_time_does_not_leave_before_it(open).await;
     withheld::what_is_held_leaves_when_it_is_released(open).await;
     lanes::dead_letters_are_replayed_or_dropped(open).await;
+    listing::what_has_ended_is_found_a_page_at_a_time(open).await;
+    listing::what_waits_is_listed_in_its_order(open).await;
     lanes::what_cannot_be_said_is_a_dead_letter_at_once(open).await;
     withheld::what_is_called_back_does_not_leave(open).await;
     withheld::what_has_left_is_told_to_be_void(open).await;

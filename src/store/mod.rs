@@ -26,8 +26,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{
     Access, Activation, Attempt, Catalogue, CatalogueItem, Changes, Codes, Decision, DedupeKey, Erasure, Event,
-    Identifier, Join, LaneName, Loaded, OccasionId, Order, Person, PersonId, Position, StepId, Timestamp, TriggerId,
-    TriggerStates,
+    Identifier, Join, LaneName, Loaded, OccasionId, Order, Person, PersonId, Position, Priority, StepId, Timestamp,
+    TriggerId, TriggerStates,
 };
 
 /// The layout of what is stored, by this version. An older one is migrated when it is opened.
@@ -295,6 +295,56 @@ pub struct DeadLetter {
     pub at: Timestamp,
 }
 
+/// An activation that has ended, whichever way.
+#[derive(Clone, Debug, PartialEq)]
+pub struct End {
+    /// Its number.
+    pub id: WorkId,
+    /// What was, or was to be, sent.
+    pub activation: Activation,
+    /// The tries kept, oldest first.
+    pub attempts: Vec<Attempt>,
+    /// When it ended.
+    pub at: Timestamp,
+}
+
+/// What is looked for among those that have ended, or among dead letters. What is not said is not asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sought {
+    /// Of this lane.
+    pub lane: Option<LaneName>,
+    /// Of this trigger.
+    pub trigger: Option<Arc<str>>,
+    /// With this end: [`crate::model::Outcome::word`] of the last try, or the code of its refusal.
+    pub end: Option<Box<str>>,
+    /// Only those of a lower number: where another page begins.
+    pub before: Option<WorkId>,
+}
+
+impl Sought {
+    /// True for one that is looked for.
+    pub fn has(&self, activation: &Activation, attempts: &[Attempt]) -> bool {
+        let is_end = |end: &str| {
+            attempts.last().is_some_and(|last| match &last.outcome {
+                crate::model::Outcome::Refused { code, .. } => **code == *end || last.outcome.word() == end,
+                outcome => outcome.word() == end,
+            })
+        };
+        self.lane.as_ref().is_none_or(|lane| *lane == activation.lane)
+            && self.trigger.as_ref().is_none_or(|trigger| *trigger == activation.trigger)
+            && self.end.as_deref().is_none_or(is_end)
+    }
+}
+
+/// A page of what was looked for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listed<T> {
+    /// Newest first. May be empty before the end: a page looks at a bounded number of others, too.
+    pub found: Vec<T>,
+    /// For [`Sought::before`] of the next page; none at the end.
+    pub next: Option<WorkId>,
+}
+
 /// What the vendor of a lane took in a stretch of time, and some of it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Accepted {
@@ -470,6 +520,18 @@ pub trait Store: Send + Sync + 'static {
     /// The activation of this number, where it has ended and is kept.
     async fn ended(&self, id: WorkId) -> Result<Option<Record>, StoreError>;
 
+    /// A page of those that have ended, those that were made last first; at most `max`. What looking costs is bounded.
+    async fn ends(&self, sought: &Sought, max: usize) -> Result<Listed<End>, StoreError>;
+
+    /// What waits in a lane, in the order in which it leaves but for what has to wait: from the place of this priority
+    /// and number on, or from the first; at most `max`. It takes nothing.
+    async fn waiting(
+        &self,
+        lane: &str,
+        from: Option<(Priority, WorkId)>,
+        max: usize,
+    ) -> Result<Vec<(WorkId, Record)>, StoreError>;
+
     /// Puts an event that the vendor took back into its lane, with `expires_at` moved to `expires_at`: as one that may
     /// have left, so that a vendor without a key against repeats is asked first. A state that is made again from the
     /// journal does not know of it.
@@ -479,6 +541,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Newest first, at most `max`; of one lane or of all.
     async fn dead_letters(&self, lane: Option<&str>, max: usize) -> Result<Vec<DeadLetter>, StoreError>;
+
+    /// A page of those that are looked for, newest first; at most `max`. What looking costs is bounded.
+    async fn letters(&self, sought: &Sought, max: usize) -> Result<Listed<DeadLetter>, StoreError>;
 
     /// The one of this number.
     async fn dead_letter(&self, id: WorkId) -> Result<Option<DeadLetter>, StoreError>;

@@ -10,8 +10,7 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::super::api::refused;
-use super::super::frame::frame;
-use super::super::page::short;
+use super::super::page::{frame, short};
 use super::super::server::Shared;
 use super::api::{Change, NewToken, Page, Shown, change_of, token_of};
 use super::sign_in::note;

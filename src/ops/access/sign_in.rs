@@ -8,7 +8,7 @@ use axum::routing::{get, post};
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use super::super::frame::frame;
+use super::super::page::plain;
 use super::super::server::Shared;
 use super::{Outside, browser};
 use crate::store::audit::Asked;
@@ -59,7 +59,7 @@ fn password_form(shared: &Shared, to: &str, wrong: Option<Outside>) -> Markup {
             }
         }
     };
-    frame("sign in", &html! {}, &html! { h1 { "Espalier" } }, &main)
+    plain("Sign in", &html! {}, &main)
 }
 
 #[derive(Deserialize)]
@@ -107,7 +107,7 @@ fn code_form(wrong: Option<Outside>) -> Markup {
             p.muted { "The link is good once. It lets you in as an admin, to make your account." }
         }
     };
-    frame("come in", &head, &html! { h1 { "Espalier" } }, &main)
+    plain("Come in", &head, &main)
 }
 
 #[derive(Deserialize)]

@@ -9,7 +9,7 @@ mod defer;
 mod expires;
 mod gating;
 pub mod guard;
-mod holdout;
+pub mod holdout;
 mod once;
 mod quiet_hours;
 pub mod settings;

@@ -14,6 +14,7 @@ mod durable;
 mod frame;
 mod held;
 mod keys;
+mod listing;
 mod mend;
 mod migrate;
 mod open;
@@ -53,14 +54,15 @@ use tokio::task::JoinHandle;
 
 use crate::model::{
     Access, Activation, Catalogue, CatalogueItem, Changes, Codes, DedupeKey, Event, Identifier, Join, LaneName, Loaded,
-    OccasionId, Person, PersonId, Position, StepId, Timestamp, TriggerId, TriggerStates,
+    OccasionId, Person, PersonId, Position, Priority, StepId, Timestamp, TriggerId, TriggerStates,
 };
 
 use super::audit::{Asked, Audited};
 use super::settings::Settings;
 use super::{
-    Accepted, Added, AppendError, BackedUp, Claim, Counts, DeadLetter, Due, LaneCount, PoolCount, Progress, Raised,
-    Receipt, Record, Recorded, SetAside, Settled, Step, Stocked, Store, StoreError, Story, Work, WorkId, record,
+    Accepted, Added, AppendError, BackedUp, Claim, Counts, DeadLetter, Due, End, LaneCount, Listed, PoolCount,
+    Progress, Raised, Receipt, Record, Recorded, SetAside, Settled, Sought, Step, Stocked, Store, StoreError, Story,
+    Work, WorkId, record,
 };
 use committer::{Append, Committer, Tail};
 use frame::Kind;
@@ -457,6 +459,21 @@ impl Store for Embedded {
         .await
     }
 
+    async fn ends(&self, sought: &Sought, max: usize) -> Result<Listed<End>, StoreError> {
+        let sought = sought.clone();
+        self.step(move |inner| listing::ends(inner, &sought, max)).await
+    }
+
+    async fn waiting(
+        &self,
+        lane: &str,
+        from: Option<(Priority, WorkId)>,
+        max: usize,
+    ) -> Result<Vec<(WorkId, Record)>, StoreError> {
+        let lane = lane.to_owned();
+        self.step(move |inner| listing::waiting(inner, &lane, from, max)).await
+    }
+
     async fn resend(&self, id: WorkId, expires_at: Timestamp) -> Result<Raised, StoreError> {
         self.step(move |inner| delivery::resend(inner, id, expires_at)).await
     }
@@ -464,6 +481,11 @@ impl Store for Embedded {
     async fn dead_letters(&self, lane: Option<&str>, max: usize) -> Result<Vec<DeadLetter>, StoreError> {
         let lane = lane.map(str::to_owned);
         self.step(move |inner| delivery::dead_letters(inner, lane.as_deref(), max)).await
+    }
+
+    async fn letters(&self, sought: &Sought, max: usize) -> Result<Listed<DeadLetter>, StoreError> {
+        let sought = sought.clone();
+        self.step(move |inner| listing::letters(inner, &sought, max)).await
     }
 
     async fn dead_letter(&self, id: WorkId) -> Result<Option<DeadLetter>, StoreError> {

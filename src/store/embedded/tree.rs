@@ -168,6 +168,11 @@ impl Disk {
         Scan::new(self, Bound::Included(prefix.to_vec()), after(prefix), true)
     }
 
+    /// Keys from `from` on and before `to`, last first.
+    pub fn range_back(&self, from: Vec<u8>, to: Vec<u8>) -> Scan<'_> {
+        Scan::new(self, Bound::Included(from), Bound::Excluded(to), true)
+    }
+
     /// Everything.
     pub fn everything(&self) -> Scan<'_> {
         Scan::new(self, Bound::Unbounded, Bound::Unbounded, false)

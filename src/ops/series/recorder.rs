@@ -1,0 +1,100 @@
+//! Feeds the series while the daemon runs, and keeps them in the store, so that a restart leaves a gap and no more.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{Series, readings};
+use crate::model::{Span, Timestamp};
+use crate::ops::health::Watched;
+use crate::ops::quota::QuotaHealth;
+
+/// How often it is looked.
+const LOOK: Span = Span::from_secs(10);
+/// How often they are kept.
+const KEEP: Span = Span::from_minutes(5);
+/// Values that are read at the start at most.
+const VALUES: usize = 64;
+
+/// The series, read by the page while they are fed.
+#[derive(Clone, Debug, Default)]
+pub struct Shared(Arc<Mutex<Series>>);
+
+impl Shared {
+    /// Looks at them. Never held across a wait.
+    pub fn look<T>(&self, see: impl FnOnce(&mut Series) -> T) -> T {
+        see(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Feeds them.
+pub struct Recorder {
+    watched: Watched,
+    series: Shared,
+}
+
+/// What feeds the series of what is watched, and the series.
+pub fn begin(watched: Watched) -> (Recorder, Shared) {
+    let series = Shared::default();
+    (Recorder { watched, series: series.clone() }, series)
+}
+
+fn name(number: usize) -> String {
+    format!("series:{number}")
+}
+
+impl Recorder {
+    /// Until `stop`; what is known then is kept.
+    pub async fn run(self, stop: CancellationToken) {
+        if let Err(error) = self.read().await {
+            tracing::warn!(reason = %error, "the series of before could not be read: the charts begin anew");
+        }
+        let clock = self.watched.clock.clone();
+        let mut keep_at = clock.now() + KEEP;
+        loop {
+            self.note();
+            if clock.now() >= keep_at {
+                keep_at = clock.now() + KEEP;
+                self.keep().await;
+            }
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = clock.until(next(clock.now())) => {}
+            }
+        }
+        self.keep().await;
+    }
+
+    fn note(&self) {
+        let read = readings(&self.watched, &QuotaHealth::of(&self.watched));
+        self.series.look(|series| series.note(self.watched.clock.now(), read));
+    }
+
+    async fn read(&self) -> Result<(), crate::store::StoreError> {
+        for number in 0..VALUES {
+            let Some(value) = self.watched.store.kept(&name(number)).await? else { break };
+            if value.is_empty() {
+                break;
+            }
+            self.series.look(|series| series.take(&value));
+        }
+        Ok(())
+    }
+
+    async fn keep(&self) {
+        let mut values = self.series.look(|series| series.kept());
+        // What more there was the last time ends here.
+        values.push(Vec::new());
+        for (number, value) in values.iter().enumerate().take(VALUES) {
+            if let Err(error) = self.watched.store.keep(&name(number), value).await {
+                tracing::warn!(reason = %error, "the charts' series could not be kept; they are tried again");
+                return;
+            }
+        }
+    }
+}
+
+/// When the next slot begins.
+fn next(now: Timestamp) -> Timestamp {
+    Timestamp::from_millis((now.whole(LOOK) + 1).saturating_mul(LOOK.as_millis()))
+}

@@ -34,7 +34,7 @@ fn trigger() -> Vec<(&'static str, String)> {
 fn lanes(vendors: &str) -> String {
     format!(
         "[destination.esp]\nkind = \"klaviyo\"\napi_key = \"${{file:SECRET}}\"\nbase_url = \"{vendors}/klaviyo\"\n\
-         [destination.hub]\nkind = \"hubspot\"\ntoken = \"${{file:SECRET}}\"\nhub_id = 1\nbase_url = \"{vendors}/hubspot\"\n"
+         [destination.hub]\nkind = \"hubspot\"\ntoken = \"${{file:SECRET}}\"\nhub_id = 1234567\nbase_url = \"{vendors}/hubspot\"\n"
     )
 }
 

@@ -9,6 +9,9 @@
 /// What everything speaks of: events, people, activations, instants. Values only.
 pub mod model;
 
+/// The way of one event, told as spans where somebody listens.
+pub mod trace;
+
 /// What time it is; the only place that reads it.
 pub mod clock;
 
@@ -35,6 +38,9 @@ pub mod destination;
 
 /// The one place that speaks HTTP outward: time limits, sizes, redaction, tokens.
 pub mod wire;
+
+/// What is wrong, told to receivers: fires, repeats, resolves, is silenced.
+pub mod alerts;
 
 /// The only ledger of an account's budget at a vendor.
 pub mod quota;

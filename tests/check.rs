@@ -495,3 +495,40 @@ fn what_a_destination_cannot_do_is_told() {
     ];
     assert_eq!(told, wanted);
 }
+
+/// Rules and receivers of alerts, and no address that lets in whoever knows it.
+#[test]
+fn alerts_in_the_configuration_are_checked() {
+    let chat = "[alerts.receiver.chat]\nkind = \"slack\"\n";
+    for (lines, wanted) in [
+        ("[alerts]\nrepeat = \"4 hours\"\n", "2:1: alerts.repeat: `4 hours` is not a length of time"),
+        ("[alerts]\nevery = \"1ms\"\n", "2:1: alerts.every: must lie between 1s and 30d"),
+        ("[alerts.rule]\ndisk_lo = { on = false }\n", "2:1: alerts.rule.disk_lo: is not a key that is known here (did"),
+        (
+            "[alerts.rule.disk_low]\nseverity = \"urgent\"\n",
+            "2:1: alerts.rule.disk_low.severity: unknown variant `urgent`, expected `warning` or",
+        ),
+        ("[alerts.rule.disk_low]\ntimes = 3\n", "2:1: alerts.rule.disk_low.times: is nothing that this kind measures"),
+        (
+            &format!("{chat}url = \"https://hooks.example/pl41n\"\n"),
+            "3:1: alerts.receiver.chat.url: is a secret and must",
+        ),
+        (&format!("{chat}url = \"${{env:TEST_KEY}}\"\n"), "3:1: alerts.receiver.chat.url: is no address of the web"),
+        (
+            "[alerts.receiver.chat]\nkind = \"slak\"\n",
+            "2:1: alerts.receiver.chat.kind: `slak` is not one of its values (did you mean `slack`?)",
+        ),
+        (
+            "[[alerts.maintenance]]\nat = \"at two\"\nlength = \"1h\"\n",
+            "2:1: alerts.maintenance.0.at: `at two` is not when: write minute, hour, day,",
+        ),
+        (
+            "[log]\notlp = \"http://127.0.0.1:4318\"\n",
+            "2:1: log.otlp: needs a build with the feature `otel` (cargo build",
+        ),
+    ] {
+        let (is_well, told) = check(&format!("{lines}{ACCOUNT}"), GOOD);
+        let [told] = told.as_slice() else { panic!("{lines}: {told:#?}") };
+        assert!(!is_well && told.starts_with(&format!("espalier.toml:{wanted}")), "{told}\nis not\n{wanted}");
+    }
+}

@@ -262,3 +262,41 @@ fn the_guide_to_destinations_is_right() {
     let ended = check.output().expect("the program");
     assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
 }
+
+/// The guide to alerts has every kind with what is usual for it, and its configuration is well.
+#[test]
+fn the_guide_to_alerts_is_right() {
+    use espalier::alerts::{Kind, Mark};
+    let text = guide("alerts.md");
+    for kind in Kind::ALL {
+        let usual = kind.usual();
+        let is_off = if usual.is_on { "" } else { "off; " };
+        let wait =
+            if usual.wait == espalier::model::Span::ZERO { String::new() } else { format!(", for {}", usual.wait) };
+        let mark = match usual.mark {
+            Mark::None => String::new(),
+            Mark::Times(times) => format!(", `times = {times}`"),
+            Mark::Over(over) => format!(
+                ", `over = \"{}\"`",
+                if over == espalier::model::Span::HOUR { "1h".into() } else { over.to_string() }
+            ),
+            Mark::Below(size) => format!(", `below = \"{} GB\"`", size.0 >> 30),
+        };
+        let end = format!("| {is_off}{}{wait}{mark} |", usual.severity.word());
+        let row = text.lines().find(|line| line.starts_with(&format!("| `{}` |", kind.word())));
+        assert!(row.is_some_and(|row| row.ends_with(&end)), "{}: {row:?} does not end in {end}", kind.word());
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(folder.path().join("triggers")).expect("a folder");
+    let file = folder.path().join("espalier.toml");
+    std::fs::write(&file, &blocks(&text, "toml receivers")[0]).expect("a file");
+    let mut check = Command::new(env!("CARGO_BIN_EXE_espalier"));
+    check.args(["check", "--config"]).arg(file).env("SLACK_WEBHOOK_URL", "https://hooks.example/T0");
+    check
+        .env("PAGERDUTY_ROUTING_KEY", "key")
+        .env("SMTP_PASSWORD", "secret")
+        .env("ALERTS_WEBHOOK_URL", "https://h.example/");
+    let ended =
+        check.env("ALERTS_WEBHOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").output().expect("the program");
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+}

@@ -8,7 +8,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Failed;
+use super::backups::keep_backups;
 use super::reload::Reload;
+use crate::alerts::Desk;
 use crate::clock::SharedClock;
 use crate::delivery::{Asker, Lane};
 use crate::engine::{Engine, count_sales};
@@ -145,6 +147,7 @@ impl Daemon {
         let (window, with) = (settings.store.dedupe, (shared.clone(), clock.clone()));
         let (nightly, nights) = Nightly::new(settings.nightly, (reread, rerun), askers.clone(), window, with);
         let compacts = !nightly.comes();
+        let alerts = Desk::new(settings.alerts, shared.clone(), clock.clone()).map_err(Failed::new)?;
         let watched = Watched {
             store: shared.clone(),
             clock: clock.clone(),
@@ -164,6 +167,8 @@ impl Daemon {
             nights,
             askers: askers.into(),
             sources: settings.source.iter().map(|(name, source)| (name.clone(), kind(source))).collect(),
+            alerts: alerts.clone(),
+            folder: settings.store.path.clone(),
             began,
             stopping: stopping.clone(),
         };
@@ -199,8 +204,19 @@ impl Daemon {
         workers.spawn(listening_to.run(working.clone()));
         workers.spawn(comparison.run(working.clone()));
         workers.spawn(nightly.run(working.clone()));
+        let looked_at = watched.clone();
+        let look = move || looked_at.findings();
+        workers.spawn(alerts.run(look, working.clone()));
         workers.spawn(reload.run(working.clone()));
+        #[cfg(feature = "otel")]
+        if let Some(address) = &settings.log.otlp {
+            let sending = super::otlp::Sending::new(address, settings.log.otlp_share, &clock)?;
+            workers.spawn(sending.run(working.clone()));
+        }
         workers.spawn(keep_counts(store.clone(), clock.clone(), (program, sales), working.clone()));
+        if let Some(backups) = settings.store.backup {
+            workers.spawn(keep_backups(store.clone(), clock.clone(), backups, working.clone()));
+        }
         workers.spawn(keep_house(store.clone(), clock.clone(), (metrics, compacts), working.clone()));
         tracing::info!(intake = %intake_at, ops = %ops_at, "espalier runs");
         Ok(Running {

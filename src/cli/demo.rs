@@ -15,7 +15,7 @@ use crate::clock::{FastClock, SharedClock, SystemClock};
 use crate::model::{Span, Timestamp};
 use crate::sandbox::shoppers::{Expected, Shop, Visits};
 use crate::sandbox::{Options, Sandbox, VENDORS};
-use crate::settings::{Log, LogFormat, Settings};
+use crate::settings::{Log, Settings};
 
 /// The triggers of the project, as they ship.
 const TRIGGERS: [(&str, &str); 6] = [
@@ -46,7 +46,7 @@ pub struct Args {
 }
 
 pub async fn run(args: Args) -> Ended {
-    super::log::begin(&Log { format: LogFormat::Text, level: "warn".into() });
+    super::log::begin(&Log { level: "warn".into(), ..Log::default() });
     let folder = Folder::new()?;
     let clock: SharedClock = Arc::new(FastClock::new(args.speed));
     let sandbox = Sandbox::new(clock.clone(), Options::default());

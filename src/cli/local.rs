@@ -90,6 +90,15 @@ impl Client {
         self.answer(self.posting(path)).await
     }
 
+    /// POST with a query and without a body, as JSON. `None` for 404.
+    pub async fn post_asking<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<Option<T>, Failed> {
+        self.answer(self.posting(path).query(query)).await
+    }
+
     /// POST of a question, as JSON both ways. `None` for 404.
     pub async fn ask<B: Serialize, T: DeserializeOwned>(&self, path: &str, question: &B) -> Result<Option<T>, Failed> {
         self.answer(self.posting(path).json(question)).await

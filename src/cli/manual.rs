@@ -42,7 +42,9 @@ pub fn markdown() -> String {
 
 fn words(text: &clap::builder::StyledStr) -> String {
     // Within a table a bar would end the cell.
-    text.to_string().replace('|', "\\|").replace(['\n', '\r'], " ").trim().to_owned()
+    let text = text.to_string().replace('|', "\\|").replace(['\n', '\r'], " ");
+    let text = text.trim();
+    if text.is_empty() || text.ends_with(['.', '?']) { text.to_owned() } else { format!("{text}.") }
 }
 
 fn section(out: &mut String, command: &clap::Command, parent: &str, level: usize) {

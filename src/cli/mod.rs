@@ -2,9 +2,11 @@
 
 mod access;
 mod account;
+mod alerts;
 mod apply;
 mod audit;
 mod backtest;
+mod backups;
 mod baseline;
 mod catalogue;
 mod check;
@@ -20,6 +22,8 @@ mod local;
 mod log;
 mod manual;
 mod messages;
+#[cfg(feature = "otel")]
+mod otlp;
 mod parallel;
 mod payload;
 mod people;
@@ -101,6 +105,8 @@ enum Command {
     DeadLetters(dead_letters::Args),
     /// Which triggers are live; pauses and resumes them, and has the running daemon read their files again.
     Triggers(triggers::Args),
+    /// What fires, is silenced, and whether receivers of alerts can be told.
+    Alerts(alerts::Args),
     /// What the nights found; or compares now what they compare.
     Reconcile(reconcile::Args),
     /// Who may come in by a password, and a link that lets in once.
@@ -192,6 +198,7 @@ fn runtime(command: Command) -> Ended {
             Command::Apply(args) => apply::run(&args).await,
             Command::DeadLetters(args) => dead_letters::run(&args).await,
             Command::Triggers(args) => triggers::run(&args).await,
+            Command::Alerts(args) => alerts::run(&args).await,
             Command::Reconcile(args) => reconcile::run(&args).await,
             Command::Store(args) => store::run(&args).await,
             Command::Sandbox(args) => sandbox::run(&args).await,

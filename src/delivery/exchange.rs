@@ -13,6 +13,7 @@ use crate::model::http::{Answer, Name, Request};
 use crate::model::{Action, Attempt, Outcome, Span, Timestamp};
 use crate::quota::{For, Pass};
 use crate::store::{Settled, StoreError, Work, WorkId};
+use crate::trace::{self, TraceId};
 use crate::wire::{TokenError, backoff};
 
 /// Calls of one exchange at most: an adapter that never ends is stopped.
@@ -72,7 +73,16 @@ impl Inner {
                 }
             }
         }
+        let traced = self.traced(&work, &settled, now);
+        let begins = self.clock.now();
         self.settle(settled, &triggers).await;
+        if let Some(traced) = traced {
+            let ended = self.clock.now();
+            for span in traced {
+                trace::tell(trace::Span::new(span.trace, "settle", (begins, ended)));
+                trace::tell(span);
+            }
+        }
         if !released.is_empty()
             && let Err(refused) = self.store.release(&self.name, &released).await
         {
@@ -108,7 +118,10 @@ impl Inner {
                         // It waited too long for its first call: what has expired is told apart when it is taken anew.
                         return ended(Vec::new(), None, calls, family);
                     }
-                    match self.call(*request, pass).await {
+                    let began = self.clock.now();
+                    let came = self.call(*request, pass).await;
+                    self.trace_call(work, &family, &came, began);
+                    match came {
                         Ok(came) => answer = Some(came),
                         // The call did not leave, which a vendor without a key against repeats has to be told.
                         Err(no_token) => {
@@ -124,6 +137,36 @@ impl Inner {
         let words = "an exchange did not come to an end".into();
         let outcomes = end(&mut *exchange, answer, self.clock.now());
         ended(outcomes, Some(Halt::Configuration(words)), MOST_CALLS, family)
+    }
+
+    /// What is told of an exchange where somebody listens: each record with what became of it.
+    fn traced(&self, work: &[Work], settled: &[Settled], began: Timestamp) -> Option<Vec<trace::Span>> {
+        trace::is_on().then(|| {
+            let ended = self.clock.now();
+            let told = settled.iter().filter_map(|one| {
+                let activation = &work.iter().find(|work| work.id == one.id)?.activation;
+                let span = trace::Span::new(TraceId::of_occasion(&activation.occasion), "exchange", (began, ended));
+                let outcome = &one.attempt.outcome;
+                let span = span.with("lane", &*self.name).with("action", activation.action.kind().key());
+                let span = span.with("outcome", outcome.word()).counted("status", one.attempt.status.into());
+                Some(span.failed(!outcome.has_effect()))
+            });
+            told.collect()
+        })
+    }
+
+    /// Tells of a call, in the trace of each record that it was made for.
+    fn trace_call(&self, work: &[Work], family: &Name, came: &Result<Answer, TokenError>, began: Timestamp) {
+        if !trace::is_on() {
+            return;
+        }
+        let ended = self.clock.now();
+        let status = came.as_ref().map_or(0, Answer::status);
+        for one in work {
+            let span = trace::Span::new(TraceId::of_occasion(&one.activation.occasion), "call", (began, ended));
+            let span = span.with("lane", &*self.name).with("family", &**family).counted("status", status.into());
+            trace::tell(span.failed(!(200..400).contains(&status)));
+        }
     }
 
     /// Asks the vendor now and then what is used of the day, where its answers do not tell.
@@ -165,7 +208,7 @@ impl Inner {
         let took = self.clock.now().since(began).as_millis() as f64 / 1_000.0;
         metrics::counter!("espalier_vendor_calls_total", "lane" => self.name.to_string(), "family" => family, "status" => status)
             .increment(1);
-        metrics::histogram!("espalier_vendor_call_seconds", "lane" => self.name.to_string()).record(took);
+        metrics::histogram!("espalier_vendor_call_duration_seconds", "lane" => self.name.to_string()).record(took);
         Ok(answer)
     }
 
@@ -176,6 +219,7 @@ impl Inner {
         let counts_tries = !breaker.is_probing();
         let Some(halt) = halt else {
             breaker.succeeded();
+            self.is_mended(now);
             self.tokens_refused.store(0, Ordering::Relaxed);
             return true;
         };

@@ -137,10 +137,12 @@ impl Lane {
                 continue;
             }
             let spent = inner.spent(limits.records, running.len());
-            if spent.as_ref().is_none_or(|(_, _, until)| *until <= now + TOLD) {
+            let is_probing = inner.breaker.lock().await.is_probing();
+            // One call that is tried mends nothing: it is held until the vendor has answered as it should.
+            let is_tried = is_probing || inner.is_to_be_mended();
+            if !is_tried && spent.as_ref().is_none_or(|(_, _, until)| *until <= now + TOLD) {
                 inner.free(now);
             }
-            let is_probing = inner.breaker.lock().await.is_probing();
             let most = if is_probing { 1 } else { limits.concurrency.max(1) };
             if running.len() >= most {
                 tokio::select! {
@@ -209,6 +211,16 @@ impl Inner {
             return Some((until, Hold::Breaker, "the breaker is open: the vendor fails again and again".into()));
         }
         self.holds.borrow().clone().filter(|(until, ..)| *until > now)
+    }
+
+    /// Somebody has to mend something, and nothing has shown yet that it is mended.
+    fn is_to_be_mended(&self) -> bool {
+        matches!(&*self.holds.borrow(), Some((_, Hold::Credentials | Hold::Configuration, _)))
+    }
+
+    /// The vendor answered as it should: what was to be mended is.
+    pub fn is_mended(&self, now: Timestamp) {
+        self.holds.send_if_modified(|hold| hold.take_if(|(until, ..)| *until <= now).is_some());
     }
 
     /// Nothing is sent before.

@@ -10,6 +10,7 @@ use crate::model::{Changes, StepId, Timestamp};
 use crate::rules::Program;
 use crate::store::{Claim, Step, StoreError};
 
+use super::traced::Traced;
 use super::{Engine, EngineState};
 
 impl Engine {
@@ -32,9 +33,13 @@ impl Engine {
         program: &Program,
     ) -> Result<(), StoreError> {
         claim.loaded.sales = self.sales.load_full().unwrap_or_default();
+        let began = self.clock.now();
         let changes = decide::events(&mut claim.loaded, &claim.events, now, program, &self.names);
         let tally = Tally::of(&changes, claim.events.len() as u64);
+        let ended = self.clock.now();
+        let traced = Traced::of(&changes, &claim.loaded, &claim.events, (began, ended));
         self.store.commit(claim.loaded, Changes { step, ..changes }).await?;
+        traced.tell((ended, self.clock.now()));
         self.tell_low(program, &tally);
         tally.count(&self.state);
         Ok(())

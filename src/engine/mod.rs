@@ -12,6 +12,7 @@ mod settings;
 mod state;
 mod thread;
 mod timers;
+mod traced;
 
 use std::sync::Arc;
 

@@ -7,6 +7,7 @@ use crate::store::{Due, Step, StoreError};
 
 use super::Engine;
 use super::batch::Tally;
+use super::traced::Traced;
 
 impl Engine {
     /// Asks up to a batch of people whose timer is at or before `until`; false when nobody's was.
@@ -49,9 +50,13 @@ impl Engine {
         program: &Program,
     ) -> Result<(), StoreError> {
         due.loaded.sales = self.sales.load_full().unwrap_or_default();
+        let began = self.clock.now();
         let changes = decide::timers(&mut due.loaded, &due.people, until, now, program);
         let tally = Tally::of(&changes, 0);
+        let ended = self.clock.now();
+        let traced = Traced::of(&changes, &due.loaded, &[], (began, ended));
         self.store.commit(due.loaded, Changes { step, ..changes }).await?;
+        traced.tell((ended, self.clock.now()));
         self.tell_low(program, &tally);
         tally.count(&self.state);
         Ok(())

@@ -10,10 +10,12 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use crate::model::{Span, Timestamp};
+use crate::clock::SharedClock;
+use crate::model::{Position, Span, Timestamp};
 use crate::source::volume::Tally;
 use crate::source::{Read, Refused};
 use crate::store::{AppendError, SetAside, Store};
+use crate::trace::{self, TraceId};
 
 /// Messages waiting to be set aside; more are only counted.
 const ASIDE_QUEUE: usize = 1_000;
@@ -25,6 +27,7 @@ pub struct Accept {
     store: Arc<dyn Store>,
     aside: mpsc::Sender<SetAside>,
     retry_after: HeaderValue,
+    clock: SharedClock,
     /// How much comes of each source.
     tallies: HashMap<Arc<str>, Tally>,
     /// The last request could not be kept.
@@ -33,7 +36,11 @@ pub struct Accept {
 
 impl Accept {
     /// With a task beside it that keeps unreadable messages.
-    pub fn new(store: Arc<dyn Store>, retry_after: Span, tallies: HashMap<Arc<str>, Tally>) -> Self {
+    pub fn new(
+        (store, clock): (Arc<dyn Store>, SharedClock),
+        retry_after: Span,
+        tallies: HashMap<Arc<str>, Tally>,
+    ) -> Self {
         let (aside, mut waiting) = mpsc::channel::<SetAside>(ASIDE_QUEUE);
         let keeper = store.clone();
         tokio::spawn(async move {
@@ -46,7 +53,7 @@ impl Accept {
         });
         let seconds = retry_after.as_millis().div_euclid(1_000).max(1);
         let retry_after = HeaderValue::from(seconds);
-        Self { store, aside, retry_after, tallies, refuses: AtomicBool::new(false) }
+        Self { store, aside, retry_after, clock, tallies, refuses: AtomicBool::new(false) }
     }
 
     /// Keeps what was read, then answers: 200, `on_nothing` when nothing could be read, 503 when nothing could be kept.
@@ -58,11 +65,16 @@ impl Accept {
                     .increment(n as u64);
             }
         };
-        if !read.events.is_empty()
-            && let Err(error) = self.store.append(read.events, None).await
-        {
-            count("refused", taken);
-            return self.unavailable(&error);
+        if !read.events.is_empty() {
+            let traced = trace::is_on().then(|| read.events.iter().map(|event| event.at).collect::<Vec<_>>());
+            let began = self.clock.now();
+            match self.store.append(read.events, None).await {
+                Ok(last) => self.trace(&traced.unwrap_or_default(), last, source, (now, began)),
+                Err(error) => {
+                    count("refused", taken);
+                    return self.unavailable(&error);
+                }
+            }
         }
         if taken > 0 && self.refuses.load(Ordering::Relaxed) && self.refuses.swap(false, Ordering::Relaxed) {
             tracing::info!("intake accepts again");
@@ -83,6 +95,17 @@ impl Accept {
             (_, true) => success(),
             (0, false) => (on_nothing, Json(json!({ "success": false, "rejected": rejected }))).into_response(),
             (_, false) => Json(json!({ "success": true, "rejected": rejected })).into_response(),
+        }
+    }
+
+    /// Tells of the events up to the `last`, by their times: taken at `now`, and given to the journal when that `began`.
+    fn trace(&self, events: &[Timestamp], last: Position, source: &Arc<str>, (now, began): (Timestamp, Timestamp)) {
+        let ended = self.clock.now();
+        for (back, at) in events.iter().rev().enumerate() {
+            let position = Position(last.0.saturating_sub(back as u64));
+            let trace = TraceId::of_event(position, *at);
+            trace::tell(trace::Span::new(trace, "accept", (now, ended)).root().with("source", &**source));
+            trace::tell(trace::Span::new(trace, "journal", (began, ended)));
         }
     }
 

@@ -99,7 +99,7 @@ impl Intake {
         let tallies = sources.iter().filter(|(_, source)| comes(source));
         let tallies: Vec<(Arc<str>, Tally)> =
             tallies.map(|(name, _)| (name.as_str().into(), Tally::default())).collect();
-        let accept = Accept::new(store, settings.retry_after, tallies.iter().cloned().collect());
+        let accept = Accept::new((store, clock.clone()), settings.retry_after, tallies.iter().cloned().collect());
         let router = router(settings, sources, connected, names, accept, clock)?;
         let listener = TcpListener::bind(settings.listen).await.map_err(|e| NotReady::Listen(settings.listen, e))?;
         let retry_after = HeaderValue::from(settings.retry_after.as_millis().div_euclid(1_000).max(1));

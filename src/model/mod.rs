@@ -24,6 +24,7 @@ pub mod raw_json;
 pub mod sales;
 pub mod schedule;
 pub mod setting;
+pub mod standard_webhook;
 pub mod statement;
 pub mod time;
 pub mod trigger_state;

@@ -9,6 +9,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{Info, License, OpenApi};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -48,6 +50,19 @@ pub struct Message {
 /// What is said of the API, as OpenAPI 3.1.
 async fn document(State(shared): State<Shared>) -> Response {
     Json(&shared.document).into_response()
+}
+
+/// What is said of the API as a whole.
+pub fn introduce(document: &mut OpenApi) {
+    let words = "What the page shows and does, and what commands do on a running daemon. Times are UTC. Every change is \
+                 written into the audit log before it is made.";
+    let info = Info::builder().title("Espalier").version(env!("CARGO_PKG_VERSION")).description(Some(words));
+    document.info = info.license(Some(License::new("Apache-2.0"))).build();
+    let way = "A token of `espalier token add`. Commands on the daemon's machine send that of the store's folder.";
+    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(way)).build();
+    let components = document.components.get_or_insert_default();
+    components.add_security_scheme("token", SecurityScheme::Http(bearer));
+    document.security = Some(vec![SecurityRequirement::new("token", Vec::<String>::new())]);
 }
 
 /// Every route of the API, by the role that it asks for.
@@ -232,7 +247,7 @@ pub async fn audit(State(shared): State<Shared>, Path(source): Path<String>) -> 
     let of = shared.watched.streams.iter().filter(|one| *one.source == *source);
     let found: std::collections::BTreeMap<String, _> =
         of.filter_map(|one| Some((one.stream.to_string(), one.findings()?))).collect();
-    if found.is_empty() { StatusCode::NOT_FOUND.into_response() } else { Json(found).into_response() }
+    if found.is_empty() { missing("no list of this source is pulled") } else { Json(found).into_response() }
 }
 
 /// A back-test asked for by a command takes at most so long.

@@ -1,5 +1,6 @@
 //! How the daemon is, in one value: what the page, `status`, `/readyz` and the metrics are made from.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -10,8 +11,10 @@ use tokio_util::sync::CancellationToken;
 pub use super::hooks::HooksHealth;
 pub use super::night::NightHealth;
 pub use super::quiet::QuietHealth;
+use super::room::free_bytes;
 use super::triggers::Liveness;
 use super::trouble::{Trouble, TroubleKind};
+use crate::alerts::{Desk, Mark};
 use crate::clock::SharedClock;
 use crate::delivery::{Asker, Hold, Lane, LaneState};
 use crate::engine::{EngineState, Stage};
@@ -59,6 +62,10 @@ pub struct Watched {
     pub askers: Arc<[Arc<Asker>]>,
     /// Names and kinds of the sources.
     pub sources: Vec<(String, &'static str)>,
+    /// The alerts.
+    pub alerts: Desk,
+    /// The store's folder.
+    pub folder: PathBuf,
     /// When the daemon began.
     pub began: Timestamp,
     /// The daemon is told to stop: it is not ready any more.
@@ -78,6 +85,8 @@ pub struct Health {
     pub at: Timestamp,
     /// When the daemon began.
     pub began: Timestamp,
+    /// People who wait to see what is kept of them.
+    pub demands: u64,
     /// True when it takes events and decides them.
     pub is_ready: bool,
     /// What is wrong; empty when nothing is.
@@ -121,6 +130,8 @@ pub struct JournalHealth {
     pub set_aside: u64,
     /// Bytes of journal on disk.
     pub journal_bytes: u64,
+    /// Bytes that are free on that disk; none where it does not tell.
+    pub free_bytes: Option<u64>,
     /// The next durable timer.
     pub next_timer: Option<Timestamp>,
 }
@@ -405,12 +416,22 @@ impl Watched {
         }
         let night = NightHealth::of(&self.nights.state.borrow());
         troubles.extend(night.troubles());
+        troubles.extend(self.missing(&night, now));
+        let free_bytes = free_bytes(&self.folder);
+        troubles.extend(free_bytes.and_then(|free| self.low(free)));
+        troubles.extend(self.alerts.failing().into_iter().map(|(name, failing)| {
+            let words = format!("cannot be told: {}", failing.words);
+            Trouble::new(TroubleKind::ReceiverFailing, format!("receiver {name}"), words)
+                .mended_by(format!("`espalier alerts test --receiver {name}` tries it"))
+                .since(failing.since)
+        }));
         Health {
             version: build::VERSION,
             commit: build::COMMIT,
             schema: SCHEMA,
             at: now,
             began: self.began,
+            demands,
             is_ready: !self.stopping.is_cancelled() && matches!(engine.stage, Stage::Deciding | Stage::Idle),
             troubles,
             journal: JournalHealth {
@@ -421,6 +442,7 @@ impl Watched {
                 people: counts.people,
                 set_aside: counts.set_aside,
                 journal_bytes: counts.journal_bytes,
+                free_bytes,
                 next_timer: counts.next_timer,
             },
             engine: EngineHealth { doing: self.doing(&engine.stage), since: engine.since },
@@ -433,6 +455,31 @@ impl Watched {
             night,
             triggers,
         }
+    }
+
+    /// That a night is due, or under way, for longer than it may.
+    fn missing(&self, night: &NightHealth, now: Timestamp) -> Option<Trouble> {
+        let Mark::Over(over) = self.alerts.settings().of(TroubleKind::NightMissing).mark else { return None };
+        let overdue = night.overdue(now);
+        (overdue > over).then(|| {
+            let due = now - overdue;
+            let doing = night.running.as_ref().map_or("nothing", |running| running.doing.as_str());
+            Trouble::new(
+                TroubleKind::NightMissing,
+                "the night",
+                format!("is due since {due} and has not ended: {doing}"),
+            )
+            .since(due)
+        })
+    }
+
+    /// That the disk has less room than it should.
+    fn low(&self, free: u64) -> Option<Trouble> {
+        let Mark::Below(mark) = self.alerts.settings().of(TroubleKind::DiskLow).mark else { return None };
+        (free < mark.0).then(|| {
+            let words = format!("{} MB are free where the store is", free >> 20);
+            Trouble::new(TroubleKind::DiskLow, "the disk", words)
+        })
     }
 
     fn doing(&self, stage: &Stage) -> String {

@@ -3,10 +3,12 @@
 //! people by hand.
 
 mod access;
+mod alerts;
 mod api;
 mod backtest;
 mod demands;
 mod explain;
+mod findings;
 mod health;
 mod hooks;
 pub mod identity;
@@ -19,6 +21,7 @@ mod quiet;
 mod quota;
 mod reload;
 mod replays;
+mod room;
 mod series;
 mod server;
 pub mod settings;
@@ -28,12 +31,13 @@ pub mod triggers;
 mod trouble;
 
 pub use access::{Access, Area, Refused, Role};
+pub use alerts::Wanted as SilenceWanted;
 pub use backtest::{Failed as BacktestFailed, Wanted as BacktestWanted, backtest};
 pub use demands::{Demand, Shown as Receipt, answered, demands, receipts};
 pub use explain::attempt as attempt_words;
 pub use explain::{Explained, explain};
 pub use health::{Health, Watched};
-pub use metric::Metrics;
+pub use metric::{Described, METRICS, Metrics, Sort};
 pub use payload::{NoPreview, preview};
 pub use reload::{Asked, Compiled, Reloaded, Reloads};
 pub use server::{NotBegun, Ops, Running, running, write_private};

@@ -11,7 +11,7 @@ use super::api::{Message, refused};
 use super::page::short;
 use super::server::Shared;
 use super::trouble::{Trouble, TroubleKind};
-use crate::model::Timestamp;
+use crate::model::{Span, Timestamp};
 use crate::reconcile::{NightState, Report, Running, Wanted, recent};
 
 /// Reports shown at once.
@@ -35,6 +35,12 @@ impl NightHealth {
         let NightState { running, next, last } = state.clone();
         let findings = last.as_ref().map(Report::findings).unwrap_or_default();
         Self { running, next, last, findings }
+    }
+
+    /// For how long a night is due, or under way; nothing while none is.
+    pub(super) fn overdue(&self, now: Timestamp) -> Span {
+        let due = self.running.as_ref().map(|running| running.of).into_iter().chain(self.next).min();
+        due.map_or(Span::ZERO, |due| now.since(due))
     }
 
     /// What is wrong.

@@ -20,6 +20,7 @@ use crate::store::{BackedUp, Backup, backup};
 
 /// A backup that is wanted.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[schema(as = BackupWanted)]
 pub struct Wanted {
     /// Its folder, by its whole path, where the daemon may write: new, or empty.
@@ -31,13 +32,21 @@ pub struct Wanted {
 
 /// A backup that is gone.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[schema(as = BackupGone)]
 pub struct Gone {
     /// Its folder, as it was known.
     pub folder: String,
 }
 
-/// These routes, by the role that they ask for.
+/// That the store was made small.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Compacted {
+    /// The newest event that a restart need not read again.
+    pub position: u64,
+}
+
+/// The routes.
 pub fn routes() -> Documented {
     Documented {
         viewer: OpenApiRouter::new().routes(routes!(backups)),
@@ -46,15 +55,9 @@ pub fn routes() -> Documented {
     }
 }
 
-/// Up to where the store is small.
-#[derive(Serialize, ToSchema)]
-struct Compacted {
-    /// The newest event that a restart need not read again.
-    position: u64,
-}
-
-/// Makes the store as small and as quick to open as it can be.
-#[utoipa::path(post, path = "/api/store/compact", tag = "store", responses((status = 200, body = Compacted)))]
+/// Writes a snapshot, and removes the journal that it covers and that is old enough.
+#[utoipa::path(post, path = "/api/store/compact", tag = "store",
+    responses((status = 200, body = Compacted), (status = 503, body = Message)))]
 async fn compact(State(shared): State<Shared>) -> Response {
     match shared.watched.store.compact(shared.watched.clock.now()).await {
         Ok(position) => Json(Compacted { position: position.0 }).into_response(),
@@ -62,9 +65,9 @@ async fn compact(State(shared): State<Shared>) -> Response {
     }
 }
 
-/// Makes a backup while everything goes on.
+/// Copies the store to a folder of the daemon's machine; answers when it is done, which may take long.
 #[utoipa::path(post, path = "/api/store/backup", tag = "store", request_body = Wanted,
-    responses((status = 200, body = BackedUp), (status = 422, body = Message)))]
+    responses((status = 200, body = BackedUp), (status = 422, body = Message), (status = 503, body = Message)))]
 async fn back_up(State(shared): State<Shared>, Json(wanted): Json<Wanted>) -> Response {
     if !Path::new(&wanted.folder).is_absolute() {
         let message = "name the folder by its whole path: the daemon may run elsewhere";
@@ -79,8 +82,9 @@ async fn back_up(State(shared): State<Shared>, Json(wanted): Json<Wanted>) -> Re
     }
 }
 
-/// The backups that are known.
-#[utoipa::path(get, path = "/api/store/backups", tag = "store", responses((status = 200, body = Vec<Backup>)))]
+/// The backups that are known, the oldest first.
+#[utoipa::path(get, path = "/api/store/backups", tag = "store",
+    responses((status = 200, body = Vec<Backup>), (status = 503, body = Message)))]
 async fn backups(State(shared): State<Shared>) -> Response {
     match backup::known(&*shared.watched.store).await {
         Ok(known) => Json(known).into_response(),
@@ -88,9 +92,9 @@ async fn backups(State(shared): State<Shared>) -> Response {
     }
 }
 
-/// Notes that a backup is gone.
+/// Notes that a backup is gone: receipts of erasures tell of it no more.
 #[utoipa::path(post, path = "/api/store/backups/gone", tag = "store", request_body = Gone,
-    responses((status = 200, body = Gone), (status = 404, body = Message)))]
+    responses((status = 200, body = Gone), (status = 404, body = Message), (status = 503, body = Message)))]
 async fn gone(State(shared): State<Shared>, Json(Gone { folder }): Json<Gone>) -> Response {
     match backup::gone(&*shared.watched.store, &folder).await {
         Ok(true) => Json(Gone { folder }).into_response(),

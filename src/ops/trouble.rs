@@ -4,49 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+/// Of what sort a trouble is: what is wrong on the page is what alerts are about.
+pub use crate::alerts::Kind as TroubleKind;
 use crate::model::Timestamp;
-
-/// Of what sort a trouble is. In JSON and in files it is written in snake_case.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum TroubleKind {
-    /// The store refuses the engine's steps: nothing is decided.
-    EngineWaits,
-    /// A vendor failed again and again; its lane tries one call now and then.
-    BreakerOpen,
-    /// A vendor refuses the credentials of a lane, or of a list.
-    CredentialsRefused,
-    /// A vendor's limit is reached; what waits goes on by itself.
-    QuotaSpent,
-    /// A lane waits for another reason: the configuration does not fit the account, or it looks before it sends again.
-    LaneHeld,
-    /// Activations that can never be sent as they are.
-    DeadLetters,
-    /// A list, or a program, failed when it was read last.
-    SyncFailed,
-    /// Records of a list could not be read.
-    SetAside,
-    /// Less comes of a source or a list than could be by chance.
-    Silence,
-    /// A vendor's clock is off.
-    ClockSkew,
-    /// It cannot be seen which subscriptions to webhooks there are.
-    SubscriptionsUnseen,
-    /// A topic has no subscription, and could not be given one.
-    SubscriptionMissing,
-    /// A subscription to webhooks was lost.
-    SubscriptionLost,
-    /// Somebody waits to see what is kept of them.
-    DemandsOpen,
-    /// An account is not as triggers need it.
-    AccountDrift,
-    /// A trigger fired far more often than usual and paused itself.
-    RateGuard,
-    /// A pool of codes runs out.
-    CodesLow,
-    /// The last night found differences.
-    NightDiffers,
-}
 
 /// One thing that is wrong. Displayed, it is a sentence with its way out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -80,18 +40,11 @@ impl Trouble {
     pub(super) fn since(self, since: impl Into<Option<Timestamp>>) -> Self {
         Self { since: since.into(), ..self }
     }
-
-    /// True where the words go on from what it is about, and are no state of it.
-    fn is_sentence(&self) -> bool {
-        use TroubleKind as Kind;
-        matches!(self.kind, Kind::EngineWaits | Kind::AccountDrift | Kind::RateGuard | Kind::NightDiffers)
-    }
 }
 
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { of, words, .. } = self;
-        write!(f, "{of}{} {words}", if self.is_sentence() { "" } else { ":" })?;
+        f.write_str(&self.kind.sentence(&self.of, &self.words))?;
         self.remedy.iter().try_for_each(|remedy| write!(f, "; {remedy}"))
     }
 }

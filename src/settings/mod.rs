@@ -24,7 +24,7 @@ use crate::model::{Account, LaneName, Mistake, Span};
 use crate::rules::{Files, Program};
 use crate::source::manifest::Connected;
 use crate::source::process::{Program as SourceProgram, Protocol};
-use crate::{delivery, destination, engine, identity, intake, ops, plan, reconcile, rules, store};
+use crate::{alerts, delivery, destination, engine, identity, intake, ops, plan, reconcile, rules, store};
 
 pub use layer::Layers;
 pub use stamp::Stamp;
@@ -66,6 +66,8 @@ pub struct Settings {
     pub delivery: delivery::settings::Settings,
     /// When everything is compared, and what was missing is made up for.
     pub nightly: reconcile::Settings,
+    /// What is an alert, who is told, and when.
+    pub alerts: alerts::Settings,
     /// Where events come from, by a name of yours.
     pub source: BTreeMap<String, SourceSettings>,
     /// Where activations go, by the name that triggers use.
@@ -73,13 +75,19 @@ pub struct Settings {
 }
 
 /// What is written to standard error.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
     /// `text` for people, `json` for machines.
     pub format: LogFormat,
     /// A level, or a list of `module=level` as `RUST_LOG` takes it.
     pub level: String,
+    /// Where traces go: the address of a collector that takes OTLP over HTTP, `http://127.0.0.1:4318`. For builds with
+    /// the feature `otel`.
+    pub otlp: Option<String>,
+    /// This share of all traces is told, each as a whole.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub otlp_share: f64,
 }
 
 /// The form of a log line.
@@ -94,7 +102,7 @@ pub enum LogFormat {
 
 impl Default for Log {
     fn default() -> Self {
-        Self { format: LogFormat::Text, level: "info".into() }
+        Self { format: LogFormat::Text, level: "info".into(), otlp: None, otlp_share: 1.0 }
     }
 }
 
@@ -117,6 +125,7 @@ impl Default for Settings {
             plan: Default::default(),
             delivery: Default::default(),
             nightly: Default::default(),
+            alerts: Default::default(),
             source: BTreeMap::new(),
             destination: BTreeMap::new(),
         }
@@ -221,6 +230,9 @@ impl Settings {
                 if let Some(tls) = &mut settings.ops.tls {
                     (tls.certificate, tls.key) = (folder.join(&tls.certificate), folder.join(&tls.key));
                 }
+                if let Some(backup) = &mut settings.store.backup {
+                    backup.path = folder.join(&backup.path);
+                }
                 Ok(Configured { settings, program, connected, programs, file: file.to_owned(), folder, stamp })
             }
             _ => {
@@ -289,6 +301,18 @@ impl Settings {
                 let path: Vec<&str> = ["destination", name].into_iter().chain(key.iter().map(String::as_str)).collect();
                 mistakes.push(layers.at(&path, words));
             }
+        }
+        if let Some(address) = &self.log.otlp {
+            if !cfg!(feature = "otel") {
+                let mistake = layers.at(&["log", "otlp"], "needs a build with the feature `otel`");
+                mistakes.push(mistake.suggest("cargo build --release --features otel"));
+            } else if !(address.starts_with("http://") || address.starts_with("https://")) {
+                mistakes.push(layers.at(&["log", "otlp"], "must begin with http:// or https://"));
+            }
+        }
+        for (key, words) in self.alerts.clashes() {
+            let path: Vec<&str> = ["alerts"].into_iter().chain(key.iter().map(String::as_str)).collect();
+            mistakes.push(layers.at(&path, words));
         }
         let mut paths: BTreeMap<&str, &str> = BTreeMap::new();
         for (name, source) in &self.source {

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::model::Span;
 use crate::model::setting::Size;
+use crate::model::{Schedule, Span, Zone};
 
 /// Where everything is kept, and its bounds.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -32,6 +32,35 @@ pub struct Settings {
     pub catalogue: usize,
     /// Discount codes at most, in all pools, those given included. Those not yet given are in memory.
     pub codes: u64,
+    /// Backups that the daemon makes by itself.
+    pub backup: Option<Backups>,
+}
+
+/// Backups at set times: each in a folder of its own.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Backups {
+    /// The folder that they come to lie in, best on another disk.
+    pub path: PathBuf,
+    /// Older ones are removed.
+    #[serde(default = "a_month")]
+    pub keep: Span,
+    /// When, as cron writes it: minute, hour, day of month, month, day of week.
+    #[serde(default = "at_one")]
+    pub at: Schedule,
+    /// On whose clock.
+    #[serde(default = "utc")]
+    pub zone: Zone,
+}
+
+fn a_month() -> Span {
+    Span::from_days(30)
+}
+fn at_one() -> Schedule {
+    "0 1 * * *".parse().unwrap_or(Schedule::OFF)
+}
+fn utc() -> Zone {
+    Zone::UTC
 }
 
 impl Default for Settings {
@@ -47,6 +76,7 @@ impl Default for Settings {
             backlog: 5_000_000,
             catalogue: 200_000,
             codes: 1_000_000,
+            backup: None,
         }
     }
 }

@@ -1,7 +1,8 @@
-//! The one place that speaks HTTP outward: time limits, sizes, redirects off, tokens. It never knows what an answer
+//! The one place that speaks outward, HTTP and SMTP: time limits, sizes, redirects off, tokens. It never knows what an answer
 //! means, and what it says of a failure holds no URL's query, no header and no body.
 
 pub mod backoff;
+pub mod mail;
 mod token;
 
 use std::sync::Arc;

@@ -15,7 +15,7 @@ use crate::ops::identity::{Told, Word, tell};
 use crate::ops::store::{Gone, Wanted};
 use crate::settings::Configured;
 use crate::store::embedded::{self, Embedded};
-use crate::store::{BackedUp, Backup, Store, backup};
+use crate::store::{BackedUp, Backup, SetAside, Store, backup};
 
 /// What a daemon may take for a copy of a large store. It goes on with it should we not wait.
 const PATIENCE: Duration = Duration::from_secs(6 * 60 * 60);
@@ -34,6 +34,33 @@ pub async fn compact(configured: &Configured) -> Ended {
         }
     };
     println!("a snapshot is written up to event {position}; the journal before it goes by its age ([store] retention)");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What is looked through at most.
+const ASIDE: usize = 1_000;
+
+/// Shows what could not be read.
+pub async fn set_aside(configured: &Configured, most: usize, bodies: bool) -> Ended {
+    let all: Vec<SetAside> = match Local::of(configured).await? {
+        Local::Daemon(client) => client.get("/api/set-aside", &[]).await?.unwrap_or_default(),
+        Local::Store(store) => {
+            let all = store.set_aside_list(ASIDE).await;
+            store.close().await.map_err(Failed::new)?;
+            all.map_err(Failed::new)?
+        }
+    };
+    for SetAside { at, source, reason, body } in all.iter().take(most) {
+        println!("{at}  {source}: {reason}");
+        if bodies {
+            println!("  {body}");
+        }
+    }
+    match all.len() {
+        0 => println!("nothing is set aside"),
+        n if n > most => println!("{} of {n} are shown; --most N shows more", most.min(n)),
+        _ => {}
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,4 +1,4 @@
-//! `espalier store verify|rebuild|compact|backup|backups|restore|export|import`
+//! `espalier store verify|rebuild|compact|backup|backups|restore|export|import|set-aside`
 
 mod keep;
 mod look;
@@ -69,6 +69,15 @@ enum What {
         /// The export.
         file: PathBuf,
     },
+    /// Messages, or parts of them, that could not be read, the newest first: when, where they came, why.
+    SetAside {
+        /// At most so many.
+        #[arg(long, default_value_t = 20)]
+        most: usize,
+        /// And the messages themselves, which have people in them.
+        #[arg(long)]
+        bodies: bool,
+    },
 }
 
 pub async fn run(args: &Args) -> Ended {
@@ -84,6 +93,7 @@ pub async fn run(args: &Args) -> Ended {
             );
             Ok(ExitCode::SUCCESS)
         }
+        What::SetAside { most, bodies } => keep::set_aside(&configured, *most, *bodies).await,
         What::Compact => keep::compact(&configured).await,
         What::Backup { folder, keep } => keep::back_up(&configured, folder, *keep).await,
         What::Backups { gone: Some(folder) } => keep::gone(&configured, folder).await,

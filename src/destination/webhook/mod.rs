@@ -9,7 +9,6 @@ pub mod fixture;
 pub mod manifest;
 mod names;
 mod sending;
-pub mod sign;
 #[cfg(test)]
 mod tests;
 
@@ -26,7 +25,7 @@ use crate::manifest::access::{self, named};
 use crate::manifest::setting::{Given, Unfit, Written};
 use crate::model::http::{self, AccountKey, Counted, Request, Response, TokenRequest, Window};
 use crate::model::setting::Secret;
-use crate::model::{ActionKind, Span};
+use crate::model::{ActionKind, Span, standard_webhook};
 
 /// What triggers may ask for: a receiver knows events only.
 pub const CAN: &[ActionKind] = &[ActionKind::Event];
@@ -133,8 +132,8 @@ impl Way {
             Err(words) => return Err(wrong(None, format!("no credentials: {words}"))),
         };
         let secrets = manifest.sign.as_ref().map(|name| given.secrets(name).to_vec()).unwrap_or_default();
-        if let Some(words) = secrets.iter().find_map(|secret| sign::key(secret).err()) {
-            let way = Some(sign::WAY.to_owned());
+        if let Some(words) = secrets.iter().find_map(|secret| standard_webhook::key(secret).err()) {
+            let way = Some(standard_webhook::WAY.to_owned());
             return Err(Unfit { way, ..wrong(manifest.sign.as_deref(), words.to_owned()) });
         }
         let shown = json!(given.all_shown());
@@ -146,7 +145,7 @@ impl Way {
         let seen = json!({ "occasion": id, "uuid": uuid, "settings": self.shown });
         let mut headers = named(&self.manifest.headers, &crate::manifest::Seen::of(&seen));
         if self.manifest.sign.is_some() {
-            headers.extend(sign::headers(id, now, &body, &self.secrets));
+            headers.extend(standard_webhook::headers(id, now, &body, &self.secrets));
         }
         Request {
             method: self.manifest.method,

@@ -94,7 +94,7 @@ fn without_a_manifest_the_activation_is_posted_and_signed() {
     assert_eq!(header(request, "webhook-id"), "00".repeat(16));
     assert_eq!(header(request, "webhook-timestamp"), "1800000000");
     let secrets = [Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")];
-    let signed = sign::headers(&"00".repeat(16), NOW, &request.body, &secrets);
+    let signed = standard_webhook::headers(&"00".repeat(16), NOW, &request.body, &secrets);
     assert!(signed.iter().any(|(_, value)| value == header(request, "webhook-signature")));
     let body = talk.body(0);
     assert_eq!((&body["type"], &body["data"]["trigger"]), (&json!("Cart Abandoned"), &json!("cart-abandoned-30m")));

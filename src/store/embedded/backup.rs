@@ -11,12 +11,14 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use super::segments::{self, Limit};
-use super::{Inner, snapshot};
+use super::{Inner, register, snapshot};
 use crate::model::{Position, Timestamp, build};
 use crate::store::{SCHEMA, StoreError};
 
 /// The file that says what is in it.
 const MANIFEST: &str = "backup.json";
+/// Folders in it: the journal, the snapshot, and who may come in with what they changed.
+const PARTS: [&str; 3] = ["journal", "snapshots", "register"];
 /// The version of its form.
 const FORMAT: u32 = 1;
 /// The longest that is read.
@@ -46,7 +48,7 @@ pub struct Manifest {
 /// A file of a backup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Copied {
-    /// `journal/...` or `snapshots/...`.
+    /// `journal/...`, `snapshots/...` or `register/...`.
     pub name: String,
     /// Its length.
     pub bytes: u64,
@@ -120,7 +122,7 @@ pub(super) fn take(inner: &Inner, folder: &Path, at: Timestamp) -> Result<Manife
     let copied = copy_all(inner, folder, at);
     if copied.is_err() {
         // What is there of it would only be taken for one. The folder was empty, so all in it is ours.
-        for part in ["journal", "snapshots"] {
+        for part in PARTS {
             let _ = fs::remove_dir_all(folder.join(part));
         }
     }
@@ -151,8 +153,16 @@ fn copy_all(inner: &Inner, folder: &Path, at: Timestamp) -> Result<Manifest, Sto
     for Limited { path, length } in up_to(&inner.journal_folder, limit)? {
         one("journal", &path, length)?;
     }
-    sync(&folder.join("snapshots"))?;
-    sync(&folder.join("journal"))?;
+    make(&folder.join("register"))?;
+    for name in register::FILES {
+        let path = inner.settings.path.join(name);
+        if path.exists() {
+            one("register", &path, u64::MAX)?;
+        }
+    }
+    for part in PARTS {
+        sync(&folder.join(part))?;
+    }
     let version = build::VERSION.to_owned();
     let position = Position(position.max(decided));
     let mut manifest =
@@ -211,7 +221,7 @@ pub fn read(folder: &Path) -> Result<Manifest, StoreError> {
     let is_plain = |name: &str| {
         let parts: Vec<Component<'_>> = Path::new(name).components().collect();
         let [Component::Normal(part), Component::Normal(_)] = parts[..] else { return false };
-        part == "journal" || part == "snapshots"
+        PARTS.iter().any(|known| part == *known)
     };
     match manifest.files.iter().find(|file| !is_plain(&file.name)) {
         Some(file) => Err(damaged(format!("it names `{}`", file.name))),

@@ -18,6 +18,8 @@ const ACCESS: &str = "access";
 /// The audit log, and what it was before it grew too long.
 const LOG: &str = "audit.log";
 const OLDER: &str = "audit.1.log";
+/// All of them, for a copy of the store. The log may end in half a line, which is not read.
+pub const FILES: [&str; 3] = [ACCESS, LOG, OLDER];
 /// The log begins anew when it is as long as this: some 20,000 changes.
 const LONGEST: u64 = 4 << 20;
 

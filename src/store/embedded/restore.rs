@@ -3,6 +3,7 @@
 //! Both come to a journal and a snapshot; the state is made of these as it is after any loss of sled. A mark stands in
 //! the folder until all of it is there, so that no daemon begins with half a store.
 
+use std::cell::RefCell;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
@@ -29,6 +30,8 @@ pub fn finished(settings: &Settings) -> Result<(), StoreError> {
 /// A store that is being made.
 pub struct Making {
     path: PathBuf,
+    /// Files beside the folders.
+    made: RefCell<Vec<PathBuf>>,
     _lock: File,
 }
 
@@ -49,7 +52,7 @@ impl Making {
         for part in ["journal", "snapshots"] {
             backup::make(&path.join(part))?;
         }
-        Ok(Self { path, _lock: lock })
+        Ok(Self { path, made: RefCell::default(), _lock: lock })
     }
 
     /// Where its journal comes to lie.
@@ -67,6 +70,9 @@ impl Making {
         for part in ["journal", "snapshots", "state"] {
             let _ = fs::remove_dir_all(self.path.join(part));
         }
+        for file in self.made.take() {
+            let _ = fs::remove_file(file);
+        }
         let _ = fs::remove_file(self.path.join(UNFINISHED));
     }
 
@@ -76,7 +82,7 @@ impl Making {
             backup::sync(&part)?;
         }
         drop(open::begin_again(settings, now)?);
-        let Self { path, _lock } = self;
+        let Self { path, _lock, .. } = self;
         drop(_lock);
         fs::remove_file(path.join(UNFINISHED)).map_err(refused(&path))?;
         backup::sync(&path)?;
@@ -100,7 +106,15 @@ pub fn restore(settings: &Settings, folder: &Path, now: Timestamp) -> Result<Man
 
 fn copy_back(manifest: &Manifest, folder: &Path, making: &Making) -> Result<(), StoreError> {
     for file in &manifest.files {
-        let (bytes, checksum) = backup::copy(&folder.join(&file.name), &making.path.join(&file.name), u64::MAX)?;
+        // Who may come in, and the log, lie beside the journal in a store; an account that was made before stays.
+        let place = making.path.join(file.name.strip_prefix("register/").unwrap_or(&file.name));
+        if place.exists() {
+            continue;
+        }
+        let (bytes, checksum) = backup::copy(&folder.join(&file.name), &place, u64::MAX)?;
+        if place.parent() == Some(&making.path) {
+            making.made.borrow_mut().push(place);
+        }
         if bytes != file.bytes || checksum != file.checksum {
             return Err(StoreError::Backup(format!(
                 "{} is not as it was written: nothing was restored; `espalier store verify --backup` tells all",

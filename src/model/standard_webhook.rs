@@ -5,9 +5,9 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use crate::model::Timestamp;
-use crate::model::http::Name;
-use crate::model::setting::Secret;
+use super::Timestamp;
+use super::http::Name;
+use super::setting::Secret;
 
 /// How a secret may be made.
 pub const WAY: &str = "whsec_ and 24 to 64 random bytes in base64: echo whsec_$(openssl rand -base64 32)";

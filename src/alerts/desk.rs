@@ -1,0 +1,356 @@
+//! The desk of alerts: has everything looked at, keeps what is known, has receivers told beside each other, and answers who
+//! asks.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::{Deserialize, Serialize};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use utoipa::ToSchema;
+
+use super::finding::Finding;
+use super::kind::Kind;
+use super::message::Message;
+use super::receiver::{NoWay, Receiver, Untold};
+use super::settings::Settings;
+use super::silence::Silence;
+use super::state::{Alert, Batch, Failing, State};
+use crate::clock::SharedClock;
+use crate::model::{Span, Timestamp};
+use crate::store::Store;
+
+/// Under what name it is kept.
+const KEPT: &str = "alerts";
+/// The longest silence.
+const LONGEST: Span = Span::from_days(30);
+
+/// No way to a receiver can be made.
+#[derive(Debug, thiserror::Error)]
+#[error("the receiver of alerts `{name}`: {why}")]
+pub struct NoDesk {
+    name: String,
+    why: NoWay,
+}
+
+/// Why something asked of the desk was not done.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// There is no such receiver.
+    #[error("there is no receiver `{0}`; there are: {1}")]
+    Unknown(String, String),
+    /// There are too many silences.
+    #[error("there are {0} silences; end some with `espalier alerts unsilence`")]
+    TooMany(usize),
+    /// It would be too long, or no time at all.
+    #[error("a silence is longer than nothing, and at most {0}")]
+    Length(Span),
+}
+
+/// What came of a test.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = AlertTested)]
+pub struct Tested {
+    /// The receiver.
+    pub receiver: String,
+    /// Of what kind it is.
+    pub kind: String,
+    /// True when it took the message.
+    pub is_taken: bool,
+    /// What it answered, or why it could not be told.
+    pub words: String,
+}
+
+/// Everything that is known, for people.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = AlertListing)]
+pub struct Listing {
+    /// When this was looked at.
+    pub at: Timestamp,
+    /// What fires, waits to fire, or is over and not yet told to be.
+    pub alerts: Vec<Listed>,
+    /// What was found and has no place among them.
+    pub untracked: usize,
+    /// What somebody wants to hear nothing of.
+    pub silences: Vec<Silence>,
+    /// Who is told.
+    pub receivers: Vec<Told>,
+}
+
+/// One alert of a listing.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = AlertListed)]
+pub struct Listed {
+    /// All that is known of it.
+    #[serde(flatten)]
+    pub alert: Alert,
+    /// `pending`, `firing` or `resolved`.
+    pub state: String,
+    /// True while nothing new is told of it.
+    pub is_silenced: bool,
+}
+
+/// One receiver of a listing.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = AlertReceiver)]
+pub struct Told {
+    /// Its name.
+    pub name: String,
+    /// Of what kind it is.
+    pub kind: String,
+    /// Why it cannot be told, where it cannot.
+    pub failing: Option<Failing>,
+}
+
+/// The desk of alerts. Cheap to clone.
+#[derive(Clone)]
+pub struct Desk {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    settings: Settings,
+    receivers: BTreeMap<String, Receiver>,
+    state: Mutex<State>,
+    /// Held while the state is written, so that an older one never comes after a newer.
+    keeping: tokio::sync::Mutex<()>,
+    store: Arc<dyn Store>,
+    clock: SharedClock,
+}
+
+/// What became of a batch.
+type Ended = (String, Batch, Result<String, Untold>);
+
+impl Desk {
+    /// With these settings; what was known before comes with [`Desk::run`].
+    ///
+    /// # Errors
+    /// When no way to a receiver can be made.
+    pub fn new(settings: Settings, store: Arc<dyn Store>, clock: SharedClock) -> Result<Self, NoDesk> {
+        let mut receivers = BTreeMap::new();
+        for (name, receiver) in &settings.receiver {
+            let way = Receiver::new(receiver, &clock).map_err(|why| NoDesk { name: name.clone(), why })?;
+            receivers.insert(name.clone(), way);
+        }
+        let (state, keeping) = Default::default();
+        Ok(Self { inner: Arc::new(Inner { settings, receivers, state, keeping, store, clock }) })
+    }
+
+    /// What is set.
+    pub fn settings(&self) -> &Settings {
+        &self.inner.settings
+    }
+
+    /// Receivers that cannot be told.
+    pub fn failing(&self) -> BTreeMap<String, Failing> {
+        self.inner.state().failing.clone()
+    }
+
+    /// How many alerts fire, by kind; kinds of which none does are not in it.
+    pub fn firing(&self) -> BTreeMap<Kind, usize> {
+        self.inner.state().firing()
+    }
+
+    /// Everything that is known, for people: what fires first.
+    pub fn list(&self) -> Listing {
+        let Inner { settings, clock, .. } = &*self.inner;
+        let (now, state) = (clock.now(), self.inner.state());
+        let listed = |alert: &Alert| Listed {
+            is_silenced: state.is_silenced(&alert.key, &settings.maintenance, now),
+            state: match (alert.fired, alert.over) {
+                (_, Some(_)) => "resolved".into(),
+                (Some(_), None) => "firing".into(),
+                (None, None) => "pending".into(),
+            },
+            alert: alert.clone(),
+        };
+        let mut alerts: Vec<Listed> = state.alerts.iter().map(listed).collect();
+        alerts.sort_by_key(|one| {
+            (!one.alert.is_firing(), one.alert.fired.is_none(), std::cmp::Reverse(one.alert.severity), one.alert.since)
+        });
+        let receivers = settings.receiver.iter().map(|(name, receiver)| Told {
+            name: name.clone(),
+            kind: receiver.kind().into(),
+            failing: state.failing.get(name).cloned(),
+        });
+        let (untracked, silences) = (state.untracked, state.silences.clone());
+        Listing { at: now, alerts, untracked, silences, receivers: receivers.collect() }
+    }
+
+    /// Begins a silence of this kind (or all), about this (or everything).
+    ///
+    /// # Errors
+    /// When it is too long, or there are too many.
+    pub async fn silence(
+        &self,
+        (kind, of): (Option<Kind>, Option<String>),
+        length: Span,
+        by: &str,
+    ) -> Result<Silence, Refused> {
+        if length == Span::ZERO || length > LONGEST {
+            return Err(Refused::Length(LONGEST));
+        }
+        let now = self.inner.clock.now();
+        let by = by.chars().take(100).collect();
+        let of = of.map(|of| of.chars().take(200).collect());
+        let silence = Silence { id: 0, kind, of, from: now, until: now + length, by };
+        let begun = self.inner.state().silence(silence);
+        self.inner.keep().await;
+        begun.ok_or(Refused::TooMany(super::state::MOST_SILENCES))
+    }
+
+    /// Ends one; false where there is none of this number.
+    pub async fn unsilence(&self, id: u64) -> bool {
+        let is_ended = self.inner.state().unsilence(id);
+        self.inner.keep().await;
+        is_ended
+    }
+
+    /// Sends a message that says that it is a test, to this receiver or to all.
+    ///
+    /// # Errors
+    /// When there is no such receiver.
+    pub async fn test(&self, receiver: Option<&str>) -> Result<Vec<Tested>, Refused> {
+        let Inner { settings, receivers, clock, .. } = &*self.inner;
+        if let Some(name) = receiver.filter(|name| !receivers.contains_key(*name)) {
+            let known = receivers.keys().cloned().collect::<Vec<_>>().join(", ");
+            return Err(Refused::Unknown(name.to_owned(), known));
+        }
+        let wanted = receivers.iter().filter(|(name, _)| receiver.is_none_or(|one| one == name.as_str()));
+        let tested = wanted.map(|(name, way)| async move {
+            let now = clock.now();
+            let message = Message::test(uuid::Uuid::new_v4().simple().to_string(), settings, now);
+            let (is_taken, words) = match way.tell(&message, now).await {
+                Ok(words) => (true, words),
+                Err(untold) => (false, untold.words),
+            };
+            let kind = settings.receiver.get(name).map(|one| one.kind().to_owned()).unwrap_or_default();
+            Tested { receiver: name.clone(), kind, is_taken, words }
+        });
+        Ok(futures_util::future::join_all(tested).await)
+    }
+
+    /// Looks and tells until `stop`. What is being told then is given up, and told at the next start.
+    pub async fn run(self, look: impl Fn() -> Vec<Finding> + Send, stop: CancellationToken) {
+        if !self.inner.remember(&stop).await {
+            return;
+        }
+        let (mut busy, mut telling) = (BTreeSet::new(), JoinSet::<Ended>::new());
+        let mut next = self.inner.clock.now();
+        loop {
+            let now = self.inner.clock.now();
+            if now >= next {
+                next = now + self.inner.settings.every;
+                let findings = look();
+                let is_news = self.inner.state().look(&findings, &self.inner.settings, now);
+                self.inner.count();
+                if is_news {
+                    self.inner.keep().await;
+                }
+                self.begin(&mut busy, &mut telling, now);
+            }
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = self.inner.clock.until(next) => {}
+                Some(ended) = telling.join_next() => match ended {
+                    Ok((name, batch, result)) => {
+                        busy.remove(&name);
+                        self.inner.ended(&name, &batch, result);
+                        self.inner.keep().await;
+                    }
+                    // Its name is lost with it: everybody who is not told is asked again.
+                    Err(_) => busy.clear(),
+                },
+            }
+        }
+    }
+
+    /// Begins to tell whoever is to be told something and is not being told.
+    fn begin(&self, busy: &mut BTreeSet<String>, telling: &mut JoinSet<Ended>, now: Timestamp) {
+        let settings = &self.inner.settings;
+        for (name, receiver) in &settings.receiver {
+            if busy.contains(name) {
+                continue;
+            }
+            let state = self.inner.state();
+            let Some(batch) = state.due(name, &receiver.wants(), settings, now) else { continue };
+            let message = Message::of(&state, &batch, settings, now);
+            drop(state);
+            busy.insert(name.clone());
+            let (inner, name) = (self.inner.clone(), name.clone());
+            telling.spawn(async move {
+                let result = match inner.receivers.get(&name) {
+                    Some(way) => way.tell(&message, now).await,
+                    None => Err(Untold { words: "there is no way to it".into(), again: None }),
+                };
+                (name, batch, result)
+            });
+        }
+    }
+}
+
+impl Inner {
+    /// Whoever panicked while holding it left a state that is as good as before.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ended(&self, name: &str, batch: &Batch, result: Result<String, Untold>) {
+        let now = self.clock.now();
+        let word = if result.is_ok() { "taken" } else { "failed" };
+        metrics::counter!("espalier_alert_messages_total", "receiver" => name.to_owned(), "result" => word)
+            .increment(1);
+        match result {
+            Ok(_) => {
+                tracing::info!(receiver = name, alerts = batch.items.len(), "alerts are told");
+                self.state().taken(name, batch, now);
+            }
+            Err(untold) => {
+                tracing::warn!(receiver = name, reason = %untold.words, "alerts could not be told");
+                self.state().failed(name, &untold.words, untold.again, now);
+            }
+        }
+    }
+
+    fn count(&self) {
+        let firing = self.state().firing();
+        for kind in Kind::ALL {
+            let count = firing.get(&kind).copied().unwrap_or(0);
+            metrics::gauge!("espalier_alerts_firing", "kind" => kind.word()).set(count as f64);
+        }
+    }
+
+    /// Takes in what was known before; false when it is given up for `stop`.
+    async fn remember(&self, stop: &CancellationToken) -> bool {
+        let kept = loop {
+            match self.store.kept(KEPT).await {
+                Ok(kept) => break kept,
+                Err(refused) => {
+                    tracing::error!(reason = %refused, "alerts wait for the store");
+                }
+            }
+            tokio::select! {
+                () = stop.cancelled() => return false,
+                () = self.clock.until(self.clock.now() + self.settings.every) => {}
+            }
+        };
+        let known: State = kept.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+        let now = self.clock.now();
+        let mut state = self.state();
+        // Silences that somebody began while this waited.
+        let begun = std::mem::take(&mut state.silences);
+        *state = known.opened(&self.settings.receiver, now);
+        for silence in begun {
+            let _ = state.silence(silence);
+        }
+        true
+    }
+
+    async fn keep(&self) {
+        let _one = self.keeping.lock().await;
+        let bytes = serde_json::to_vec(&*self.state()).unwrap_or_default();
+        if let Err(refused) = self.store.keep(KEPT, &bytes).await {
+            tracing::warn!(reason = %refused, "what is known of alerts could not be kept");
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Any webhook: the message as JSON, signed as Standard Webhooks says where it has a secret.
+
+use serde_json::{Value, json};
+
+use super::{Untold, post, sent, wire_to};
+use crate::alerts::message::{Line, Message};
+use crate::alerts::settings;
+use crate::clock::SharedClock;
+use crate::model::http::Auth;
+use crate::model::setting::Secret;
+use crate::model::{Timestamp, standard_webhook};
+use crate::wire::{NoClient, Wire};
+
+/// One webhook.
+pub struct Webhook {
+    wire: Wire,
+    path: String,
+    url: Secret,
+    secrets: Vec<Secret>,
+    token: Option<Secret>,
+}
+
+impl Webhook {
+    pub(super) fn new(settings: &settings::Webhook, clock: &SharedClock) -> Result<Self, NoClient> {
+        let (wire, path) = wire_to(settings.url.expose(), clock)?;
+        let (url, secrets) = (settings.url.clone(), settings.secret.iter().cloned().collect());
+        Ok(Self { wire, path, url, secrets, token: settings.token.clone() })
+    }
+
+    pub(super) async fn tell(&self, message: &Message, now: Timestamp) -> Result<String, Untold> {
+        let auth = self.token.clone().map_or(Auth::Open, |token| Auth::Header("Bearer", token));
+        let body = body(message).to_string().into_bytes();
+        let headers = standard_webhook::headers(&message.id, now, &body, &self.secrets);
+        let mut request = post(&self.path, auth, body);
+        request.headers = headers;
+        let hidden: Vec<&Secret> = self.secrets.iter().chain(&self.token).chain([&self.url]).collect();
+        sent(&self.wire, request, &hidden, now).await
+    }
+}
+
+/// What is posted. Lists hold as many lines as are shown; `more` says how many are left out.
+pub fn body(message: &Message) -> Value {
+    let (sections, more) = message.sections();
+    let lines = |head: &str| -> Vec<&Line> {
+        let section = sections.iter().find(|(one, _)| *one == head);
+        section.map(|(_, lines)| lines.clone()).unwrap_or_default()
+    };
+    json!({
+        "type": if message.is_test { "alerts.test" } else { "alerts.changed" },
+        "timestamp": message.at,
+        "data": {
+            "name": message.name,
+            "page": message.page,
+            "subject": message.subject(),
+            "firing": lines("Firing"),
+            "still": lines("Still firing"),
+            "resolved": lines("Resolved"),
+            "more": more,
+        },
+    })
+}

@@ -1,0 +1,149 @@
+//! E-mail by SMTP: one letter to a few addresses, over a connection of its own. What is said of a failure is the server's
+//! code: its words may name people.
+
+use std::time::{Duration, SystemTime};
+
+use lettre::message::header::{ContentType, HeaderName, HeaderValue};
+use lettre::message::{Mailbox, Message};
+use lettre::transport::smtp::authentication::Credentials;
+use lettre::transport::smtp::client::{Tls, TlsParameters};
+use lettre::transport::smtp::{AsyncSmtpTransport, Error};
+use lettre::{AsyncTransport, Tokio1Executor};
+
+use crate::model::Timestamp;
+use crate::model::setting::Secret;
+
+/// Each word of the conversation comes by then.
+const WORD: Duration = Duration::from_secs(10);
+/// The whole of it ends by then.
+const WHOLE: Duration = Duration::from_secs(25);
+/// The longest subject: longer ones are cut.
+const SUBJECT: usize = 200;
+
+/// A mail server.
+pub struct Server {
+    /// Its name.
+    pub name: String,
+    /// Its port.
+    pub port: u16,
+    /// How the connection is encrypted.
+    pub encrypted: Encrypted,
+    /// Who logs in, and by what.
+    pub login: Option<(String, Secret)>,
+}
+
+/// How a connection is encrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encrypted {
+    /// By STARTTLS; without it nothing is sent.
+    StartTls,
+    /// From its first byte.
+    Wrapped,
+    /// Not at all.
+    No,
+}
+
+/// A letter.
+pub struct Letter {
+    /// By which it is known again.
+    pub id: String,
+    /// When it is written.
+    pub at: Timestamp,
+    /// In one line.
+    pub subject: String,
+    /// Plain text.
+    pub text: String,
+}
+
+/// The way to one group of addresses.
+pub struct Mailer {
+    transport: AsyncSmtpTransport<Tokio1Executor>,
+    from: Mailbox,
+    to: Vec<Mailbox>,
+}
+
+/// There is no way.
+#[derive(Debug, thiserror::Error)]
+pub enum NoMailer {
+    /// One of the addresses is none.
+    #[error("an address of e-mail is none")]
+    Address,
+    /// The machine's certificates or the TLS library are at fault.
+    #[error("no encrypted connection can be made to mail servers")]
+    Tls,
+}
+
+/// True for an address, with or without a name: `Espalier <espalier@example.com>`.
+pub fn is_address(text: &str) -> bool {
+    text.parse::<Mailbox>().is_ok()
+}
+
+impl Mailer {
+    /// By this server. Nothing is connected yet.
+    ///
+    /// # Errors
+    /// When an address is none, or TLS cannot be had.
+    pub fn new(server: &Server, from: &str, to: &[String]) -> Result<Self, NoMailer> {
+        let read = |text: &str| text.parse::<Mailbox>().map_err(|_| NoMailer::Address);
+        let parameters = || TlsParameters::new(server.name.clone()).map_err(|_| NoMailer::Tls);
+        let tls = match server.encrypted {
+            Encrypted::StartTls => Tls::Required(parameters()?),
+            Encrypted::Wrapped => Tls::Wrapper(parameters()?),
+            Encrypted::No => Tls::None,
+        };
+        let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&server.name)
+            .port(server.port)
+            .tls(tls)
+            .timeout(Some(WORD));
+        if let Some((user, password)) = &server.login {
+            builder = builder.credentials(Credentials::new(user.clone(), password.expose().to_owned()));
+        }
+        let to = to.iter().map(|one| read(one)).collect::<Result<_, _>>()?;
+        Ok(Self { transport: builder.build(), from: read(from)?, to })
+    }
+
+    /// Sends it; what the server answers, by its code.
+    ///
+    /// # Errors
+    /// Why it did not take it, in words that name nobody.
+    pub async fn send(&self, letter: &Letter) -> Result<String, String> {
+        let message = self.written(letter).ok_or("the letter cannot be written")?;
+        match tokio::time::timeout(WHOLE, self.transport.send(message)).await {
+            Err(_) => Err("the mail server does not answer in time".into()),
+            Ok(Err(error)) => Err(words(&error)),
+            Ok(Ok(answer)) => Ok(format!("the mail server took it ({})", answer.code())),
+        }
+    }
+
+    fn written(&self, letter: &Letter) -> Option<Message> {
+        let subject: String =
+            letter.subject.chars().map(|c| if c.is_control() { ' ' } else { c }).take(SUBJECT).collect();
+        let since = Duration::from_millis(u64::try_from(letter.at.as_millis()).ok()?);
+        let domain = self.from.email.domain();
+        let mut builder = Message::builder()
+            .from(self.from.clone())
+            .date(SystemTime::UNIX_EPOCH + since)
+            .message_id(Some(format!("<{}@{domain}>", letter.id)))
+            .subject(subject)
+            .header(ContentType::TEXT_PLAIN);
+        for to in &self.to {
+            builder = builder.to(to.clone());
+        }
+        // RFC 3834: nobody's absence answers it.
+        let name = HeaderName::new_from_ascii_str("Auto-Submitted");
+        let mut message = builder.body(letter.text.clone()).ok()?;
+        message.headers_mut().insert_raw(HeaderValue::new(name, "auto-generated".into()));
+        Some(message)
+    }
+}
+
+fn words(error: &Error) -> String {
+    match error.status() {
+        Some(code) => format!("the mail server answers {code}"),
+        None if error.is_timeout() => "the mail server does not answer in time".into(),
+        None if error.is_tls() => "no encrypted connection to the mail server".into(),
+        None if error.is_client() => "the mail server offers nothing that we can do".into(),
+        None if error.is_response() => "the mail server answers something that is no SMTP".into(),
+        None => "no connection to the mail server".into(),
+    }
+}

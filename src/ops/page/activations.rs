@@ -10,7 +10,7 @@ use super::activation::{end, whole};
 use super::frame::{Page, View};
 use super::pieces::{heads, live, nothing, when, when_or, wide};
 use super::{missing, refused};
-use crate::model::{Activation, LaneName, Timestamp};
+use crate::model::{Activation, LaneName, Priority, Timestamp};
 use crate::ops::access::Caller;
 use crate::ops::server::Shared;
 use crate::store::{End, Record, Sought, StoreError, WorkId};
@@ -175,22 +175,20 @@ async fn waiting(shared: &Shared, asked: &Asked, now: Timestamp) -> Result<Marku
         Some((priority.parse().ok()?, WorkId(id.parse().ok()?)))
     });
     let trigger = some(&asked.trigger);
-    let (mut rows, mut next): (Vec<(WorkId, Record)>, Option<(u8, u64)>) = (Vec::new(), None);
+    let mut rows: Vec<(WorkId, Record)> = Vec::new();
+    let mut next: Option<(Priority, u64)> = None;
     let look = if trigger.is_some() { LOOKED } else { PAGE };
     for lane in &lanes {
         // One more than is looked at: where another page begins.
         let mut listed = store.waiting(lane, from, look + 1).await?;
         let mut behind = if listed.len() > look { listed.pop() } else { None };
-        let mut shown = 0;
-        for (id, one) in
-            listed.into_iter().filter(|(_, one)| trigger.is_none_or(|trigger| *trigger == *one.activation.trigger))
-        {
+        let is_wanted = |one: &Record| trigger.is_none_or(|trigger| *trigger == *one.activation.trigger);
+        for (shown, (id, one)) in listed.into_iter().filter(|(_, one)| is_wanted(one)).enumerate() {
             if shown == PAGE {
                 behind = Some((id, one));
                 break;
             }
             rows.push((id, one));
-            shown += 1;
         }
         next = next.or(behind.map(|(id, one)| (one.activation.priority, id.0)));
     }

@@ -169,6 +169,7 @@ async fn every_operation_answers_as_its_document_says() {
     assert_eq!(api.call("get", "/api/dead-letters/{id}", &[("id", "9999999")], "", None).await.0, 404);
     assert!(api.get(status).await["troubles"].as_array().is_some_and(|troubles| !troubles.is_empty()));
     api.get("/api/quota").await;
+    assert_eq!(api.call("get", "/api/series", &[], "?names=accepted&over=1h", None).await.0, 200);
     assert_eq!(api.get("/api/set-aside").await.as_array().map(Vec::len), Some(1));
 
     let about = json!({ "person": "a@shop.example", "trigger": "form" });

@@ -125,6 +125,18 @@ impl Api {
         said
     }
 
+    /// Asks until it is so.
+    async fn until(&mut self, path: &str, with: &[(&str, &str)], is_so: impl Fn(&Value) -> bool) -> Value {
+        for _ in 0..600 {
+            let (_, said) = self.call("get", path, with, "", None).await;
+            if is_so(&said) {
+                return said;
+            }
+            support::pause(50).await;
+        }
+        panic!("{path} never came to be so");
+    }
+
     async fn post(&mut self, path: &str, with: &[(&str, &str)], body: Option<Value>) -> (u16, Value) {
         self.call("post", path, with, "", body).await
     }
@@ -134,6 +146,10 @@ impl Api {
             "context": { "traits": { "email": format!("{user}@shop.example") } } });
         assert_eq!(self.daemon.post(&client(), "/v1/track", body.to_string()).await, Some(200));
     }
+}
+
+fn has_some(value: &Value) -> bool {
+    value.as_array().is_some_and(|list| !list.is_empty())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -157,13 +173,7 @@ async fn every_operation_answers_as_its_document_says() {
     let unread = json!({ "batch": [{ "type": "nonsense", "messageId": "9", "userId": "c" }] }).to_string();
     api.daemon.post(&client(), "/v1/batch", unread).await;
     let status = "/api/status";
-    for _ in 0..600 {
-        if api.get("/api/dead-letters").await.as_array().is_some_and(|letters| !letters.is_empty()) {
-            break;
-        }
-        support::pause(50).await;
-    }
-    let letters = api.get("/api/dead-letters").await;
+    let letters = api.until("/api/dead-letters", &[], has_some).await;
     let letter = letters[0]["id"].as_u64().expect("a dead letter").to_string();
     assert_eq!(api.call("get", "/api/dead-letters/{id}", &[("id", &letter)], "", None).await.0, 200);
     assert_eq!(api.call("get", "/api/dead-letters/{id}", &[("id", "9999999")], "", None).await.0, 404);
@@ -185,27 +195,30 @@ async fn every_operation_answers_as_its_document_says() {
     api.get("/api/triggers").await;
     assert_eq!(api.call("post", "/api/triggers/{name}/pause", &[("name", "form")], "?policy=keep", None).await.0, 200);
     api.track("3", "b", "Form Submitted").await;
-    for _ in 0..600 {
-        let (_, held) = api.call("get", "/api/triggers/{name}/held", &[("name", "form")], "", None).await;
-        if held.as_array().is_some_and(|held| !held.is_empty()) {
-            break;
-        }
-        support::pause(50).await;
-    }
+    api.until("/api/triggers/{name}/held", &[("name", "form")], has_some).await;
     assert_eq!(api.call("post", "/api/triggers/{name}/resume", &[("name", "form")], "?held=drop", None).await.0, 200);
     assert_eq!(api.call("post", "/api/triggers/{name}/pause", &[("name", "x")], "", None).await.0, 404);
     assert_eq!(api.post("/api/triggers/reload", &[], None).await.0, 200);
 
+    let ends = api.get("/api/activations").await;
+    let id = ends["found"][0]["id"].as_u64().unwrap_or_default().to_string();
+    api.call("get", "/api/activations/{id}", &[("id", &id)], "", None).await;
+    assert_eq!(api.get("/api/replays").await, Value::Null);
+    assert_eq!(api.post("/api/replays/begin", &[], None).await.0, 409, "nothing is counted");
+    assert_eq!(api.post("/api/replays", &[], Some(json!({ "lane": "klaviyo", "trigger": "form" }))).await.0, 202);
+    api.until("/api/replays", &[], |batch| batch["stage"]["stage"] == "counted").await;
+    assert_eq!(api.post("/api/replays/begin", &[], None).await.0, 202);
+    let replayed = api.until("/api/replays", &[], |batch| batch["stage"]["stage"] == "ended").await;
+    assert_eq!((&replayed["stage"]["of"], &replayed["stage"]["replayed"]), (&json!(1), &json!(1)), "{replayed}");
+    api.call("get", "/api/activations/waiting/{lane}", &[("lane", "klaviyo")], "", None).await;
+    assert_eq!(api.call("get", "/api/activations/waiting/{lane}", &[("lane", "x")], "", None).await.0, 404);
+    let letters = api.until("/api/dead-letters", &[], has_some).await;
+    let letter = letters[0]["id"].as_u64().expect("it was refused again").to_string();
     assert_eq!(api.post("/api/dead-letters/{id}/replay", &[("id", &letter)], None).await.0, 200);
     assert_eq!(api.post("/api/dead-letters/{id}/drop", &[("id", "9999999")], None).await.0, 404);
     assert_eq!(api.post("/api/nights/resend/{id}", &[("id", "9999999")], None).await.0, 404);
     assert_eq!(api.post("/api/nights", &[], Some(json!({}))).await.0, 202);
-    for _ in 0..600 {
-        if api.get("/api/nights").await.as_array().is_some_and(|nights| !nights.is_empty()) {
-            break;
-        }
-        support::pause(50).await;
-    }
+    api.until("/api/nights", &[], has_some).await;
     api.get("/api/nights/state").await;
 
     let item = json!([{ "id": "p1", "name": "Shoe", "price": "12.5", "updated": "2026-11-27T18:00:00Z" }]);

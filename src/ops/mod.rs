@@ -3,6 +3,7 @@
 //! people by hand.
 
 mod access;
+mod activations;
 mod alerts;
 mod api;
 mod backtest;

@@ -15,7 +15,8 @@ use crate::store::{Sought, StoreError, WorkId};
 const PAGE: usize = 200;
 
 /// One wish.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = ReplayBatch)]
 pub struct Batch {
     /// What they have in common.
     pub sought: Sought,
@@ -28,7 +29,8 @@ pub struct Batch {
 }
 
 /// How far it is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = ReplayStage)]
 #[serde(tag = "stage", rename_all = "snake_case")]
 pub enum Stage {
     /// They are counted.
@@ -53,7 +55,8 @@ pub enum Stage {
 }
 
 /// What became of them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = ReplayDone)]
 pub struct Done {
     /// So many were counted.
     pub of: u64,

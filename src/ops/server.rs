@@ -22,7 +22,7 @@ use super::quota::QuotaHealth;
 use super::reload::Reloads;
 use super::replays::Replays;
 use super::settings::Settings;
-use super::{access, alerts, api, page, series, store, tls};
+use super::{access, activations, alerts, api, page, series, store, tls};
 use crate::clock::SystemClock;
 use crate::engine::Orders;
 use crate::identity;
@@ -130,8 +130,12 @@ impl Ops {
             _ => address,
         };
         write_private(&folder.join(ADDRESS), &format!("{} {near}", if tls.is_some() { "https" } else { "http" }))?;
-        let (routes, mut document) =
-            api::routes().with(store::routes()).with(access::api_routes()).with(alerts::routes()).split();
+        let (routes, mut document) = api::routes()
+            .with(store::routes())
+            .with(access::api_routes())
+            .with(alerts::routes())
+            .with(activations::routes())
+            .split();
         api::introduce(&mut document);
         let (recorder, series) = series::begin(watched.clone());
         let shared = Arc::new(Inner {

@@ -80,7 +80,8 @@ pub fn outlook(
         Cost {
             trigger: part.trigger.to_string(),
             queued: part.queued,
-            calls: families.iter().map(|(_, each)| each * records).sum(),
+            // A sum of nothing would be -0.
+            calls: families.iter().map(|(_, each)| each * records).fold(0.0, |sum, one| sum + one),
             spent: part.spent,
             of_a_day: of_a_day.reduce(f64::max),
             ends: (part.queued > 0).then(|| ends(before)).flatten(),

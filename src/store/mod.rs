@@ -309,15 +309,19 @@ pub struct End {
 }
 
 /// What is looked for among those that have ended, or among dead letters. What is not said is not asked for.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Sought {
     /// Of this lane.
+    #[schema(value_type = Option<String>)]
     pub lane: Option<LaneName>,
     /// Of this trigger.
+    #[schema(value_type = Option<String>)]
     pub trigger: Option<Arc<str>>,
     /// With this end: [`crate::model::Outcome::word`] of the last try, or the code of its refusal.
+    #[schema(value_type = Option<String>)]
     pub end: Option<Box<str>>,
     /// Only those of a lower number: where another page begins.
+    #[schema(value_type = Option<u64>)]
     pub before: Option<WorkId>,
 }
 

@@ -114,7 +114,7 @@ impl Area {
         ("metrics", Self::Metrics, &[]),
         ("triggers", Self::Triggers, &["triggers", "backtest"]),
         ("people", Self::People, &["explain", "payload", "identity", "person"]),
-        ("letters", Self::Letters, &["dead-letters", "activations", "set-aside"]),
+        ("letters", Self::Letters, &["dead-letters", "activations", "set-aside", "replays"]),
         ("nights", Self::Nights, &["nights"]),
         ("connectors", Self::Connectors, &["audit"]),
         ("catalogue", Self::Catalogue, &["catalogue", "codes"]),

@@ -118,7 +118,6 @@ pub struct Wanted {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Drawn {
     /// How far back.
-    #[schema(inline)]
     over: Over,
     /// Seconds of a slot.
     step_s: i64,

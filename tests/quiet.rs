@@ -142,12 +142,10 @@ async fn the_daemon_shows_what_is_quiet_and_which_subscriptions_there_are() {
     let limit = Duration::from_secs(30);
     let there = || async { sandbox.records("shopify", "webhookSubscriptions").len() == 3 };
     eventually("both are subscribed", limit, there).await;
-    let ops = daemon.ops;
-    let page =
-        || async { client().get(format!("http://{ops}/")).send().await.expect("the page").text().await.expect("text") };
+    let page = async |daemon: &Daemon, path: &str| daemon.page(path).await.text().await.expect("text");
     eventually("the page says both", limit, || async {
-        let page = page().await;
-        page.contains("source web: improbably quiet since") && page.contains("complete")
+        page(&daemon, "/").await.contains("improbably quiet since")
+            && page(&daemon, "/connectors/shop").await.contains("complete")
     })
     .await;
     let (_, said) = espalier(folder.path(), &["status"]);
@@ -166,5 +164,6 @@ async fn the_daemon_shows_what_is_quiet_and_which_subscriptions_there_are() {
     }
     assert!(daemon.terminate().success());
     daemon.start_ready().await;
-    eventually("it is not quiet any more", limit, || async { !page().await.contains("improbably quiet") }).await;
+    eventually("it is not quiet any more", limit, || async { !page(&daemon, "/").await.contains("improbably quiet") })
+        .await;
 }

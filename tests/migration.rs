@@ -9,6 +9,9 @@ use espalier::store::embedded::{Embedded, export, import, rebuild, verify};
 use espalier::store::settings::Settings;
 use espalier::store::{SCHEMA, Store};
 
+/// One test at a time: a program that is being started holds, for a moment, the locks of all stores that are open.
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// A store of `tests/stores`, unpacked.
 fn unpacked(schema: u32) -> (tempfile::TempDir, Settings) {
     let folder = tempfile::tempdir().expect("a folder");
@@ -61,6 +64,7 @@ async fn has_all(store: &Embedded) {
 
 #[tokio::test]
 async fn every_earlier_store_opens_with_all_that_is_in_it() {
+    let _turn = TURN.lock().await;
     for schema in 1..=SCHEMA {
         let (folder, settings) = unpacked(schema);
         let found = verify(&settings).expect("a store");
@@ -84,6 +88,7 @@ async fn every_earlier_store_opens_with_all_that_is_in_it() {
 /// A snapshot of the former layout, where sled is lost.
 #[tokio::test]
 async fn a_snapshot_of_an_earlier_layout_is_taken_up() {
+    let _turn = TURN.lock().await;
     let (folder, settings) = unpacked(1);
     drop(Embedded::open(&settings, now()).expect("a store").close().await);
     let snapshots = folder.path().join("snapshots");
@@ -102,6 +107,7 @@ async fn a_snapshot_of_an_earlier_layout_is_taken_up() {
 /// Nothing is changed by who does not know better.
 #[tokio::test]
 async fn an_export_of_a_later_version_is_refused() {
+    let _turn = TURN.lock().await;
     let (folder, settings) = unpacked(SCHEMA);
     let file = folder.path().join("export.jsonl");
     export(&settings, &file, now()).expect("an export");

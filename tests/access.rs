@@ -117,6 +117,12 @@ async fn people_come_in_once_by_a_link_and_then_by_a_password_and_do_what_their_
     let short = browser.post("/access/accounts", "name=rui&role=viewer&password=short").await;
     assert_eq!(short.status(), 422);
     assert!(short.text().await.expect("text").contains("a password has at least 12"));
+    // What cannot be read is no token for everything, or for ever.
+    for wrong in ["area=evrything&for=30d", "area=health&for=soon"] {
+        let refused = browser.post("/access/tokens", &format!("name=t&role=admin&{wrong}")).await;
+        assert_eq!(refused.status(), 422, "{wrong}");
+    }
+    assert!(!browser.get("/access").await.text().await.expect("text").contains("Revoke t"));
     assert_eq!(browser.post("/sign-out", "").await.status(), 303);
     assert_eq!(browser.get("/").await.status(), 303, "the session is over");
 
@@ -158,6 +164,8 @@ async fn people_come_in_once_by_a_link_and_then_by_a_password_and_do_what_their_
         entry("rui", "sign in", "", 401),
         entry("command line", "POST /api/access/accounts", "", 200),
         entry("one-time link", "sign out", "", 303),
+        entry("one-time link", "POST /access/tokens", "", 422),
+        entry("one-time link", "POST /access/tokens", "", 422),
         entry("one-time link", of_pages, "", 422),
         entry("one-time link", of_pages, "", 303),
         entry("nobody", "sign in", "", 401),
@@ -187,7 +195,7 @@ async fn people_come_in_once_by_a_link_and_then_by_a_password_and_do_what_their_
     let (is_well, said) = espalier(folder, &["account", "role", "ines", "viewer"]);
     assert!(is_well, "the only account may be anything: {said}");
     let newest = log(folder)[0].clone();
-    assert_eq!(newest, entry("command line", "account role", "ines", 200));
+    assert_eq!(newest, entry("command line", "account change", "ines", 200));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,7 +6,7 @@ use super::local::{Client, Local};
 use super::{Configured, Failed, load};
 use crate::clock::SystemClock;
 use crate::model::Span;
-use crate::ops::{Access, Area, Refused, Role};
+use crate::ops::{Access, Area, Change, Refused, Role};
 use crate::store::Store;
 use crate::store::audit::Asked;
 
@@ -57,14 +57,10 @@ impl Door {
                 client.send::<_, serde_json::Value>(&path, &change).await.map(drop)
             }
             Self::Store(access, store) => {
-                if let Some(role) = role {
-                    let note = format!("role {}", role.word());
-                    written(&**store, "account role", name, &note, access.set_role(name, role)).await?;
-                }
-                if let Some(password) = password {
-                    written(&**store, "account password", name, "", access.set_password(name, password)).await?;
-                }
-                Ok(())
+                let change = Change { role, password };
+                let note = change.words();
+                let Change { role, password } = change;
+                written(&**store, "account change", name, &note, access.alter(name, role, password)).await
             }
         }
     }

@@ -59,7 +59,7 @@ impl Inner {
             Ok(()) => {
                 self.ask_usage().await;
                 let Conversed { outcomes, halt, calls, family } = self.converse(&work, stop).await;
-                let counts_tries = self.note(&halt, &family).await;
+                let counts_tries = self.note(&halt, calls, &family).await;
                 let now = self.clock.now();
                 self.state.send_modify(|state| state.spent(calls, work.iter().map(|w| &w.activation.trigger), now));
                 for (one, outcome) in work.iter().zip(outcomes.into_iter().chain(std::iter::repeat(None))) {
@@ -143,8 +143,9 @@ impl Inner {
     fn traced(&self, work: &[Work], settled: &[Settled], began: Timestamp) -> Option<Vec<trace::Span>> {
         trace::is_on().then(|| {
             let ended = self.clock.now();
+            let by_id: HashMap<WorkId, &Work> = work.iter().map(|work| (work.id, work)).collect();
             let told = settled.iter().filter_map(|one| {
-                let activation = &work.iter().find(|work| work.id == one.id)?.activation;
+                let activation = &by_id.get(&one.id)?.activation;
                 let span = trace::Span::new(TraceId::of_occasion(&activation.occasion), "exchange", (began, ended));
                 let outcome = &one.attempt.outcome;
                 let span = span.with("lane", &*self.name).with("action", activation.action.kind().key());
@@ -213,11 +214,15 @@ impl Inner {
     }
 
     /// Takes a halt to heart. True when a failure counts as a try of each record.
-    async fn note(&self, halt: &Option<Halt>, family: &Name) -> bool {
+    async fn note(&self, halt: &Option<Halt>, calls: usize, family: &Name) -> bool {
         let now = self.clock.now();
         let mut breaker = self.breaker.lock().await;
         let counts_tries = !breaker.is_probing();
         let Some(halt) = halt else {
+            if calls == 0 {
+                // Nothing was asked, so nothing is known of the vendor.
+                return true;
+            }
             breaker.succeeded();
             self.is_mended(now);
             self.tokens_refused.store(0, Ordering::Relaxed);

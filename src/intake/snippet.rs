@@ -8,6 +8,8 @@ use axum::response::{IntoResponse, Response};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
+use crate::model::http::is_gzip;
+
 const SOURCE: &str = include_str!("snippet.js");
 
 static SNIPPET: LazyLock<Snippet> = LazyLock::new(|| Snippet::of(SOURCE));
@@ -74,11 +76,7 @@ fn is_known(headers: &HeaderMap, tag: &HeaderValue) -> bool {
 }
 
 fn takes_gzip(headers: &HeaderMap) -> bool {
-    items(headers, header::ACCEPT_ENCODING).any(|item| {
-        let (coding, weight) = item.split_once(';').unwrap_or((item, "q=1"));
-        let weight = weight.trim().strip_prefix("q=").and_then(|q| q.parse::<f32>().ok());
-        coding.trim().eq_ignore_ascii_case("gzip") && weight.is_some_and(|q| q > 0.0)
-    })
+    items(headers, header::ACCEPT_ENCODING).any(is_gzip)
 }
 
 #[cfg(test)]

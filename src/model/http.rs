@@ -37,6 +37,13 @@ impl Method {
     }
 }
 
+/// True for an item of `Accept-Encoding` that takes gzip.
+pub fn is_gzip(item: &str) -> bool {
+    let (coding, weight) = item.split_once(';').unwrap_or((item, "q=1"));
+    let weight = weight.trim().strip_prefix("q=").and_then(|q| q.parse::<f32>().ok());
+    coding.trim().eq_ignore_ascii_case("gzip") && weight.is_some_and(|q| q > 0.0)
+}
+
 /// How a request is let in. Values, not calls; never in a URL.
 #[derive(Clone, Debug)]
 pub enum Auth {

@@ -13,9 +13,9 @@ use utoipa_axum::routes;
 use super::access::{Caller, Documented, Note};
 use super::api::{Message, missing, refused};
 use super::explain::attempt;
-use super::replays::{Batch, Stage};
+use super::replays::Batch;
 use super::server::Shared;
-use crate::model::{Activation, Attempt, Timestamp};
+use crate::model::{Activation, Attempt, Priority, Timestamp};
 use crate::store::{Sought, WorkId};
 
 /// Told on one page at most, and where nothing is said.
@@ -118,7 +118,7 @@ pub struct Listed {
 /// Activations that have ended, whichever way.
 #[utoipa::path(get, path = "/api/activations", tag = "letters", params(Asked), responses((status = 200, body = Listed)))]
 async fn ended(State(shared): State<Shared>, Query(asked): Query<Asked>) -> Response {
-    match shared.watched.store.ends(&asked.sought(), asked.max.unwrap_or(USUAL).min(MOST)).await {
+    match shared.watched.store.ends(&asked.sought(), asked.max.unwrap_or(USUAL).clamp(1, MOST)).await {
         Ok(page) => {
             let found = page.found.iter().map(|one| Shown::of(one.id, &one.activation, &one.attempts, Some(one.at)));
             Json(Listed { found: found.collect(), next: page.next.map(|next| next.0) }).into_response()
@@ -144,21 +144,50 @@ async fn one(State(shared): State<Shared>, Path(id): Path<u64>) -> Response {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct OfLane {
+    /// From this place on, as `next` of the page before says it; from the first where nothing is said.
+    from: Option<String>,
     /// So many, 100 where nothing is said, 500 at most.
     max: Option<usize>,
 }
 
+/// A page of what waits.
+#[derive(Serialize, ToSchema)]
+#[schema(as = WaitingPage)]
+pub struct Waiting {
+    /// In the order in which they leave, but for what has to wait.
+    found: Vec<Shown>,
+    /// For `from` of the next page; none at the end.
+    next: Option<String>,
+}
+
+/// `PRIORITY-NUMBER`: a place in a lane's queue.
+pub fn place(text: &str) -> Option<(Priority, WorkId)> {
+    let (priority, id) = text.split_once('-')?;
+    Some((priority.parse().ok()?, WorkId(id.parse().ok()?)))
+}
+
 /// What waits in a lane, in the order in which it leaves but for what has to wait.
 #[utoipa::path(get, path = "/api/activations/waiting/{lane}", tag = "letters", params(("lane" = String, Path), OfLane),
-    responses((status = 200, body = Vec<Shown>), (status = 404, body = Message)))]
+    responses((status = 200, body = Waiting), (status = 404, body = Message), (status = 422, body = Message)))]
 async fn waiting(State(shared): State<Shared>, Path(lane): Path<String>, Query(of): Query<OfLane>) -> Response {
     if !shared.watched.lanes.iter().any(|(name, _)| **name == *lane) {
         return missing("there is no such lane");
     }
-    match shared.watched.store.waiting(&lane, None, of.max.unwrap_or(USUAL).min(MOST)).await {
+    let from = match of.from.as_deref().map(place) {
+        Some(None) => {
+            let message = "`from` is what `next` of the page before said: PRIORITY-NUMBER".into();
+            return (StatusCode::UNPROCESSABLE_ENTITY, Json(Message { message })).into_response();
+        }
+        from => from.flatten(),
+    };
+    let most = of.max.unwrap_or(USUAL).clamp(1, MOST);
+    // One more than is told: where the next page begins.
+    match shared.watched.store.waiting(&lane, from, most + 1).await {
         Ok(listed) => {
-            let shown = listed.iter().map(|(id, one)| Shown::of(*id, &one.activation, &one.attempts, None));
-            Json(shown.collect::<Vec<_>>()).into_response()
+            let next = listed.get(most).map(|(id, one)| format!("{}-{}", one.activation.priority, id.0));
+            let listed = listed.iter().take(most);
+            let found = listed.map(|(id, one)| Shown::of(*id, &one.activation, &one.attempts, None)).collect();
+            Json(Waiting { found, next }).into_response()
         }
         Err(error) => refused(&error),
     }
@@ -199,21 +228,31 @@ async fn count(
     }
 }
 
+/// Which wish is meant.
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ReplayBegin)]
+pub struct Begin {
+    /// `began` of what was counted: nobody says yes to what another has asked for meanwhile.
+    began: Timestamp,
+}
+
 /// Replays what was counted, behind everything else.
-#[utoipa::path(post, path = "/api/replays/begin", tag = "letters",
+#[utoipa::path(post, path = "/api/replays/begin", tag = "letters", request_body = Begin,
     responses((status = 202, body = Option<Batch>), (status = 409, body = Message)))]
 async fn begin(
     State(shared): State<Shared>,
     Extension(caller): Extension<Caller>,
     Extension(note): Extension<Note>,
+    Json(Begin { began }): Json<Begin>,
 ) -> Response {
-    if let Some(Batch { stage: Stage::Counted { found }, .. }) = shared.replays.look() {
-        note.say(format!("{found} dead letters"));
-    }
-    match shared.replays.begin(&shared.watched, caller.name) {
-        true => (StatusCode::ACCEPTED, Json(shared.replays.look())).into_response(),
-        false => {
-            let message = "nothing is counted: ask for /api/replays first, and look until it is".into();
+    match shared.replays.begin(&shared.watched, caller.name, began) {
+        Some(words) => {
+            note.say(words);
+            (StatusCode::ACCEPTED, Json(shared.replays.look())).into_response()
+        }
+        None => {
+            let message = "nothing that began then is counted: ask for /api/replays first, and look until it is".into();
             (StatusCode::CONFLICT, Json(Message { message })).into_response()
         }
     }

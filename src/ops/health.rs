@@ -348,12 +348,14 @@ impl Watched {
         let now = self.clock.now();
         let counts = self.store.counts();
         let age = |at: Option<Timestamp>| at.map_or(Span::ZERO, |at| now.since(at)).as_millis();
-        let engine = self.engine.borrow().clone();
+        // Not what it counts: that may be much.
+        let (stage, since) = {
+            let engine = self.engine.borrow();
+            (engine.stage.clone(), engine.since)
+        };
         let mut troubles = Vec::new();
-        if let Stage::Refused(words) = &engine.stage {
-            troubles.push(
-                Trouble::new(TroubleKind::EngineWaits, "the engine", format!("waits: {words}")).since(engine.since),
-            );
+        if let Stage::Refused(words) = &stage {
+            troubles.push(Trouble::new(TroubleKind::EngineWaits, "the engine", format!("waits: {words}")).since(since));
         }
         let lanes: Vec<LaneHealth> =
             self.lanes.iter().map(|(name, state)| self.lane(name, &state.borrow(), now)).collect();
@@ -432,7 +434,7 @@ impl Watched {
             at: now,
             began: self.began,
             demands,
-            is_ready: !self.stopping.is_cancelled() && matches!(engine.stage, Stage::Deciding | Stage::Idle),
+            is_ready: !self.stopping.is_cancelled() && matches!(stage, Stage::Deciding | Stage::Idle),
             troubles,
             journal: JournalHealth {
                 accepted: counts.journaled.0,
@@ -445,7 +447,7 @@ impl Watched {
                 free_bytes,
                 next_timer: counts.next_timer,
             },
-            engine: EngineHealth { doing: self.doing(&engine.stage), since: engine.since },
+            engine: EngineHealth { doing: self.doing(&stage), since },
             lanes,
             pools,
             sources,

@@ -31,7 +31,7 @@ mod tls;
 pub mod triggers;
 mod trouble;
 
-pub use access::{Access, Area, Refused, Role};
+pub use access::{Access, Area, Change, Refused, Role};
 pub use alerts::Wanted as SilenceWanted;
 pub use backtest::{Failed as BacktestFailed, Wanted as BacktestWanted, backtest};
 pub use demands::{Demand, Shown as Receipt, answered, demands, receipts};

@@ -101,22 +101,23 @@ impl Replays {
         }
     }
 
-    /// Begins to count what is looked for, up to the newest there is now.
+    /// Begins to count what is looked for, of what was given up until now.
     ///
     /// # Errors
     /// While another wish is worked on.
     pub fn count(&self, watched: &Watched, sought: Sought, by: Arc<str>) -> Result<(), Busy> {
+        let began = watched.clock.now();
         {
             let mut batch = self.lock();
             if batch.as_ref().is_some_and(Batch::is_at_work) {
                 return Err(Busy);
             }
             let stage = Stage::Counting { found: 0 };
-            *batch = Some(Batch { sought: sought.clone(), by, began: watched.clock.now(), stage });
+            *batch = Some(Batch { sought: sought.clone(), by, began, stage });
         }
         let (mine, watched) = (self.clone(), watched.clone());
         tokio::spawn(async move {
-            let counted = mine.counted(&watched, sought).await;
+            let counted = mine.counted(&watched, sought, began).await;
             mine.enter(match counted {
                 Ok(found) => Stage::Counted { found },
                 Err(words) => Stage::Failed { words },
@@ -125,18 +126,14 @@ impl Replays {
         Ok(())
     }
 
-    async fn counted(&self, watched: &Watched, mut sought: Sought) -> Result<u64, String> {
+    async fn counted(&self, watched: &Watched, mut sought: Sought, began: Timestamp) -> Result<u64, String> {
         let mut found = 0;
         loop {
             if self.stop.is_cancelled() {
                 return Err(ENDS.into());
             }
             let page = watched.store.letters(&sought, PAGE).await.map_err(|error| error.to_string())?;
-            if let (None, Some(first), Some(batch)) = (sought.before, page.found.first(), self.lock().as_mut()) {
-                // What is given up from here on was not counted.
-                batch.sought.before = Some(WorkId(first.id.0.saturating_add(1)));
-            }
-            found += page.found.len() as u64;
+            found += page.found.iter().filter(|letter| letter.at <= began).count() as u64;
             self.enter(Stage::Counting { found });
             match page.next {
                 Some(next) => sought.before = Some(next),
@@ -145,33 +142,41 @@ impl Replays {
         }
     }
 
-    /// Begins to put back what was counted. False where nothing is counted.
-    pub fn begin(&self, watched: &Watched, by: Arc<str>) -> bool {
-        let (sought, of) = {
+    /// Begins to put back what was counted by the wish that began then: nobody says yes to what another has asked for
+    /// meanwhile. What they are, in words; none where nothing of then is counted.
+    pub fn begin(&self, watched: &Watched, by: Arc<str>, began: Timestamp) -> Option<String> {
+        let (sought, of, words) = {
             let mut guard = self.lock();
-            let Some(batch) = guard.as_mut() else { return false };
-            let Stage::Counted { found } = batch.stage else { return false };
+            let batch = guard.as_mut().filter(|batch| batch.began == began)?;
+            let words = batch.in_words();
+            let Stage::Counted { found } = batch.stage else { return None };
             batch.stage = Stage::Replaying(Done { of: found, ..Done::default() });
             batch.by = by.clone();
-            (batch.sought.clone(), found)
+            (batch.sought.clone(), found, words)
         };
         tracing::info!(%by, lane = sought.lane.as_deref(), trigger = sought.trigger.as_deref(), count = of, "dead letters are replayed");
         let (mine, watched) = (self.clone(), watched.clone());
         tokio::spawn(async move {
-            let done = mine.replayed(&watched, sought, of).await;
+            let done = mine.replayed(&watched, (sought, began), of).await;
             mine.enter(match done {
                 Ok(done) => Stage::Ended(done),
                 Err(words) => Stage::Failed { words },
             });
         });
-        true
+        Some(words)
     }
 
-    async fn replayed(&self, watched: &Watched, mut sought: Sought, of: u64) -> Result<Done, String> {
+    async fn replayed(
+        &self,
+        watched: &Watched,
+        (mut sought, began): (Sought, Timestamp),
+        of: u64,
+    ) -> Result<Done, String> {
         let mut done = Done { of, ..Done::default() };
         loop {
             let page = watched.store.letters(&sought, PAGE).await.map_err(|error| error.to_string())?;
-            for letter in &page.found {
+            // What was given up since, among it what was put back and failed again, was not counted.
+            for letter in page.found.iter().filter(|letter| letter.at <= began) {
                 if self.stop.is_cancelled() {
                     return Err(ENDS.into());
                 }
@@ -194,21 +199,36 @@ impl Replays {
         letters::replay(&*watched.store, &program, id.0, watched.clock.now()).await
     }
 
-    /// Forgets what was counted. False while it is worked on.
-    pub fn forget(&self) -> bool {
+    /// Forgets what was counted by the wish that began then. What it was, in words; none while it is worked on, or where
+    /// it is another's.
+    pub fn forget(&self, began: Timestamp) -> Option<String> {
         let mut batch = self.lock();
-        let is_free = !batch.as_ref().is_some_and(Batch::is_at_work);
-        if is_free {
-            *batch = None;
-        }
-        is_free
+        let words = batch.as_ref().filter(|batch| batch.began == began && !batch.is_at_work())?.in_words();
+        *batch = None;
+        Some(words)
     }
 }
 
 /// Why it stopped half-way.
 const ENDS: &str = "the daemon ended";
 
+/// What they have in common, in words.
+pub fn in_words(sought: &Sought) -> String {
+    let of =
+        [("lane", sought.lane.as_deref()), ("trigger", sought.trigger.as_deref()), ("code", sought.end.as_deref())];
+    let of: Vec<String> = of.iter().filter_map(|(name, value)| Some(format!("{name} {}", (*value)?))).collect();
+    if of.is_empty() { "all".into() } else { of.join(", ") }
+}
+
 impl Batch {
+    /// How many of what, for the audit log.
+    fn in_words(&self) -> String {
+        match self.stage {
+            Stage::Counted { found } => format!("{found} dead letters, {}", in_words(&self.sought)),
+            _ => format!("dead letters, {}", in_words(&self.sought)),
+        }
+    }
+
     /// True while it is worked on.
     pub fn is_at_work(&self) -> bool {
         matches!(self.stage, Stage::Counting { .. } | Stage::Replaying(_))

@@ -184,7 +184,6 @@ impl Ops {
         let router = Router::new()
             .route("/healthz", get(|| async { "alive\n" }))
             .route("/readyz", get(ready))
-            .route("/assets/enter.js", get(access::script))
             .route("/assets/{name}", get(page::asset))
             .merge(access::open_pages())
             .merge(routes.guarded(&shared).layer(DefaultBodyLimit::max(BODY)))
@@ -222,7 +221,7 @@ impl Ops {
                 },
             }
         };
-        let (served, (), ()) = tokio::join!(served, recorded, shared.live.look(&shared.watched));
+        let (served, (), ()) = tokio::join!(served, recorded, shared.live.look(&shared.watched, &shared.replays));
         if let Err(error) = served {
             tracing::error!(reason = %error, "ops ended");
         }

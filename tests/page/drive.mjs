@@ -31,7 +31,11 @@ function watch(page) {
     if (!url.startsWith(ops) && !url.startsWith("data:") && !url.startsWith("blob:")) surprises.push(`asked elsewhere: ${url}`);
   });
 }
-const settled = (page) => page.waitForTimeout(400);
+// Every chart is drawn, and what was to be moved has moved.
+const settled = async (page) => {
+  await page.waitForFunction(() => [...document.querySelectorAll(".plot")].every((plot) => plot.querySelector("canvas")));
+  await page.evaluate(() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn))));
+};
 async function until(what, holds, seconds = 20) {
   for (const end = Date.now() + seconds * 1e3; Date.now() < end; ) {
     if (await holds()) return;
@@ -73,7 +77,7 @@ async function weigh(context) {
   const page = await context.newPage();
   watch(page);
   const sizes = [];
-  page.on("requestfinished", (request) => sizes.push(request.sizes().then((s) => s.responseBodySize + s.responseHeadersSize).catch(() => 0)));
+  page.on("requestfinished", (request) => sizes.push(request.sizes().then((s) => s.responseBodySize + s.responseHeadersSize)));
   const session = await context.newCDPSession(page);
   await session.send("Network.setCacheDisabled", { cacheDisabled: true });
   await open(page, "/");
@@ -137,6 +141,10 @@ const steps = {
     if (paused.state !== "paused" || paused.policy !== "keep") throw new Error(JSON.stringify(paused));
     await track("Form Submitted", 900);
     await until("it is held", async () => (await state()).held === 1);
+    await open(page, "/activations?state=waiting&lane=klaviyo");
+    await says(page, "until its trigger is resumed");
+    await page.locator("tbody th a").first().click();
+    for (const text of ["waits in its lane", "It was not tried yet", "POST /api/"]) await says(page, text);
     await open(page, "/triggers/form");
     await says(page, "Held for");
     await page.selectOption("select[name=held]", "send");
@@ -204,6 +212,11 @@ const steps = {
     const dead = async () => (await api(page, "status")).lanes.find((one) => one.name === "klaviyo").dead;
     const before = await dead();
     await open(page, "/letters");
+    // What nothing matches is nothing, and not everything.
+    await page.getByLabel("Code").fill("no_such_code");
+    await page.getByRole("button", { name: "Show" }).click();
+    await says(page, "There are none");
+    await page.getByLabel("Code").fill("");
     await page.selectOption("select[name=trigger]", "form");
     await page.getByRole("button", { name: "Show" }).click();
     await page.getByRole("button", { name: "count first" }).click();
@@ -244,6 +257,50 @@ const steps = {
   async "quotas are shown"(page) {
     await open(page, "/quota");
     for (const text of ["Ledger", "klaviyo", "Forecast"]) await says(page, text);
+  },
+  async "accounts and tokens are made and taken away, and a viewer only looks"(page) {
+    await open(page, "/access");
+    await page.fill("#name", "vera");
+    await page.selectOption("#role", "viewer");
+    await page.fill("#password", "a long enough password");
+    await page.getByRole("button", { name: "Make the account" }).click();
+    const viewer = await browser.newContext();
+    const looks = await viewer.newPage();
+    watch(looks);
+    await open(looks, "/sign-in?to=/triggers/form");
+    await looks.getByLabel("Name").fill("vera");
+    await looks.getByLabel("Password").fill("a long enough password");
+    await looks.getByRole("button", { name: "Sign in" }).click();
+    await looks.waitForURL(`${ops}/triggers/form`);
+    await says(looks, "In words");
+    for (const control of ["Pause", "Resume"]) {
+      if ((await looks.getByRole("button", { name: control }).count()) > 0) throw new Error(`a viewer sees "${control}"`);
+    }
+    if ((await looks.getByRole("link", { name: "Access", exact: true }).count()) > 0) throw new Error("a viewer is led to Access");
+    await inspect(looks, "trigger (viewer)");
+    expected.add(403);
+    const refused = await looks.goto(`${ops}/access`);
+    if (refused.status() !== 403) throw new Error(`a viewer sees Access: ${refused.status()}`);
+    await says(looks, "This asks for the role admin, and you are viewer.");
+    expected.delete(403);
+
+    await page.fill("#token", "scraper");
+    await page.selectOption("#area", "health");
+    await page.getByRole("button", { name: "Make the token" }).click();
+    const secret = (await page.locator("section[role=status] code").innerText()).trim();
+    const asks = async (path) => (await fetch(`${ops}/api/${path}`, { headers: { authorization: `Bearer ${secret}` } })).status;
+    if ((await asks("status")) !== 200 || (await asks("triggers")) !== 403) throw new Error("the token is not held to its area");
+    await page.getByRole("button", { name: "Revoke scraper" }).click();
+    if ((await asks("status")) !== 401) throw new Error("the token is still good");
+
+    await page.getByLabel("Role of vera").selectOption("operator");
+    await page.locator("form[action='/access/accounts/vera']").getByRole("button", { name: "Change" }).click();
+    await open(looks, "/triggers/form");
+    await looks.getByRole("button", { name: "Pause" }).waitFor();
+    await page.getByRole("button", { name: "Remove vera" }).click();
+    await open(looks, "/triggers/form");
+    if (!looks.url().includes("/sign-in")) throw new Error("who is removed is still in");
+    await viewer.close();
   },
   async "somebody is exported and erased"(page) {
     await page.goto(person.url);
@@ -286,7 +343,6 @@ try {
     watch(reader);
     for (const [view, path] of Object.entries(views)) {
       await open(reader, path);
-      if ((await reader.locator(".plot").count()) > 0) await reader.waitForSelector(".plot canvas");
       await settled(reader);
       if ((await reader.locator("h1").count()) !== 1) surprises.push(`${view}: not one heading`);
       await inspect(reader, `${view} (${name})`);

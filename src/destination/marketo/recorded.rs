@@ -1,7 +1,9 @@
 //! Which of our activities the instance has, read back: leads by what they are found by, then the activities of these leads of
 //! our types (REST API: Leads, Activities), as they are looked for before one is sent again.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+
+use serde_json::Value;
 
 use super::Settings;
 use super::answer::{Verdict, verdict};
@@ -58,9 +60,9 @@ impl Recorded {
     fn read(&mut self, question: Question, response: &Response) {
         let json = response.json();
         match question {
-            Question::Leads(find) => match find.next(&json, |_| true) {
+            Question::Leads(find) => match self.leads(find, &json) {
                 Step::More(find) => self.todo.push_front(Question::Leads(find)),
-                Step::Found(places, leads, _) => self.leads_are_known(&places, &leads),
+                Step::Found(places, leads, has_strangers) => self.leads_are_known(&places, &leads, has_strangers),
                 Step::Unread(places) => self.sights.untold(&places, "their addresses have more leads than are read"),
             },
             Question::Activities(look) => {
@@ -83,7 +85,14 @@ impl Recorded {
         }
     }
 
-    fn leads_are_known(&mut self, places: &[usize], leads: &HashMap<String, Vec<u64>>) {
+    fn leads(&self, find: Find, page: &Value) -> Step {
+        let key = &self.settings.found_by;
+        let asked = find.places.iter().filter_map(|place| self.sent.get(*place)).filter_map(|one| key.of(one));
+        let asked: HashSet<String> = asked.map(|value| key.same(value)).collect();
+        find.next(page, |value| asked.contains(value))
+    }
+
+    fn leads_are_known(&mut self, places: &[usize], leads: &HashMap<String, Vec<u64>>, has_strangers: bool) {
         for place in places {
             let Some(activation) = self.sent.get(*place) else { continue };
             let (activity_type, _) = self.settings.activity(activation.action.of());
@@ -92,6 +101,9 @@ impl Recorded {
                 Some(leads) => {
                     let of_type = self.found.entry(activity_type).or_default();
                     of_type.extend(leads.iter().map(|lead| (*place, *lead, activation.at)));
+                }
+                None if has_strangers => {
+                    self.sights.untold(&[*place], "a lead came of which it cannot be told whose it is");
                 }
                 // Its activities went with the lead.
                 None => self.sights.say(&[*place], &Sight::Missing),
@@ -153,7 +165,7 @@ impl Inquiry<Vec<Sight>> for Recorded {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
     use crate::destination::marketo::find;
@@ -187,6 +199,17 @@ mod tests {
         assert_eq!(find::asked(&asked[0].body), addresses);
         assert_eq!(asked[2].query[2].1, "11,12,21", "all leads of an address");
         assert!(asked.iter().all(|request| !format!("{:?}", request.query).contains('@')));
+    }
+
+    #[test]
+    fn a_lead_that_hides_its_address_leaves_it_open_who_is_missing() {
+        let hidden = json!({ "success": true, "result": [{ "id": 11, "email": "p1@example.com" }, { "id": 12 }] });
+        let sent = vec![item(1).activation, item(2).activation];
+        let (_, found) = inquire(recorded(sent), |n, _| match n {
+            0 => came(200, hidden.clone()),
+            _ => page(&["01".repeat(16)]),
+        });
+        assert_eq!(sights(found), ["there", "a lead came of which it cannot be told whose it is"]);
     }
 
     #[test]

@@ -147,7 +147,16 @@ pub struct Change {
     pub password: Option<String>,
 }
 
-/// Gives an account another role or password.
+impl Change {
+    /// For the audit log.
+    pub fn words(&self) -> String {
+        let role = self.role.map(|role| format!("role {}", role.word()));
+        let password = self.password.is_some().then(|| "another password".to_owned());
+        role.into_iter().chain(password).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// Gives an account another role or password, or both.
 #[utoipa::path(post, path = "/api/access/accounts/{name}", tag = "access", params(("name" = String, Path)),
     request_body = Change, responses((status = 200, body = Done), (status = 404, body = Message),
     (status = 409, body = Message), (status = 422, body = Message)))]
@@ -162,16 +171,9 @@ async fn change_account(
 
 /// The same, for the page.
 pub async fn change_of(shared: &Shared, note: &Note, name: &str, change: Change) -> Result<(), Refused> {
-    let mut said = Vec::new();
-    if let Some(role) = change.role {
-        shared.access.set_role(name, role).await?;
-        said.push(format!("role {}", role.word()));
-    }
-    if let Some(password) = change.password {
-        shared.access.set_password(name, password).await?;
-        said.push("another password".into());
-    }
-    note.say(said.join(", "));
+    let words = change.words();
+    shared.access.alter(name, change.role, change.password).await?;
+    note.say(words);
     Ok(())
 }
 
@@ -292,7 +294,7 @@ impl From<Audited> for Entry {
 #[utoipa::path(get, path = "/api/access/log", tag = "access", params(Page),
     responses((status = 200, body = Vec<Entry>)))]
 async fn log(State(shared): State<Shared>, Query(page): Query<Page>) -> Response {
-    match shared.watched.store.audit_log(page.before, page.max.unwrap_or(100).min(MOST)).await {
+    match shared.watched.store.audit_log(page.before, page.max.unwrap_or(100).clamp(1, MOST)).await {
         Ok(log) => Json(log.into_iter().map(Entry::from).collect::<Vec<_>>()).into_response(),
         Err(error) => refused(&error),
     }

@@ -26,12 +26,12 @@ use crate::model::{Span, Timestamp};
 use crate::store::{Store, StoreError};
 use register::{Account, Digest, Register, Session, Unchanged, digest};
 
-pub use api::{Shown, routes as api_routes};
+pub use api::{Change, Shown, routes as api_routes};
 pub use audit::Note;
 pub use browser::{host, known, same_origin};
 pub use page::routes as pages;
 pub use routes::{Documented, Routes};
-pub use sign_in::{routes as open_pages, script};
+pub use sign_in::routes as open_pages;
 
 /// Links that wait to be used, at most; and how long one is good.
 const MOST_LINKS: usize = 16;
@@ -208,6 +208,8 @@ pub struct Access {
     clock: SharedClock,
     /// As it was last read or written, with its version.
     kept: ArcSwap<(u64, Register)>,
+    /// Held while a change is made: of two at once, the older one must not be what is remembered.
+    changing: tokio::sync::Mutex<()>,
     command: Option<Secret>,
     links: Mutex<Vec<(Digest, Timestamp)>>,
     wrong: Mutex<BTreeMap<Option<Arc<str>>, Vec<Timestamp>>>,
@@ -223,7 +225,8 @@ impl Access {
         session: Span,
     ) -> Result<Self, StoreError> {
         let kept = ArcSwap::from_pointee(read(&*store).await?);
-        Ok(Self { store, clock, kept, command, links: Mutex::default(), wrong: Mutex::default(), session })
+        let changing = tokio::sync::Mutex::default();
+        Ok(Self { store, clock, kept, changing, command, links: Mutex::default(), wrong: Mutex::default(), session })
     }
 
     /// The register as it is.
@@ -243,6 +246,7 @@ impl Access {
 
     /// Changes the register, on disk when it returns.
     pub async fn change<T>(&self, change: impl Fn(&mut Register) -> Result<T, Unchanged>) -> Result<T, Refused> {
+        let _alone = self.changing.lock().await;
         for _ in 0..TRIES {
             let (version, mut register) = (**self.kept.load()).clone();
             let done = change(&mut register)?;
@@ -262,15 +266,20 @@ impl Access {
         self.change(|register| register.add(name, account.clone())).await
     }
 
-    /// Another password.
-    pub async fn set_password(&self, name: &str, password: String) -> Result<(), Refused> {
-        let hash = hashed(password).await?;
-        self.change(|register| register.set_password(name, hash.clone())).await
-    }
-
-    /// Another role, from the next request on.
-    pub async fn set_role(&self, name: &str, role: Role) -> Result<(), Refused> {
-        self.change(|register| register.set_role(name, role)).await
+    /// Another role, from the next request on, another password, or both: both or neither.
+    pub async fn alter(&self, name: &str, role: Option<Role>, password: Option<String>) -> Result<(), Refused> {
+        let hash = match password {
+            Some(password) => Some(hashed(password).await?),
+            None => None,
+        };
+        self.change(|register| {
+            if !register.accounts.contains_key(name) {
+                return Err(Unchanged::Missing);
+            }
+            role.map_or(Ok(()), |role| register.set_role(name, role))?;
+            hash.clone().map_or(Ok(()), |hash| register.set_password(name, hash))
+        })
+        .await
     }
 
     /// The account is gone, and its sessions with it.

@@ -10,7 +10,7 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::super::api::refused;
-use super::super::page::{frame, short};
+use super::super::page::{Page as Framed, View, short};
 use super::super::server::Shared;
 use super::api::{Change, NewToken, Page, Shown, change_of, token_of};
 use super::sign_in::note;
@@ -44,11 +44,15 @@ enum Said {
     Secret(&'static str, String),
 }
 
-async fn show(State(shared): State<Shared>, Query(page): Query<Page>) -> Response {
-    shown(&shared, page.before, Said::Nothing).await
+async fn show(
+    State(shared): State<Shared>,
+    Extension(caller): Extension<Caller>,
+    Query(page): Query<Page>,
+) -> Response {
+    shown(&shared, &caller, page.before, Said::Nothing).await
 }
 
-async fn shown(shared: &Shared, before: Option<u64>, said: Said) -> Response {
+async fn shown(shared: &Shared, caller: &Caller, before: Option<u64>, said: Said) -> Response {
     let log = match shared.watched.store.audit_log(before, SHOWN).await {
         Ok(log) => log,
         Err(error) => return refused(&error),
@@ -131,8 +135,7 @@ async fn shown(shared: &Shared, before: Option<u64>, said: Said) -> Response {
             }
         }
     };
-    let header = html! { h1 { "Access" } };
-    (status, frame("access", &html! {}, &header, &main)).into_response()
+    (status, Framed::new(caller, View::Access, "Access").with(&main)).into_response()
 }
 
 fn roles(now: Role) -> Markup {
@@ -159,10 +162,10 @@ fn log_table(log: &[Audited]) -> Markup {
     }
 }
 
-async fn answered(shared: &Shared, done: Result<(), Refused>) -> Response {
+async fn answered(shared: &Shared, caller: &Caller, done: Result<(), Refused>) -> Response {
     match done {
         Ok(()) => Redirect::to("/access").into_response(),
-        Err(error) => shown(shared, None, Said::Wrong(error.to_string())).await,
+        Err(error) => shown(shared, caller, None, Said::Wrong(error.to_string())).await,
     }
 }
 
@@ -173,12 +176,17 @@ struct New {
     password: String,
 }
 
-async fn add_account(State(shared): State<Shared>, Extension(note): Extension<Note>, Form(new): Form<New>) -> Response {
+async fn add_account(
+    State(shared): State<Shared>,
+    Extension(caller): Extension<Caller>,
+    Extension(note): Extension<Note>,
+    Form(new): Form<New>,
+) -> Response {
     let done = shared.access.add(&new.name, new.role, new.password).await;
     if done.is_ok() {
         note.say(format!("{} as {}", new.name, new.role.word()));
     }
-    answered(&shared, done).await
+    answered(&shared, &caller, done).await
 }
 
 #[derive(Deserialize)]
@@ -189,6 +197,7 @@ struct Changed {
 
 async fn change_account(
     State(shared): State<Shared>,
+    Extension(caller): Extension<Caller>,
     Extension(note): Extension<Note>,
     Path(name): Path<String>,
     Form(form): Form<Changed>,
@@ -196,11 +205,15 @@ async fn change_account(
     let kept = shared.access.register().1.accounts.get(&*name).map(|one| one.role);
     let role = Some(form.role).filter(|role| kept != Some(*role));
     let password = Some(form.password).filter(|password| !password.is_empty());
-    answered(&shared, change_of(&shared, &note, &name, Change { role, password }).await).await
+    answered(&shared, &caller, change_of(&shared, &note, &name, Change { role, password }).await).await
 }
 
-async fn remove_account(State(shared): State<Shared>, Path(name): Path<String>) -> Response {
-    answered(&shared, shared.access.remove(&name).await).await
+async fn remove_account(
+    State(shared): State<Shared>,
+    Extension(caller): Extension<Caller>,
+    Path(name): Path<String>,
+) -> Response {
+    answered(&shared, &caller, shared.access.remove(&name).await).await
 }
 
 #[derive(Deserialize)]
@@ -212,29 +225,47 @@ struct NewTokenForm {
     length: String,
 }
 
+/// What somebody chose; none for the choice that says nothing.
+fn read<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<Option<T>, String> {
+    if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(|error: T::Err| error.to_string()) }
+}
+
 async fn add_token(
     State(shared): State<Shared>,
+    Extension(caller): Extension<Caller>,
     Extension(note): Extension<Note>,
     Form(form): Form<NewTokenForm>,
 ) -> Response {
-    let areas = form.area.parse::<Area>().into_iter().collect();
-    let length = form.length.parse::<Span>().ok();
+    let wide = |words: String| shown(&shared, &caller, None, Said::Wrong(words));
+    // What cannot be read does not make a token that may more, or for longer, than was meant.
+    let areas = match read::<Area>(&form.area) {
+        Ok(area) => area.into_iter().collect(),
+        Err(words) => return wide(format!("Only for: {words}")).await,
+    };
+    let length = match read::<Span>(&form.length) {
+        Ok(length) => length,
+        Err(words) => return wide(format!("Good for: {words}")).await,
+    };
     let new = NewToken { name: form.name, role: form.role, areas, length };
     match token_of(&shared, &note, new).await {
         Ok(secret) => {
-            shown(&shared, None, Said::Secret("The token, for an Authorization: Bearer header.", secret)).await
+            shown(&shared, &caller, None, Said::Secret("The token, for an Authorization: Bearer header.", secret)).await
         }
-        Err(error) => answered(&shared, Err(error)).await,
+        Err(error) => answered(&shared, &caller, Err(error)).await,
     }
 }
 
-async fn revoke_token(State(shared): State<Shared>, Path(name): Path<String>) -> Response {
-    answered(&shared, shared.access.revoke(&name).await).await
+async fn revoke_token(
+    State(shared): State<Shared>,
+    Extension(caller): Extension<Caller>,
+    Path(name): Path<String>,
+) -> Response {
+    answered(&shared, &caller, shared.access.revoke(&name).await).await
 }
 
-async fn make_link(State(shared): State<Shared>) -> Response {
+async fn make_link(State(shared): State<Shared>, Extension(caller): Extension<Caller>) -> Response {
     let link = shared.link();
-    shown(&shared, None, Said::Secret("The link, good once within an hour.", link)).await
+    shown(&shared, &caller, None, Said::Secret("The link, good once within an hour.", link)).await
 }
 
 async fn own(State(shared): State<Shared>, Extension(caller): Extension<Caller>) -> Markup {
@@ -260,7 +291,7 @@ fn own_page(shared: &Shared, caller: &Caller, wrong: Option<&str>) -> Markup {
             @if caller.may(Role::Admin) { p { a href="/access" { "Who may come in" } } }
         }
     };
-    frame("account", &html! {}, &html! { h1 { "Account" } }, &main)
+    Framed::new(caller, None, "Account").with(&main)
 }
 
 #[derive(Deserialize)]
@@ -278,7 +309,7 @@ async fn change_own(
     if let Err(outside) = shared.access.is_password(&caller.name, form.old).await {
         return wrong(outside.to_string()).into_response();
     }
-    match shared.access.set_password(&caller.name, form.new).await {
+    match shared.access.alter(&caller.name, None, Some(form.new)).await {
         Ok(()) => {
             note(&shared, &caller.name, "change the own password", 200).await;
             Redirect::to("/sign-in").into_response()

@@ -9,6 +9,7 @@ use serde_json::json;
 use utoipa::openapi::{OpenApi, Response};
 use utoipa_axum::router::OpenApiRouter;
 
+use super::super::page::Page;
 use super::super::server::Shared;
 use super::{Caller, Role, audit};
 
@@ -94,7 +95,7 @@ async fn asked(role: Role, request: Request, next: Next) -> Answer {
     let path = request.uri().path();
     let refusal = match request.extensions().get::<Caller>() {
         Some(caller) if caller.may(role) && caller.reaches(path) => return next.run(request).await,
-        Some(_) => (StatusCode::FORBIDDEN, "this is not for your role"),
+        Some(_) => (StatusCode::FORBIDDEN, "this is not for your role, or not for this token"),
         None => (
             StatusCode::UNAUTHORIZED,
             "a token is asked for: commands on this machine send theirs by themselves, `espalier token add` makes others",
@@ -110,5 +111,7 @@ async fn asked(role: Role, request: Request, next: Next) -> Answer {
         // htmx follows a redirect within a fragment; this has it load the whole page.
         return ([(header::HeaderName::from_static("hx-redirect"), "/sign-in")], Redirect::to(&way)).into_response();
     }
-    (refusal.0, format!("{}: it asks for {}\n", refusal.1, role.word())).into_response()
+    let Some(caller) = request.extensions().get::<Caller>() else { return refusal.0.into_response() };
+    let words = maud::html! { p.trouble role="alert" { "This asks for the role " (role.word()) ", and you are " (caller.role.word()) "." } };
+    (refusal.0, Page::new(caller, None, "Not for your role").with(&words)).into_response()
 }

@@ -2,22 +2,16 @@
 
 use axum::Router;
 use axum::extract::{Form, Query, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use super::super::page::plain;
+use super::super::page::{at, plain};
 use super::super::server::Shared;
 use super::{Outside, browser};
 use crate::store::audit::Asked;
-
-/// Puts the code of a link, which no server and no log sees, into the form.
-pub async fn script() -> Response {
-    let kind = HeaderValue::from_static("text/javascript; charset=utf-8");
-    ([(header::CONTENT_TYPE, kind)], include_str!("enter.js")).into_response()
-}
 
 /// The ways in, which ask for nobody.
 pub fn routes() -> Router<Shared> {
@@ -96,7 +90,8 @@ async fn enter_page(State(_): State<Shared>) -> Markup {
 }
 
 fn code_form(wrong: Option<Outside>) -> Markup {
-    let head = html! { script src="/assets/enter.js" defer {} };
+    // It puts the code, which no server and no log sees, into the form.
+    let head = html! { script src=(at("enter.js")) defer {} };
     let main = html! {
         section.narrow {
             @if let Some(wrong) = wrong { p.trouble role="alert" { (wrong) } }

@@ -25,15 +25,15 @@ pub fn whole(shared: &Shared, activation: &Activation, attempts: &[Attempt], now
     let person = activation.person.to_string();
     html! {
         dl.figures {
-            (figure("Trigger", html! { a href=(format!("/triggers/{}", activation.trigger)) { (activation.trigger) } }, &activation.key))
+            (figure("Trigger", html! { a href=(format!("/triggers/{}", activation.trigger)) { (activation.trigger) } }, &redaction.text(&activation.key)))
             (figure("For", html! { a href=(format!("/people/{person}")) { (person.chars().take(8).collect::<String>()) } }, "the person's key here"))
             (figure("To", html! { a href=(format!("/activations?lane={}", activation.lane)) { (activation.lane) } }, &activation.action.to_string()))
             (figure("Edge", html! { (short(activation.at)) }, &format!("not sent after {}", short(activation.expires_at))))
             (figure("Priority", html! { (activation.priority) }, "of 100"))
             (figure("Occasion", html! { code.small { (activation.occasion.to_string()) } }, "the vendor's key against repeats"))
         }
-        @if let Some(broken) = &activation.broken { p.notice.bad { "Its payload could not be said: " (broken) } }
-        section { h2 { "Tries" } (tries(attempts, now)) }
+        @if let Some(broken) = &activation.broken { p.notice.bad { "Its payload could not be said: " (redaction.text(broken)) } }
+        section { h2 { "Tries" } (tries(attempts, &redaction, now)) }
         div.two {
             section { h2 { "Payload" } (json(&redaction.payload(&activation.payload))) }
             section { h2 { "Request" } (calls(shared, activation, &redaction)) }
@@ -41,7 +41,7 @@ pub fn whole(shared: &Shared, activation: &Activation, attempts: &[Attempt], now
     }
 }
 
-fn tries(attempts: &[Attempt], now: Timestamp) -> Markup {
+fn tries(attempts: &[Attempt], redaction: &Redaction, now: Timestamp) -> Markup {
     if attempts.is_empty() {
         return nothing("It was not tried yet.");
     }
@@ -53,7 +53,7 @@ fn tries(attempts: &[Attempt], now: Timestamp) -> Markup {
                 td { (when(attempt.at, now)) }
                 td { (end(Some(attempt))) }
                 td.n { @if attempt.status == 0 { "-" } @else { (attempt.status) } }
-                td { (in_words(attempt)) }
+                td { (redaction.text(&in_words(attempt))) }
             } } }
         } },
     )

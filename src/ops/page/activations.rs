@@ -12,6 +12,7 @@ use super::pieces::{heads, live, nothing, when, when_or, wide};
 use super::{missing, refused};
 use crate::model::{Activation, LaneName, Priority, Timestamp};
 use crate::ops::access::Caller;
+use crate::ops::activations::place;
 use crate::ops::server::Shared;
 use crate::store::{End, Record, Sought, StoreError, WorkId};
 
@@ -170,10 +171,7 @@ async fn waiting(shared: &Shared, asked: &Asked, now: Timestamp) -> Result<Marku
         Some(lane) => vec![lane.into()],
         None => shared.watched.lanes.iter().map(|(lane, _)| lane.clone()).collect(),
     };
-    let from = asked.from.as_deref().and_then(|from| {
-        let (priority, id) = from.split_once('-')?;
-        Some((priority.parse().ok()?, WorkId(id.parse().ok()?)))
-    });
+    let from = asked.from.as_deref().and_then(place);
     let trigger = some(&asked.trigger);
     let mut rows: Vec<(WorkId, Record)> = Vec::new();
     let mut next: Option<(Priority, u64)> = None;
@@ -228,8 +226,8 @@ pub async fn one(
 ) -> Response {
     let store = &shared.watched.store;
     let (now, mut found) = (shared.watched.clock.now(), None);
-    let place = asked.from.as_deref().and_then(|from| from.split_once('-')?.0.parse().ok());
-    if let (Some(lane), Some(priority)) = (some(&asked.lane), place) {
+    let from = asked.from.as_deref().and_then(place);
+    if let (Some(lane), Some((priority, _))) = (some(&asked.lane), from) {
         match store.waiting(lane, Some((priority, WorkId(id))), 1).await {
             Ok(listed) => found = listed.into_iter().find(|(at, _)| at.0 == id).map(|(_, one)| one),
             Err(error) => return refused(&caller, View::Activations, &error),

@@ -12,6 +12,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use rust_embed::RustEmbed;
 
+use crate::model::http::is_gzip;
+
 /// The files. htmx and uPlot are as they were published: LICENSES.md beside them says whose they are.
 #[derive(RustEmbed)]
 #[folder = "src/ops/page/assets"]
@@ -64,11 +66,7 @@ pub async fn serve(Path(name): Path<String>, headers: HeaderMap) -> Response {
 /// True for whom a packed answer is understood.
 fn takes_gzip(headers: &HeaderMap) -> bool {
     let lines = headers.get_all(header::ACCEPT_ENCODING).into_iter().filter_map(|value| value.to_str().ok());
-    lines.flat_map(|line| line.split(',')).any(|item| {
-        let (coding, weight) = item.split_once(';').unwrap_or((item, "q=1"));
-        let weight = weight.trim().strip_prefix("q=").and_then(|q| q.parse::<f32>().ok());
-        coding.trim().eq_ignore_ascii_case("gzip") && weight.is_some_and(|q| q > 0.0)
-    })
+    lines.flat_map(|line| line.split(',')).any(is_gzip)
 }
 
 #[cfg(test)]
@@ -78,7 +76,7 @@ mod tests {
     #[test]
     fn all_of_it_is_light() {
         let names: Vec<&str> = ASSETS.keys().map(String::as_str).collect();
-        assert_eq!(names, ["htmx.js", "page.js", "style.css", "uplot.css", "uplot.js"]);
+        assert_eq!(names, ["enter.js", "htmx.js", "page.js", "style.css", "uplot.css", "uplot.js"]);
         let bytes: usize = ASSETS.values().map(|asset| asset.packed.len()).sum();
         println!("{bytes} bytes packed");
         assert!(bytes < 60_000, "{bytes} bytes packed");

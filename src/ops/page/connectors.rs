@@ -3,13 +3,17 @@
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
+use serde::Deserialize;
 
+use super::activations::escaped;
 use super::charts::Chart;
 use super::frame::{Page, View};
-use super::pieces::{HIDDEN, Tone, age, behind, chip, heads, live, nothing, number, rate, short, when, when_or, wide};
+use super::pieces::{
+    HIDDEN, Tone, age, behind, chip, heads, linked, live, nothing, number, rate, short, when, when_or, wide,
+};
 use super::{missing, refused};
 use crate::model::{Span, Timestamp};
 use crate::ops::access::Caller;
@@ -22,6 +26,8 @@ use crate::pull::Watching;
 const FIELDS: usize = 40;
 /// Messages that are shown.
 const ASIDE: usize = 100;
+/// Messages that are looked through for those of one source.
+const LOOKED: usize = 1_000;
 
 pub async fn view(State(shared): State<Shared>, Extension(caller): Extension<Caller>) -> Markup {
     let health = shared.watched.health();
@@ -39,11 +45,11 @@ pub async fn view(State(shared): State<Shared>, Extension(caller): Extension<Cal
                             th scope="row" { a href=(format!("/connectors/{}", source.name)) { (source.name) } }
                             td { (source.kind) }
                             td { (state(source.quiet.as_ref().map(|quiet| quiet.words()), &lists)) }
-                            td.n { (lists.len()) }
+                            td.n { (linked(lists.len() as u64, &format!("/connectors/{}", source.name))) }
                             td.n { @if lists.is_empty() { "-" } @else { (behind(lists.iter().map(|one| one.lag_ms).max().unwrap_or(0), health.at)) } }
                             td.n { (number(lists.iter().map(|one| one.records).sum())) }
                             td.n { (number(lists.iter().map(|one| one.events).sum())) }
-                            td.n { (number(lists.iter().map(|one| one.set_aside).sum())) }
+                            td.n { (linked(lists.iter().map(|one| one.set_aside).sum(), &aside(&source.name))) }
                             td { @match hooks { Some(hooks) => (chip(if hooks.is_held || hooks.standing < hooks.wanted { Tone::Bad } else { Tone::Well }, &format!("{} of {}", hooks.standing, hooks.wanted))), None => span.muted { "-" } } }
                         }
                     } }
@@ -58,6 +64,11 @@ pub async fn view(State(shared): State<Shared>, Extension(caller): Extension<Cal
 
 fn lists<'h>(health: &'h Health, source: &str) -> Vec<&'h StreamHealth> {
     health.streams.iter().filter(|one| one.source == source).collect()
+}
+
+/// Where what could not be read of a source is.
+fn aside(source: &str) -> String {
+    format!("/connectors/set-aside?source={}", escaped(source))
 }
 
 fn state(quiet: Option<String>, lists: &[&StreamHealth]) -> Markup {
@@ -93,7 +104,7 @@ pub async fn one(
         (live("source", &format!("/connectors/{name}"), html! {
             p { (state(source.quiet.as_ref().map(|quiet| quiet.words()), &lists)) }
             section { h2 { "Streams" }
-                @if lists.is_empty() { (nothing("It sends by itself: nothing is pulled from it.")) } @else { (streams(&lists, now)) }
+                @if lists.is_empty() { (nothing("It sends by itself: nothing is pulled from it.")) } @else { (streams(&name, &lists, now)) }
             }
             @if !hooks.is_empty() { section { h2 { "Webhooks" } @for one in &hooks { (subscriptions(one, now)) } } }
         }))
@@ -103,7 +114,7 @@ pub async fn one(
     Page::new(&caller, View::Connectors, &name).beside(html! { p.muted { (source.kind) } }).with(&main).into_response()
 }
 
-fn streams(lists: &[&StreamHealth], now: Timestamp) -> Markup {
+fn streams(source: &str, lists: &[&StreamHealth], now: Timestamp) -> Markup {
     wide(
         "Streams",
         html! { table {
@@ -118,7 +129,7 @@ fn streams(lists: &[&StreamHealth], now: Timestamp) -> Markup {
                 td.n { (number(list.records)) }
                 td.n { (number(list.events)) }
                 td.n { (number(list.products)) }
-                td.n { (number(list.set_aside)) }
+                td.n { (linked(list.set_aside, &aside(source))) }
                 td { (when_or(list.last_success, now, "not yet")) }
                 td { @if let Some(error) = &list.last_error { (error) } @else { span.muted { "none" } } }
             } } }
@@ -161,14 +172,28 @@ fn audits(watching: &[&Watching]) -> Markup {
     } }
 }
 
+/// Of which source.
+#[derive(Deserialize)]
+pub struct Asked {
+    source: Option<String>,
+}
+
 /// Messages that could not be read. What they say may be somebody's: it is not shown.
-pub async fn set_aside(State(shared): State<Shared>, Extension(caller): Extension<Caller>) -> Response {
-    let list = match shared.watched.store.set_aside_list(ASIDE).await {
+pub async fn set_aside(
+    State(shared): State<Shared>,
+    Extension(caller): Extension<Caller>,
+    Query(Asked { source }): Query<Asked>,
+) -> Response {
+    let look = if source.is_some() { LOOKED } else { ASIDE };
+    let mut list = match shared.watched.store.set_aside_list(look).await {
         Ok(list) => list,
         Err(error) => return refused(&caller, View::Connectors, &error),
     };
+    list.retain(|one| source.as_deref().is_none_or(|source| *one.source == *source));
+    list.truncate(ASIDE);
     let now = shared.watched.clock.now();
     let main = html! {
+        @if let Some(source) = &source { p { "Of " a href=(format!("/connectors/{source}")) { (source) } ", among the newest " (number(LOOKED as u64)) " of all. " a href="/connectors/set-aside" { "Of all sources" } } }
         p.muted { "The newest " (ASIDE) " at most. What a message says may be somebody's and is not shown; " code { "espalier store set-aside" } " has it." }
         @if list.is_empty() { (nothing("Everything that came could be read.")) } @else {
             (wide("Set aside", html! { table { (heads(&["When", "Source", "Why", "#Bytes", "Message"])) tbody { @for one in &list { tr {

@@ -80,8 +80,8 @@ impl View {
 pub struct Page<'p> {
     /// Who looks.
     pub caller: &'p Caller,
-    /// Which view it belongs to.
-    pub view: View,
+    /// Which view it belongs to; none for who looks.
+    pub view: Option<View>,
     /// Its heading, and the browser's title.
     pub title: &'p str,
     /// What stands beside the heading.
@@ -92,8 +92,8 @@ pub struct Page<'p> {
 
 impl<'p> Page<'p> {
     /// With nothing beside the heading.
-    pub fn new(caller: &'p Caller, view: View, title: &'p str) -> Self {
-        Self { caller, view, title, beside: html! {}, is_trouble: false }
+    pub fn new(caller: &'p Caller, view: impl Into<Option<View>>, title: &'p str) -> Self {
+        Self { caller, view: view.into(), title, beside: html! {}, is_trouble: false }
     }
 
     /// With this beside the heading.
@@ -110,16 +110,8 @@ impl<'p> Page<'p> {
         };
         let head = head(self.title, self.is_trouble, &html! {});
         let heading = html! { h1 { (self.title) } (self.beside) };
-        whole(&head, Some(self.view), shown, &who, &heading, main)
+        whole(&head, self.view, shown, &who, &heading, main)
     }
-}
-
-/// A page that belongs to no view, for whoever is signed in: its title, what goes into its head beside that, its heading,
-/// and what it is about.
-pub fn frame(title: &str, more: &Markup, heading: &Markup, main: &Markup) -> Markup {
-    let view = (title == "access").then_some(View::Access);
-    let who = html! { p.who { a href="/account" { "Your account" } } };
-    whole(&head(title, false, more), view, |_| true, &who, heading, main)
 }
 
 fn whole(

@@ -184,7 +184,7 @@ impl Shown<'_> {
         html! {
             tr {
                 th scope="row" { a href=(format!("/activations?lane={}", lane.name)) { (lane.name) } " " span.muted { (lane.kind) } }
-                td { @if lane.until.is_some() { (chip(tone, "held")) div { (lane.state) } } @else { (chip(tone, &lane.state)) } @if let Some(until) = lane.until { div.muted { "until " (short(until)) " UTC" } }
+                td { @if lane.until.is_some() { (chip(tone, "held")) div { (lane.state) } } @else { (chip(tone, &lane.state)) } @if let Some(until) = lane.until.filter(|until| *until > self.now()) { div.muted { "until " (short(until)) " UTC" } }
                     @if let Some(error) = &lane.last_error { div.muted { "last failure: " (error) } } }
                 td { (when(lane.since, self.now())) }
                 td.n { (linked(lane.queued, &waiting)) @if lane.deferred > 0 { div.muted { (number(lane.deferred)) " later" } } }
@@ -209,7 +209,7 @@ impl Shown<'_> {
 
     fn sources(&self) -> Markup {
         let table = html! { table {
-            (heads(&["Source", "State", "#Behind", "#Records a minute", "Last page", "Last error"]))
+            (heads(&["Source", "State", "Since", "#Behind", "#Records a minute", "Last page", "Last error"]))
             tbody { @for source in &self.health.sources {
                 @let lists: Vec<&StreamHealth> = self.health.streams.iter().filter(|one| one.source == source.name).collect();
                 tr {
@@ -219,6 +219,7 @@ impl Shown<'_> {
                         None if lists.is_empty() => (chip(Tone::Well, "listens")),
                         None => span.muted { (counted(lists.len(), "list")) },
                     } }
+                    td { @match &source.quiet { Some(quiet) => (when(quiet.since, self.now())), None => "-" } }
                     td.n { "-" } td.n { "-" } td { "-" } td { "-" }
                 }
                 @for list in lists { (self.list(list)) }
@@ -243,9 +244,10 @@ impl Shown<'_> {
                 td {
                     (chip(tone, &list.state))
                     @if let Some(quiet) = &list.quiet { div { (quiet.words()) } }
-                    @if let Some(until) = list.until { div.muted { "again at " (short(until)) " UTC" } }
+                    @if let Some(until) = list.until.filter(|until| *until > self.now()) { div.muted { "again at " (short(until)) " UTC" } }
                     @if let Some(past) = list.past_ms { div.muted { (age(past)) " of its past to read" } }
                 }
+                td { (when_or(list.since, self.now(), "-")) }
                 td.n { (behind(list.lag_ms, self.now())) }
                 td.n { (rate(self.rate(&format!("stream/{}/{}/records", list.source, list.stream)))) }
                 td { (when_or(list.last_success, self.now(), "not yet")) }

@@ -11,11 +11,12 @@ use super::activation::whole;
 use super::activations::{choice, escaped, names};
 use super::frame::{Page, View};
 use super::pieces::{Tone, chip, heads, live, not_for, nothing, notice, number, when, wide};
+use super::redact::Redaction;
 use super::{missing, refused};
 use crate::model::{Outcome, Timestamp};
 use crate::ops::access::{Caller, Note, Role};
 use crate::ops::letters::{Replayed, replay};
-use crate::ops::replays::{Batch, Stage};
+use crate::ops::replays::{Batch, Stage, in_words};
 use crate::ops::server::Shared;
 use crate::store::{DeadLetter, Sought, WorkId};
 
@@ -68,14 +69,6 @@ impl Asked {
             .collect();
         format!("/letters?{}", pairs.join("&"))
     }
-}
-
-/// What they have in common, in words.
-fn in_words(sought: &Sought) -> String {
-    let of =
-        [("lane", sought.lane.as_deref()), ("trigger", sought.trigger.as_deref()), ("code", sought.end.as_deref())];
-    let of: Vec<String> = of.iter().filter_map(|(name, value)| Some(format!("{name} {}", (*value)?))).collect();
-    if of.is_empty() { "all".into() } else { of.join(", ") }
 }
 
 pub async fn view(
@@ -141,7 +134,7 @@ fn row(letter: &DeadLetter, now: Timestamp) -> Markup {
             td { (of.action.to_string()) }
             td { a href=(format!("/triggers/{}", of.trigger)) { (of.trigger) } }
             @match letter.attempts.last().map(|last| &last.outcome) {
-                Some(Outcome::Refused { code, words }) => { td { code { (code) } } td { (words) } },
+                Some(Outcome::Refused { code, words }) => { td { code { (code) } } td { (Redaction::of(of).text(words)) } },
                 _ => { td { "-" } td { "-" } },
             }
         }
@@ -150,7 +143,7 @@ fn row(letter: &DeadLetter, now: Timestamp) -> Markup {
 
 /// The wish to replay many, as far as it is.
 fn batch(shared: &Shared, caller: &Caller) -> Markup {
-    let Some(Batch { sought, by, stage, .. }) = shared.replays.look() else { return html! {} };
+    let Some(Batch { sought, by, began, stage }) = shared.replays.look() else { return html! {} };
     let of = in_words(&sought);
     html! {
         section.banner {
@@ -160,6 +153,7 @@ fn batch(shared: &Shared, caller: &Caller) -> Markup {
                 Stage::Counted { found } => {
                     p { strong { (number(*found)) " dead letters" } " match: " (of) ". Those that may not go to the person any more stay." }
                     @if caller.may(Role::Operator) { form.line method="post" action="/letters/replay" {
+                        input type="hidden" name="began" value=(began);
                         @if *found > 0 { button.strong name="what" value="replay" { "Replay " (number(*found)) } }
                         button name="what" value="leave" { "Leave them" }
                     } }
@@ -249,6 +243,8 @@ pub async fn count(
 #[derive(Deserialize)]
 pub struct Wish {
     what: What,
+    /// By the wish that began then: another may have been asked for since this page was made.
+    began: Timestamp,
 }
 
 #[derive(Deserialize)]
@@ -264,12 +260,11 @@ pub async fn replay_all(
     Extension(note): Extension<Note>,
     Form(wish): Form<Wish>,
 ) -> Response {
-    if let Some(Batch { sought, stage: Stage::Counted { found }, .. }) = shared.replays.look() {
-        note.say(format!("{found} dead letters, {}", in_words(&sought)));
-    }
-    let is_done = match wish.what {
-        What::Replay => shared.replays.begin(&shared.watched, caller.name.clone()),
-        What::Leave => shared.replays.forget(),
+    let done = match wish.what {
+        What::Replay => shared.replays.begin(&shared.watched, caller.name.clone(), wish.began),
+        What::Leave => shared.replays.forget(wish.began).map(|words| format!("left as they are: {words}")),
     };
+    let is_done = done.is_some();
+    done.into_iter().for_each(|words| note.say(words));
     Redirect::to(if is_done { "/letters" } else { "/letters?done=busy" }).into_response()
 }

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::{Clock, SystemClock};
 use crate::model::Span;
 use crate::ops::health::Watched;
+use crate::ops::replays::Replays;
 use crate::ops::server::Shared;
 
 /// Who may listen at once.
@@ -52,7 +53,7 @@ impl Live {
     }
 
     /// Looks for changes, while anybody listens, until [`Live::end`].
-    pub async fn look(&self, watched: &Watched) {
+    pub async fn look(&self, watched: &Watched, replays: &Replays) {
         let (mut last, mut unsaid) = (0, 0);
         loop {
             tokio::select! {
@@ -62,7 +63,7 @@ impl Live {
             if self.version.receiver_count() == 0 {
                 continue;
             }
-            let now = fingerprint(watched);
+            let now = fingerprint(watched, replays);
             unsaid += 1;
             if now != last || unsaid >= AT_LATEST {
                 (last, unsaid) = (now, 0);
@@ -73,8 +74,9 @@ impl Live {
 }
 
 /// Of what the views count; cheap, and never a scan.
-fn fingerprint(watched: &Watched) -> u64 {
+fn fingerprint(watched: &Watched, replays: &Replays) -> u64 {
     let mut hasher = DefaultHasher::new();
+    format!("{:?}", replays.look().map(|batch| (batch.began, batch.stage))).hash(&mut hasher);
     let counts = watched.store.counts();
     (counts.journaled, counts.decided, counts.people, counts.set_aside).hash(&mut hasher);
     format!("{:?}", watched.engine.borrow().stage).hash(&mut hasher);

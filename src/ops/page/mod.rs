@@ -25,8 +25,8 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
-pub use assets::serve as asset;
-pub use frame::{Page, View, frame, plain};
+pub use assets::{at, serve as asset};
+pub use frame::{Page, View, plain};
 pub use live::Live;
 pub use pieces::short;
 

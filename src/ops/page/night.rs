@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::activations::choice;
 use super::frame::{Page, View};
-use super::pieces::{Tone, chip, heads, live, not_for, nothing, notice, number, short, when, wide};
+use super::pieces::{Tone, chip, heads, linked, live, not_for, nothing, notice, number, short, when, wide};
 use super::refused;
 use crate::model::{Span, Timestamp};
 use crate::ops::access::{Caller, Role};
@@ -83,7 +83,7 @@ async fn page(shared: &Shared, caller: &Caller, which: &Which, said: Option<(Ton
                     th scope="row" { a href=(format!("/nights?of={}", report.of)) aria-current=[(shown.is_some_and(|shown| shown.of == report.of)).then_some("true")] { (short(report.of)) " UTC" } }
                     td { (super::pieces::age(report.ended.since(report.of).as_millis())) }
                     td.n { (number(report.accepted)) }
-                    td.n { @if findings == 0 { (chip(Tone::Well, "none")) } @else { (chip(Tone::Bad, &findings.to_string())) } }
+                    td.n { @if findings == 0 { (chip(Tone::Well, "none")) } @else { a href=(format!("/nights?of={}", report.of)) { (chip(Tone::Bad, &findings.to_string())) } } }
                 }
             } } } }))
         } }
@@ -147,7 +147,7 @@ fn night(report: &Report, now: Timestamp, may: bool) -> Markup {
     html! {
         section {
             h2 { "The night of " (short(report.of)) " UTC" }
-            p.muted { "ended " (when(report.ended, now)) "; " (number(report.accepted)) " events were accepted since the one before" }
+            p.muted { "ended " (when(report.ended, now)) "; " a href="/connectors" { (number(report.accepted)) " events" } " were accepted since the one before" }
             @if findings.is_empty() {
                 p.banner.well { "Nothing differed." }
             } @else {
@@ -199,12 +199,12 @@ fn lists(report: &Report) -> Markup {
                     th scope="col" { "State" }
                 } }
                 tbody { @for list in &report.lists { tr {
-                    td { (list.source) " / " (list.stream) }
+                    td { a href=(format!("/connectors/{}", list.source)) { (list.source) } " / " (list.stream) }
                     td { (short(list.from)) }
                     td.n { (number(list.read.events)) }
                     td.n { (number(list.read.known)) }
                     td.n { (number(list.read.missing)) }
-                    td.n { (number(list.read.set_aside)) }
+                    td.n { (linked(list.read.set_aside, &format!("/connectors/set-aside?source={}", list.source))) }
                     td {
                         @if list.read.is_done { "read" } @else { (list.held.as_deref().unwrap_or("not read to its end")) }
                         @for one in &list.read.told { br; span.muted { (one.name) ", " (short(one.at)) } }
@@ -225,14 +225,15 @@ fn lanes(report: &Report) -> Markup {
                     th.n scope="col" { "Waiting" } th.n scope="col" { "Astray" } th scope="col" { "Shown by the vendor" }
                 } }
                 tbody { @for lane in &report.lanes { tr {
+                    @let of = |rest: &str| format!("/activations?lane={}{rest}", lane.lane);
                     td { (lane.lane) }
-                    td.n { (number(lane.of.made)) }
-                    td.n { (number(lane.of.accepted)) }
+                    td.n { (linked(lane.of.made, &of(""))) }
+                    td.n { (linked(lane.of.accepted, &of("&end=accepted"))) }
                     td.n { (number(lane.deferred)) }
-                    td.n { (number(lane.of.refused)) }
-                    td.n { (number(lane.of.expired)) }
-                    td.n { (number(lane.of.cancelled)) }
-                    td.n { (number(lane.queued)) }
+                    td.n { (linked(lane.of.refused, &of("&end=refused"))) }
+                    td.n { (linked(lane.of.expired, &of("&end=expired"))) }
+                    td.n { (linked(lane.of.cancelled, &of("&end=cancelled"))) }
+                    td.n { (linked(lane.queued, &of("&state=waiting"))) }
                     td.n { (lane.astray) }
                     td { @if let Some(looked) = &lane.looked { (shown(looked)) } }
                 } } }

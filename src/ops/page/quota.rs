@@ -4,6 +4,7 @@ use axum::Extension;
 use axum::extract::{Query, State};
 use maud::{Markup, html};
 
+use super::activations::escaped;
 use super::charts::{Asked, Chart, spans};
 use super::frame::{Page, View};
 use super::pieces::{Tone, chip, heads, linked, live, nothing, number, wide};
@@ -30,7 +31,7 @@ pub async fn view(
     let chart = Chart { title: "Used of what is ours", unit: "percent", lines: lines.take(DRAWN).collect() };
     let main = shared.series.look(|series| live("quota", &format!("/quota?over={}", over.word()), html! {
         section { h2 { "Ledger" }
-            @if quota.accounts.is_empty() { (nothing("No account has limits.")) } @else { (ledger(&quota)) }
+            @if quota.accounts.is_empty() { (nothing("No account has limits.")) } @else { (ledger(&shared, &quota)) }
         }
         @if !chart.lines.is_empty() {
             section aria-label="Charts" { div.row { h2 { "Over time" } (spans("/quota", over)) } div.charts { (chart.drawn(series, over, quota.at)) } }
@@ -46,22 +47,36 @@ pub async fn view(
     Page::new(&caller, View::Quota, "Quota").with(&main)
 }
 
-fn ledger(quota: &QuotaHealth) -> Markup {
+/// To what a lane sent, or to what a source reads.
+fn path(shared: &Shared, account: &str) -> Option<String> {
+    let watched = &shared.watched;
+    match watched.lanes.iter().any(|(lane, _)| **lane == *account) {
+        true => Some(format!("/activations?lane={}", escaped(account))),
+        false => watched
+            .sources
+            .iter()
+            .any(|(source, _)| source == account)
+            .then(|| format!("/connectors/{}", escaped(account))),
+    }
+}
+
+fn ledger(shared: &Shared, quota: &QuotaHealth) -> Markup {
     wide(
         "Ledger",
         html! { table {
             (heads(&["Account", "Calls", "#Allowed", "#Ours", "#Used", "Share", "#Left of all", "Begins anew", "State"]))
-            tbody { @for account in &quota.accounts { (windows(account, quota.at)) } }
+            tbody { @for account in &quota.accounts { (windows(account, path(shared, &account.name), quota.at)) } }
         } },
     )
 }
 
-fn windows(account: &AccountHealth, now: Timestamp) -> Markup {
+/// `path` leads to what its calls are made for.
+fn windows(account: &AccountHealth, path: Option<String>, now: Timestamp) -> Markup {
     let said = |calls: Option<u32>| calls.map_or("-".to_owned(), |n| number(n.into()));
     html! { @for one in &account.windows {
         @let share = one.used.map(|used| f64::from(used) * 100.0 / f64::from(one.ours.max(1)));
         tr {
-            th scope="row" { (account.name) }
+            th scope="row" { @match &path { Some(path) => a href=(path) { (account.name) }, None => (account.name) } }
             td { (one.family) " " span.muted { "in " (span(one.span_ms)) } }
             td.n { (number(one.calls.into())) }
             td.n { (number(one.ours.into())) }
@@ -78,11 +93,12 @@ fn queues(quota: &QuotaHealth) -> Markup {
     let row = |lane: &QueueHealth| {
         let calls: Vec<String> =
             lane.outlook.calls.iter().map(|(family, n)| format!("{} {family}", number(*n))).collect();
+        let waiting = format!("/activations?state=waiting&lane={}", lane.lane);
         html! { tr {
             th scope="row" { (lane.lane) }
             td { (lane.outlook.account) }
-            td.n { (linked(lane.outlook.queued, &format!("/activations?state=waiting&lane={}", lane.lane))) }
-            td { @if calls.is_empty() { "-" } @else { (calls.join(", ")) } }
+            td.n { (linked(lane.outlook.queued, &waiting)) }
+            td { @if calls.is_empty() { "-" } @else { a href=(waiting) { (calls.join(", ")) } } }
             td { @match lane.outlook.ends { Some(ends) => (clock(ends, quota.at)), None => span.muted { @if lane.outlook.queued == 0 { "nothing waits" } @else { "nothing limits it" } } } }
         } }
     };

@@ -28,18 +28,18 @@ impl Redaction {
         let mut values: Vec<String> = names.map(|name| name.value.to_string()).collect();
         texts(&activation.traits.to_value(), &mut values);
         // The longest first: a name may be a part of an address.
-        values.sort_by_key(|value| std::cmp::Reverse(value.len()));
+        values.sort_by(|one, other| other.len().cmp(&one.len()).then_with(|| one.cmp(other)));
         values.dedup();
         Self { values }
     }
 
     /// A text without them.
     pub fn text(&self, text: &str) -> String {
-        if is_address(text) || self.values.iter().any(|value| value.eq_ignore_ascii_case(text)) {
+        if self.values.iter().any(|value| value.to_lowercase() == text.to_lowercase()) {
             return HIDDEN.into();
         }
         let long = self.values.iter().filter(|value| value.len() >= SHORT);
-        long.fold(text.to_owned(), |text, value| text.replace(value.as_str(), HIDDEN))
+        long.fold(without_addresses(text), |text, value| without(&text, value))
     }
 
     /// JSON without them.
@@ -87,9 +87,58 @@ pub struct Call {
     pub body: String,
 }
 
+/// A text without this, however it is written.
+fn without(text: &str, value: &str) -> String {
+    let wanted: Vec<char> = value.chars().flat_map(char::to_lowercase).collect();
+    let (mut rest, mut left) = (text, String::with_capacity(text.len()));
+    'next: while let Some(first) = rest.chars().next() {
+        let (mut of, mut at) = (wanted.iter(), 0);
+        for c in rest.chars() {
+            for lower in c.to_lowercase() {
+                if of.next() != Some(&lower) {
+                    left.push(first);
+                    rest = &rest[first.len_utf8()..];
+                    continue 'next;
+                }
+            }
+            at += c.len_utf8();
+            if of.len() == 0 {
+                left.push_str(HIDDEN);
+                rest = &rest[at..];
+                continue 'next;
+            }
+        }
+        // It ends before the value does.
+        left.push(first);
+        rest = &rest[first.len_utf8()..];
+    }
+    left
+}
+
+/// A text without e-mail addresses, whosever they are.
+fn without_addresses(text: &str) -> String {
+    let is_part = |c: char| c.is_alphanumeric() || "@.!#$%&*+-/=?^_`{|}~'".contains(c);
+    let mut left = String::with_capacity(text.len());
+    let mut word = String::new();
+    let end = |word: &mut String, left: &mut String| {
+        left.push_str(if is_address(word) { HIDDEN } else { word });
+        word.clear();
+    };
+    for c in text.chars() {
+        if is_part(c) {
+            word.push(c);
+        } else {
+            end(&mut word, &mut left);
+            left.push(c);
+        }
+    }
+    end(&mut word, &mut left);
+    left
+}
+
 /// An e-mail address, whoever's.
-fn is_address(text: &str) -> bool {
-    text.split_once('@').is_some_and(|(name, domain)| !name.is_empty() && domain.contains('.') && !text.contains(' '))
+fn is_address(word: &str) -> bool {
+    word.split_once('@').is_some_and(|(name, domain)| !name.is_empty() && domain.trim_end_matches('.').contains('.'))
 }
 
 fn texts(value: &Value, found: &mut Vec<String>) {
@@ -133,12 +182,14 @@ mod tests {
     fn nobody_is_in_what_is_shown() {
         let redaction = Redaction::of(&activation());
         let shown = redaction.json(&json!({
-            "greeting": "Dear Ines, how is Lisboa?", "id": "u77", "age": 41, "total": 19.9, "also": "paul@example.com",
+            "greeting": "Dear INES, how is Lisboa?", "id": "u77", "age": 41, "total": 19.9, "also": "paul@example.com",
             "ines@example.com": ["INES@example.com", "a cart of u777 things"],
+            "words": "Contact <paul+1@example.com> exists, lisb is no town; meet @ noon.",
         }));
         let wanted = json!({
             "greeting": "Dear •••, how is •••?", "id": "•••", "age": "•••", "total": 19.9, "also": "•••",
             "•••": ["•••", "a cart of u777 things"],
+            "words": "Contact <•••> exists, lisb is no town; meet @ noon.",
         });
         assert_eq!(shown, wanted);
     }

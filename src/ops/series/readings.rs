@@ -1,5 +1,7 @@
 //! What is read of the daemon for the series: names of its configuration and numbers, nothing else.
 
+use std::collections::BTreeMap;
+
 use super::Kind;
 use crate::model::Timestamp;
 use crate::ops::health::Watched;
@@ -69,15 +71,13 @@ pub fn readings(watched: &Watched, quota: &QuotaHealth) -> Vec<Reading> {
     for ((trigger, verdict), n) in &engine.edges {
         all.push(hourly(format!("trigger/{trigger}/edges/{verdict}"), *n));
     }
+    // Of all lanes together.
+    let mut ends: BTreeMap<_, u64> = BTreeMap::new();
     for (_, state) in &watched.lanes {
         for ((trigger, word), n) in &state.borrow().ends {
-            let name = format!("trigger/{trigger}/ends/{word}");
-            // Of several lanes together.
-            match all.iter_mut().find(|reading| reading.name == name) {
-                Some(reading) => reading.value += *n as f64,
-                None => all.push(hourly(name, *n)),
-            }
+            *ends.entry((trigger.clone(), *word)).or_default() += n;
         }
     }
+    all.extend(ends.into_iter().map(|((trigger, word), n)| hourly(format!("trigger/{trigger}/ends/{word}"), n)));
     all
 }

@@ -1,5 +1,6 @@
 //! Feeds the series while the daemon runs, and keeps them in the store, so that a restart leaves a gap and no more.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio_util::sync::CancellationToken;
@@ -31,12 +32,14 @@ impl Shared {
 pub struct Recorder {
     watched: Watched,
     series: Shared,
+    /// Said once, and not every ten seconds.
+    has_warned: AtomicBool,
 }
 
 /// What feeds the series of what is watched, and the series.
 pub fn begin(watched: Watched) -> (Recorder, Shared) {
     let series = Shared::default();
-    (Recorder { watched, series: series.clone() }, series)
+    (Recorder { watched, series: series.clone(), has_warned: AtomicBool::default() }, series)
 }
 
 fn name(number: usize) -> String {
@@ -67,7 +70,17 @@ impl Recorder {
 
     fn note(&self) {
         let read = readings(&self.watched, &QuotaHealth::of(&self.watched));
-        self.series.look(|series| series.note(self.watched.clock.now(), read));
+        let now = self.watched.clock.now();
+        let left_out = self.series.look(|series| {
+            series.note(now, read);
+            series.left_out()
+        });
+        if left_out > 0 && !self.has_warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                count = left_out,
+                "there are more series than are kept: some lanes, lists or triggers have no chart"
+            );
+        }
     }
 
     async fn read(&self) -> Result<(), crate::store::StoreError> {

@@ -43,17 +43,22 @@ impl Ring {
     /// Puts a value into the slot of `at`; what is older than all slots is dropped.
     pub fn put(&mut self, at: Timestamp, value: f64, fold: Fold) {
         let (number, length) = (at.whole(self.step()), self.slots.len() as i64);
+        // A clock that was far ahead and was set right: what it wrote then would hide everything for as long.
+        if number.saturating_add(length.saturating_mul(2)) < self.newest {
+            self.slots.fill(f32::NAN);
+            self.newest = number;
+        }
         if self.newest == i64::MIN {
             self.newest = number;
         }
         // What lies between the newest and this one was not seen.
-        for skipped in (self.newest + 1).max(number - length + 1)..=number {
+        for skipped in self.newest.saturating_add(1).max(number.saturating_sub(length - 1))..=number {
             if let Some(slot) = self.slot(skipped).and_then(|slot| self.slots.get_mut(slot)) {
                 *slot = f32::NAN;
             }
         }
         self.newest = self.newest.max(number);
-        if number <= self.newest - length {
+        if number <= self.newest.saturating_sub(length) {
             return;
         }
         let Some(slot) = self.slot(number).and_then(|slot| self.slots.get_mut(slot)) else { return };
@@ -120,5 +125,8 @@ mod tests {
         // After a long silence nothing of before is there.
         ring.put(at(1_000), 1.0, Fold::Highest);
         assert_eq!(values(&ring, 1_000), [None, None, None, Some(1.0)]);
+        // Far too early: the clock was wrong, and is right now.
+        ring.put(at(500), 2.0, Fold::Highest);
+        assert_eq!(values(&ring, 505), [None, None, None, Some(2.0)]);
     }
 }

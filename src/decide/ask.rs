@@ -39,7 +39,7 @@ impl Step<'_> {
             }
             let Some(person) = self.loaded.people.get_mut(&id) else { return };
             for key in gone {
-                person.watches.remove(&key);
+                person.unwatch(&key);
             }
             // Never before an instant that was asked already.
             let at = at.max(person.asked);
@@ -124,7 +124,7 @@ impl Step<'_> {
                 && (watch.fired.is_none() || !trigger.once)
         });
         if rests {
-            person.watches.remove(&known);
+            person.unwatch(&known);
         }
     }
 }

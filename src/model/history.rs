@@ -47,10 +47,10 @@ impl Entry {
     pub fn fields(&self) -> &serde_json::Value {
         self.parsed.get_or_init(|| self.properties.to_value())
     }
-    /// About how many bytes of memory it takes: parsed properties take many times their text.
-    pub fn weight(&self) -> usize {
+    /// About how many bytes of memory it takes beside itself: parsed properties take many times their text.
+    fn weight(&self) -> usize {
         let text = self.properties.get().len();
-        240 + text + if self.parsed.get().is_some() { 8 * text } else { 0 }
+        text + if self.parsed.get().is_some() { 12 * text } else { 0 }
     }
     /// Its place among a person's events.
     pub fn order(&self) -> (Timestamp, Position) {
@@ -100,6 +100,11 @@ impl History {
     /// What was cut, by event name.
     pub fn folded(&self) -> &BTreeMap<Arc<str>, Lifetime> {
         &self.folded
+    }
+    /// About how many bytes of memory it takes.
+    pub fn weight(&self) -> usize {
+        let entries: usize = self.entries.iter().map(Entry::weight).sum();
+        self.entries.capacity() * size_of::<Entry>() + entries + self.folded.len() * 100
     }
     /// Puts an entry in its place and returns its index: late ones go before the end.
     pub fn push(&mut self, entry: Entry) -> usize {

@@ -152,6 +152,15 @@ impl Pending {
 }
 
 impl Person {
+    /// Forgets what is remembered of a trigger for a key.
+    pub fn unwatch(&mut self, known: &(TriggerId, Box<str>)) {
+        self.watches.remove(known);
+        if self.watches.is_empty() {
+            // An emptied map keeps room for eleven, and most people are at rest.
+            self.watches = BTreeMap::new();
+        }
+    }
+
     /// One more that may not have left. What is no longer sent goes, and the oldest of too many.
     pub fn remember_pending(&mut self, pending: Pending, now: Timestamp) {
         self.pending.retain(|known| known.matters(now));

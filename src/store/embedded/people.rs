@@ -156,9 +156,19 @@ pub fn remove(disk: &Disk, batch: &mut Batch, id: PersonId, old: Shape) -> Resul
     Ok(())
 }
 
+/// One of them.
+struct Cached {
+    person: Person,
+    shape: Shape,
+    size: usize,
+    /// When they were put here last.
+    tick: u64,
+}
+
 /// Decoded people, the most recently used, up to a number of bytes.
 pub struct Cache {
-    people: HashMap<PersonId, (Person, Shape, usize, u64)>,
+    /// Each in a box: the map has room for up to twice as many.
+    people: HashMap<PersonId, Box<Cached>>,
     /// In order of use; an entry counts only if its tick is the person's.
     used: VecDeque<(PersonId, u64)>,
     tick: u64,
@@ -179,14 +189,14 @@ impl Cache {
 
     /// Takes a person out: whoever changes them puts them back.
     pub fn take(&mut self, id: PersonId) -> Option<(Person, Shape)> {
-        let (person, shape, size, _) = self.people.remove(&id)?;
+        let Cached { person, shape, size, .. } = *self.people.remove(&id)?;
         self.bytes -= size;
         Some((person, shape))
     }
 
     /// A copy of a person.
     pub fn get(&self, id: PersonId) -> Option<&Person> {
-        self.people.get(&id).map(|(person, ..)| person)
+        self.people.get(&id).map(|cached| &cached.person)
     }
 
     /// True if they are here.
@@ -205,10 +215,10 @@ impl Cache {
         self.tick += 1;
         self.bytes += size;
         self.used.push_back((person.id, self.tick));
-        self.people.insert(person.id, (person, shape, size, self.tick));
+        self.people.insert(person.id, Box::new(Cached { person, shape, size, tick: self.tick }));
         while self.bytes > self.most || self.used.len() > 64 + 4 * self.people.len() {
             let Some((id, tick)) = self.used.pop_front() else { break };
-            if self.people.get(&id).is_some_and(|(.., last)| *last == tick) {
+            if self.people.get(&id).is_some_and(|cached| cached.tick == tick) {
                 if self.bytes > self.most {
                     self.forget(id);
                 } else {
@@ -222,8 +232,11 @@ impl Cache {
 /// About how much memory a person takes: a map takes room for eleven where it has one.
 fn size(person: &Person) -> usize {
     let map = |entries: usize, each: usize| entries.div_ceil(6) * 11 * each;
-    let entries: usize = person.history.entries().iter().map(Entry::weight).sum();
-    300 + entries
+    // Of a place in the map, and of up to four in the order of use.
+    let places = 2 * (size_of::<PersonId>() + size_of::<Box<Cached>>()) + 4 * size_of::<(PersonId, u64)>();
+    size_of::<Cached>()
+        + places
+        + person.history.weight()
         + person.identifiers.len() * 100
         + map(person.traits.len(), 100)
         + map(person.watches.len(), 100)

@@ -73,6 +73,15 @@ pub enum NoMailer {
     Tls,
 }
 
+/// A letter that was not taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unsent {
+    /// Why, in words that name nobody.
+    pub words: String,
+    /// True where it may have been taken all the same: the connection was cut, or nothing was answered in time.
+    pub may_have_left: bool,
+}
+
 /// True for an address, with or without a name: `Espalier <espalier@example.com>`.
 pub fn is_address(text: &str) -> bool {
     text.parse::<Mailbox>().is_ok()
@@ -105,12 +114,13 @@ impl Mailer {
     /// Sends it; what the server answers, by its code.
     ///
     /// # Errors
-    /// Why it did not take it, in words that name nobody.
-    pub async fn send(&self, letter: &Letter) -> Result<String, String> {
-        let message = self.written(letter).ok_or("the letter cannot be written")?;
+    /// When it did not take it, or did not say so.
+    pub async fn send(&self, letter: &Letter) -> Result<String, Unsent> {
+        let unsent = |words: &str, may_have_left| Unsent { words: words.into(), may_have_left };
+        let message = self.written(letter).ok_or_else(|| unsent("the letter cannot be written", false))?;
         match tokio::time::timeout(WHOLE, self.transport.send(message)).await {
-            Err(_) => Err("the mail server does not answer in time".into()),
-            Ok(Err(error)) => Err(words(&error)),
+            Err(_) => Err(unsent("the mail server does not answer in time", true)),
+            Ok(Err(error)) => Err(unsent(&words(&error), may_have_left(&error))),
             Ok(Ok(answer)) => Ok(format!("the mail server took it ({})", answer.code())),
         }
     }
@@ -135,6 +145,15 @@ impl Mailer {
         message.headers_mut().insert_raw(HeaderValue::new(name, "auto-generated".into()));
         Some(message)
     }
+}
+
+fn may_have_left(error: &Error) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    let is_cut = causes
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+        .any(|cause| matches!(cause.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof));
+    error.status().is_none() && (is_cut || error.is_timeout() || error.is_response())
 }
 
 fn words(error: &Error) -> String {

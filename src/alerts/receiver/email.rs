@@ -25,6 +25,7 @@ impl Email {
     pub(super) async fn tell(&self, message: &Message) -> Result<String, Untold> {
         let letter =
             Letter { id: message.id.clone(), at: message.at, subject: message.subject(), text: message.text() };
-        self.mailer.send(&letter).await.map_err(|words| Untold { words, again: None })
+        let told = self.mailer.send(&letter).await;
+        told.map_err(|unsent| Untold { words: unsent.words, again: None, may_know: unsent.may_have_left })
     }
 }

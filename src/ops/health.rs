@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 pub use super::hooks::HooksHealth;
 pub use super::night::NightHealth;
 pub use super::quiet::QuietHealth;
+use super::night::THE_NIGHT;
 use super::room::free_bytes;
 use super::triggers::Liveness;
 use super::trouble::{Trouble, TroubleKind};
@@ -28,6 +29,8 @@ use crate::store::{SCHEMA, Store};
 
 /// A vendor's clock that is off by more than this is worth a word.
 const SKEW: Span = Span::from_minutes(1);
+/// What happened once, and was not mended by itself, is worth a word for so long.
+pub(super) const TOLD: Span = Span::DAY;
 
 /// What is looked at.
 #[derive(Clone)]
@@ -58,6 +61,8 @@ pub struct Watched {
     pub heard: watch::Receiver<Vec<Heard>>,
     /// The nights.
     pub nights: Nights,
+    /// When the last backup of `[store] backup` was begun.
+    pub backup: watch::Receiver<Option<Timestamp>>,
     /// The accounts of the destinations, to be asked.
     pub askers: Arc<[Arc<Asker>]>,
     /// Names and kinds of the sources.
@@ -109,6 +114,8 @@ pub struct Health {
     pub drift: Vec<Drift>,
     /// The nights.
     pub night: NightHealth,
+    /// When the last backup that `[store] backup` made was begun; none where it has made none.
+    pub backup: Option<Timestamp>,
     /// Every trigger.
     pub triggers: Vec<TriggerHealth>,
 }
@@ -190,11 +197,15 @@ impl LaneHealth {
             };
             troubles.push(Trouble::new(kind, &of, &self.state).since(self.since));
         }
-        if self.dead > 0 {
-            let words = format!("{} dead letters", self.dead);
-            troubles.push(Trouble::new(TroubleKind::DeadLetters, &of, words).mended_by("`espalier dead-letters list`"));
-        }
+        troubles.extend(self.dead_letters());
         troubles
+    }
+
+    /// That it has dead letters.
+    pub(super) fn dead_letters(&self) -> Option<Trouble> {
+        let words = format!("{} dead letters", self.dead);
+        let trouble = Trouble::new(TroubleKind::DeadLetters, format!("lane {}", self.name), words);
+        (self.dead > 0).then(|| trouble.mended_by("`espalier dead-letters list`"))
     }
 }
 
@@ -241,6 +252,8 @@ pub struct StreamHealth {
     pub quiet: Option<QuietHealth>,
     /// How long ago that was up to which everything is read, in milliseconds.
     pub lag_ms: i64,
+    /// How often it is read, in milliseconds: so long ago that may be by design.
+    pub every_ms: i64,
     /// How much of the past is still to be read, in milliseconds of it; none where all of it is.
     pub past_ms: Option<i64>,
     /// When the vendor last gave a page.
@@ -255,8 +268,10 @@ pub struct StreamHealth {
     pub events: u64,
     /// Products.
     pub products: u64,
-    /// Records that could not be read.
+    /// Records that could not be read, since the daemon began.
     pub set_aside: u64,
+    /// When the last of them came.
+    pub set_aside_at: Option<Timestamp>,
     /// How far the vendor's clock is behind ours, in milliseconds; negative when it is ahead.
     pub skew_ms: i64,
 }
@@ -274,6 +289,7 @@ impl StreamHealth {
             is_refused: state.is_refused,
             quiet: QuietHealth::of(heard, &watching.source, Some(&watching.stream)),
             lag_ms: now.since(state.read).as_millis(),
+            every_ms: watching.every.as_millis(),
             past_ms: state.past.map(Span::as_millis),
             last_success: state.last_success,
             last_error: state.last_error,
@@ -282,12 +298,13 @@ impl StreamHealth {
             events: state.events,
             products: state.items,
             set_aside: state.set_aside,
+            set_aside_at: state.set_aside_at,
             skew_ms: state.skew_ms,
         }
     }
 
     /// What is wrong with it.
-    fn troubles(&self) -> Vec<Trouble> {
+    fn troubles(&self, now: Timestamp) -> Vec<Trouble> {
         let of = format!("source {}, {}", self.source, self.stream);
         let mut troubles = Vec::new();
         if self.until.is_some() {
@@ -301,9 +318,11 @@ impl StreamHealth {
         if let Some(quiet) = &self.quiet {
             troubles.push(Trouble::new(TroubleKind::Silence, &of, quiet.words()).since(quiet.since));
         }
-        if self.set_aside > 0 {
+        if let Some(at) = self.set_aside_at.filter(|at| now.since(*at) < TOLD) {
             let words = format!("{} records could not be read", self.set_aside);
-            troubles.push(Trouble::new(TroubleKind::SetAside, &of, words).mended_by("`espalier store set-aside`"));
+            troubles.push(
+                Trouble::new(TroubleKind::SetAside, &of, words).mended_by("`espalier store set-aside`").since(at),
+            );
         }
         if self.skew_ms.abs() > SKEW.as_millis() {
             let (by, way) =
@@ -373,7 +392,7 @@ impl Watched {
             Trouble::new(TroubleKind::Silence, format!("source {name}"), quiet.words()).since(quiet.since)
         }));
         let streams: Vec<StreamHealth> = self.streams.iter().map(|one| StreamHealth::of(one, &heard, now)).collect();
-        troubles.extend(streams.iter().flat_map(StreamHealth::troubles));
+        troubles.extend(streams.iter().flat_map(|list| list.troubles(now)));
         let subscriptions: Vec<HooksHealth> = self.hooks.iter().map(HooksHealth::of).collect();
         troubles.extend(subscriptions.iter().flat_map(|hooks| hooks.troubles(now)));
         let demands = self.store.open_demands();
@@ -453,6 +472,7 @@ impl Watched {
             subscriptions,
             drift,
             night,
+            backup: *self.backup.borrow(),
             triggers,
         }
     }
@@ -466,7 +486,7 @@ impl Watched {
             let doing = night.running.as_ref().map_or("nothing", |running| running.doing.as_str());
             Trouble::new(
                 TroubleKind::NightMissing,
-                "the night",
+                THE_NIGHT,
                 format!("is due since {due} and has not ended: {doing}"),
             )
             .since(due)

@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::health::TOLD;
 use super::trouble::{Trouble, TroubleKind};
-use crate::model::{Span, Timestamp};
+use crate::model::Timestamp;
 use crate::pull::WatchingHooks;
-
-/// A loss is worth a word for so long.
-const TOLD: Span = Span::DAY;
 
 /// A source's subscriptions to webhooks.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]

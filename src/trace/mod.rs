@@ -156,14 +156,20 @@ pub fn listen(share: f64) -> mpsc::Receiver<Span> {
     receiver
 }
 
-/// Nobody listens any more.
-pub fn silence() {
-    LISTENER.store(None);
+/// Nobody listens any more. Returns what [`dropped`] would have.
+pub fn silence() -> u64 {
+    LISTENER.swap(None).map_or(0, |listener| listener.take_dropped())
 }
 
 /// Spans that were dropped since this was last asked, since too many waited.
 pub fn dropped() -> u64 {
-    LISTENER.load().as_ref().map_or(0, |listener| listener.dropped.swap(0, Ordering::Relaxed))
+    LISTENER.load().as_ref().map_or(0, |listener| listener.take_dropped())
+}
+
+impl Listener {
+    fn take_dropped(&self) -> u64 {
+        self.dropped.swap(0, Ordering::Relaxed)
+    }
 }
 
 #[cfg(test)]

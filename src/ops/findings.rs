@@ -93,3 +93,6 @@ impl Figures<'_> {
 fn seconds(span: Span) -> f64 {
     span.as_millis() as f64 / 1_000.0
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::health::TOLD;
+use super::wrong::TOLD;
 use super::trouble::{Trouble, TroubleKind};
 use crate::model::Timestamp;
 use crate::pull::WatchingHooks;

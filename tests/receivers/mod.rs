@@ -54,24 +54,30 @@ impl Receivers {
         let _ = if is_down { down.insert(path.to_owned()) } else { down.remove(path) };
     }
 
-    /// Calls that were answered 503.
+    /// Calls that were answered 503 or 500.
     pub fn refused(&self) -> usize {
         *self.refused.lock().expect("a count")
     }
 }
 
-async fn take(State(all): State<Receivers>, uri: Uri, headers: HeaderMap, body: Bytes) -> (StatusCode, &'static str) {
+/// What is below `/echo` is told by 500 what it was called at, in words and as JSON.
+async fn take(State(all): State<Receivers>, uri: Uri, headers: HeaderMap, body: Bytes) -> (StatusCode, String) {
+    if uri.path().starts_with("/echo/") {
+        *all.refused.lock().expect("a count") += 1;
+        let escaped = uri.to_string().replace('/', "\\/");
+        return (StatusCode::INTERNAL_SERVER_ERROR, format!("cannot POST {uri}: {{\"at\":\"{escaped}\"}}"));
+    }
     if all.down.lock().expect("what is down").contains(uri.path()) {
         *all.refused.lock().expect("a count") += 1;
-        return (StatusCode::SERVICE_UNAVAILABLE, "down");
+        return (StatusCode::SERVICE_UNAVAILABLE, "down".into());
     }
     let posted = Posted { path: uri.path().to_owned(), headers, bytes: body.to_vec() };
     all.posted.lock().expect("what was posted").push(posted);
     // PagerDuty's answer is 202.
     if uri.path() == "/v2/enqueue" {
-        (StatusCode::ACCEPTED, "{\"status\":\"success\"}")
+        (StatusCode::ACCEPTED, "{\"status\":\"success\"}".into())
     } else {
-        (StatusCode::OK, "ok")
+        (StatusCode::OK, "ok".into())
     }
 }
 

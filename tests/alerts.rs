@@ -10,7 +10,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use espalier::alerts::{Kind, Listing};
 use espalier::model::{Span, Timestamp, setting, standard_webhook};
-use receivers::{MailServer, Posted, Receivers};
+use receivers::{Encryption, MailServer, Posted, Receivers, acceptor};
 use serde_json::{Value, json};
 use support::world::World;
 use support::{Daemon, espalier, eventually};
@@ -295,6 +295,45 @@ async fn a_test_tells_what_each_receiver_answers() {
     let (is_well, text) = espalier(folder.path(), &["alerts", "test", "--receiver", "nobody"]);
     assert!(!is_well && text.contains("no such receiver"), "{text}");
     assert!(!text.contains("oncall@"), "{text}");
+}
+
+/// By STARTTLS and from the first byte; and not to a server that nobody vouches for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn mail_goes_encrypted_to_a_server_with_a_certificate_of_ones_own() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let made = std::process::Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"])
+        .args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"])
+        .args(["-addext", "basicConstraints=critical,CA:FALSE", "-keyout", "key.pem", "-out", "cert.pem"])
+        .current_dir(folder.path())
+        .output()
+        .expect("openssl, which scripts/test installs");
+    assert!(made.status.success(), "{made:?}");
+    let tls = acceptor(folder.path());
+    let (asked, asked_at) = MailServer::encrypted(Encryption::Asked(tls.clone())).await;
+    let (wrapped, wrapped_at) = MailServer::encrypted(Encryption::Wrapped(tls)).await;
+    let ca = format!("ca = \"${{file:{}}}\"\n", folder.path().join("cert.pem").display());
+    let password = secret(folder.path(), "password", "p4ss");
+    let receiver = |name: &str, port: u16, rest: &str| {
+        format!(
+            "[alerts.receiver.{name}]\nkind = \"email\"\nserver = \"localhost\"\nport = {port}\nuser = \"me\"\n\
+             password = \"{password}\"\nfrom = \"espalier@shop.example\"\nto = [\"oncall@shop.example\"]\n{rest}"
+        )
+    };
+    let alerts = receiver("asked", asked_at.port(), &ca)
+        + &receiver("stranger", asked_at.port(), "")
+        + &receiver("wrapped", wrapped_at.port(), &format!("tls = \"wrapped\"\n{ca}"));
+    let mut daemon = Daemon::new(folder.path(), &folder.path().join("store"), &alerts, &[]);
+    daemon.start_ready().await;
+    let (_, text) = espalier(folder.path(), &["alerts", "test"]);
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[0], "asked (email): taken: the mail server took it (250)", "{text}");
+    assert!(lines[1].starts_with("stranger (email): not taken: "), "{text}");
+    assert_eq!(lines[2], "wrapped (email): taken: the mail server took it (250)", "{text}");
+    for letters in [asked.letters(), wrapped.letters()] {
+        let [letter] = letters.try_into().expect("one letter");
+        assert!(letter.login.is_some() && letter.text.contains("a test, nothing is wrong"), "{letter:?}");
+    }
 }
 
 /// Receivers whose addresses let in, which answer with their own address, or cannot be reached: it is nowhere to be seen.

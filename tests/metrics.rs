@@ -189,7 +189,8 @@ async fn a_gauge_that_nothing_stands_behind_is_left_out() {
     };
     world.fault(json!({ "vendor": "klaviyo", "kind": "status", "status": 503, "times": 1_000_000 })).await;
     world.does("form", 3).await;
-    let (needed, queued) = ("espalier_lane_calls_needed{lane=\"one\",family=\"events\"}", "espalier_lane_queued{lane=\"one\"}");
+    let (needed, queued) =
+        ("espalier_lane_calls_needed{lane=\"one\",family=\"events\"}", "espalier_lane_queued{lane=\"one\"}");
     let value = |text: &str, series: &str| {
         text.lines().find_map(|line| line.strip_prefix(series)).map(|value| value.trim().to_owned())
     };

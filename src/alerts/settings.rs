@@ -266,6 +266,9 @@ pub struct Email {
     /// How the connection is encrypted.
     #[serde(default)]
     pub tls: Tls,
+    /// Certificates (PEM) that vouch for the server's, beside those that the machine trusts:
+    /// `"${file:/etc/espalier/mail-ca.pem}"`.
+    pub ca: Option<String>,
     /// Who logs in; without it nobody does.
     pub user: Option<String>,
     /// With this password.
@@ -423,6 +426,12 @@ impl Receiver {
                 }
                 if email.user.is_some() != email.password.is_some() {
                     wrong.push(("user", "and `password` go together".into()));
+                }
+                if email.ca.as_deref().is_some_and(|ca| !crate::wire::mail::is_certificate(ca)) {
+                    wrong.push(("ca", "is no certificate in PEM; it is written ${file:/path/to/ca.pem}".into()));
+                }
+                if email.ca.is_some() && email.tls == Tls::None {
+                    wrong.push(("ca", "vouches for nothing where `tls` is \"none\"".into()));
                 }
                 let is_loopback = email.server.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
                 if email.tls == Tls::None && email.server != "localhost" && !is_loopback {

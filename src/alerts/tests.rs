@@ -261,6 +261,10 @@ fn marks_and_windows_that_make_no_sense_are_told() {
             "[receiver.a]\nkind = \"email\"\nserver = \"m.example\"\ntls = \"none\"\nfrom = \"e@x.example\"\nto = [\"e@x.example\"]",
             "receiver.a.tls: may be \"none\" only for a server on this machine",
         ),
+        (
+            "[receiver.a]\nkind = \"email\"\nserver = \"m.example\"\nfrom = \"e@x.example\"\nto = [\"e@x.example\"]\nca = \"/ca.pem\"",
+            "receiver.a.ca: is no certificate in PEM; it is written ${file:/path/to/ca.pem}",
+        ),
     ] {
         let clashes = settings(text).clashes();
         let [(key, words)] = clashes.as_slice() else { panic!("{text}: {clashes:?}") };
@@ -347,7 +351,9 @@ fn the_end_is_told_in_a_silence_in_planned_work_and_with_other_wishes() {
     let window = "group_wait = \"0s\"\ncalm = \"15s\"\n[[maintenance]]\nat = \"54 0 * * *\"\nlength = \"5h\"";
     check(window, &[(0, "a"), (60, "")], 150, &[(0, "+a"), (60, "-a")]);
     let settings = settings("group_wait = \"0s\"\ncalm = \"15s\"");
-    for wants in [Wants { kinds: &[Kind::DiskLow], least: Severity::Warning }, Wants { kinds: &[], least: Severity::Critical }] {
+    for wants in
+        [Wants { kinds: &[Kind::DiskLow], least: Severity::Warning }, Wants { kinds: &[], least: Severity::Critical }]
+    {
         let mut state = State::default();
         state.look(&found("a"), &settings, at(0));
         let batch = state.due("chat", &all(), &settings.round(at(0))).expect("a message");

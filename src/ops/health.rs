@@ -273,7 +273,6 @@ impl StreamHealth {
             skew_ms: state.skew_ms,
         }
     }
-
 }
 
 /// A trigger.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::wrong::TOLD;
 use super::trouble::{Trouble, TroubleKind};
+use super::wrong::TOLD;
 use crate::model::Timestamp;
 use crate::pull::WatchingHooks;
 

@@ -35,8 +35,7 @@ pub(super) fn troubles(health: &Health, failing: &BTreeMap<String, Failing>, set
         troubles.push(Trouble::new(TroubleKind::DemandsOpen, "people", words).mended_by("`espalier person demands`"));
     }
     troubles.extend(health.drift.iter().filter(|one| one.is_trouble()).map(|one| {
-        let (account, words) =
-            (&one.account, format!("is not as triggers need it: {}, seen at {}", one.words, one.at));
+        let (account, words) = (&one.account, format!("is not as triggers need it: {}, seen at {}", one.words, one.at));
         Trouble::new(TroubleKind::AccountDrift, format!("account {account}"), words)
             .mended_by(format!("`espalier plan --destination {account}`"))
     }));

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Message};
 use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Tls, TlsParameters};
+use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters};
 use lettre::transport::smtp::{AsyncSmtpTransport, Error};
 use lettre::{AsyncTransport, Tokio1Executor};
 
@@ -28,6 +28,8 @@ pub struct Server {
     pub port: u16,
     /// How the connection is encrypted.
     pub encrypted: Encrypted,
+    /// Certificates (PEM) that vouch for its own, beside those that the machine trusts.
+    pub ca: Option<String>,
     /// Who logs in, and by what.
     pub login: Option<(String, Secret)>,
 }
@@ -87,6 +89,23 @@ pub fn is_address(text: &str) -> bool {
     text.parse::<Mailbox>().is_ok()
 }
 
+/// True for one or more certificates in PEM.
+pub fn is_certificate(pem: &str) -> bool {
+    let read = Certificate::from_pem(pem.as_bytes()).ok().filter(|_| pem.contains("-----BEGIN CERTIFICATE-----"));
+    let builder = TlsParameters::builder("localhost".into()).certificate_store(CertificateStore::None);
+    read.is_some_and(|read| builder.add_root_certificate(read).build().is_ok())
+}
+
+impl Server {
+    fn parameters(&self) -> Result<TlsParameters, NoMailer> {
+        let mut builder = TlsParameters::builder(self.name.clone());
+        if let Some(ca) = &self.ca {
+            builder = builder.add_root_certificate(Certificate::from_pem(ca.as_bytes()).map_err(|_| NoMailer::Tls)?);
+        }
+        builder.build().map_err(|_| NoMailer::Tls)
+    }
+}
+
 impl Mailer {
     /// By this server. Nothing is connected yet.
     ///
@@ -94,10 +113,9 @@ impl Mailer {
     /// When an address is none, or TLS cannot be had.
     pub fn new(server: &Server, from: &str, to: &[String]) -> Result<Self, NoMailer> {
         let read = |text: &str| text.parse::<Mailbox>().map_err(|_| NoMailer::Address);
-        let parameters = || TlsParameters::new(server.name.clone()).map_err(|_| NoMailer::Tls);
         let tls = match server.encrypted {
-            Encrypted::StartTls => Tls::Required(parameters()?),
-            Encrypted::Wrapped => Tls::Wrapper(parameters()?),
+            Encrypted::StartTls => Tls::Required(server.parameters()?),
+            Encrypted::Wrapped => Tls::Wrapper(server.parameters()?),
             Encrypted::No => Tls::None,
         };
         let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&server.name)

@@ -18,7 +18,8 @@ impl Email {
             Tls::None => (Encrypted::No, 25),
         };
         let login = settings.user.clone().zip(settings.password.clone());
-        let server = Server { name: settings.server.clone(), port: settings.port.unwrap_or(port), encrypted, login };
+        let (name, port, ca) = (settings.server.clone(), settings.port.unwrap_or(port), settings.ca.clone());
+        let server = Server { name, port, encrypted, ca, login };
         Ok(Self { mailer: Mailer::new(&server, &settings.from, &settings.to)? })
     }
 

@@ -188,6 +188,20 @@ mod tests {
     }
 
     #[test]
+    fn what_was_dropped_is_told_once_also_at_the_end() {
+        let waiting = listen(1.0);
+        let at = Timestamp::from_millis(1);
+        for _ in 0..WAITING + 3 {
+            tell(Span::new(TraceId::of_event(Position(7), at), "decide", (at, at)));
+        }
+        let counted = dropped();
+        tell(Span::new(TraceId::of_event(Position(7), at), "decide", (at, at)));
+        assert!(counted >= 3 && silence() >= 1, "{counted}");
+        assert_eq!((dropped(), silence(), is_on()), (0, 0, false));
+        drop(waiting);
+    }
+
+    #[test]
     fn a_share_is_the_same_for_all_steps_of_a_trace() {
         let half = u64::MAX / 2;
         let traces = (0..1_000).map(|n| TraceId::of_event(Position(n), Timestamp::MIN));

@@ -1,5 +1,6 @@
 //! The state machine of alerts: rows of what is found and what is told, and against a naive model over random histories.
 
+mod desk;
 mod model;
 
 use std::collections::BTreeMap;

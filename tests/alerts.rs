@@ -10,7 +10,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use espalier::alerts::{Kind, Listing};
 use espalier::model::{Span, Timestamp, setting, standard_webhook};
-use receivers::{MailServer, Posted, Receivers};
+use receivers::{Encryption, MailServer, Posted, Receivers, acceptor};
 use serde_json::{Value, json};
 use support::world::World;
 use support::{Daemon, espalier, eventually};
@@ -161,7 +161,7 @@ async fn silences_hold_back_what_is_new() {
     let listing = desk.list();
     let silenced = listing.alerts.iter().filter(|one| one.is_silenced).map(|one| one.alert.key.of.as_str());
     assert_eq!(silenced.collect::<Vec<_>>(), ["lane esp"]);
-    assert!(desk.unsilence(silence.id).await);
+    assert_eq!(desk.unsilence(silence.id).await, Ok(true));
     world.until("what was silenced", STEP, |_| receivers.at("/hook").len() == 2).await;
     assert_eq!(kinds(&receivers.at("/hook")[1], "firing"), ["credentials_refused lane esp"]);
     world.daemon.stop().await.expect("an end");
@@ -295,4 +295,87 @@ async fn a_test_tells_what_each_receiver_answers() {
     let (is_well, text) = espalier(folder.path(), &["alerts", "test", "--receiver", "nobody"]);
     assert!(!is_well && text.contains("no such receiver"), "{text}");
     assert!(!text.contains("oncall@"), "{text}");
+}
+
+/// By STARTTLS and from the first byte; and not to a server that nobody vouches for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn mail_goes_encrypted_to_a_server_with_a_certificate_of_ones_own() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let made = std::process::Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"])
+        .args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"])
+        .args(["-addext", "basicConstraints=critical,CA:FALSE", "-keyout", "key.pem", "-out", "cert.pem"])
+        .current_dir(folder.path())
+        .output()
+        .expect("openssl, which scripts/test installs");
+    assert!(made.status.success(), "{made:?}");
+    let tls = acceptor(folder.path());
+    let (asked, asked_at) = MailServer::encrypted(Encryption::Asked(tls.clone())).await;
+    let (wrapped, wrapped_at) = MailServer::encrypted(Encryption::Wrapped(tls)).await;
+    let ca = format!("ca = \"${{file:{}}}\"\n", folder.path().join("cert.pem").display());
+    let password = secret(folder.path(), "password", "p4ss");
+    let receiver = |name: &str, port: u16, rest: &str| {
+        format!(
+            "[alerts.receiver.{name}]\nkind = \"email\"\nserver = \"localhost\"\nport = {port}\nuser = \"me\"\n\
+             password = \"{password}\"\nfrom = \"espalier@shop.example\"\nto = [\"oncall@shop.example\"]\n{rest}"
+        )
+    };
+    let alerts = receiver("asked", asked_at.port(), &ca)
+        + &receiver("stranger", asked_at.port(), "")
+        + &receiver("wrapped", wrapped_at.port(), &format!("tls = \"wrapped\"\n{ca}"));
+    let mut daemon = Daemon::new(folder.path(), &folder.path().join("store"), &alerts, &[]);
+    daemon.start_ready().await;
+    let (_, text) = espalier(folder.path(), &["alerts", "test"]);
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[0], "asked (email): taken: the mail server took it (250)", "{text}");
+    assert!(lines[1].starts_with("stranger (email): not taken: "), "{text}");
+    assert_eq!(lines[2], "wrapped (email): taken: the mail server took it (250)", "{text}");
+    for letters in [asked.letters(), wrapped.letters()] {
+        let [letter] = letters.try_into().expect("one letter");
+        assert!(letter.login.is_some() && letter.text.contains("a test, nothing is wrong"), "{letter:?}");
+    }
+}
+
+/// Receivers whose addresses let in, which answer with their own address, or cannot be reached: it is nowhere to be seen.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_of_a_receiver_is_nowhere_to_be_seen() {
+    let (receivers, at) = Receivers::begin().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let behind = "echo/T0/B0/s3cr3t?token=h1dd3n";
+    let secret = |name: &str, url: &str| secret(folder.path(), name, url);
+    let nowhere = support::free_port();
+    let alerts = format!(
+        "[log]\nlevel = \"trace\"\n[alerts]\nevery = \"1s\"\ngroup_wait = \"1s\"\n\
+         [alerts.rule.disk_low]\nbelow = \"4000000000 GB\"\nfor = \"0s\"\n\
+         [alerts.receiver.chat]\nkind = \"slack\"\nurl = \"{}\"\n[alerts.receiver.hook]\nkind = \"webhook\"\nurl = \"{}\"\n\
+         [alerts.receiver.gone]\nkind = \"slack\"\nurl = \"{}\"\n",
+        secret("chat", &format!("http://{at}/{behind}")),
+        secret("hook", &format!("http://{at}/{behind}")),
+        secret("gone", &format!("http://127.0.0.1:{nowhere}/{behind}")),
+    );
+    let mut daemon = Daemon::new(folder.path(), &folder.path().join("store"), &alerts, &[]);
+    daemon.start_ready().await;
+    let is_failing = || async { listed(folder.path()).receivers.iter().all(|one| one.failing.is_some()) };
+    eventually("all to be tried", Duration::from_secs(30), is_failing).await;
+    assert!(receivers.refused() >= 2, "they were called");
+    let (is_well, tested) = espalier(folder.path(), &["alerts", "test"]);
+    assert!(!is_well && tested.contains("chat (slack): not taken: HTTP 500\n"), "{tested}");
+    let said = |args: &[&str]| espalier(folder.path(), args).1;
+    let mut seen = vec![
+        tested,
+        said(&["alerts", "list"]),
+        said(&["alerts", "list", "--json"]),
+        said(&["audit", "--json"]),
+        said(&["status", "--json"]),
+    ];
+    for path in ["/health", "/metrics", "/api/alerts", "/api/health"] {
+        seen.push(daemon.page(path).await.text().await.expect("text"));
+    }
+    seen.push(std::fs::read_to_string(folder.path().join("daemon.log")).expect("a log"));
+    assert!(seen.iter().filter(|text| text.contains("HTTP 500")).count() >= 3, "the failure is told: {seen:?}");
+    for text in seen {
+        for part in ["/echo", "s3cr3t", "h1dd3n", "token=", "T0"] {
+            assert!(!text.contains(part), "{part} is in {text}");
+        }
+    }
 }

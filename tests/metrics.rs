@@ -8,10 +8,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use espalier::alerts::Kind;
+use espalier::alerts::{Kind, Mark};
 use espalier::model::Span;
 use espalier::ops::{METRICS, Sort};
-use serde_json::Value;
+use serde_json::{Value, json};
 use support::client;
 use support::world::World;
 
@@ -69,6 +69,12 @@ fn what_is_measured_is_described_and_what_is_described_is_measured() {
     files(&root().join("src"), &mut found);
     found.retain(|path| !path.ends_with("ops/metric/described.rs"));
     let text: String = found.iter().map(|path| std::fs::read_to_string(path).expect("a file")).collect();
+    // A scrape leaves out what it does not set itself.
+    found.retain(|path| !path.ends_with("ops/metric/mod.rs"));
+    for path in &found {
+        let text = std::fs::read_to_string(path).expect("a file");
+        assert!(!text.contains("gauge!("), "{}: gauges are set by a scrape alone", path.display());
+    }
     // Names stand in quotes: what else begins so, a cookie, is none.
     let quoted = text.split('"').filter(|part| part.starts_with("espalier_") && !part.contains(char::is_whitespace));
     let mut measured: BTreeSet<String> = quoted.map(str::to_owned).collect();
@@ -164,8 +170,44 @@ async fn a_scrape_pleases_promtool() {
         let (name, labels) = sample(line);
         let name = names(&name).pop_first().expect("a name of ours");
         let one = METRICS.iter().find(|one| one.name == name).unwrap_or_else(|| panic!("{line}"));
-        let allowed: BTreeSet<String> = one.labels.iter().chain(&["le"]).map(|label| (*label).to_owned()).collect();
-        assert!(labels.is_subset(&allowed), "{line}");
+        let bound = ["le"].into_iter().filter(|_| line.split('{').next().is_some_and(|name| name.ends_with("_bucket")));
+        let wanted: BTreeSet<String> = one.labels.iter().copied().chain(bound).map(str::to_owned).collect();
+        assert_eq!(labels, wanted, "{line}");
+    }
+    world.daemon.stop().await.expect("an end");
+}
+
+/// What was so at one scrape and is not at the next is left out of that; and scrapes beside each other are whole.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gauge_that_nothing_stands_behind_is_left_out() {
+    let trigger = "name = \"form\"\nper = \"form\"\nexpires = \"7d\"\nwhen = { did = \"form\" }\n\
+                   activate = [{ destination = \"one\", event = \"form\" }]\n";
+    let lane = |vendors: &str| {
+        format!(
+            "[destination.one]\nkind = \"klaviyo\"\napi_key = \"${{file:SECRET}}\"\nbase_url = \"{vendors}/klaviyo\"\n"
+        )
+    };
+    let mut world = World::begin(&[("form", trigger.to_owned())], lane).await;
+    let url = format!("http://{}/metrics", world.daemon.ops);
+    let scrape = || async {
+        let answer = client().get(&url).send().await.expect("an answer");
+        answer.text().await.expect("a scrape")
+    };
+    world.fault(json!({ "vendor": "klaviyo", "kind": "status", "status": 503, "times": 1_000_000 })).await;
+    world.does("form", 3).await;
+    let (needed, queued) =
+        ("espalier_lane_calls_needed{lane=\"one\",family=\"events\"}", "espalier_lane_queued{lane=\"one\"}");
+    let value = |text: &str, series: &str| {
+        text.lines().find_map(|line| line.strip_prefix(series)).map(|value| value.trim().to_owned())
+    };
+    let waits = scrape().await;
+    assert_eq!(value(&waits, queued).as_deref(), Some("3"));
+    assert_eq!(value(&waits, needed).as_deref(), Some("3"), "one for each: {waits}");
+    world.heal().await;
+    world.until("all sent", Span::from_secs(10), |w| w.is_through("one")).await;
+    for text in futures_util::future::join_all((0..20).map(|_| scrape())).await {
+        assert_eq!(value(&text, queued).as_deref(), Some("0"), "{text}");
+        assert_eq!(value(&text, needed), None);
     }
     world.daemon.stop().await.expect("an end");
 }
@@ -191,14 +233,19 @@ fn the_alert_rules_are_those_of_our_own_alerts() {
     let wrong: Vec<String> = names(&text).difference(&known()).cloned().collect();
     assert!(wrong.is_empty(), "{wrong:?}");
     let mut rules: BTreeMap<&str, (&str, &str)> = BTreeMap::new();
-    let mut wait = "";
+    let mut asked: BTreeMap<&str, &str> = BTreeMap::new();
+    let (mut wait, mut expression) = ("", "");
     for line in text.lines().map(str::trim) {
+        if let Some(asks) = line.strip_prefix("expr: ") {
+            expression = asks;
+        }
         if let Some(span) = line.strip_prefix("for: ") {
             wait = span;
         }
         if let Some(labels) = line.strip_prefix("labels: { severity: ") {
             let (severity, kind) = labels.trim_end_matches(" }").split_once(", kind: ").expect("a kind");
             rules.insert(kind, (severity, wait));
+            asked.insert(kind, expression);
         }
     }
     assert_eq!(rules.remove("absent"), Some(("critical", "5m")));
@@ -209,6 +256,15 @@ fn the_alert_rules_are_those_of_our_own_alerts() {
             let (severity, wait) = rule.unwrap_or_else(|| panic!("{} has no rule", kind.word()));
             assert_eq!(severity, usual.severity.word(), "{}", kind.word());
             assert_eq!(wait.parse::<Span>().expect("a span"), usual.wait, "{}", kind.word());
+            let mark = match usual.mark {
+                Mark::None => continue,
+                Mark::Times(times) => format!(">= {times}"),
+                Mark::Below(size) => format!("< {}", size.0),
+                Mark::Over(span) => format!("{}", span.as_millis() / 1_000),
+            };
+            let words: Vec<&str> = asked[kind.word()].split(' ').collect();
+            let is_asked = words.windows(2).any(|two| two.join(" ") == mark || two[1] == mark);
+            assert!(is_asked, "{}: {mark} is not in {}", kind.word(), asked[kind.word()]);
         } else {
             assert_eq!(rule, None, "{} is off", kind.word());
         }

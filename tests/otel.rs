@@ -3,15 +3,19 @@
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
+use axum::http::StatusCode;
 use axum::routing::post;
 use espalier::model::Span;
 use serde_json::json;
 use support::shop::track;
 use support::world::World;
+use tokio::sync::Semaphore;
 
 /// A field of a message: its number, and its bytes or its number's eight bytes.
 fn fields(mut bytes: &[u8]) -> Vec<(u64, Vec<u8>)> {
@@ -93,8 +97,11 @@ fn spans(body: &[u8]) -> Vec<Seen> {
     spans.map(seen).collect()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_way_of_one_event_is_told_though_it_waits() {
+/// One daemon at a time: a process has one listener.
+static ONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+/// What comes to a collector, and where that is.
+async fn collector() -> (Arc<Mutex<Vec<Bytes>>>, SocketAddr) {
     let bodies: Arc<Mutex<Vec<Bytes>>> = Arc::default();
     let kept = bodies.clone();
     let take = move |body: Bytes| {
@@ -102,6 +109,52 @@ async fn the_way_of_one_event_is_told_though_it_waits() {
         std::future::ready("")
     };
     let at = support::serve(Router::new().route("/v1/traces", post(take))).await;
+    (bodies, at)
+}
+
+/// A vendor that answers only when the daemon was told to stop: the end of that exchange is told all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_ends_while_the_daemon_stops_is_told() {
+    let _one = ONE.lock().await;
+    let (bodies, at) = collector().await;
+    let (called, answers) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let (on_call, on_answer) = (called.clone(), answers.clone());
+    let slow = move || {
+        let (called, answers) = (on_call.clone(), on_answer.clone());
+        async move {
+            called.add_permits(1);
+            let _permit = answers.acquire_owned().await;
+            StatusCode::ACCEPTED
+        }
+    };
+    let vendor = support::serve(Router::new().fallback(slow)).await;
+    let trigger = "name = \"form\"\nper = \"form\"\nwhen = { did = \"form\" }\n\
+                   activate = [{ destination = \"esp\", event = \"form\" }]\n";
+    let lane = |_: &str| {
+        format!(
+            "[log]\notlp = \"http://{at}\"\n[destination.esp]\nkind = \"klaviyo\"\napi_key = \"${{file:SECRET}}\"\n\
+             base_url = \"http://{vendor}\"\n"
+        )
+    };
+    let mut world = World::begin(&[("form", trigger.to_owned())], lane).await;
+    world.does("form", 1).await;
+    let permit = tokio::time::timeout(Duration::from_secs(30), called.acquire()).await;
+    permit.expect("a call in time").expect("a call").forget();
+    let stopping = world.daemon.watched.stopping.clone();
+    let daemon = world.daemon;
+    let stopped = tokio::spawn(daemon.stop());
+    stopping.cancelled().await;
+    answers.add_permits(1_000);
+    assert!(stopped.await.expect("an end").expect("an end"), "nothing was cut");
+    let spans: Vec<Seen> = bodies.lock().expect("what came").iter().flat_map(|body| spans(body)).collect();
+    let names: BTreeSet<&str> = spans.iter().map(|span| span.name.as_str()).collect();
+    assert!(["exchange", "call", "settle"].iter().all(|name| names.contains(name)), "{names:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_way_of_one_event_is_told_though_it_waits() {
+    let _one = ONE.lock().await;
+    let (bodies, at) = collector().await;
     let trigger = "name = \"left\"\nexpires = \"7d\"\nwhen = { last = \"Product Added\", over = \"30m\" }\n\
         activate = [{ destination = \"esp\", event = \"left\" }]\n";
     let lane = |vendors: &str| {

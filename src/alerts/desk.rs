@@ -1,11 +1,13 @@
 //! The desk of alerts: has everything looked at, keeps what is known, has receivers told beside each other, and answers who
 //! asks.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::task::JoinSet;
+use tokio::sync::watch;
+use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 
@@ -13,7 +15,7 @@ use super::finding::Finding;
 use super::kind::Kind;
 use super::message::Message;
 use super::receiver::{NoWay, Receiver, Untold};
-use super::settings::Settings;
+use super::settings::{self, Settings};
 use super::silence::Silence;
 use super::state::{Alert, Batch, Failing, State};
 use crate::clock::SharedClock;
@@ -24,6 +26,8 @@ use crate::store::Store;
 const KEPT: &str = "alerts";
 /// The longest silence.
 const LONGEST: Span = Span::from_days(30);
+/// Who wants something of what is known waits so long for it to be read, of the machine's time.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// No way to a receiver can be made.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +49,9 @@ pub enum Refused {
     /// It would be too long, or no time at all.
     #[error("a silence is longer than nothing, and at most {0}")]
     Length(Span),
+    /// What was known before is not read yet, and would be lost.
+    #[error("the store does not tell yet what is known of alerts; try again in a moment")]
+    NotYet,
 }
 
 /// What came of a test.
@@ -110,16 +117,28 @@ pub struct Desk {
 
 struct Inner {
     settings: Settings,
-    receivers: BTreeMap<String, Receiver>,
+    receivers: BTreeMap<String, Arc<Way>>,
     state: Mutex<State>,
+    /// True from when what was kept is read: nothing is kept before, since that would take its place.
+    is_known: watch::Sender<bool>,
     /// Held while the state is written, so that an older one never comes after a newer.
     keeping: tokio::sync::Mutex<()>,
     store: Arc<dyn Store>,
     clock: SharedClock,
 }
 
-/// What became of a batch.
-type Ended = (String, Batch, Result<String, Untold>);
+/// One receiver: what is set of it, and the way to it.
+struct Way {
+    of: settings::Receiver,
+    receiver: Receiver,
+}
+
+/// Who is being told what.
+#[derive(Default)]
+struct Telling {
+    tasks: JoinSet<Result<String, Untold>>,
+    busy: HashMap<Id, (String, Batch)>,
+}
 
 impl Desk {
     /// With these settings; what was known before comes with [`Desk::run`].
@@ -128,12 +147,12 @@ impl Desk {
     /// When no way to a receiver can be made.
     pub fn new(settings: Settings, store: Arc<dyn Store>, clock: SharedClock) -> Result<Self, NoDesk> {
         let mut receivers = BTreeMap::new();
-        for (name, receiver) in &settings.receiver {
-            let way = Receiver::new(receiver, &clock).map_err(|why| NoDesk { name: name.clone(), why })?;
-            receivers.insert(name.clone(), way);
+        for (name, of) in &settings.receiver {
+            let receiver = Receiver::new(of, &clock).map_err(|why| NoDesk { name: name.clone(), why })?;
+            receivers.insert(name.clone(), Arc::new(Way { of: of.clone(), receiver }));
         }
-        let (state, keeping) = Default::default();
-        Ok(Self { inner: Arc::new(Inner { settings, receivers, state, keeping, store, clock }) })
+        let (state, is_known, keeping) = Default::default();
+        Ok(Self { inner: Arc::new(Inner { settings, receivers, state, is_known, keeping, store, clock }) })
     }
 
     /// What is set.
@@ -153,10 +172,10 @@ impl Desk {
 
     /// Everything that is known, for people: what fires first.
     pub fn list(&self) -> Listing {
-        let Inner { settings, clock, .. } = &*self.inner;
-        let (now, state) = (clock.now(), self.inner.state());
+        let Inner { settings, receivers, clock, .. } = &*self.inner;
+        let (round, state) = (settings.round(clock.now()), self.inner.state());
         let listed = |alert: &Alert| Listed {
-            is_silenced: state.is_silenced(&alert.key, &settings.maintenance, now),
+            is_silenced: state.is_silenced(&alert.key, &round),
             state: match (alert.fired, alert.over) {
                 (_, Some(_)) => "resolved".into(),
                 (Some(_), None) => "firing".into(),
@@ -168,19 +187,19 @@ impl Desk {
         alerts.sort_by_key(|one| {
             (!one.alert.is_firing(), one.alert.fired.is_none(), std::cmp::Reverse(one.alert.severity), one.alert.since)
         });
-        let receivers = settings.receiver.iter().map(|(name, receiver)| Told {
+        let receivers = receivers.iter().map(|(name, way)| Told {
             name: name.clone(),
-            kind: receiver.kind().into(),
+            kind: way.of.kind().into(),
             failing: state.failing.get(name).cloned(),
         });
         let (untracked, silences) = (state.untracked, state.silences.clone());
-        Listing { at: now, alerts, untracked, silences, receivers: receivers.collect() }
+        Listing { at: round.now, alerts, untracked, silences, receivers: receivers.collect() }
     }
 
     /// Begins a silence of this kind (or all), about this (or everything).
     ///
     /// # Errors
-    /// When it is too long, or there are too many.
+    /// When it is too long, or there are too many, or what was known before is not read yet.
     pub async fn silence(
         &self,
         (kind, of): (Option<Kind>, Option<String>),
@@ -190,6 +209,7 @@ impl Desk {
         if length == Span::ZERO || length > LONGEST {
             return Err(Refused::Length(LONGEST));
         }
+        self.inner.known().await?;
         let now = self.inner.clock.now();
         let by = by.chars().take(100).collect();
         let of = of.map(|of| of.chars().take(200).collect());
@@ -200,10 +220,16 @@ impl Desk {
     }
 
     /// Ends one; false where there is none of this number.
-    pub async fn unsilence(&self, id: u64) -> bool {
+    ///
+    /// # Errors
+    /// When what was known before is not read yet.
+    pub async fn unsilence(&self, id: u64) -> Result<bool, Refused> {
+        self.inner.known().await?;
         let is_ended = self.inner.state().unsilence(id);
-        self.inner.keep().await;
-        is_ended
+        if is_ended {
+            self.inner.keep().await;
+        }
+        Ok(is_ended)
     }
 
     /// Sends a message that says that it is a test, to this receiver or to all.
@@ -220,12 +246,11 @@ impl Desk {
         let tested = wanted.map(|(name, way)| async move {
             let now = clock.now();
             let message = Message::test(uuid::Uuid::new_v4().simple().to_string(), settings, now);
-            let (is_taken, words) = match way.tell(&message, now).await {
+            let (is_taken, words) = match way.receiver.tell(&message, now).await {
                 Ok(words) => (true, words),
                 Err(untold) => (false, untold.words),
             };
-            let kind = settings.receiver.get(name).map(|one| one.kind().to_owned()).unwrap_or_default();
-            Tested { receiver: name.clone(), kind, is_taken, words }
+            Tested { receiver: name.clone(), kind: way.of.kind().into(), is_taken, words }
         });
         Ok(futures_util::future::join_all(tested).await)
     }
@@ -235,7 +260,7 @@ impl Desk {
         if !self.inner.remember(&stop).await {
             return;
         }
-        let (mut busy, mut telling) = (BTreeSet::new(), JoinSet::<Ended>::new());
+        let mut telling = Telling::default();
         let mut next = self.inner.clock.now();
         loop {
             let now = self.inner.clock.now();
@@ -243,48 +268,30 @@ impl Desk {
                 next = now + self.inner.settings.every;
                 let findings = look();
                 let is_news = self.inner.state().look(&findings, &self.inner.settings, now);
-                self.inner.count();
-                if is_news {
+                let due = self.inner.due(&telling, now);
+                if is_news || !due.is_empty() {
+                    // Before anybody is told: whatever becomes of that, its end is told.
                     self.inner.keep().await;
                 }
-                self.begin(&mut busy, &mut telling, now);
+                for (way, name, batch, message) in due {
+                    let task = telling.tasks.spawn(async move { way.receiver.tell(&message, now).await });
+                    telling.busy.insert(task.id(), (name, batch));
+                }
             }
             tokio::select! {
                 () = stop.cancelled() => break,
                 () = self.inner.clock.until(next) => {}
-                Some(ended) = telling.join_next() => match ended {
-                    Ok((name, batch, result)) => {
-                        busy.remove(&name);
+                Some(ended) = telling.tasks.join_next_with_id() => {
+                    let (id, result) = ended.unwrap_or_else(|lost| {
+                        let words = "telling it came to no end".to_owned();
+                        (lost.id(), Err(Untold { words, again: None, may_know: true }))
+                    });
+                    if let Some((name, batch)) = telling.busy.remove(&id) {
                         self.inner.ended(&name, &batch, result);
                         self.inner.keep().await;
                     }
-                    // Its name is lost with it: everybody who is not told is asked again.
-                    Err(_) => busy.clear(),
-                },
+                }
             }
-        }
-    }
-
-    /// Begins to tell whoever is to be told something and is not being told.
-    fn begin(&self, busy: &mut BTreeSet<String>, telling: &mut JoinSet<Ended>, now: Timestamp) {
-        let settings = &self.inner.settings;
-        for (name, receiver) in &settings.receiver {
-            if busy.contains(name) {
-                continue;
-            }
-            let state = self.inner.state();
-            let Some(batch) = state.due(name, &receiver.wants(), settings, now) else { continue };
-            let message = Message::of(&state, &batch, settings, now);
-            drop(state);
-            busy.insert(name.clone());
-            let (inner, name) = (self.inner.clone(), name.clone());
-            telling.spawn(async move {
-                let result = match inner.receivers.get(&name) {
-                    Some(way) => way.tell(&message, now).await,
-                    None => Err(Untold { words: "there is no way to it".into(), again: None }),
-                };
-                (name, batch, result)
-            });
         }
     }
 }
@@ -293,6 +300,21 @@ impl Inner {
     /// Whoever panicked while holding it left a state that is as good as before.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is to be told now to whoever is not being told, noted as on its way.
+    fn due(&self, telling: &Telling, now: Timestamp) -> Vec<(Arc<Way>, String, Batch, Message)> {
+        let (round, mut state, mut due) = (self.settings.round(now), self.state(), Vec::new());
+        for (name, way) in &self.receivers {
+            if telling.busy.values().any(|(busy, _)| busy == name) {
+                continue;
+            }
+            let Some(batch) = state.due(name, &way.of.wants(), &round) else { continue };
+            let message = Message::of(&state, &batch, &self.settings, now);
+            state.asked(name, &batch);
+            due.push((way.clone(), name.clone(), batch, message));
+        }
+        due
     }
 
     fn ended(&self, name: &str, batch: &Batch, result: Result<String, Untold>) {
@@ -307,16 +329,17 @@ impl Inner {
             }
             Err(untold) => {
                 tracing::warn!(receiver = name, reason = %untold.words, "alerts could not be told");
-                self.state().failed(name, &untold.words, untold.again, now);
+                self.state().failed(name, batch, &untold, now);
             }
         }
     }
 
-    fn count(&self) {
-        let firing = self.state().firing();
-        for kind in Kind::ALL {
-            let count = firing.get(&kind).copied().unwrap_or(0);
-            metrics::gauge!("espalier_alerts_firing", "kind" => kind.word()).set(count as f64);
+    /// Waits a moment until what was kept is read.
+    async fn known(&self) -> Result<(), Refused> {
+        let mut is_known = self.is_known.subscribe();
+        match tokio::time::timeout(PATIENCE, is_known.wait_for(|is_known| *is_known)).await {
+            Ok(Ok(_)) => Ok(()),
+            _ => Err(Refused::NotYet),
         }
     }
 
@@ -334,23 +357,26 @@ impl Inner {
                 () = self.clock.until(self.clock.now() + self.settings.every) => {}
             }
         };
-        let known: State = kept.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
-        let now = self.clock.now();
-        let mut state = self.state();
-        // Silences that somebody began while this waited.
-        let begun = std::mem::take(&mut state.silences);
-        *state = known.opened(&self.settings.receiver, now);
-        for silence in begun {
-            let _ = state.silence(silence);
-        }
+        let read = |bytes: Vec<u8>| serde_json::from_slice::<State>(&bytes);
+        let known = kept.map(read).transpose().unwrap_or_else(|error| {
+            tracing::error!(reason = %error, "what was kept of alerts cannot be read: it begins anew");
+            None
+        });
+        *self.state() = known.unwrap_or_default().opened(&self.settings.receiver, self.clock.now());
+        self.is_known.send_replace(true);
         true
     }
 
+    /// Only what was read is kept: see `is_known`.
     async fn keep(&self) {
         let _one = self.keeping.lock().await;
-        let bytes = serde_json::to_vec(&*self.state()).unwrap_or_default();
-        if let Err(refused) = self.store.keep(KEPT, &bytes).await {
-            tracing::warn!(reason = %refused, "what is known of alerts could not be kept");
+        let written = serde_json::to_vec(&*self.state()).map_err(|error| error.to_string());
+        let kept = match written {
+            Ok(bytes) => self.store.keep(KEPT, &bytes).await.map_err(|refused| refused.to_string()),
+            Err(words) => Err(words),
+        };
+        if let Err(reason) = kept {
+            tracing::warn!(%reason, "what is known of alerts could not be kept");
         }
     }
 }

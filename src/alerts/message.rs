@@ -146,10 +146,9 @@ impl Line {
 
     /// With how urgent it is, since when, and what mends it.
     pub fn told(&self) -> String {
-        let minute = |at: Timestamp| at.to_string().replace('T', " ").chars().take(16).collect::<String>();
         let when = match self.over {
-            Some(over) => format!("from {} until {} UTC", minute(self.since), minute(over)),
-            None => format!("since {} UTC", minute(self.since)),
+            Some(over) => format!("from {} until {} UTC", self.since.minute(), over.minute()),
+            None => format!("since {} UTC", self.since.minute()),
         };
         let remedy = self.remedy.as_ref().filter(|_| self.over.is_none());
         let remedy = remedy.map(|remedy| format!("; {remedy}")).unwrap_or_default();

@@ -1,6 +1,7 @@
 //! `[alerts]` in the configuration.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -11,6 +12,8 @@ use crate::model::{Schedule, Span, Timestamp, Zone};
 
 /// Receivers there may be.
 pub const MOST_RECEIVERS: usize = 10;
+/// Times of planned work there may be.
+pub const MOST_WINDOWS: usize = 50;
 
 /// What is an alert, who is told, and when.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -35,7 +38,7 @@ pub struct Settings {
     pub rule: Rules,
     /// Who is told, by a name of yours.
     pub receiver: BTreeMap<String, Receiver>,
-    /// Times of planned work: nothing new is told in them.
+    /// Times of planned work, up to 50: nothing new is told in them.
     pub maintenance: Vec<Maintenance>,
 }
 
@@ -159,10 +162,24 @@ fn utc() -> Zone {
 }
 
 impl Maintenance {
-    /// True when this kind is held back now.
-    pub fn covers(&self, kind: Kind, now: Timestamp) -> bool {
-        (self.kinds.is_empty() || self.kinds.contains(&kind))
-            && self.at.last(now, &self.zone).is_some_and(|began| now < began + self.length)
+    fn is_open(&self, now: Timestamp) -> bool {
+        self.at.last(now, &self.zone).is_some_and(|began| now < began + self.length)
+    }
+}
+
+/// The settings as they hold at one instant: which planned work there is then is computed once for all alerts.
+pub struct Round<'s> {
+    /// What is set.
+    pub settings: &'s Settings,
+    /// When.
+    pub now: Timestamp,
+    open: Vec<&'s Maintenance>,
+}
+
+impl Round<'_> {
+    /// True when planned work holds this kind back.
+    pub fn holds_back(&self, kind: Kind) -> bool {
+        self.open.iter().any(|window| window.kinds.is_empty() || window.kinds.contains(&kind))
     }
 }
 
@@ -193,7 +210,7 @@ pub enum Receiver {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Slack {
-    /// Its address, which lets in whoever knows it.
+    /// Its address, which lets in whoever knows it; `https://`, but for this machine.
     pub url: Secret,
     /// Only these kinds; all without it.
     #[serde(default)]
@@ -209,7 +226,7 @@ pub struct Slack {
 pub struct PagerDuty {
     /// The integration's key.
     pub routing_key: Secret,
-    /// Where its API is; `https://events.eu.pagerduty.com` in the EU.
+    /// Where its API is; `https://events.eu.pagerduty.com` in the EU. By `http://` only on this machine.
     #[serde(default = "pagerduty")]
     pub base_url: String,
     /// Only these kinds; all without it.
@@ -224,7 +241,7 @@ pub struct PagerDuty {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Webhook {
-    /// Its address.
+    /// Its address; `https://`, but for this machine.
     pub url: Secret,
     /// What calls are signed with: `whsec_` and 24 to 64 bytes in base64. Without it they are not signed.
     pub secret: Option<Secret>,
@@ -249,6 +266,9 @@ pub struct Email {
     /// How the connection is encrypted.
     #[serde(default)]
     pub tls: Tls,
+    /// Certificates (PEM) that vouch for the server's, beside those that the machine trusts:
+    /// `"${file:/etc/espalier/mail-ca.pem}"`.
+    pub ca: Option<String>,
     /// Who logs in; without it nobody does.
     pub user: Option<String>,
     /// With this password.
@@ -327,6 +347,11 @@ impl Settings {
         }
     }
 
+    /// As it holds at this instant.
+    pub fn round(&self, now: Timestamp) -> Round<'_> {
+        Round { settings: self, now, open: self.maintenance.iter().filter(|window| window.is_open(now)).collect() }
+    }
+
     /// What no single key can know: the key, below `alerts`, and what is wrong with it. Never a secret's value.
     pub fn clashes(&self) -> Vec<(Vec<String>, String)> {
         let mut wrong: Vec<(Vec<String>, String)> = Vec::new();
@@ -361,6 +386,9 @@ impl Settings {
                 at(&["maintenance", &n.to_string(), "length"], "must be longer than nothing, and at most 7d");
             }
         }
+        if self.maintenance.len() > MOST_WINDOWS {
+            at(&["maintenance"], &format!("there may be {MOST_WINDOWS} times of planned work; one may come each day"));
+        }
         if self.receiver.len() > MOST_RECEIVERS {
             at(&["receiver"], &format!("there may be {MOST_RECEIVERS} receivers"));
         }
@@ -376,14 +404,12 @@ impl Settings {
 impl Receiver {
     fn clashes(&self) -> Vec<(&'static str, String)> {
         let mut wrong = Vec::new();
-        let address = "is no address of the web: it begins with https:// (or http://) and a host";
+        let mut called_at = |key, url: &str| wrong.extend(called_at(url).err().map(|words| (key, words.to_owned())));
         match self {
-            Self::Slack(slack) if !is_url(slack.url.expose()) => wrong.push(("url", address.to_owned())),
-            Self::PagerDuty(one) if !is_url(&one.base_url) => wrong.push(("base_url", address.to_owned())),
+            Self::Slack(slack) => called_at("url", slack.url.expose()),
+            Self::PagerDuty(one) => called_at("base_url", &one.base_url),
             Self::Webhook(webhook) => {
-                if !is_url(webhook.url.expose()) {
-                    wrong.push(("url", address.to_owned()));
-                }
+                called_at("url", webhook.url.expose());
                 if let Some(Err(words)) = webhook.secret.as_ref().map(crate::model::standard_webhook::key) {
                     wrong.push(("secret", words.to_owned()));
                 }
@@ -401,19 +427,47 @@ impl Receiver {
                 if email.user.is_some() != email.password.is_some() {
                     wrong.push(("user", "and `password` go together".into()));
                 }
-                let is_here = matches!(email.server.as_str(), "localhost" | "127.0.0.1" | "::1");
-                if email.tls == Tls::None && !is_here {
+                if email.ca.as_deref().is_some_and(|ca| !crate::wire::mail::is_certificate(ca)) {
+                    wrong.push(("ca", "is no certificate in PEM; it is written ${file:/path/to/ca.pem}".into()));
+                }
+                if email.ca.is_some() && email.tls == Tls::None {
+                    wrong.push(("ca", "vouches for nothing where `tls` is \"none\"".into()));
+                }
+                let is_loopback = email.server.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+                if email.tls == Tls::None && email.server != "localhost" && !is_loopback {
                     wrong.push(("tls", "may be \"none\" only for a server on this machine".into()));
                 }
             }
-            Self::Slack(_) | Self::PagerDuty(_) => {}
         }
         wrong
     }
 }
 
-fn is_url(text: &str) -> bool {
-    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-    let is_plain = !text.contains(|c: char| c.is_whitespace() || c.is_control());
-    is_plain && rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'))
+/// What is wrong with the address that a receiver is called at, without the address.
+fn called_at(url: &str) -> Result<(), &'static str> {
+    let none = "is no address of the web: it begins with https:// and a host";
+    if url.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return Err(none);
+    }
+    let (is_secret, rest) = match (url.strip_prefix("https://"), url.strip_prefix("http://")) {
+        (Some(rest), _) => (true, rest),
+        (None, Some(rest)) => (false, rest),
+        (None, None) => return Err(none),
+    };
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = host.rsplit('@').next().unwrap_or_default();
+    match host {
+        "" => Err(none),
+        _ if is_secret || is_here(host) => Ok(()),
+        _ => Err("would be called in the clear, with what lets in: write https://; http:// is for a receiver on this \
+                  machine alone (localhost, 127.0.0.1, [::1])"),
+    }
+}
+
+/// True for this machine, with or without a port.
+fn is_here(host: &str) -> bool {
+    let is_port = |port: &str| port.chars().all(|c| c.is_ascii_digit());
+    let name = host.rsplit_once(':').filter(|(_, port)| is_port(port)).map_or(host, |(name, _)| name);
+    let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    name == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }

@@ -8,7 +8,8 @@ use utoipa::ToSchema;
 
 use super::finding::{Finding, Key};
 use super::kind::{Kind, Severity};
-use super::settings::{Maintenance, Settings, Wants};
+use super::receiver::Untold;
+use super::settings::{Round, Settings, Wants};
 use super::silence::Silence;
 use crate::model::{Span, Timestamp};
 use crate::wire::backoff;
@@ -48,12 +49,21 @@ pub struct Alert {
     pub over: Option<Timestamp>,
     /// The receivers that take it for firing, and when they were last told.
     pub told: BTreeMap<String, Timestamp>,
+    /// The receivers that may have heard of it without our knowing, and how many tries of telling them came to no clear end:
+    /// what is on its way, was cut, or was sent by a daemon that was killed. These are told its end, too.
+    #[serde(default)]
+    pub asked: BTreeMap<String, u32>,
 }
 
 impl Alert {
     /// True while it fires.
     pub fn is_firing(&self) -> bool {
         self.fired.is_some() && self.over.is_none()
+    }
+
+    /// True where this receiver takes it for firing, or may.
+    fn may_be_known_to(&self, name: &str) -> bool {
+        self.told.contains_key(name) || self.asked.contains_key(name)
     }
 
     fn concerns(&self, wants: &Wants<'_>) -> bool {
@@ -128,6 +138,7 @@ impl State {
     pub fn opened(mut self, receivers: &BTreeMap<String, super::settings::Receiver>, now: Timestamp) -> Self {
         for alert in &mut self.alerts {
             alert.told.retain(|name, _| receivers.contains_key(name));
+            alert.asked.retain(|name, _| receivers.contains_key(name));
             if alert.over.is_none() {
                 alert.seen = alert.seen.max(now);
             }
@@ -166,6 +177,7 @@ impl State {
                         fired: None,
                         over: None,
                         told: BTreeMap::new(),
+                        asked: BTreeMap::new(),
                     });
                     self.alerts.len() - 1
                 }
@@ -174,6 +186,12 @@ impl State {
             if alert.over.take().is_some() {
                 // It comes back before everybody knew that it was over: to those it never ended.
                 (alert.since, alert.fired, is_news) = (now, None, true);
+                // Who may have heard the end has to hear of it anew, and of its next end in any case.
+                for (name, tries) in &mut alert.asked {
+                    if alert.told.remove(name).is_some() {
+                        *tries = tries.saturating_add(1);
+                    }
+                }
             }
             (alert.seen, alert.severity, alert.value) = (now, rule.severity, finding.value);
             alert.words = finding.words.chars().take(LONGEST).collect();
@@ -194,7 +212,8 @@ impl State {
     }
 
     /// What is to be told to a receiver now, if anything.
-    pub fn due(&self, name: &str, wants: &Wants<'_>, settings: &Settings, now: Timestamp) -> Option<Batch> {
+    pub fn due(&self, name: &str, wants: &Wants<'_>, round: &Round<'_>) -> Option<Batch> {
+        let Round { settings, now, .. } = *round;
         if self.failing.get(name).is_some_and(|failing| now < failing.not_before) {
             return None;
         }
@@ -202,9 +221,9 @@ impl State {
         let (mut news, mut firing, mut is_repeated) = (Vec::new(), Vec::new(), false);
         for alert in &self.alerts {
             let told = alert.told.get(name);
-            let is_loud = alert.concerns(wants) && !self.is_silenced(&alert.key, &settings.maintenance, now);
+            let is_loud = alert.concerns(wants) && !self.is_silenced(&alert.key, round);
             match (alert.fired, alert.over, told) {
-                (_, Some(over), Some(_)) => news.push(item(alert, Change::Over, over)),
+                (_, Some(over), _) if alert.may_be_known_to(name) => news.push(item(alert, Change::Over, over)),
                 (Some(fired), None, None) if is_loud => news.push(item(alert, Change::Fired, fired)),
                 (Some(fired), None, Some(told)) if is_loud => {
                     is_repeated |= now.since(*told) >= settings.repeat;
@@ -226,11 +245,19 @@ impl State {
         Some(Batch { id: self.id(name, &items), items })
     }
 
+    /// A receiver is about to be told a batch: kept before it is, its end is told whatever becomes of this try.
+    pub fn asked(&mut self, name: &str, batch: &Batch) {
+        for (alert, _) in self.of_batch(batch) {
+            let tries = alert.asked.entry(name.to_owned()).or_default();
+            *tries = tries.saturating_add(1);
+        }
+    }
+
     /// A receiver took a batch.
     pub fn taken(&mut self, name: &str, batch: &Batch, now: Timestamp) {
         self.failing.remove(name);
-        for item in &batch.items {
-            let Some(alert) = self.alerts.iter_mut().find(|alert| alert.key == item.key) else { continue };
+        for (alert, item) in self.of_batch(batch) {
+            alert.asked.remove(name);
             match item.change {
                 Change::Fired | Change::Still => drop(alert.told.insert(name.to_owned(), now)),
                 Change::Over => drop(alert.told.remove(name)),
@@ -239,8 +266,26 @@ impl State {
         self.tidy(now);
     }
 
-    /// A receiver could not be told; it says itself when to come again, or nothing.
-    pub fn failed(&mut self, name: &str, words: &str, again: Option<Timestamp>, now: Timestamp) {
+    /// The alerts of a batch that are still known, each with what the batch says of it.
+    fn of_batch<'a>(&'a mut self, batch: &'a Batch) -> impl Iterator<Item = (&'a mut Alert, &'a Item)> {
+        self.alerts.iter_mut().filter_map(|alert| {
+            let item = batch.items.iter().find(|item| item.key == alert.key)?;
+            Some((alert, item))
+        })
+    }
+
+    /// A receiver could not be told a batch.
+    pub fn failed(&mut self, name: &str, batch: &Batch, untold: &Untold, now: Timestamp) {
+        if !untold.may_know {
+            for (alert, _) in self.of_batch(batch) {
+                let Some(tries) = alert.asked.get_mut(name) else { continue };
+                *tries = tries.saturating_sub(1);
+                if *tries == 0 {
+                    alert.asked.remove(name);
+                }
+            }
+        }
+        self.tidy(now);
         let failing = self.failing.entry(name.to_owned()).or_insert_with(|| Failing {
             since: now,
             tries: 0,
@@ -248,9 +293,9 @@ impl State {
             not_before: now,
         });
         failing.tries = failing.tries.saturating_add(1);
-        failing.words = words.chars().take(LONGEST).collect();
+        failing.words = untold.words.chars().take(LONGEST).collect();
         let latest = now + Span::HOUR;
-        failing.not_before = (now + backoff::wait(AGAIN, failing.tries)).max(again.unwrap_or(now).min(latest));
+        failing.not_before = (now + backoff::wait(AGAIN, failing.tries)).max(untold.again.unwrap_or(now).min(latest));
     }
 
     /// Begins a silence; none where there are too many.
@@ -272,9 +317,8 @@ impl State {
     }
 
     /// True while nothing new is told of it.
-    pub fn is_silenced(&self, key: &Key, windows: &[Maintenance], now: Timestamp) -> bool {
-        self.silences.iter().any(|silence| silence.covers(key.kind, &key.of, now))
-            || windows.iter().any(|window| window.covers(key.kind, now))
+    pub fn is_silenced(&self, key: &Key, round: &Round<'_>) -> bool {
+        self.silences.iter().any(|silence| silence.covers(key.kind, &key.of, round.now)) || round.holds_back(key.kind)
     }
 
     /// How many fire, by kind.
@@ -305,7 +349,7 @@ impl State {
     /// Forgets what nobody has to be told of any more.
     fn tidy(&mut self, now: Timestamp) {
         self.alerts.retain(|alert| match alert.over {
-            Some(over) => !alert.told.is_empty() && now.since(over) < STALE,
+            Some(over) => !(alert.told.is_empty() && alert.asked.is_empty()) && now.since(over) < STALE,
             None => true,
         });
         self.silences.retain(|silence| now < silence.until);

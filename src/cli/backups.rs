@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::SharedClock;
@@ -10,9 +11,17 @@ use crate::store::embedded::Embedded;
 use crate::store::settings::Backups;
 use crate::store::{Backup, StoreError, backup};
 
-/// Makes each in its turn, until `stop`. One that was due while no daemon ran is not made up for.
-pub async fn keep_backups(store: Embedded, clock: SharedClock, settings: Backups, stop: CancellationToken) {
+/// Makes each in its turn, until `stop`, and tells when the `last` was begun. One that was due while no daemon ran is not made
+/// up for.
+pub async fn keep_backups(
+    store: Embedded,
+    clock: SharedClock,
+    settings: Backups,
+    last: watch::Sender<Option<Timestamp>>,
+    stop: CancellationToken,
+) {
     let mut after = clock.now();
+    last.send_replace(newest(&store, &settings).await);
     while let Some(due) = settings.at.next(after, &settings.zone) {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -24,7 +33,7 @@ pub async fn keep_backups(store: Embedded, clock: SharedClock, settings: Backups
         match one(&store, &settings, now).await {
             Ok((folder, size_bytes)) => {
                 tracing::info!(%folder, size_bytes, "a backup is made");
-                metrics::gauge!("espalier_backup_last_seconds").set(now.as_millis() as f64 / 1_000.0);
+                last.send_replace(Some(now));
             }
             Err(error) => {
                 tracing::error!(reason = %error, "no backup could be made; the next is made at its time");
@@ -35,6 +44,21 @@ pub async fn keep_backups(store: Embedded, clock: SharedClock, settings: Backups
             tracing::warn!(reason = %error, "a backup whose time is over could not be removed");
         }
     }
+}
+
+/// When the newest of this folder was begun, as far as the store tells.
+async fn newest(store: &Embedded, settings: &Backups) -> Option<Timestamp> {
+    let within = std::path::absolute(&settings.path).ok()?;
+    let known = backup::known(store).await.unwrap_or_default();
+    let is_ours = |one: &&Backup| one.kept_until.is_some() && Path::new(&one.folder).parent() == Some(&*within);
+    let mut newest = None;
+    for one in known.iter().filter(is_ours) {
+        // The store knows of one before it is whole.
+        if tokio::fs::try_exists(Path::new(&one.folder).join("backup.json")).await.unwrap_or(false) {
+            newest = newest.max(Some(one.at));
+        }
+    }
+    newest
 }
 
 async fn one(store: &Embedded, settings: &Backups, now: Timestamp) -> Result<(String, u64), StoreError> {
@@ -91,7 +115,9 @@ mod tests {
         std::fs::create_dir(&backups.path).expect("a folder");
         std::fs::create_dir(backups.path.join("of somebody else")).expect("a folder");
         let stop = CancellationToken::new();
-        let task = tokio::spawn(keep_backups(store.clone(), Arc::new(clock.clone()), backups.clone(), stop.clone()));
+        let (last, begun) = watch::channel(None);
+        let shared = Arc::new(clock.clone());
+        let task = tokio::spawn(keep_backups(store.clone(), shared, backups.clone(), last, stop.clone()));
         // It waits from here on.
         tokio::task::yield_now().await;
         for day in 0..4 {
@@ -114,6 +140,8 @@ mod tests {
         task.await.expect("an end");
         let known = backup::known(&store).await.expect("a read");
         assert_eq!(known.len(), 2, "those of the last two days: {known:?}");
+        let last = start + Span::from_hours(72) + Span::from_minutes(30);
+        assert_eq!((*begun.borrow(), newest(&store, &backups).await), (Some(last), Some(last)));
         assert!(known.iter().all(|one| Path::new(&one.folder).exists()));
         assert_eq!(std::fs::read_dir(&backups.path).expect("a folder").count(), 3, "and what is not ours");
         store.close().await.expect("an end");

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -23,12 +24,14 @@ use crate::pull;
 use crate::quota::Accounts;
 use crate::reconcile::Nightly;
 use crate::rules::Program;
-use crate::settings::Configured;
+use crate::settings::{Configured, Log};
 use crate::store::Store;
 use crate::store::embedded::Embedded;
 
 /// Whoever is answered at the end gets so long, when all else is done.
 const ANSWERED: Span = Span::from_secs(2);
+/// What is told of the last steps gets so long after that.
+const TOLD: Span = Span::from_secs(3);
 /// How often the state is written out as a snapshot.
 const SNAPSHOT: Span = Span::from_hours(24);
 /// How often metrics are folded.
@@ -58,8 +61,11 @@ pub struct Running {
     drain: Span,
     listening: CancellationToken,
     working: CancellationToken,
+    telling: CancellationToken,
     listeners: JoinSet<()>,
     workers: JoinSet<()>,
+    /// Those that tell of the others' last steps, and so outlive them.
+    tellers: JoinSet<()>,
 }
 
 impl Daemon {
@@ -83,7 +89,7 @@ impl Daemon {
         let shared: Arc<dyn Store> = Arc::new(store.clone());
         let program = Arc::new(ArcSwap::from_pointee(program));
         let (listening, working) = (CancellationToken::new(), CancellationToken::new());
-        let stopping = CancellationToken::new();
+        let (telling, stopping) = (CancellationToken::new(), CancellationToken::new());
         let (mut listeners, mut workers) = (JoinSet::new(), JoinSet::new());
 
         let engine = Engine::new(
@@ -147,6 +153,7 @@ impl Daemon {
         let (window, with) = (settings.store.dedupe, (shared.clone(), clock.clone()));
         let (nightly, nights) = Nightly::new(settings.nightly, (reread, rerun), askers.clone(), window, with);
         let compacts = !nightly.comes();
+        let (backed_up, backup) = watch::channel(None);
         let alerts = Desk::new(settings.alerts, shared.clone(), clock.clone()).map_err(Failed::new)?;
         let watched = Watched {
             store: shared.clone(),
@@ -165,6 +172,7 @@ impl Daemon {
             drift: comparison.found(),
             heard: listening_to.heard(),
             nights,
+            backup,
             askers: askers.into(),
             sources: settings.source.iter().map(|(name, source)| (name.clone(), kind(source))).collect(),
             alerts: alerts.clone(),
@@ -208,14 +216,10 @@ impl Daemon {
         let look = move || looked_at.findings();
         workers.spawn(alerts.run(look, working.clone()));
         workers.spawn(reload.run(working.clone()));
-        #[cfg(feature = "otel")]
-        if let Some(address) = &settings.log.otlp {
-            let sending = super::otlp::Sending::new(address, settings.log.otlp_share, &clock)?;
-            workers.spawn(sending.run(working.clone()));
-        }
+        let tellers = tellers(&settings.log, &clock, &telling)?;
         workers.spawn(keep_counts(store.clone(), clock.clone(), (program, sales), working.clone()));
         if let Some(backups) = settings.store.backup {
-            workers.spawn(keep_backups(store.clone(), clock.clone(), backups, working.clone()));
+            workers.spawn(keep_backups(store.clone(), clock.clone(), backups, backed_up, working.clone()));
         }
         workers.spawn(keep_house(store.clone(), clock.clone(), (metrics, compacts), working.clone()));
         tracing::info!(intake = %intake_at, ops = %ops_at, "espalier runs");
@@ -231,8 +235,10 @@ impl Daemon {
             drain: settings.ops.drain,
             listening,
             working,
+            telling,
             listeners,
             workers,
+            tellers,
         })
     }
 }
@@ -253,10 +259,30 @@ impl Running {
         if unanswered > 0 {
             tracing::warn!("somebody was not answered in time: the connection is closed");
         }
+        self.telling.cancel();
+        let untold = ended(&mut self.tellers, &self.clock, self.clock.now() + TOLD).await;
+        if untold > 0 {
+            tracing::warn!("spans of the last steps could not be sent in time");
+        }
         self.accounts.close().await;
         self.store.close().await.map_err(Failed::new)?;
         Ok(cut == 0)
     }
+}
+
+/// Who tells a collector of each step, in builds that can.
+#[cfg(feature = "otel")]
+fn tellers(log: &Log, clock: &SharedClock, stop: &CancellationToken) -> Result<JoinSet<()>, Failed> {
+    let mut tellers = JoinSet::new();
+    if let Some(address) = &log.otlp {
+        tellers.spawn(super::otlp::Sending::new(address, log.otlp_share, clock)?.run(stop.clone()));
+    }
+    Ok(tellers)
+}
+
+#[cfg(not(feature = "otel"))]
+fn tellers(_: &Log, _: &SharedClock, _: &CancellationToken) -> Result<JoinSet<()>, Failed> {
+    Ok(JoinSet::new())
 }
 
 /// Waits for all of them until `deadline`, and aborts the others. Returns how many those were.

@@ -190,7 +190,7 @@ async fn show(running: &Running, sandbox: &Sandbox, visits: &mut Visits, end: Op
             let took: Vec<String> = VENDORS.iter().map(|v| format!("{v} {}", sandbox.counts(v).effects)).collect();
             println!(
                 "{}  events {} (waiting {})  people {}  accepted: {}",
-                health.at.to_string().replace('T', " ").chars().take(16).collect::<String>(),
+                health.at.minute(),
                 health.journal.decided,
                 health.journal.backlog,
                 health.journal.people,

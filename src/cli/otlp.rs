@@ -107,7 +107,7 @@ impl Sending {
             }
             self.send(&mut batch).await;
         }
-        trace::silence();
+        counted("dropped", trace::silence());
         while let Ok(span) = self.spans.try_recv() {
             batch.push(span);
         }
@@ -120,9 +120,6 @@ impl Sending {
             return;
         }
         let spans = batch.drain(..).map(data).collect();
-        let counted = |result: &'static str, n| {
-            metrics::counter!("espalier_spans_total", "result" => result).increment(n);
-        };
         match self.exporter.export(spans).await {
             Ok(()) => counted("sent", count),
             Err(error) => {
@@ -132,6 +129,10 @@ impl Sending {
         }
         counted("dropped", trace::dropped());
     }
+}
+
+fn counted(result: &'static str, n: u64) {
+    metrics::counter!("espalier_spans_total", "result" => result).increment(n);
 }
 
 fn instant(at: Timestamp) -> SystemTime {

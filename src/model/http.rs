@@ -253,9 +253,13 @@ impl Response {
             let at = Timestamp::from_millis(at.timestamp().as_millisecond());
             return Some(at.clamp(now, now + Span::DAY));
         }
-        let seconds: f64 = text.parse().ok()?;
-        let ms = (seconds.clamp(0.0, 86_400.0) * 1_000.0).ceil();
-        Some(now + Span::from_millis(ms as i64))
+        self.ahead("retry-after", Span::from_secs(1), now)
+    }
+    /// The instant that a header names by how many of `unit` it lies ahead; at most a day.
+    pub fn ahead(&self, header: &str, unit: Span, now: Timestamp) -> Option<Timestamp> {
+        let number: f64 = self.header(header)?.trim().parse().ok()?;
+        let ms = (number.max(0.0) * unit.as_millis() as f64).min(Span::DAY.as_millis() as f64);
+        Some(now + Span::from_millis(ms.ceil() as i64))
     }
 }
 

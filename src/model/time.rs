@@ -49,6 +49,11 @@ impl Timestamp {
         self.0.div_euclid(if span.0 < 1 { 1 } else { span.0 })
     }
 
+    /// To the minute, for people: `2026-11-29 12:00`, UTC.
+    pub fn minute(self) -> String {
+        self.to_string().replace('T', " ").chars().take(16).collect()
+    }
+
     /// The time from `earlier` to `self`; zero when `earlier` is later.
     pub fn since(self, earlier: Self) -> Span {
         Span::from_millis(self.0.saturating_sub(earlier.0))

@@ -13,7 +13,7 @@ use utoipa_axum::routes;
 use super::access::{Caller, Documented};
 use super::api::{Done, Message, missing};
 use super::server::Shared;
-use crate::alerts::{Kind, Listing, Silence, Tested};
+use crate::alerts::{Kind, Listing, Refused, Silence, Tested};
 use crate::model::Span;
 
 /// What a silence is to cover, and for how long.
@@ -65,7 +65,7 @@ pub async fn test(State(shared): State<Shared>, Query(which): Query<Which>) -> R
 
 /// Begins a silence.
 #[utoipa::path(post, path = "/api/alerts/silences", tag = "alerts", request_body = Wanted,
-    responses((status = 201, body = Silence), (status = 422, body = Message)))]
+    responses((status = 201, body = Silence), (status = 422, body = Message), (status = 503, body = Message)))]
 pub async fn silence(
     State(shared): State<Shared>,
     Extension(caller): Extension<Caller>,
@@ -73,18 +73,25 @@ pub async fn silence(
 ) -> Response {
     match shared.watched.alerts.silence((wanted.kind, wanted.of), wanted.length, &caller.name).await {
         Ok(silence) => (StatusCode::CREATED, Json(silence)).into_response(),
-        Err(refused) => {
-            (StatusCode::UNPROCESSABLE_ENTITY, Json(json!({ "message": refused.to_string() }))).into_response()
-        }
+        Err(refused) => unprocessed(&refused),
     }
+}
+
+fn unprocessed(refused: &Refused) -> Response {
+    let status = match refused {
+        Refused::NotYet => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::UNPROCESSABLE_ENTITY,
+    };
+    (status, Json(json!({ "message": refused.to_string() }))).into_response()
 }
 
 /// Ends one.
 #[utoipa::path(delete, path = "/api/alerts/silences/{id}", tag = "alerts", params(("id" = u64, Path)),
-    responses((status = 200, body = Done), (status = 404, body = Message)))]
+    responses((status = 200, body = Done), (status = 404, body = Message), (status = 503, body = Message)))]
 pub async fn unsilence(State(shared): State<Shared>, Path(id): Path<u64>) -> Response {
     match shared.watched.alerts.unsilence(id).await {
-        true => Json(Done { done: true }).into_response(),
-        false => missing("there is no silence of this number"),
+        Ok(true) => Json(Done { done: true }).into_response(),
+        Ok(false) => missing("there is no silence of this number"),
+        Err(refused) => unprocessed(&refused),
     }
 }

@@ -19,16 +19,21 @@ fn findings(health: &Health, quota: &QuotaHealth, settings: &Settings) -> Vec<Fi
     let mut found: Vec<Finding> = Vec::new();
     let has_figure = |kind| matches!(kind, TroubleKind::DeadLetters | TroubleKind::SyncFailed);
     for trouble in health.troubles.iter().filter(|trouble| !has_figure(trouble.kind)) {
-        let Trouble { kind, of, words, remedy, .. } = trouble;
-        let key = Key { kind: *kind, of: of.clone() };
-        match found.iter_mut().find(|one| one.key == key) {
-            Some(one) => one.words += &format!("; {words}"),
-            None => found.push(Finding { key, words: words.clone(), remedy: remedy.clone(), value: None }),
+        let finding = Finding::from(trouble.clone());
+        match found.iter_mut().find(|one| one.key == finding.key) {
+            Some(one) => one.words += &format!("; {}", finding.words),
+            None => found.push(finding),
         }
     }
     let figures = Figures { settings, found: &mut found };
     figures.look(health, quota);
     found
+}
+
+impl From<Trouble> for Finding {
+    fn from(Trouble { kind, of, words, remedy, .. }: Trouble) -> Self {
+        Self { key: Key { kind, of }, words, remedy, value: None }
+    }
 }
 
 struct Figures<'a> {
@@ -41,26 +46,22 @@ impl Figures<'_> {
         for lane in &health.lanes {
             let of = format!("lane {}", lane.name);
             if self.counts(TroubleKind::DeadLetters, lane.dead) {
-                let dead = Finding::new(TroubleKind::DeadLetters, &of, format!("{} dead letters", lane.dead));
-                let remedy = Some("`espalier dead-letters list`".to_owned());
-                self.found.push(Finding { remedy, ..dead.valued(lane.dead as f64) });
+                let dead = lane.dead_letters().map(Finding::from);
+                self.found.extend(dead.map(|dead| dead.valued(lane.dead as f64)));
             }
-            self.longer(TroubleKind::BacklogAge, of, lane.backlog_age_ms, "the oldest activation has waited");
+            let words = "the oldest activation has waited";
+            self.longer(TroubleKind::BacklogAge, of, (lane.backlog_age_ms, 0), words);
         }
-        let oldest = health.journal.backlog_age_ms;
-        self.longer(
-            TroubleKind::BacklogAge,
-            "the journal".into(),
-            oldest,
-            "the oldest event that is not decided waits",
-        );
+        let (oldest, words) = (health.journal.backlog_age_ms, "the oldest event that is not decided waits");
+        self.longer(TroubleKind::BacklogAge, "the journal".into(), (oldest, 0), words);
         for list in &health.streams {
             let of = format!("source {}, {}", list.source, list.stream);
             if !list.is_refused && self.counts(TroubleKind::SyncFailed, u64::from(list.failures)) {
                 let words = format!("failed {} times in a row: {}", list.failures, list.state);
                 self.found.push(Finding::new(TroubleKind::SyncFailed, &of, words).valued(f64::from(list.failures)));
             }
-            self.longer(TroubleKind::LagOver, of, list.lag_ms, "everything is read up to a time that lies back");
+            let words = "everything is read up to a time that lies back";
+            self.longer(TroubleKind::LagOver, of, (list.lag_ms, list.every_ms), words);
         }
         for lane in &quota.lanes {
             let Some(ends) = lane.outlook.ends else { continue };
@@ -78,9 +79,10 @@ impl Figures<'_> {
         matches!(self.settings.of(kind).mark, Mark::Times(times) if count >= times)
     }
 
-    fn longer(&mut self, kind: TroubleKind, of: String, ms: i64, words: &str) {
-        let length = Span::from_millis(ms);
-        if matches!(self.settings.of(kind).mark, Mark::Over(over) if length > over) {
+    /// That a time is longer than its mark and what of it is by design together.
+    fn longer(&mut self, kind: TroubleKind, of: String, (ms, by_design): (i64, i64), words: &str) {
+        let (length, beyond) = (Span::from_millis(ms), Span::from_millis(ms.saturating_sub(by_design)));
+        if matches!(self.settings.of(kind).mark, Mark::Over(over) if beyond > over) {
             // In whole minutes: words that change with each look say nothing more.
             let minutes = Span::from_minutes(ms / 60_000);
             self.found.push(Finding::new(kind, of, format!("{words} {minutes}")).valued(seconds(length)));
@@ -91,3 +93,6 @@ impl Figures<'_> {
 fn seconds(span: Span) -> f64 {
     span.as_millis() as f64 / 1_000.0
 }
+
+#[cfg(test)]
+mod tests;

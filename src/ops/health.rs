@@ -13,8 +13,9 @@ pub use super::night::NightHealth;
 pub use super::quiet::QuietHealth;
 use super::room::free_bytes;
 use super::triggers::Liveness;
-use super::trouble::{Trouble, TroubleKind};
-use crate::alerts::{Desk, Mark};
+use super::trouble::Trouble;
+use super::wrong::troubles;
+use crate::alerts::Desk;
 use crate::clock::SharedClock;
 use crate::delivery::{Asker, Hold, Lane, LaneState};
 use crate::engine::{EngineState, Stage};
@@ -25,9 +26,6 @@ use crate::quota::Accounts;
 use crate::reconcile::Nights;
 use crate::rules::{Program, Trigger};
 use crate::store::{SCHEMA, Store};
-
-/// A vendor's clock that is off by more than this is worth a word.
-const SKEW: Span = Span::from_minutes(1);
 
 /// What is looked at.
 #[derive(Clone)]
@@ -58,6 +56,8 @@ pub struct Watched {
     pub heard: watch::Receiver<Vec<Heard>>,
     /// The nights.
     pub nights: Nights,
+    /// When the last backup of `[store] backup` was begun.
+    pub backup: watch::Receiver<Option<Timestamp>>,
     /// The accounts of the destinations, to be asked.
     pub askers: Arc<[Arc<Asker>]>,
     /// Names and kinds of the sources.
@@ -109,6 +109,8 @@ pub struct Health {
     pub drift: Vec<Drift>,
     /// The nights.
     pub night: NightHealth,
+    /// When the last backup that `[store] backup` made was begun; none where it has made none.
+    pub backup: Option<Timestamp>,
     /// Every trigger.
     pub triggers: Vec<TriggerHealth>,
 }
@@ -141,6 +143,8 @@ pub struct JournalHealth {
 pub struct EngineHealth {
     /// In words.
     pub doing: String,
+    /// Why the store refuses its steps, in words; none while it does not.
+    pub refused: Option<String>,
     /// Since when.
     pub since: Timestamp,
 }
@@ -174,28 +178,6 @@ pub struct LaneHealth {
     pub last_error: Option<String>,
     /// Outcomes since the daemon began, by word.
     pub outcomes: std::collections::BTreeMap<String, u64>,
-}
-
-impl LaneHealth {
-    /// What is wrong with it.
-    fn troubles(&self) -> Vec<Trouble> {
-        let of = format!("lane {}", self.name);
-        let mut troubles = Vec::new();
-        if let Some(held) = self.held {
-            let kind = match held {
-                Hold::Breaker => TroubleKind::BreakerOpen,
-                Hold::Credentials => TroubleKind::CredentialsRefused,
-                Hold::Quota => TroubleKind::QuotaSpent,
-                Hold::Configuration | Hold::Looking => TroubleKind::LaneHeld,
-            };
-            troubles.push(Trouble::new(kind, &of, &self.state).since(self.since));
-        }
-        if self.dead > 0 {
-            let words = format!("{} dead letters", self.dead);
-            troubles.push(Trouble::new(TroubleKind::DeadLetters, &of, words).mended_by("`espalier dead-letters list`"));
-        }
-        troubles
-    }
 }
 
 /// A pool of codes.
@@ -241,6 +223,8 @@ pub struct StreamHealth {
     pub quiet: Option<QuietHealth>,
     /// How long ago that was up to which everything is read, in milliseconds.
     pub lag_ms: i64,
+    /// How often it is read, in milliseconds: so long ago that may be by design.
+    pub every_ms: i64,
     /// How much of the past is still to be read, in milliseconds of it; none where all of it is.
     pub past_ms: Option<i64>,
     /// When the vendor last gave a page.
@@ -255,8 +239,10 @@ pub struct StreamHealth {
     pub events: u64,
     /// Products.
     pub products: u64,
-    /// Records that could not be read.
+    /// Records that could not be read, since the daemon began.
     pub set_aside: u64,
+    /// When the last of them came.
+    pub set_aside_at: Option<Timestamp>,
     /// How far the vendor's clock is behind ours, in milliseconds; negative when it is ahead.
     pub skew_ms: i64,
 }
@@ -274,6 +260,7 @@ impl StreamHealth {
             is_refused: state.is_refused,
             quiet: QuietHealth::of(heard, &watching.source, Some(&watching.stream)),
             lag_ms: now.since(state.read).as_millis(),
+            every_ms: watching.every.as_millis(),
             past_ms: state.past.map(Span::as_millis),
             last_success: state.last_success,
             last_error: state.last_error,
@@ -282,35 +269,9 @@ impl StreamHealth {
             events: state.events,
             products: state.items,
             set_aside: state.set_aside,
+            set_aside_at: state.set_aside_at,
             skew_ms: state.skew_ms,
         }
-    }
-
-    /// What is wrong with it.
-    fn troubles(&self) -> Vec<Trouble> {
-        let of = format!("source {}, {}", self.source, self.stream);
-        let mut troubles = Vec::new();
-        if self.until.is_some() {
-            let kind = match self.failures {
-                _ if self.is_refused => TroubleKind::CredentialsRefused,
-                0 => TroubleKind::QuotaSpent,
-                _ => TroubleKind::SyncFailed,
-            };
-            troubles.push(Trouble::new(kind, &of, &self.state).since(self.since));
-        }
-        if let Some(quiet) = &self.quiet {
-            troubles.push(Trouble::new(TroubleKind::Silence, &of, quiet.words()).since(quiet.since));
-        }
-        if self.set_aside > 0 {
-            let words = format!("{} records could not be read", self.set_aside);
-            troubles.push(Trouble::new(TroubleKind::SetAside, &of, words).mended_by("`espalier store set-aside`"));
-        }
-        if self.skew_ms.abs() > SKEW.as_millis() {
-            let (by, way) =
-                (Span::from_millis(self.skew_ms.abs()), if self.skew_ms > 0 { "behind" } else { "ahead of" });
-            troubles.push(Trouble::new(TroubleKind::ClockSkew, &of, format!("the vendor's clock is {by} {way} ours")));
-        }
-        troubles
     }
 }
 
@@ -353,13 +314,8 @@ impl Watched {
             let engine = self.engine.borrow();
             (engine.stage.clone(), engine.since)
         };
-        let mut troubles = Vec::new();
-        if let Stage::Refused(words) = &stage {
-            troubles.push(Trouble::new(TroubleKind::EngineWaits, "the engine", format!("waits: {words}")).since(since));
-        }
         let lanes: Vec<LaneHealth> =
             self.lanes.iter().map(|(name, state)| self.lane(name, &state.borrow(), now)).collect();
-        troubles.extend(lanes.iter().flat_map(LaneHealth::troubles));
         let heard = self.heard.borrow().clone();
         let sources: Vec<SourceHealth> = self
             .sources
@@ -370,72 +326,23 @@ impl Watched {
                 quiet: QuietHealth::of(&heard, name, None),
             })
             .collect();
-        let quiet = sources.iter().filter_map(|one| Some((&one.name, one.quiet.as_ref()?)));
-        troubles.extend(quiet.map(|(name, quiet)| {
-            Trouble::new(TroubleKind::Silence, format!("source {name}"), quiet.words()).since(quiet.since)
-        }));
         let streams: Vec<StreamHealth> = self.streams.iter().map(|one| StreamHealth::of(one, &heard, now)).collect();
-        troubles.extend(streams.iter().flat_map(StreamHealth::troubles));
         let subscriptions: Vec<HooksHealth> = self.hooks.iter().map(HooksHealth::of).collect();
-        troubles.extend(subscriptions.iter().flat_map(|hooks| hooks.troubles(now)));
-        let demands = self.store.open_demands();
-        if demands > 0 {
-            let words = format!("{demands} want to see what is kept of them, for which the law gives a month");
-            troubles
-                .push(Trouble::new(TroubleKind::DemandsOpen, "people", words).mended_by("`espalier person demands`"));
-        }
-        let drift = self.drift.borrow().clone();
-        troubles.extend(drift.iter().filter(|one| one.is_trouble()).map(|one| {
-            let (account, words) =
-                (&one.account, format!("is not as triggers need it: {}, seen at {}", one.words, one.at));
-            Trouble::new(TroubleKind::AccountDrift, format!("account {account}"), words)
-                .mended_by(format!("`espalier plan --destination {account}`"))
-        }));
         let (program, states) = (self.program.load(), self.store.triggers());
         let triggers: Vec<TriggerHealth> = program
             .triggers()
             .iter()
             .map(|trigger| TriggerHealth::of(trigger, Liveness::of(trigger, &program, &states, now)))
             .collect();
-        for trigger in triggers.iter().filter(|trigger| trigger.liveness.state == "guarded") {
-            let (name, liveness) = (&trigger.name, &trigger.liveness);
-            troubles.push(
-                Trouble::new(TroubleKind::RateGuard, format!("trigger {name}"), liveness.words())
-                    .mended_by(format!("`espalier triggers held {name}`, then `resume`"))
-                    .since(liveness.since),
-            );
-        }
-        let pools = self.pools();
-        for pool in pools.iter().filter(|pool| pool.low.is_some_and(|low| pool.left <= low)) {
-            troubles.push(
-                Trouble::new(
-                    TroubleKind::CodesLow,
-                    format!("pool {}", pool.name),
-                    format!("{} codes are left", pool.left),
-                )
-                .mended_by(format!("`espalier codes import {} FILE` brings more", pool.name)),
-            );
-        }
-        let night = NightHealth::of(&self.nights.state.borrow());
-        troubles.extend(night.troubles());
-        troubles.extend(self.missing(&night, now));
-        let free_bytes = free_bytes(&self.folder);
-        troubles.extend(free_bytes.and_then(|free| self.low(free)));
-        troubles.extend(self.alerts.failing().into_iter().map(|(name, failing)| {
-            let words = format!("cannot be told: {}", failing.words);
-            Trouble::new(TroubleKind::ReceiverFailing, format!("receiver {name}"), words)
-                .mended_by(format!("`espalier alerts test --receiver {name}` tries it"))
-                .since(failing.since)
-        }));
-        Health {
+        let mut health = Health {
             version: build::VERSION,
             commit: build::COMMIT,
             schema: SCHEMA,
             at: now,
             began: self.began,
-            demands,
+            demands: self.store.open_demands(),
             is_ready: !self.stopping.is_cancelled() && matches!(stage, Stage::Deciding | Stage::Idle),
-            troubles,
+            troubles: Vec::new(),
             journal: JournalHealth {
                 accepted: counts.journaled.0,
                 decided: counts.decided.0,
@@ -444,44 +351,29 @@ impl Watched {
                 people: counts.people,
                 set_aside: counts.set_aside,
                 journal_bytes: counts.journal_bytes,
-                free_bytes,
+                free_bytes: free_bytes(&self.folder),
                 next_timer: counts.next_timer,
             },
-            engine: EngineHealth { doing: self.doing(&stage), since },
+            engine: EngineHealth {
+                doing: self.doing(&stage),
+                refused: match &stage {
+                    Stage::Refused(words) => Some(words.clone()),
+                    _ => None,
+                },
+                since,
+            },
             lanes,
-            pools,
+            pools: self.pools(),
             sources,
             streams,
             subscriptions,
-            drift,
-            night,
+            drift: self.drift.borrow().clone(),
+            night: NightHealth::of(&self.nights.state.borrow()),
+            backup: *self.backup.borrow(),
             triggers,
-        }
-    }
-
-    /// That a night is due, or under way, for longer than it may.
-    fn missing(&self, night: &NightHealth, now: Timestamp) -> Option<Trouble> {
-        let Mark::Over(over) = self.alerts.settings().of(TroubleKind::NightMissing).mark else { return None };
-        let overdue = night.overdue(now);
-        (overdue > over).then(|| {
-            let due = now - overdue;
-            let doing = night.running.as_ref().map_or("nothing", |running| running.doing.as_str());
-            Trouble::new(
-                TroubleKind::NightMissing,
-                "the night",
-                format!("is due since {due} and has not ended: {doing}"),
-            )
-            .since(due)
-        })
-    }
-
-    /// That the disk has less room than it should.
-    fn low(&self, free: u64) -> Option<Trouble> {
-        let Mark::Below(mark) = self.alerts.settings().of(TroubleKind::DiskLow).mark else { return None };
-        (free < mark.0).then(|| {
-            let words = format!("{} MB are free where the store is", free >> 20);
-            Trouble::new(TroubleKind::DiskLow, "the disk", words)
-        })
+        };
+        health.troubles = troubles(&health, &self.alerts.failing(), self.alerts.settings());
+        health
     }
 
     fn doing(&self, stage: &Stage) -> String {

@@ -5,11 +5,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::trouble::{Trouble, TroubleKind};
-use crate::model::{Span, Timestamp};
+use super::wrong::TOLD;
+use crate::model::Timestamp;
 use crate::pull::WatchingHooks;
-
-/// A loss is worth a word for so long.
-const TOLD: Span = Span::DAY;
 
 /// A source's subscriptions to webhooks.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]

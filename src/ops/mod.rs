@@ -30,6 +30,7 @@ pub mod store;
 mod tls;
 pub mod triggers;
 mod trouble;
+mod wrong;
 
 pub use access::{Access, Area, Change, Refused, Role};
 pub use alerts::Wanted as SilenceWanted;

@@ -8,7 +8,6 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::api::{Message, refused};
-use super::page::short;
 use super::server::Shared;
 use super::trouble::{Trouble, TroubleKind};
 use crate::model::{Span, Timestamp};
@@ -16,6 +15,8 @@ use crate::reconcile::{NightState, Report, Running, Wanted, recent};
 
 /// Reports shown at once.
 pub(super) const SHOWN: usize = 30;
+/// What troubles of a night are about: the next one's take the place of its own.
+pub(super) const THE_NIGHT: &str = "the night";
 
 /// The last night, and the next.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
@@ -48,10 +49,11 @@ impl NightHealth {
         if self.findings.is_empty() {
             return Vec::new();
         }
-        let (n, of) = (self.findings.len(), self.last.as_ref().map(|report| short(report.of)).unwrap_or_default());
-        let things = if n == 1 { "thing" } else { "things" };
+        let n = self.findings.len();
+        let of = self.last.as_ref().map(|report| format!("of {} UTC ", report.of.minute())).unwrap_or_default();
+        let words = format!("{of}found {n} {}", if n == 1 { "thing" } else { "things" });
         vec![
-            Trouble::new(TroubleKind::NightDiffers, format!("the night of {of} UTC"), format!("found {n} {things}"))
+            Trouble::new(TroubleKind::NightDiffers, THE_NIGHT, words)
                 .mended_by("`espalier reconcile show`")
                 .since(self.last.as_ref().map(|report| report.ended)),
         ]

@@ -26,7 +26,7 @@ impl QuietHealth {
 
     /// In words.
     pub fn words(&self) -> String {
-        let since = self.since.to_string().replace('T', " ").chars().take(16).collect::<String>();
+        let since = self.since.minute();
         format!("improbably quiet since {since} UTC: {} events came where {} usually do", self.came, self.usual)
     }
 }

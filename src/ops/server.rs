@@ -306,7 +306,11 @@ async fn metrics(State(shared): State<Shared>) -> Response {
             let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
             (
                 [(header::CONTENT_TYPE, kind)],
-                metrics.render(&shared.watched.health(), &QuotaHealth::of(&shared.watched)),
+                metrics.render(
+                    &shared.watched.health(),
+                    &QuotaHealth::of(&shared.watched),
+                    &shared.watched.alerts.firing(),
+                ),
             )
                 .into_response()
         }

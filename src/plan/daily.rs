@@ -115,8 +115,6 @@ impl Daily {
             if drift.is_trouble() {
                 tracing::warn!(account = %drift.account, found = %drift.words, "the account is not as triggers need it; `espalier plan` tells more");
             }
-            metrics::gauge!("espalier_drift", "account" => drift.account.clone())
-                .set(drift.to_do.map_or(-1.0, |n| n as f64));
             found.push(drift);
         }
         self.found.send_replace(found);

@@ -36,6 +36,7 @@ use self::past::Past;
 use self::stream::Pulling;
 use self::watchdog::Watchdog;
 use crate::identity;
+use crate::model::Span;
 use crate::quota::Accounts;
 use crate::source::audit::Audit;
 pub use crate::source::audit::Findings;
@@ -72,6 +73,8 @@ pub struct Watching {
     pub source: Arc<str>,
     /// The list's name in the connector.
     pub stream: Arc<str>,
+    /// How often it is read.
+    pub every: Span,
     /// What is being done.
     pub state: watch::Receiver<StreamState>,
     /// What its records were seen to hold.

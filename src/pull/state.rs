@@ -42,6 +42,8 @@ pub struct StreamState {
     pub items: u64,
     /// Records that could not be read, and lie with what was set aside.
     pub set_aside: u64,
+    /// When the last of them came.
+    pub set_aside_at: Option<Timestamp>,
     /// How far the vendor's clock is behind ours, in milliseconds; negative when it is ahead.
     pub skew_ms: i64,
 }
@@ -65,6 +67,13 @@ impl StreamState {
     pub(super) fn hold(&mut self, words: String, (now, until): (Timestamp, Timestamp)) {
         self.since = self.since.or(Some(now));
         (self.doing, self.held, self.until) = (Doing::Held, Some(words), Some(until));
+    }
+
+    /// So many records of a page could not be read.
+    pub(super) fn aside(&mut self, count: u64, now: Timestamp) {
+        if count > 0 {
+            (self.set_aside, self.set_aside_at) = (self.set_aside + count, Some(now));
+        }
     }
 
     /// Nothing stops it any more.

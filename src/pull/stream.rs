@@ -83,6 +83,7 @@ impl Pulling {
         Watching {
             source: self.source.clone(),
             stream: self.stream.name.clone(),
+            every: self.stream.declared().every,
             state: self.state.subscribe(),
             audited: Some((self.audit.subscribe(), Arc::new(self.stream.declared().clone()))),
         }
@@ -251,7 +252,7 @@ impl Pulling {
             state.records += count as u64;
             state.events += mapped.read.events.len() as u64;
             state.items += mapped.items.len() as u64;
-            state.set_aside += mapped.read.rejected.len() as u64;
+            state.aside(mapped.read.rejected.len() as u64, now);
             state.last_success = Some(now);
         });
         let counted = |what: &'static str, n: usize| {

@@ -139,8 +139,6 @@ impl Watchdog {
         }
         let (standing, missing, ended) = self.mend(&there, standing, kept, now).await;
         self.keep(kept).await;
-        metrics::gauge!("espalier_subscriptions_missing", "source" => self.source.to_string())
-            .set((self.of.wanted.len() - standing.len()) as f64);
         self.state.send_modify(|state| {
             (state.looked, state.held) = (Some(now), None);
             (state.standing, state.missing) = (standing.len(), missing);

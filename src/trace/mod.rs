@@ -156,14 +156,20 @@ pub fn listen(share: f64) -> mpsc::Receiver<Span> {
     receiver
 }
 
-/// Nobody listens any more.
-pub fn silence() {
-    LISTENER.store(None);
+/// Nobody listens any more. Returns what [`dropped`] would have.
+pub fn silence() -> u64 {
+    LISTENER.swap(None).map_or(0, |listener| listener.take_dropped())
 }
 
 /// Spans that were dropped since this was last asked, since too many waited.
 pub fn dropped() -> u64 {
-    LISTENER.load().as_ref().map_or(0, |listener| listener.dropped.swap(0, Ordering::Relaxed))
+    LISTENER.load().as_ref().map_or(0, |listener| listener.take_dropped())
+}
+
+impl Listener {
+    fn take_dropped(&self) -> u64 {
+        self.dropped.swap(0, Ordering::Relaxed)
+    }
 }
 
 #[cfg(test)]
@@ -179,6 +185,20 @@ mod tests {
         assert_ne!(one.root(), other.root());
         let occasion = OccasionId([9; 16]);
         assert_eq!(hex::encode(TraceId::of_occasion(&occasion).bytes()), occasion.to_string());
+    }
+
+    #[test]
+    fn what_was_dropped_is_told_once_also_at_the_end() {
+        let waiting = listen(1.0);
+        let at = Timestamp::from_millis(1);
+        for _ in 0..WAITING + 3 {
+            tell(Span::new(TraceId::of_event(Position(7), at), "decide", (at, at)));
+        }
+        let counted = dropped();
+        tell(Span::new(TraceId::of_event(Position(7), at), "decide", (at, at)));
+        assert!(counted >= 3 && silence() >= 1, "{counted}");
+        assert_eq!((dropped(), silence(), is_on()), (0, 0, false));
+        drop(waiting);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Message};
 use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Tls, TlsParameters};
+use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters};
 use lettre::transport::smtp::{AsyncSmtpTransport, Error};
 use lettre::{AsyncTransport, Tokio1Executor};
 
@@ -28,6 +28,8 @@ pub struct Server {
     pub port: u16,
     /// How the connection is encrypted.
     pub encrypted: Encrypted,
+    /// Certificates (PEM) that vouch for its own, beside those that the machine trusts.
+    pub ca: Option<String>,
     /// Who logs in, and by what.
     pub login: Option<(String, Secret)>,
 }
@@ -73,9 +75,35 @@ pub enum NoMailer {
     Tls,
 }
 
+/// A letter that was not taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unsent {
+    /// Why, in words that name nobody.
+    pub words: String,
+    /// True where it may have been taken all the same: the connection was cut, or nothing was answered in time.
+    pub may_have_left: bool,
+}
+
 /// True for an address, with or without a name: `Espalier <espalier@example.com>`.
 pub fn is_address(text: &str) -> bool {
     text.parse::<Mailbox>().is_ok()
+}
+
+/// True for one or more certificates in PEM.
+pub fn is_certificate(pem: &str) -> bool {
+    let read = Certificate::from_pem(pem.as_bytes()).ok().filter(|_| pem.contains("-----BEGIN CERTIFICATE-----"));
+    let builder = TlsParameters::builder("localhost".into()).certificate_store(CertificateStore::None);
+    read.is_some_and(|read| builder.add_root_certificate(read).build().is_ok())
+}
+
+impl Server {
+    fn parameters(&self) -> Result<TlsParameters, NoMailer> {
+        let mut builder = TlsParameters::builder(self.name.clone());
+        if let Some(ca) = &self.ca {
+            builder = builder.add_root_certificate(Certificate::from_pem(ca.as_bytes()).map_err(|_| NoMailer::Tls)?);
+        }
+        builder.build().map_err(|_| NoMailer::Tls)
+    }
 }
 
 impl Mailer {
@@ -85,10 +113,9 @@ impl Mailer {
     /// When an address is none, or TLS cannot be had.
     pub fn new(server: &Server, from: &str, to: &[String]) -> Result<Self, NoMailer> {
         let read = |text: &str| text.parse::<Mailbox>().map_err(|_| NoMailer::Address);
-        let parameters = || TlsParameters::new(server.name.clone()).map_err(|_| NoMailer::Tls);
         let tls = match server.encrypted {
-            Encrypted::StartTls => Tls::Required(parameters()?),
-            Encrypted::Wrapped => Tls::Wrapper(parameters()?),
+            Encrypted::StartTls => Tls::Required(server.parameters()?),
+            Encrypted::Wrapped => Tls::Wrapper(server.parameters()?),
             Encrypted::No => Tls::None,
         };
         let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&server.name)
@@ -105,12 +132,13 @@ impl Mailer {
     /// Sends it; what the server answers, by its code.
     ///
     /// # Errors
-    /// Why it did not take it, in words that name nobody.
-    pub async fn send(&self, letter: &Letter) -> Result<String, String> {
-        let message = self.written(letter).ok_or("the letter cannot be written")?;
+    /// When it did not take it, or did not say so.
+    pub async fn send(&self, letter: &Letter) -> Result<String, Unsent> {
+        let unsent = |words: &str, may_have_left| Unsent { words: words.into(), may_have_left };
+        let message = self.written(letter).ok_or_else(|| unsent("the letter cannot be written", false))?;
         match tokio::time::timeout(WHOLE, self.transport.send(message)).await {
-            Err(_) => Err("the mail server does not answer in time".into()),
-            Ok(Err(error)) => Err(words(&error)),
+            Err(_) => Err(unsent("the mail server does not answer in time", true)),
+            Ok(Err(error)) => Err(unsent(&words(&error), may_have_left(&error))),
             Ok(Ok(answer)) => Ok(format!("the mail server took it ({})", answer.code())),
         }
     }
@@ -135,6 +163,15 @@ impl Mailer {
         message.headers_mut().insert_raw(HeaderValue::new(name, "auto-generated".into()));
         Some(message)
     }
+}
+
+fn may_have_left(error: &Error) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    let is_cut = causes
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+        .any(|cause| matches!(cause.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof));
+    error.status().is_none() && (is_cut || error.is_timeout() || error.is_response())
 }
 
 fn words(error: &Error) -> String {

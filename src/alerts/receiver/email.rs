@@ -18,13 +18,15 @@ impl Email {
             Tls::None => (Encrypted::No, 25),
         };
         let login = settings.user.clone().zip(settings.password.clone());
-        let server = Server { name: settings.server.clone(), port: settings.port.unwrap_or(port), encrypted, login };
+        let (name, port, ca) = (settings.server.clone(), settings.port.unwrap_or(port), settings.ca.clone());
+        let server = Server { name, port, encrypted, ca, login };
         Ok(Self { mailer: Mailer::new(&server, &settings.from, &settings.to)? })
     }
 
     pub(super) async fn tell(&self, message: &Message) -> Result<String, Untold> {
         let letter =
             Letter { id: message.id.clone(), at: message.at, subject: message.subject(), text: message.text() };
-        self.mailer.send(&letter).await.map_err(|words| Untold { words, again: None })
+        let told = self.mailer.send(&letter).await;
+        told.map_err(|unsent| Untold { words: unsent.words, again: None, may_know: unsent.may_have_left })
     }
 }

@@ -1,6 +1,7 @@
 //! How receivers are told: each in its own form, over `wire` alone. What is said of a failure holds no address, key or body.
 
 mod email;
+mod hidden;
 mod pagerduty;
 mod slack;
 mod webhook;
@@ -15,6 +16,7 @@ use crate::wire::mail::NoMailer;
 use crate::wire::{NoClient, Wire};
 
 use email::Email;
+use hidden::Hidden;
 use pagerduty::PagerDuty;
 use slack::Slack;
 use webhook::Webhook;
@@ -31,6 +33,8 @@ pub struct Untold {
     pub words: String,
     /// When it wants to be asked again.
     pub again: Option<Timestamp>,
+    /// True where it may have taken the message, or some of it, all the same: the connection was cut after it was sent.
+    pub may_know: bool,
 }
 
 /// Why there is no way to a receiver.
@@ -79,7 +83,8 @@ impl Receiver {
 }
 
 /// The way to an address that is a secret as a whole: none of it is in the request, which may be shown.
-fn wire_to(url: &str, clock: &SharedClock) -> Result<(Wire, String), NoClient> {
+fn wire_to(url: &Secret, clock: &SharedClock) -> Result<(Wire, String), NoClient> {
+    let url = url.expose();
     let base = url.trim_end_matches('/');
     let rest = url.get(base.len()..).unwrap_or_default().to_owned();
     Ok((Wire::new(base, None, None, clock.clone())?, rest))
@@ -99,24 +104,28 @@ fn post(path: &str, auth: Auth, body: Vec<u8>) -> Request {
     }
 }
 
-async fn sent(wire: &Wire, request: Request, hidden: &[&Secret], now: Timestamp) -> Result<String, Untold> {
+async fn sent(wire: &Wire, request: Request, hidden: &Hidden, now: Timestamp) -> Result<String, Untold> {
+    let untold = |words: String, may_know| Untold { words, again: None, may_know };
+    // Words of a failure are those of libraries, which hold no address today.
+    let shown = |words: String| if hidden.is_in(&words) { "it could not be called".to_owned() } else { words };
     match wire.send(request).await {
         Ok(Answer::Came(response)) => judged(&response, hidden, now),
-        Ok(Answer::NotSent(words) | Answer::Unclear(words)) => Err(Untold { words, again: None }),
-        Err(refused) => Err(Untold { words: refused.to_string(), again: None }),
+        Ok(Answer::NotSent(words)) => Err(untold(shown(words), false)),
+        Ok(Answer::Unclear(words)) => Err(untold(shown(words), true)),
+        Err(refused) => Err(untold(shown(refused.to_string()), false)),
     }
 }
 
-fn judged(response: &Response, hidden: &[&Secret], now: Timestamp) -> Result<String, Untold> {
+fn judged(response: &Response, hidden: &Hidden, now: Timestamp) -> Result<String, Untold> {
     let body = String::from_utf8_lossy(&response.body);
     let said: String = body.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(LONGEST).collect();
     // A receiver that answers with what it was let in by.
-    let is_shown = !said.is_empty() && hidden.iter().all(|secret| !body.contains(secret.expose()));
+    let is_shown = !said.is_empty() && !hidden.is_in(&body);
     let words =
         if is_shown { format!("HTTP {}: {said}", response.status) } else { format!("HTTP {}", response.status) };
     match response.status {
         200..=299 => Ok(words),
-        _ => Err(Untold { words, again: response.retry_after(now) }),
+        _ => Err(Untold { words, again: response.retry_after(now), may_know: false }),
     }
 }
 

@@ -3,31 +3,30 @@
 
 use serde_json::{Value, json};
 
-use super::{Untold, post, sent, wire_to};
+use super::{Hidden, Untold, post, sent, wire_to};
 use crate::alerts::message::Message;
 use crate::alerts::settings;
 use crate::clock::SharedClock;
 use crate::model::Timestamp;
 use crate::model::http::Auth;
-use crate::model::setting::Secret;
 use crate::wire::{NoClient, Wire};
 
 /// One incoming webhook.
 pub struct Slack {
     wire: Wire,
     path: String,
-    url: Secret,
+    hidden: Hidden,
 }
 
 impl Slack {
     pub(super) fn new(settings: &settings::Slack, clock: &SharedClock) -> Result<Self, NoClient> {
-        let (wire, path) = wire_to(settings.url.expose(), clock)?;
-        Ok(Self { wire, path, url: settings.url.clone() })
+        let (wire, path) = wire_to(&settings.url, clock)?;
+        Ok(Self { wire, path, hidden: Hidden::default().address(&settings.url) })
     }
 
     pub(super) async fn tell(&self, message: &Message, now: Timestamp) -> Result<String, Untold> {
         let body = body(message).to_string().into_bytes();
-        sent(&self.wire, post(&self.path, Auth::Open, body), &[&self.url], now).await
+        sent(&self.wire, post(&self.path, Auth::Open, body), &self.hidden, now).await
     }
 }
 

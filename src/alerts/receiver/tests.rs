@@ -80,7 +80,8 @@ fn a_message_shows_so_many_lines_and_says_how_many_more() {
 fn an_answer_that_shows_a_secret_is_not_shown() {
     let answer = |body: &str| Response { status: 404, headers: Vec::new(), body: body.as_bytes().to_vec() };
     let (secret, now) = (Secret::new("https://x.example/T0/B0/s3cr3t"), Timestamp::MIN);
-    let words = |body: &str| judged(&answer(body), &[&secret], now).expect_err("a refusal").words;
+    let hidden = Hidden::default().address(&secret);
+    let words = |body: &str| judged(&answer(body), &hidden, now).expect_err("a refusal").words;
     assert_eq!(words("no_service\n"), "HTTP 404: no_service");
     assert_eq!(words("nothing at https://x.example/T0/B0/s3cr3t"), "HTTP 404");
     assert_eq!(words(""), "HTTP 404");

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Untold, post, sent, wire_to};
+use super::{Hidden, Untold, post, sent, wire_to};
 use crate::alerts::message::{Line, Message};
 use crate::alerts::settings;
 use crate::clock::SharedClock;
@@ -15,16 +15,17 @@ use crate::wire::{NoClient, Wire};
 pub struct Webhook {
     wire: Wire,
     path: String,
-    url: Secret,
     secrets: Vec<Secret>,
     token: Option<Secret>,
+    hidden: Hidden,
 }
 
 impl Webhook {
     pub(super) fn new(settings: &settings::Webhook, clock: &SharedClock) -> Result<Self, NoClient> {
-        let (wire, path) = wire_to(settings.url.expose(), clock)?;
-        let (url, secrets) = (settings.url.clone(), settings.secret.iter().cloned().collect());
-        Ok(Self { wire, path, url, secrets, token: settings.token.clone() })
+        let (wire, path) = wire_to(&settings.url, clock)?;
+        let hidden = Hidden::default().address(&settings.url).keys(settings.secret.iter().chain(&settings.token));
+        let (secrets, token) = (settings.secret.iter().cloned().collect(), settings.token.clone());
+        Ok(Self { wire, path, secrets, token, hidden })
     }
 
     pub(super) async fn tell(&self, message: &Message, now: Timestamp) -> Result<String, Untold> {
@@ -33,8 +34,7 @@ impl Webhook {
         let headers = standard_webhook::headers(&message.id, now, &body, &self.secrets);
         let mut request = post(&self.path, auth, body);
         request.headers = headers;
-        let hidden: Vec<&Secret> = self.secrets.iter().chain(&self.token).chain([&self.url]).collect();
-        sent(&self.wire, request, &hidden, now).await
+        sent(&self.wire, request, &self.hidden, now).await
     }
 }
 

@@ -150,13 +150,14 @@ fn play(history: &History) {
         state.look(&found(&names), &settings, now);
         // How long a receiver that failed is left alone is by chance, and no matter of the model.
         state.failing.clear();
-        let due = state.due("chat", &all(), &settings, now);
+        let due = state.due("chat", &all(), &settings.round(now));
         let mut heard: Vec<String> = due.iter().flat_map(|batch| batch.items.iter().map(numbered)).collect();
         heard.sort();
         assert_eq!(heard, history.said(&believed, look), "at look {look} of {history:?}");
         let Some(batch) = due else { continue };
+        state.asked("chat", &batch);
         if history.deaf[look] {
-            state.failed("chat", "no connection", None, now);
+            state.failed("chat", &batch, &refused(None), now);
             continue;
         }
         state.taken("chat", &batch, now);
@@ -181,6 +182,47 @@ proptest! {
     #[test]
     fn what_is_told_is_what_the_history_says(history in histories()) {
         play(&history);
+    }
+}
+
+/// What becomes of a try: whether the receiver heard it, and what we know of that.
+const TRIES: [(bool, Option<bool>); 4] = [(true, Some(true)), (false, Some(false)), (true, None), (false, None)];
+
+proptest! {
+    /// Whatever is cut, refused, or lost by a kill: in the end a receiver takes nothing for firing that does not.
+    #[test]
+    fn who_has_heard_of_it_hears_of_its_end(history in histories(), tries in prop::collection::vec(0_usize..6, LOOKS)) {
+        let mut settings = settings("group_wait = \"0s\"\nrepeat = \"3m\"");
+        settings.calm = looks(history.calm);
+        let (mut state, mut believed) = (State::default(), std::collections::BTreeSet::new());
+        // All is well at the end, for longer than a receiver is left alone.
+        for look in 0..LOOKS + 200 {
+            let now = at(look as i64 * EVERY);
+            let names: String =
+                (0..KEYS).filter(|key| history.found.get(look).is_some_and(|found| found[*key])).map(letter).collect();
+            state.look(&found(&names), &settings, now);
+            let Some(batch) = state.due("chat", &all(), &settings.round(now)) else { continue };
+            state.asked("chat", &batch);
+            let bytes = serde_json::to_vec(&state).expect("bytes");
+            let of = tries.get(look).copied().unwrap_or(0);
+            let (is_heard, is_known) = TRIES.get(of).copied().unwrap_or((of == 4, None));
+            for item in batch.items.iter().filter(|_| is_heard) {
+                match item.change {
+                    Change::Over => believed.remove(&item.key),
+                    Change::Fired | Change::Still => believed.insert(item.key.clone()),
+                };
+            }
+            match is_known {
+                Some(true) => state.taken("chat", &batch, now),
+                Some(false) => state.failed("chat", &batch, &refused(None), now),
+                None if of < TRIES.len() => state.failed("chat", &batch, &cut(), now),
+                // Killed before the end of it was kept.
+                None => state = serde_json::from_slice::<State>(&bytes).expect("a state").opened(&receivers(), now),
+            }
+            let firing = |key: &Key| state.alerts.iter().any(|alert| alert.key == *key);
+            prop_assert!(believed.iter().all(firing), "{:?} are believed and not known", believed);
+        }
+        prop_assert!(believed.is_empty() && state.alerts.is_empty(), "{:?} {:?}", believed, state.alerts);
     }
 }
 

@@ -101,9 +101,7 @@ fn hint(status: u16) -> &'static str {
 fn again(manifest: &Manifest, response: &Response, now: Timestamp) -> Option<Timestamp> {
     response.retry_after(now).or_else(|| {
         let (header, unit) = manifest.again.as_ref()?;
-        let number: f64 = response.header(header)?.trim().parse().ok()?;
-        let ms = (number.max(0.0) * unit.as_millis() as f64).min(Span::DAY.as_millis() as f64);
-        Some(now + Span::from_millis(ms.ceil() as i64))
+        response.ahead(header, *unit, now)
     })
 }
 

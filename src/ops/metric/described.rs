@@ -121,6 +121,7 @@ pub const METRICS: &[Described] = &[
     ),
     gauge("espalier_ready", "1 when events are taken and decided.", &[]),
     gauge("espalier_set_aside_messages", "Messages set aside as unreadable.", &[]),
+    gauge("espalier_source_every_seconds", "How often a list is read.", &["source", "list"]),
     gauge("espalier_source_failures", "Times in a row that a list could not be read.", &["source", "list"]),
     gauge("espalier_source_lag_seconds", "How long ago that is up to which a list is read.", &["source", "list"]),
     gauge(

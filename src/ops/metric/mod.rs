@@ -2,7 +2,12 @@
 
 mod described;
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use metrics_util::MetricKindMask;
 
 pub use described::{Described, METRICS, Sort};
 
@@ -11,6 +16,13 @@ use super::health::Health;
 use super::quota::QuotaHealth;
 use super::trouble::TroubleKind;
 use crate::delivery::Hold;
+
+/// A gauge that was not set since the scrape before is left out, from the next scrape on: a lane, a trigger or a pool that is
+/// gone, a queue that is empty. So every gauge is set in [`Metrics::render`] and nowhere else.
+const LEFT_OUT: Duration = Duration::from_nanos(1);
+
+/// Held by a scrape: between setting gauges and writing them down no other may do so.
+static SCRAPE: Mutex<()> = Mutex::new(());
 
 /// The recorder of this process. There is one; a second asks for the same.
 #[derive(Clone)]
@@ -24,15 +36,18 @@ impl Metrics {
         static INSTALLED: std::sync::OnceLock<Option<PrometheusHandle>> = std::sync::OnceLock::new();
         let install = || {
             let calls = Matcher::Full(CALL_SECONDS.into());
-            PrometheusBuilder::new().set_buckets_for_metric(calls, CALL_BUCKETS).ok()?.install_recorder().ok()
+            let builder = PrometheusBuilder::new().idle_timeout(MetricKindMask::GAUGE, Some(LEFT_OUT));
+            builder.set_buckets_for_metric(calls, CALL_BUCKETS).ok()?.install_recorder().ok()
         };
         let handle = INSTALLED.get_or_init(install).clone()?;
         describe();
         Some(Self { handle })
     }
 
-    /// The text for one scrape. Also does the recorder's upkeep, so that nothing grows between scrapes.
-    pub fn render(&self, health: &Health, quota: &QuotaHealth) -> String {
+    /// The text for one scrape, with how many alerts fire by kind. Also does the recorder's upkeep, so that nothing grows
+    /// between scrapes.
+    pub fn render(&self, health: &Health, quota: &QuotaHealth, firing: &BTreeMap<TroubleKind, usize>) -> String {
+        let _one = SCRAPE.lock().unwrap_or_else(PoisonError::into_inner);
         let journal = &health.journal;
         metrics::gauge!("espalier_journal_position").set(journal.accepted as f64);
         metrics::gauge!("espalier_backlog_events").set(journal.backlog as f64);
@@ -49,6 +64,8 @@ impl Metrics {
         for kind in TroubleKind::ALL {
             let count = health.troubles.iter().filter(|trouble| trouble.kind == kind).count();
             metrics::gauge!("espalier_troubles", "kind" => kind.word()).set(count as f64);
+            let firing = firing.get(&kind).copied().unwrap_or(0);
+            metrics::gauge!("espalier_alerts_firing", "kind" => kind.word()).set(firing as f64);
         }
         for lane in &health.lanes {
             let gauge = |name: &'static str, value: f64| metrics::gauge!(name, "lane" => lane.name.clone()).set(value);
@@ -78,8 +95,20 @@ impl Metrics {
                 metrics::gauge!(name, "source" => list.source.clone(), "list" => list.stream.clone()).set(value);
             };
             gauge("espalier_source_lag_seconds", list.lag_ms as f64 / 1_000.0);
+            gauge("espalier_source_every_seconds", list.every_ms as f64 / 1_000.0);
             gauge("espalier_source_failures", f64::from(list.failures));
             gauge("espalier_source_refused", flag(list.is_refused));
+        }
+        for hooks in health.subscriptions.iter().filter(|hooks| hooks.looked.is_some()) {
+            metrics::gauge!("espalier_subscriptions_missing", "source" => hooks.source.clone())
+                .set(hooks.wanted.saturating_sub(hooks.standing) as f64);
+        }
+        for drift in &health.drift {
+            metrics::gauge!("espalier_drift", "account" => drift.account.clone())
+                .set(drift.to_do.map_or(-1.0, |n| n as f64));
+        }
+        if let Some(began) = health.backup {
+            metrics::gauge!("espalier_backup_last_seconds").set(began.as_millis() as f64 / 1_000.0);
         }
         let overdue = health.night.overdue(health.at).as_millis();
         metrics::gauge!("espalier_night_overdue_seconds").set(overdue as f64 / 1_000.0);

@@ -103,6 +103,7 @@ impl Process {
         let watching = |(stream, state): (&String, &watch::Sender<StreamState>)| Watching {
             source: self.name.clone(),
             stream: stream.as_str().into(),
+            every: self.program.every,
             state: state.subscribe(),
             audited: None,
         };

@@ -367,7 +367,7 @@ impl Under<'_> {
                 state.records += count.records;
                 state.events += count.events;
                 state.items += count.items;
-                state.set_aside += count.set_aside;
+                state.aside(count.set_aside, now);
                 state.last_success = Some(now);
             });
             let counted = |what: &'static str, n: u64| {

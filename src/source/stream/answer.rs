@@ -108,9 +108,7 @@ impl Account {
             && let Some(rest) = response.header(&left.header).and_then(|text| text.trim().parse::<f64>().ok())
             && rest <= left.reserve as f64
         {
-            let reset = response.header(&left.reset).and_then(|text| text.trim().parse::<f64>().ok()).unwrap_or(1.0);
-            let ms = (reset.max(0.0) * left.unit.as_millis() as f64).min(Span::DAY.as_millis() as f64);
-            return Some(now + Span::from_millis(ms.ceil() as i64));
+            return response.ahead(&left.reset, left.unit, now).or(Some(now + left.unit.min(Span::DAY)));
         }
         if limits.cost.is_some() {
             return self.refilled(&raw::value(&response.body).ok()?, now);

@@ -3,7 +3,7 @@
 //! What says that it is whole, and how each file has to be, is written last: a copy that was cut has no such file.
 
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 use std::time::SystemTime;
@@ -75,16 +75,22 @@ pub fn refused(path: &Path) -> impl Fn(std::io::Error) -> StoreError {
     move |error| StoreError::Unavailable(format!("{}: {error}", path.display()))
 }
 
-/// Makes a folder that only its owner may read; one that is there has to be empty.
-pub fn make(folder: &Path) -> Result<(), StoreError> {
+/// Makes a folder that only its owner may read; one that is there has to be empty. True where it was made.
+pub fn make(folder: &Path) -> Result<bool, StoreError> {
     let refused = refused(folder);
-    let Ok(mut entries) = fs::read_dir(folder) else {
-        return fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(&refused);
+    let mut entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(&refused)?;
+            return Ok(true);
+        }
+        Err(error) => return Err(refused(error)),
     };
     if entries.next().is_some() {
         return Err(StoreError::Unavailable(format!("{} is not empty", folder.display())));
     }
-    fs::set_permissions(folder, Permissions::from_mode(0o700)).map_err(&refused)
+    fs::set_permissions(folder, Permissions::from_mode(0o700)).map_err(&refused)?;
+    Ok(false)
 }
 
 /// Copies `length` bytes of a file to a new one that only its owner may read; it is as old as the first. Returns its
@@ -118,18 +124,55 @@ pub fn sync(folder: &Path) -> Result<(), StoreError> {
 
 /// Makes one. The store goes on meanwhile; whoever calls holds that it is not compacted.
 pub(super) fn take(inner: &Inner, folder: &Path, at: Timestamp) -> Result<Manifest, StoreError> {
-    make(folder)?;
-    let copied = copy_all(inner, folder, at);
+    let mut made = Made { folder, is_new: make(folder)?, entries: Vec::new() };
+    let copied = copy_all(inner, &mut made, at);
     if copied.is_err() {
-        // What is there of it would only be taken for one. The folder was empty, so all in it is ours.
-        for part in PARTS {
-            let _ = fs::remove_dir_all(folder.join(part));
-        }
+        made.remove();
     }
     copied
 }
 
-fn copy_all(inner: &Inner, folder: &Path, at: Timestamp) -> Result<Manifest, StoreError> {
+/// What was made of a backup: should it fail, so much is removed, since it would only be taken for one.
+struct Made<'a> {
+    folder: &'a Path,
+    /// The folder itself was not there before.
+    is_new: bool,
+    /// Files and folders in it. Each was made where nothing was, so none is somebody else's.
+    entries: Vec<PathBuf>,
+}
+
+impl Made<'_> {
+    fn part(&mut self, name: &str) -> Result<PathBuf, StoreError> {
+        let path = self.folder.join(name);
+        fs::DirBuilder::new().mode(0o700).create(&path).map_err(refused(&path))?;
+        self.entries.push(path.clone());
+        Ok(path)
+    }
+
+    /// What it says of itself: it has its name when it is whole.
+    fn manifest(&mut self, text: &[u8]) -> Result<(), StoreError> {
+        let (unfinished, path) = (self.folder.join("backup.unfinished"), self.folder.join(MANIFEST));
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished);
+        let mut file = file.map_err(refused(&unfinished))?;
+        self.entries.push(unfinished.clone());
+        file.write_all(text).and_then(|()| file.sync_all()).map_err(refused(&unfinished))?;
+        fs::rename(&unfinished, &path).map_err(refused(&path))?;
+        self.entries.push(path);
+        sync(self.folder)
+    }
+
+    fn remove(self) {
+        for path in self.entries.into_iter().rev() {
+            let _ = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        }
+        if self.is_new {
+            // Where somebody has put something beside it, it stays.
+            let _ = fs::remove_dir(self.folder);
+        }
+    }
+}
+
+fn copy_all(inner: &Inner, made: &mut Made<'_>, at: Timestamp) -> Result<Manifest, StoreError> {
     let ((decided, ..), snapshot) = {
         // Not while it is copied: who has to open sled again must not wait for that.
         let _pass = inner.mending.read().map_err(|_| super::poisoned())?;
@@ -141,27 +184,18 @@ fn copy_all(inner: &Inner, folder: &Path, at: Timestamp) -> Result<Manifest, Sto
         (tail.limit, tail.end.position)
     };
     let mut files = Vec::new();
-    let mut one = |part: &str, path: &Path, length: u64| {
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let (bytes, checksum) = copy(path, &folder.join(part).join(&name), length)?;
-        files.push(Copied { name: format!("{part}/{name}"), bytes, checksum });
-        Ok::<(), StoreError>(())
-    };
-    make(&folder.join("snapshots"))?;
-    one("snapshots", &snapshot, u64::MAX)?;
-    make(&folder.join("journal"))?;
-    for Limited { path, length } in up_to(&inner.journal_folder, limit)? {
-        one("journal", &path, length)?;
-    }
-    make(&folder.join("register"))?;
-    for name in register::FILES {
-        let path = inner.settings.path.join(name);
-        if path.exists() {
-            one("register", &path, u64::MAX)?;
+    let journal = up_to(&inner.journal_folder, limit)?;
+    let beside = register::FILES.map(|name| inner.settings.path.join(name)).into_iter().filter(|path| path.exists());
+    let whole = |path| Limited { path, length: u64::MAX };
+    let parts = [journal, vec![whole(snapshot)], beside.map(whole).collect()];
+    for (part, of) in PARTS.into_iter().zip(parts) {
+        let folder = made.part(part)?;
+        for Limited { path, length } in of {
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            let (bytes, checksum) = copy(&path, &folder.join(&name), length)?;
+            files.push(Copied { name: format!("{part}/{name}"), bytes, checksum });
         }
-    }
-    for part in PARTS {
-        sync(&folder.join(part))?;
+        sync(&folder)?;
     }
     let version = build::VERSION.to_owned();
     let position = Position(position.max(decided));
@@ -169,13 +203,7 @@ fn copy_all(inner: &Inner, folder: &Path, at: Timestamp) -> Result<Manifest, Sto
         Manifest { format: FORMAT, version, schema: SCHEMA, at, position, files, checksum: String::new() };
     manifest.checksum = manifest.sum()?;
     let text = serde_json::to_vec_pretty(&manifest).map_err(|e| StoreError::Damaged(e.to_string()))?;
-    let (unfinished, path) = (folder.join("backup.unfinished"), folder.join(MANIFEST));
-    let mut options = OpenOptions::new();
-    let file = options.write(true).create(true).truncate(true).mode(0o600).open(&unfinished);
-    let written = file.and_then(|mut file| file.write_all(&text).and_then(|()| file.sync_all()));
-    written.map_err(refused(&unfinished))?;
-    fs::rename(&unfinished, &path).map_err(refused(&path))?;
-    sync(folder)?;
+    made.manifest(&text)?;
     Ok(manifest)
 }
 
@@ -197,7 +225,7 @@ pub fn read(folder: &Path) -> Result<Manifest, StoreError> {
     let damaged = |words: String| StoreError::Backup(format!("{}: {words}", path.display()));
     let file = match File::open(&path) {
         Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
             return Err(StoreError::Backup(format!(
                 "{} is no whole backup: there is no {MANIFEST}, which is written last",
                 folder.display()

@@ -1,18 +1,23 @@
 //! Backups at set times: made by the daemon, and removed when their time is over.
 
-use std::path::Path;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::SharedClock;
 use crate::model::Timestamp;
-use crate::store::embedded::Embedded;
+use crate::store::embedded::{self, Embedded};
 use crate::store::settings::Backups;
 use crate::store::{Backup, StoreError, backup};
 
 /// Makes each in its turn, until `stop`. One that was due while no daemon ran is not made up for.
 pub async fn keep_backups(store: Embedded, clock: SharedClock, settings: Backups, stop: CancellationToken) {
     let mut after = clock.now();
+    match newest(&store, &settings).await {
+        Ok(at) => tell_last(at),
+        Err(error) => tracing::warn!(reason = %error, "it cannot be told when the last backup was made"),
+    }
     while let Some(due) = settings.at.next(after, &settings.zone) {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -24,7 +29,7 @@ pub async fn keep_backups(store: Embedded, clock: SharedClock, settings: Backups
         match one(&store, &settings, now).await {
             Ok((folder, size_bytes)) => {
                 tracing::info!(%folder, size_bytes, "a backup is made");
-                metrics::gauge!("espalier_backup_last_seconds").set(now.as_millis() as f64 / 1_000.0);
+                tell_last(Some(now));
             }
             Err(error) => {
                 tracing::error!(reason = %error, "no backup could be made; the next is made at its time");
@@ -32,34 +37,57 @@ pub async fn keep_backups(store: Embedded, clock: SharedClock, settings: Backups
             }
         }
         if let Err(error) = remove_old(&store, &settings, now).await {
-            tracing::warn!(reason = %error, "a backup whose time is over could not be removed");
+            tracing::warn!(reason = %error, "it cannot be told which backups are old");
         }
     }
 }
 
 async fn one(store: &Embedded, settings: &Backups, now: Timestamp) -> Result<(String, u64), StoreError> {
-    let unavailable = |words: String| StoreError::Unavailable(words);
-    let name = now.to_string().replace(':', "-");
-    let folder = std::path::absolute(settings.path.join(name)).map_err(|e| unavailable(e.to_string()))?;
-    let folder = folder.to_str().ok_or_else(|| unavailable("the folder of backups is not UTF-8".into()))?.to_owned();
+    let folder = within(settings)?.join(now.to_string().replace(':', "-"));
+    let folder = folder.to_str().ok_or_else(|| StoreError::Unavailable("the folder of backups is not UTF-8".into()))?;
+    let folder = folder.to_owned();
     let wanted = Backup { folder: folder.clone(), at: now, kept_until: Some(now + settings.keep) };
     let made = backup::make(store, wanted, now).await?;
     Ok((folder, made.size_bytes))
 }
 
-/// Removes those of this folder whose time is over: they are known by name, and nothing else in it is touched.
+/// Where all of them lie.
+fn within(settings: &Backups) -> Result<PathBuf, StoreError> {
+    std::path::absolute(&settings.path).map_err(|e| StoreError::Unavailable(e.to_string()))
+}
+
+/// When the newest that is whole was begun.
+async fn newest(store: &Embedded, settings: &Backups) -> Result<Option<Timestamp>, StoreError> {
+    let within = within(settings)?;
+    let known = backup::known(store).await?;
+    let newest = move || {
+        let is_ours = |folder: &Path| folder.parent() == Some(&*within) && embedded::backup::is_whole(folder);
+        known.into_iter().filter(|one| is_ours(Path::new(&one.folder))).map(|one| one.at).max()
+    };
+    tokio::task::spawn_blocking(newest).await.map_err(|e| StoreError::Unavailable(e.to_string()))
+}
+
+fn tell_last(at: Option<Timestamp>) {
+    let seconds = at.map_or(0.0, |at| at.as_millis() as f64 / 1_000.0);
+    metrics::gauge!("espalier_backup_last_timestamp_seconds").set(seconds);
+}
+
+/// Removes those of this folder whose time is over: they are known by name, and nothing else in it is touched. One that
+/// cannot be removed is tried again after the next backup, and keeps no other.
 async fn remove_old(store: &Embedded, settings: &Backups, now: Timestamp) -> Result<(), StoreError> {
-    let unavailable = |e: std::io::Error| StoreError::Unavailable(e.to_string());
-    let within = std::path::absolute(&settings.path).map_err(unavailable)?;
+    let within = within(settings)?;
     for old in backup::known(store).await? {
         let folder = Path::new(&old.folder);
         if folder.parent() != Some(&*within) || old.kept_until.is_none_or(|until| until > now) {
             continue;
         }
-        match tokio::fs::remove_dir_all(folder).await {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(unavailable(error)),
-            _ => backup::gone(store, &old.folder).await?,
+        let removed = match tokio::fs::remove_dir_all(folder).await {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(StoreError::Unavailable(error.to_string())),
+            _ => backup::gone(store, &old.folder).await,
         };
+        if let Err(error) = removed {
+            tracing::warn!(folder = %old.folder, reason = %error, "a backup whose time is over could not be removed");
+        }
     }
     Ok(())
 }
@@ -74,21 +102,52 @@ mod tests {
     use crate::store::Store;
     use crate::store::settings::Settings;
 
-    #[tokio::test]
-    async fn one_is_made_each_day_and_goes_when_its_time_is_over() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let start = Timestamp::parse("2026-11-29T00:30:00Z").expect("an instant");
-        let clock = VirtualClock::new(start);
-        let settings = Settings { path: folder.path().join("store"), ..Settings::default() };
+    /// A store, and where its backups come to lie for two days.
+    fn begin(folder: &Path, now: Timestamp) -> (Embedded, Backups) {
+        let settings = Settings { path: folder.join("store"), ..Settings::default() };
         std::fs::create_dir(&settings.path).expect("a folder");
-        let store = Embedded::open(&settings, start).expect("a store");
         let backups = Backups {
-            path: folder.path().join("backups"),
+            path: folder.join("backups"),
             keep: Span::from_days(2),
             at: "0 1 * * *".parse().expect("a schedule"),
             zone: Zone::UTC,
         };
         std::fs::create_dir(&backups.path).expect("a folder");
+        (Embedded::open(&settings, now).expect("a store"), backups)
+    }
+
+    #[tokio::test]
+    async fn one_that_cannot_be_removed_keeps_no_other() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let now = Timestamp::parse("2026-11-29T00:30:00Z").expect("an instant");
+        let (store, settings) = begin(folder.path(), now);
+        assert_eq!(newest(&store, &settings).await.expect("a list"), None);
+        let mut made = Vec::new();
+        for day in 0..3 {
+            let at = now + Span::from_hours(24 * day);
+            made.push(one(&store, &settings, at).await.expect("a backup").0);
+            assert_eq!(newest(&store, &settings).await.expect("a list"), Some(at));
+        }
+        // A file stands where the first was: it is no folder that could be removed.
+        std::fs::remove_dir_all(&made[0]).expect("a folder");
+        std::fs::write(&made[0], "").expect("a file");
+        // The last was cut.
+        std::fs::remove_file(Path::new(&made[2]).join("backup.json")).expect("a file");
+        assert_eq!(newest(&store, &settings).await.expect("a list"), Some(now + Span::from_hours(24)));
+        remove_old(&store, &settings, now + Span::from_hours(24 * 3)).await.expect("a list");
+        let known = backup::known(&store).await.expect("a list");
+        let known: Vec<&str> = known.iter().map(|one| &*one.folder).collect();
+        assert_eq!(known, [&made[0], &made[2]], "the second is gone, and the first is tried again");
+        assert!(Path::new(&made[0]).exists() && !Path::new(&made[1]).exists());
+        store.close().await.expect("an end");
+    }
+
+    #[tokio::test]
+    async fn one_is_made_each_day_and_goes_when_its_time_is_over() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let start = Timestamp::parse("2026-11-29T00:30:00Z").expect("an instant");
+        let clock = VirtualClock::new(start);
+        let (store, backups) = begin(folder.path(), start);
         std::fs::create_dir(backups.path.join("of somebody else")).expect("a folder");
         let stop = CancellationToken::new();
         let task = tokio::spawn(keep_backups(store.clone(), Arc::new(clock.clone()), backups.clone(), stop.clone()));

@@ -269,6 +269,8 @@ pub struct Counts {
     pub journal_bytes: u64,
     /// The engine's last step.
     pub step: u64,
+    /// Grows while a snapshot is written or the journal rewritten, for which the engine may have to wait.
+    pub upkeep: u64,
 }
 
 /// Where an activation is, and what was tried.

@@ -219,6 +219,11 @@ fn up_to(journal: &Path, limit: Limit) -> Result<Vec<Limited>, StoreError> {
     Ok(all.map(|segment| Limited { length: length(&segment), path: segment.path }).collect())
 }
 
+/// True where a backup was made to its end. Nothing of it is read.
+pub fn is_whole(folder: &Path) -> bool {
+    folder.join(MANIFEST).exists()
+}
+
 /// Reads what a backup says of itself.
 pub fn read(folder: &Path) -> Result<Manifest, StoreError> {
     let path = folder.join(MANIFEST);
@@ -283,5 +288,89 @@ fn sum_of(path: &Path) -> std::io::Result<(u64, String)> {
         }
         sum.update(&piece[..read]);
         bytes += read as u64;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::Embedded;
+    use super::*;
+    use crate::store::Store;
+    use crate::store::contract::event;
+    use crate::store::settings::Settings;
+
+    async fn store(folder: &Path) -> Embedded {
+        let settings = Settings { path: folder.join("store"), ..Settings::default() };
+        fs::create_dir(&settings.path).expect("a folder");
+        let store = Embedded::open(&settings, Timestamp::MIN).expect("a store");
+        store.append(vec![event(1)], None).await.expect("an append");
+        store
+    }
+
+    #[tokio::test]
+    async fn one_that_fails_removes_what_it_made_and_nothing_else() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = store(folder.path()).await;
+        // It is copied last, and cannot be.
+        fs::create_dir(folder.path().join("store/access")).expect("a folder");
+        let (new, old) = (folder.path().join("new/copy"), folder.path().join("old"));
+        fs::create_dir(&old).expect("a folder");
+        for copy in [&new, &old] {
+            store.back_up(copy, Timestamp::MIN).await.expect_err("a folder is no file");
+        }
+        assert!(!new.exists() && fs::read_dir(&old).expect("a folder").next().is_none());
+        // What another process makes in the same folder at the same time is its own.
+        let mut made = Made { folder: &old, is_new: false, entries: Vec::new() };
+        fs::create_dir(old.join("journal")).expect("a folder");
+        made.part("snapshots").expect("a part");
+        made.part("journal").expect_err("it is somebody else's");
+        made.remove();
+        assert!(old.join("journal").exists() && !old.join("snapshots").exists());
+        // A file is no folder to make one in, and stays.
+        fs::write(&new.with_file_name("file"), "mine").expect("a file");
+        store.back_up(&new.with_file_name("file"), Timestamp::MIN).await.expect_err("a file");
+        assert_eq!(fs::read(new.with_file_name("file")).expect("a file"), b"mine");
+        store.close().await.expect("an end");
+    }
+
+    /// The snapshot waits for a step, and with it whoever asked for the backup, who then goes away.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn one_that_nobody_waits_for_ends_alone_and_intake_goes_on_meanwhile() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = store(folder.path()).await;
+        let copy = folder.path().join("copy");
+        let (go_on, told) = std::sync::mpsc::channel::<()>();
+        let (holds, held) = tokio::sync::oneshot::channel();
+        let inner = store.inner.clone();
+        let step = tokio::task::spawn_blocking(move || {
+            let _state = inner.state().expect("a state");
+            holds.send(()).expect("a test");
+            told.recv().expect("a word");
+        });
+        held.await.expect("a step");
+        let asked = {
+            let (store, copy) = (store.clone(), copy.clone());
+            tokio::spawn(async move { store.back_up(&copy, Timestamp::MIN).await })
+        };
+        let begun = async {
+            while !copy.exists() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), begun).await.expect("it has begun");
+        asked.abort();
+        assert!(asked.await.expect_err("nobody waits").is_cancelled());
+        assert!(store.inner.keeping.try_lock().is_err(), "it is under way");
+        let more = tokio::time::timeout(Duration::from_secs(60), store.append(vec![event(2)], None)).await;
+        assert_eq!(more.expect("intake waits for no backup").expect("an append"), Position(2));
+        assert!(!is_whole(&copy));
+        go_on.send(()).expect("a step");
+        step.await.expect("a step");
+        let _alone = store.inner.keeping.lock().await;
+        let (manifest, wrong) = check(&copy).expect("a whole backup");
+        assert_eq!((manifest.position, wrong.len()), (Position(2), 0));
+        store.close().await.expect("an end");
     }
 }

@@ -259,14 +259,15 @@ impl Running {
     }
 }
 
-/// Waits for all of them until `deadline`, and aborts the others. Returns how many those were.
+/// Waits for all of them until `deadline`, and aborts the others: what they had under way beside the runtime's workers, as a
+/// step of the store or a backup, goes on until it ends or the process does. Returns how many those were.
 async fn ended(tasks: &mut JoinSet<()>, clock: &SharedClock, deadline: Timestamp) -> usize {
     loop {
         tokio::select! {
             ended = tasks.join_next() => if ended.is_none() { return 0 },
             () = clock.until(deadline) => {
                 let cut = tasks.len();
-                // Until they have let go of the store.
+                // None of them begins anything more when this returns.
                 tasks.shutdown().await;
                 return cut;
             }

@@ -201,7 +201,9 @@ fn the_alert_rules_are_those_of_our_own_alerts() {
             rules.insert(kind, (severity, wait));
         }
     }
+    // Of these Espalier has no alert of its own.
     assert_eq!(rules.remove("absent"), Some(("critical", "5m")));
+    assert_eq!(rules.remove("backup_missing"), Some(("warning", "15m")));
     for kind in Kind::ALL {
         let usual = kind.usual();
         let rule = rules.remove(kind.word());

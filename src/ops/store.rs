@@ -129,3 +129,28 @@ async fn gone(State(shared): State<Shared>, Json(Gone { folder }): Json<Gone>) -
         Err(error) => refused(&error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn work_goes_on_when_nobody_waits_for_it_any_more() {
+        let (begins, begun) = tokio::sync::oneshot::channel();
+        let (go_on, told) = tokio::sync::oneshot::channel();
+        let (ends, ended) = tokio::sync::oneshot::channel();
+        let caller = tokio::spawn(to_its_end(async move {
+            begins.send(()).expect("a test");
+            let word: u8 = told.await.expect("a word");
+            ends.send(word).expect("a test");
+            Ok(())
+        }));
+        begun.await.expect("work");
+        caller.abort();
+        assert!(caller.await.expect_err("it has left").is_cancelled());
+        go_on.send(7).expect("work that waits");
+        assert_eq!(ended.await, Ok(7));
+        let told = to_its_end::<()>(async { panic!("a test's") }).await.expect_err("it ended badly");
+        assert!(told.to_string().contains("ended badly"));
+    }
+}

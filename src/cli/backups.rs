@@ -3,16 +3,24 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::SharedClock;
 use crate::model::Timestamp;
+use crate::ops::store::BackupFailed;
 use crate::store::embedded::{self, Embedded};
 use crate::store::settings::Backups;
 use crate::store::{Backup, StoreError, backup};
 
-/// Makes each in its turn, until `stop`. One that was due while no daemon ran is not made up for.
-pub async fn keep_backups(store: Embedded, clock: SharedClock, settings: Backups, stop: CancellationToken) {
+/// Makes each in its turn, until `stop`. One that was due while no daemon ran is not made up for. While the last one could
+/// not be made, `failed` says so.
+pub async fn keep_backups(
+    store: Embedded,
+    clock: SharedClock,
+    (settings, failed): (Backups, watch::Sender<Option<BackupFailed>>),
+    stop: CancellationToken,
+) {
     let mut after = clock.now();
     match newest(&store, &settings).await {
         Ok(at) => tell_last(at),
@@ -30,10 +38,15 @@ pub async fn keep_backups(store: Embedded, clock: SharedClock, settings: Backups
             Ok((folder, size_bytes)) => {
                 tracing::info!(%folder, size_bytes, "a backup is made");
                 tell_last(Some(now));
+                failed.send_if_modified(|failed| failed.take().is_some());
             }
             Err(error) => {
                 tracing::error!(reason = %error, "no backup could be made; the next is made at its time");
                 metrics::counter!("espalier_backup_failures_total").increment(1);
+                failed.send_modify(|failed| {
+                    let since = failed.as_ref().map_or(now, |before| before.since);
+                    *failed = Some(BackupFailed { since, words: error.to_string() });
+                });
             }
         }
         if let Err(error) = remove_old(&store, &settings, now).await {
@@ -150,7 +163,9 @@ mod tests {
         let (store, backups) = begin(folder.path(), start);
         std::fs::create_dir(backups.path.join("of somebody else")).expect("a folder");
         let stop = CancellationToken::new();
-        let task = tokio::spawn(keep_backups(store.clone(), Arc::new(clock.clone()), backups.clone(), stop.clone()));
+        let (failed, mut told) = watch::channel(None);
+        let task =
+            tokio::spawn(keep_backups(store.clone(), Arc::new(clock.clone()), (backups.clone(), failed), stop.clone()));
         // It waits from here on.
         tokio::task::yield_now().await;
         for day in 0..4 {
@@ -169,12 +184,29 @@ mod tests {
             }
             assert!(is_there(), "{name}");
         }
-        stop.cancel();
-        task.await.expect("an end");
+        assert_eq!(*told.borrow(), None);
         let known = backup::known(&store).await.expect("a read");
         assert_eq!(known.len(), 2, "those of the last two days: {known:?}");
         assert!(known.iter().all(|one| Path::new(&one.folder).exists()));
         assert_eq!(std::fs::read_dir(&backups.path).expect("a folder").count(), 3, "and what is not ours");
+
+        // One that cannot be made is told until one is.
+        let aside = folder.path().join("aside");
+        std::fs::rename(&backups.path, &aside).expect("a folder");
+        std::fs::write(&backups.path, "").expect("a file");
+        let due = |day: i64| start + Span::from_hours(24 * day) + Span::from_minutes(30);
+        for day in [4, 5] {
+            clock.set(due(day));
+            told.changed().await.expect("a word");
+            let failed = told.borrow_and_update().clone().expect("it failed");
+            assert_eq!(failed.since, due(4), "{}", failed.words);
+        }
+        std::fs::remove_file(&backups.path).expect("a file");
+        clock.set(due(6));
+        told.changed().await.expect("a word");
+        assert_eq!(*told.borrow_and_update(), None);
+        stop.cancel();
+        task.await.expect("an end");
         store.close().await.expect("an end");
     }
 }

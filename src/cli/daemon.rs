@@ -147,6 +147,7 @@ impl Daemon {
         let (window, with) = (settings.store.dedupe, (shared.clone(), clock.clone()));
         let (nightly, nights) = Nightly::new(settings.nightly, (reread, rerun), askers.clone(), window, with);
         let compacts = !nightly.comes();
+        let (failed, backup) = tokio::sync::watch::channel(None);
         let alerts = Desk::new(settings.alerts, shared.clone(), clock.clone()).map_err(Failed::new)?;
         let watched = Watched {
             store: shared.clone(),
@@ -165,6 +166,7 @@ impl Daemon {
             drift: comparison.found(),
             heard: listening_to.heard(),
             nights,
+            backup,
             askers: askers.into(),
             sources: settings.source.iter().map(|(name, source)| (name.clone(), kind(source))).collect(),
             alerts: alerts.clone(),
@@ -215,7 +217,7 @@ impl Daemon {
         }
         workers.spawn(keep_counts(store.clone(), clock.clone(), (program, sales), working.clone()));
         if let Some(backups) = settings.store.backup {
-            workers.spawn(keep_backups(store.clone(), clock.clone(), backups, working.clone()));
+            workers.spawn(keep_backups(store.clone(), clock.clone(), (backups, failed), working.clone()));
         }
         workers.spawn(keep_house(store.clone(), clock.clone(), (metrics, compacts), working.clone()));
         tracing::info!(intake = %intake_at, ops = %ops_at, "espalier runs");

@@ -12,6 +12,7 @@ pub use super::hooks::HooksHealth;
 pub use super::night::NightHealth;
 pub use super::quiet::QuietHealth;
 use super::room::free_bytes;
+use super::store::BackupFailed;
 use super::triggers::Liveness;
 use super::trouble::{Trouble, TroubleKind};
 use crate::alerts::{Desk, Mark};
@@ -58,6 +59,8 @@ pub struct Watched {
     pub heard: watch::Receiver<Vec<Heard>>,
     /// The nights.
     pub nights: Nights,
+    /// That the last backup at a set time failed.
+    pub backup: watch::Receiver<Option<BackupFailed>>,
     /// The accounts of the destinations, to be asked.
     pub askers: Arc<[Arc<Asker>]>,
     /// Names and kinds of the sources.
@@ -417,6 +420,7 @@ impl Watched {
         let night = NightHealth::of(&self.nights.state.borrow());
         troubles.extend(night.troubles());
         troubles.extend(self.missing(&night, now));
+        troubles.extend(self.backup.borrow().as_ref().map(BackupFailed::trouble));
         let free_bytes = free_bytes(&self.folder);
         troubles.extend(free_bytes.and_then(|free| self.low(free)));
         troubles.extend(self.alerts.failing().into_iter().map(|(name, failing)| {

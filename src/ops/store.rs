@@ -15,7 +15,8 @@ use utoipa_axum::routes;
 use super::access::Documented;
 use super::api::{Message, missing, refused};
 use super::server::Shared;
-use crate::model::Span;
+use super::trouble::{Trouble, TroubleKind};
+use crate::model::{Span, Timestamp};
 use crate::store::{BackedUp, Backup, StoreError, backup};
 
 /// A backup that is wanted.
@@ -44,6 +45,23 @@ pub struct Gone {
 pub struct Compacted {
     /// The newest event that a restart need not read again.
     pub position: u64,
+}
+
+/// That the last backup of `[store] backup` could not be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackupFailed {
+    /// When it was first tried in vain.
+    pub since: Timestamp,
+    /// Why, of the last try.
+    pub words: String,
+}
+
+impl BackupFailed {
+    pub(super) fn trouble(&self) -> Trouble {
+        Trouble::new(TroubleKind::BackupFailed, "the backup", format!("could not be made: {}", self.words))
+            .mended_by("`espalier store backup FOLDER` tries it at once")
+            .since(self.since)
+    }
 }
 
 /// The routes.

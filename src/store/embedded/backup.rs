@@ -329,7 +329,7 @@ mod tests {
         made.remove();
         assert!(old.join("journal").exists() && !old.join("snapshots").exists());
         // A file is no folder to make one in, and stays.
-        fs::write(&new.with_file_name("file"), "mine").expect("a file");
+        fs::write(new.with_file_name("file"), "mine").expect("a file");
         store.back_up(&new.with_file_name("file"), Timestamp::MIN).await.expect_err("a file");
         assert_eq!(fs::read(new.with_file_name("file")).expect("a file"), b"mine");
         store.close().await.expect("an end");

@@ -51,9 +51,9 @@ async fn what_was_acknowledged_before_a_backup_is_restored_and_nothing_is_sent_t
     let copy = copies.path().join("copy");
     let said = well(folder.path(), &["store", "backup", text(&copy), "--keep", "30d"]);
     assert!(said.contains("up to event"), "{said}");
-    // It goes on meanwhile, and after: vendors take what the backup does not know of.
+    // It goes on after it: vendors take what the backup does not know of. That intake does not
+    // wait for a backup is tested where backups are made.
     let then = told.acknowledged_so_far();
-    assert!(then > before.acknowledged_so_far(), "intake goes on while a backup is made");
     while told.acknowledged_so_far() < then + 500 {
         pause(50).await;
     }
@@ -113,6 +113,8 @@ async fn a_backup_that_is_not_whole_is_told_and_nothing_is_made_of_it() {
     let copy = copies.path().join("copy");
     one_person(folder.path(), &mut daemon, &copy).await;
     refused(folder.path(), &["store", "backup", text(&copy)]);
+    let known = well(folder.path(), &["store", "backups"]);
+    assert!(known.contains(text(&copy)), "what was there before is known: {known}");
     daemon.kill();
     for path in files(&copy) {
         use std::os::unix::fs::PermissionsExt;
@@ -177,8 +179,12 @@ async fn an_erasure_tells_of_backups_and_a_restore_forgets_once_more() {
     assert!(!said.contains("still has them"), "{said}");
     daemon.kill();
 
-    let (other, _, mut daemon) = another("restored", "");
+    let (other, store, mut daemon) = another("restored", "");
     let names = copies.path().join("names");
+    fs::write(&names, "email:ines@example.com\n\nines at example.com\n").expect("a file");
+    let said = refused(other.path(), &["store", "restore", text(&aside), "--forget", text(&names)]);
+    assert!(said.contains("line 3 is no name") && !said.contains("ines at"), "{said}");
+    assert!(!store.join("journal").exists(), "nothing was restored");
     fs::write(&names, "# later than the backup\nemail:ines@example.com\n").expect("a file");
     let said = well(other.path(), &["store", "restore", text(&aside), "--forget", text(&names)]);
     assert!(said.contains("1 erasures are noted") && !said.contains("ines@"), "{said}");
@@ -206,7 +212,7 @@ fn journal_of(export: &Path) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_export_makes_the_same_store() {
     let (sandbox, address) = vendors().await;
-    let (folder, _, mut daemon) = another("store", &configuration(address));
+    let (folder, store, mut daemon) = another("store", &configuration(address));
     daemon.start_ready().await;
     let told = Arc::new(Told::default());
     let loads = told.begin(daemon.intake);
@@ -221,6 +227,22 @@ async fn an_export_makes_the_same_store() {
     assert!(daemon.terminate().success());
     well(folder.path(), &["store", "export", text(&offline)]);
     refused(folder.path(), &["store", "export", text(&offline)]);
+    // What cannot be read to its end leaves no file, and what somebody else left is not written over.
+    let segment =
+        store.join("journal").read_dir().expect("a journal").next().expect("a segment").expect("a segment").path();
+    let sound = fs::read(&segment).expect("a segment");
+    let mut harmed = sound.clone();
+    harmed[sound.len() / 2] ^= 1;
+    fs::write(&segment, harmed).expect("a segment");
+    refused(folder.path(), &["store", "export", text(&files.path().join("harmed.jsonl"))]);
+    fs::write(&segment, sound).expect("a segment");
+    fs::write(files.path().join("half.unfinished"), "somebody's").expect("a file");
+    let said = refused(folder.path(), &["store", "export", text(&files.path().join("half.jsonl"))]);
+    assert!(said.contains("half.unfinished is there already"), "{said}");
+    fs::remove_file(files.path().join("half.unfinished")).expect("it is as it was");
+    let left = files.path().read_dir().expect("a folder").map(|entry| entry.expect("a file").file_name());
+    let left: std::collections::BTreeSet<_> = left.collect();
+    assert_eq!(left, ["offline.jsonl", "online.jsonl"].map(Into::into).into(), "nothing half-written is left");
     let person = person_of(folder.path());
 
     let (other, store, mut daemon) = another("imported", &configuration(address));

@@ -77,7 +77,9 @@ fn whoever_stops_it_waits_longer_than_it_drains() {
     let unit = read("systemd/espalier.service");
     assert!(seconds(&unit, "TimeoutStopSec") > drain + 10);
     assert!(seconds(&unit, "WatchdogSec") >= 60, "a slow disk is no hung engine");
-    for line in ["Type=notify", "NoNewPrivileges=yes", "ProtectSystem=strict", "StateDirectory=espalier"] {
+    for line in
+        ["Type=notify", "NoNewPrivileges=yes", "ProtectSystem=strict", "StateDirectory=espalier espalier-backups"]
+    {
         assert!(unit.lines().any(|one| one == line), "{line}");
     }
     let grace = read("docker/compose.yml")
@@ -139,7 +141,9 @@ fn the_debian_package_is_well_formed_and_brings_no_surprises() {
     build.arg(env!("CARGO_BIN_EXE_espalier")).arg(folder.path()).env("ESPALIER_DEB", "-Zgzip -z1");
     let said = well(&mut build);
     let package = said.lines().last().expect("the package's path");
-    let (_, said) = ran(Command::new("lintian").args(["--allow-root", "--tag-display-limit", "0"]).arg(package));
+    let mut lint = Command::new("lintian");
+    lint.args(["--allow-root", "--tag-display-limit", "0", "--fail-on", "error,warning"]);
+    let said = well(lint.arg(package));
     assert_eq!(complaints(&said), Vec::<&str>::new(), "{said}");
 
     let contents = well(Command::new("dpkg-deb").args(["--contents", package]));
@@ -149,6 +153,11 @@ fn the_debian_package_is_well_formed_and_brings_no_surprises() {
         "./etc/espalier/espalier.toml",
         "./usr/share/man/man1/espalier.1.gz",
         "./usr/share/doc/espalier/examples/triggers/cart-abandoned.toml",
+        "./usr/share/doc/espalier/docs/operations.md",
+        "./usr/share/doc/espalier/docs/reference/commands.md",
+        "./usr/share/doc/espalier/docs/reference/connectors/shopify.md",
+        "./usr/share/doc/espalier/docs/guides/shopify-klaviyo/espalier.toml",
+        "./usr/share/doc/espalier/docs/images/health.png",
     ] {
         assert!(contents.lines().any(|line| line.ends_with(path)), "{path}: {contents}");
     }

@@ -248,7 +248,9 @@ fn the_alert_rules_are_those_of_our_own_alerts() {
             asked.insert(kind, expression);
         }
     }
+    // Of these Espalier has no alert of its own.
     assert_eq!(rules.remove("absent"), Some(("critical", "5m")));
+    assert_eq!(rules.remove("backup_missing"), Some(("warning", "15m")));
     for kind in Kind::ALL {
         let usual = kind.usual();
         let rule = rules.remove(kind.word());

@@ -67,6 +67,20 @@ pull = {{ streams = ["orders"], start = "1d" }}
     (sandbox, daemon)
 }
 
+/// The guides show views in light, as they are here; `UPDATE=1` writes their pictures.
+#[expect(clippy::disallowed_methods, reason = "a test is told by its environment")]
+fn show(screenshots: &Path, images: &Path) {
+    for entry in std::fs::read_dir(images).expect("the pictures") {
+        let image = entry.expect("a picture").path();
+        let view = image.file_stem().expect("a view").to_string_lossy().into_owned();
+        let made = screenshots.join(format!("{view}-light.png"));
+        assert!(made.exists(), "{} shows no view that there is", image.display());
+        if std::env::var("UPDATE").is_ok() {
+            std::fs::copy(made, image).expect("a picture");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_view_and_every_control() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -91,6 +105,7 @@ async fn every_view_and_every_control() {
     let told: Value = serde_json::from_str(&said).unwrap_or_else(|_| panic!("{said}{errors}\n{}", daemon.log_end()));
     assert_eq!(told["surprises"], json!([]), "{:#}\n{}", told["surprises"], daemon.log_end());
     assert_eq!(told["steps"], told["wanted"]);
+    show(&screenshots, &root.join("docs/images"));
     let bytes = told["bytes"].as_u64().expect("bytes");
     println!("the first load: {bytes} bytes in {} requests", told["requests"]);
     assert!(bytes > 40_000 && bytes < HEAVIEST, "the first load fetches {bytes} bytes");

@@ -79,6 +79,8 @@ pub enum Kind {
     NightMissing,
     /// The last night found differences.
     NightDiffers,
+    /// The last backup of `[store] backup` could not be made.
+    BackupFailed,
     /// A receiver of alerts cannot be told.
     ReceiverFailing,
 }
@@ -111,7 +113,7 @@ pub struct Usual {
 
 impl Kind {
     /// All there are.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::EngineWaits,
         Self::DiskLow,
         Self::BreakerOpen,
@@ -135,6 +137,7 @@ impl Kind {
         Self::CodesLow,
         Self::NightMissing,
         Self::NightDiffers,
+        Self::BackupFailed,
         Self::ReceiverFailing,
     ];
 
@@ -164,6 +167,7 @@ impl Kind {
             Self::CodesLow => "codes_low",
             Self::NightMissing => "night_missing",
             Self::NightDiffers => "night_differs",
+            Self::BackupFailed => "backup_failed",
             Self::ReceiverFailing => "receiver_failing",
         }
     }
@@ -197,7 +201,8 @@ impl Kind {
             | Self::DemandsOpen
             | Self::AccountDrift
             | Self::CodesLow
-            | Self::NightDiffers => (Warning, Span::ZERO, Mark::None),
+            | Self::NightDiffers
+            | Self::BackupFailed => (Warning, Span::ZERO, Mark::None),
         };
         // A spent quota is how a full day ends: nobody has to do anything about it.
         Usual { is_on: self != Self::QuotaSpent, severity, wait, mark }

@@ -106,6 +106,7 @@ pub struct Rules {
     pub codes_low: Rule,
     pub night_missing: Rule,
     pub night_differs: Rule,
+    pub backup_failed: Rule,
     pub receiver_failing: Rule,
 }
 
@@ -136,6 +137,7 @@ impl Rules {
             Kind::CodesLow => &self.codes_low,
             Kind::NightMissing => &self.night_missing,
             Kind::NightDiffers => &self.night_differs,
+            Kind::BackupFailed => &self.backup_failed,
             Kind::ReceiverFailing => &self.receiver_failing,
         }
     }

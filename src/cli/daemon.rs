@@ -153,7 +153,7 @@ impl Daemon {
         let (window, with) = (settings.store.dedupe, (shared.clone(), clock.clone()));
         let (nightly, nights) = Nightly::new(settings.nightly, (reread, rerun), askers.clone(), window, with);
         let compacts = !nightly.comes();
-        let (backed_up, backup) = watch::channel(None);
+        let (backups_told, backup) = watch::channel(None);
         let alerts = Desk::new(settings.alerts, shared.clone(), clock.clone()).map_err(Failed::new)?;
         let watched = Watched {
             store: shared.clone(),
@@ -219,7 +219,8 @@ impl Daemon {
         let tellers = tellers(&settings.log, &clock, &telling)?;
         workers.spawn(keep_counts(store.clone(), clock.clone(), (program, sales), working.clone()));
         if let Some(backups) = settings.store.backup {
-            workers.spawn(keep_backups(store.clone(), clock.clone(), backups, backed_up, working.clone()));
+            let backups = (backups, backups_told);
+            workers.spawn(keep_backups(store.clone(), clock.clone(), backups, working.clone()));
         }
         workers.spawn(keep_house(store.clone(), clock.clone(), (metrics, compacts), working.clone()));
         tracing::info!(intake = %intake_at, ops = %ops_at, "espalier runs");
@@ -285,14 +286,15 @@ fn tellers(_: &Log, _: &SharedClock, _: &CancellationToken) -> Result<JoinSet<()
     Ok(JoinSet::new())
 }
 
-/// Waits for all of them until `deadline`, and aborts the others. Returns how many those were.
+/// Waits for all of them until `deadline`, and aborts the others: what they had under way beside the runtime's workers, as a
+/// step of the store or a backup, goes on until it ends or the process does. Returns how many those were.
 async fn ended(tasks: &mut JoinSet<()>, clock: &SharedClock, deadline: Timestamp) -> usize {
     loop {
         tokio::select! {
             ended = tasks.join_next() => if ended.is_none() { return 0 },
             () = clock.until(deadline) => {
                 let cut = tasks.len();
-                // Until they have let go of the store.
+                // None of them begins anything more when this returns.
                 tasks.shutdown().await;
                 return cut;
             }

@@ -92,6 +92,8 @@ struct Pulse {
     /// The newest event decided, and the last step.
     decided: u64,
     step: u64,
+    /// Work on the store's files, for which the engine may have to wait.
+    upkeep: u64,
     /// Events that wait.
     backlog: u64,
     /// The earliest timer.
@@ -106,6 +108,7 @@ impl Pulse {
         Self {
             decided: counts.decided.0,
             step: counts.step,
+            upkeep: counts.upkeep,
             backlog: counts.journaled.0.saturating_sub(counts.decided.0),
             timer: counts.next_timer,
             is_refused: matches!(watched.engine.borrow().stage, crate::engine::Stage::Refused(_)),
@@ -116,7 +119,7 @@ impl Pulse {
     fn moves_on(&self, before: &Self, now: Timestamp) -> bool {
         let has_work = |pulse: &Self| pulse.backlog > 0 || pulse.timer.is_some_and(|at| at + LATE < now);
         self.is_refused
-            || (self.decided, self.step) != (before.decided, before.step)
+            || (self.decided, self.step, self.upkeep) != (before.decided, before.step, before.upkeep)
             || !has_work(self)
             || !has_work(before)
     }
@@ -139,6 +142,7 @@ mod tests {
             ("events wait since just now", idle, waits, true),
             ("events wait, and some are decided", waits, Pulse { decided: 8, ..waits }, true),
             ("events wait, and people are asked for a new trigger", waits, Pulse { step: 4, ..waits }, true),
+            ("events wait for a snapshot that is being written", waits, Pulse { upkeep: 1, ..waits }, true),
             ("events wait, and the disk refuses", waits, Pulse { is_refused: true, ..waits }, true),
             ("a timer is late", late, late, false),
             ("a timer is due", due, due, true),

@@ -12,6 +12,7 @@ pub use super::hooks::HooksHealth;
 pub use super::night::NightHealth;
 pub use super::quiet::QuietHealth;
 use super::room::free_bytes;
+use super::store::BackupHealth;
 use super::triggers::Liveness;
 use super::trouble::Trouble;
 use super::wrong::troubles;
@@ -56,8 +57,8 @@ pub struct Watched {
     pub heard: watch::Receiver<Vec<Heard>>,
     /// The nights.
     pub nights: Nights,
-    /// When the last backup of `[store] backup` was begun.
-    pub backup: watch::Receiver<Option<Timestamp>>,
+    /// The backups at set times, where there are any.
+    pub backup: watch::Receiver<Option<BackupHealth>>,
     /// The accounts of the destinations, to be asked.
     pub askers: Arc<[Arc<Asker>]>,
     /// Names and kinds of the sources.
@@ -109,8 +110,8 @@ pub struct Health {
     pub drift: Vec<Drift>,
     /// The nights.
     pub night: NightHealth,
-    /// When the last backup that `[store] backup` made was begun; none where it has made none.
-    pub backup: Option<Timestamp>,
+    /// The backups of `[store] backup`; none where it is not set.
+    pub backup: Option<BackupHealth>,
     /// Every trigger.
     pub triggers: Vec<TriggerHealth>,
 }
@@ -369,7 +370,7 @@ impl Watched {
             subscriptions,
             drift: self.drift.borrow().clone(),
             night: NightHealth::of(&self.nights.state.borrow()),
-            backup: *self.backup.borrow(),
+            backup: self.backup.borrow().clone(),
             triggers,
         };
         health.troubles = troubles(&health, &self.alerts.failing(), self.alerts.settings());

@@ -84,7 +84,10 @@ pub enum NotTold {
 }
 
 /// A name as people write it.
-fn name(text: &str, names: &Settings) -> Result<Identifier, NotTold> {
+///
+/// # Errors
+/// When it is none.
+pub fn name(text: &str, names: &Settings) -> Result<Identifier, NotTold> {
     let parsed = Identifier::parse(text.trim());
     let good = parsed.and_then(|name| identity::normalise(name.kind, &name.value, names));
     good.ok_or_else(|| NotTold::Name(text.to_owned()))

@@ -62,6 +62,8 @@ pub struct Inner {
     pub document: utoipa::openapi::OpenApi,
     /// Held while a back-test runs: there is one at a time.
     pub backtest: tokio::sync::Mutex<()>,
+    /// Held while the store is copied or made small by hand: none waits behind another.
+    pub upkeep: Arc<tokio::sync::Mutex<()>>,
     address: SocketAddr,
 }
 
@@ -152,6 +154,7 @@ impl Ops {
             hosts: settings.hosts.clone(),
             document,
             backtest: Default::default(),
+            upkeep: Default::default(),
             address,
         });
         Ok(Self { listener, tls, shared, routes, recorder, folder: folder.to_owned() })

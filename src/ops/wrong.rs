@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::health::{Health, LaneHealth, StreamHealth};
 use super::night::THE_NIGHT;
+use super::store::BackupFailed;
 use super::trouble::{Trouble, TroubleKind};
 use crate::alerts::settings::Settings;
 use crate::alerts::{Failing, Mark};
@@ -56,6 +57,8 @@ pub(super) fn troubles(health: &Health, failing: &BTreeMap<String, Failing>, set
     }
     troubles.extend(health.night.troubles());
     troubles.extend(missing(health, settings));
+    let failed = health.backup.as_ref().and_then(|backup| backup.failed.as_ref());
+    troubles.extend(failed.map(BackupFailed::trouble));
     troubles.extend(low(health, settings));
     troubles.extend(failing.iter().map(|(name, failing)| {
         let words = format!("cannot be told: {}", failing.words);

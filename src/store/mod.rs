@@ -269,6 +269,8 @@ pub struct Counts {
     pub journal_bytes: u64,
     /// The engine's last step.
     pub step: u64,
+    /// Grows while a snapshot is written or the journal rewritten, for which the engine may have to wait.
+    pub upkeep: u64,
 }
 
 /// Where an activation is, and what was tried.
@@ -642,7 +644,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// Makes a copy of the store in `folder`, which is made or empty, and says what it has. Everything that was
     /// acknowledged before is in it; steps and intake go on meanwhile. The list of backups is not touched: see
-    /// [`backup::note`].
+    /// [`backup::make`].
     async fn back_up(&self, folder: &Path, now: Timestamp) -> Result<BackedUp, StoreError>;
 
     /// Writes out what is buffered and closes. No step may follow.

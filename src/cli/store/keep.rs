@@ -10,8 +10,9 @@ use super::look;
 use crate::cli::local::Local;
 use crate::cli::{Ended, Failed};
 use crate::clock::{Clock, SystemClock};
+use crate::identity;
 use crate::model::Span;
-use crate::ops::identity::{Told, Word, tell};
+use crate::ops::identity::{Told, Word, name, tell};
 use crate::ops::store::{Gone, Wanted};
 use crate::settings::Configured;
 use crate::store::embedded::{self, Embedded};
@@ -141,27 +142,41 @@ async fn forget(configured: &Configured, folder: String) -> Result<(), Failed> {
     if was_known { Ok(()) } else { Err(Failed("no backup is known in this folder".into())) }
 }
 
+/// Names of people, one a line, every one of which is a name. What is wrong is told by its line: it is somebody's.
+fn names_in(file: &Path, settings: &identity::Settings) -> Result<Vec<String>, Failed> {
+    let text = std::fs::read_to_string(file).map_err(|e| Failed(format!("{}: {e}", file.display())))?;
+    let mut names = Vec::new();
+    for (n, line) in text.lines().map(str::trim).enumerate() {
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        if name(line, settings).is_err() {
+            let (file, line) = (file.display(), n + 1);
+            return Err(Failed(format!(
+                "{file}, line {line} is no name, like email:ines@example.com; nothing was restored"
+            )));
+        }
+        names.push(line.to_owned());
+    }
+    Ok(names)
+}
+
 /// Makes a store of a backup.
 pub async fn restore(configured: &Configured, folder: &Path, names: Option<&Path>) -> Ended {
-    // Read before anything is made.
-    let names = match names {
-        Some(file) => {
-            let text = std::fs::read_to_string(file).map_err(|e| Failed(format!("{}: {e}", file.display())))?;
-            let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-            lines.map(str::to_owned).collect()
-        }
-        None => Vec::new(),
-    };
-    let (settings, now) = (&configured.settings.store, SystemClock.now());
+    let (settings, identity) = (&configured.settings.store, &configured.settings.identity);
+    // Before anything is made: a store that is restored would be here without those erasures.
+    let names = names.map(|file| names_in(file, identity)).transpose()?.unwrap_or_default();
+    let now = SystemClock.now();
     let manifest = embedded::restore(settings, folder, now).map_err(Failed::new)?;
     println!("restored up to event {}, as it was at {}", manifest.position.0, manifest.at);
     if !names.is_empty() {
         let store = Embedded::open(settings, now).map_err(Failed::new)?;
-        for name in &names {
+        for (n, name) in names.iter().enumerate() {
             let told = Told { is_anybody: true, ..Told::of(Word::Erase, std::slice::from_ref(name)) };
+            let noted = tell(&store, &told, identity, SystemClock.now()).await;
             // The name is not said: it is somebody's.
-            tell(&store, &told, &configured.settings.identity, SystemClock.now()).await.map_err(|_| {
-                Failed("a line of the names to forget is no name, like email:ines@example.com; those before it are noted: mend it, and use `person erase`".into())
+            noted.map_err(|error| {
+                Failed(format!("{n} of {} erasures are noted: {error}; run `person erase` for the rest", names.len()))
             })?;
         }
         store.close().await.map_err(Failed::new)?;
@@ -178,6 +193,9 @@ pub async fn export(configured: &Configured, file: &Path) -> Ended {
     let settings = &configured.settings.store;
     if crate::cli::local::running(&settings.path).await.is_none() {
         return look::counted("written", embedded::export(settings, file, SystemClock.now()).map_err(Failed::new)?);
+    }
+    if file.exists() {
+        return Err(Failed(format!("{} is there already", file.display())));
     }
     let folder: PathBuf = whole(&file.with_extension("backup"))?.into();
     make(configured, &folder, None).await?;

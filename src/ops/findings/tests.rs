@@ -13,6 +13,7 @@ use super::*;
 use crate::alerts::Failing;
 use crate::delivery::Hold;
 use crate::model::Timestamp;
+use crate::ops::store::{BackupFailed, BackupHealth};
 use crate::plan::Drift;
 use crate::quota::Outlook;
 use crate::reconcile::Running;
@@ -157,7 +158,7 @@ fn failed(seen: &mut Seen, times: u32) {
 type Change = fn(&mut Seen);
 
 /// Of each kind: what makes it, about what, and what is just short of it.
-const TABLE: [(TroubleKind, Change, &str, Change); 32] = [
+const TABLE: [(TroubleKind, Change, &str, Change); 33] = [
     (TroubleKind::EngineWaits, |s| s.health.engine.refused = Some("full".into()), "the engine", |_| {}),
     (
         TroubleKind::DiskLow,
@@ -259,6 +260,15 @@ const TABLE: [(TroubleKind, Change, &str, Change); 32] = [
         },
         "the night",
         |s| s.health.night.next = Some(ago(Span::from_hours(7))),
+    ),
+    (
+        TroubleKind::BackupFailed,
+        |s| {
+            let failed = BackupFailed { since: now(), words: "no room".into() };
+            s.health.backup = Some(BackupHealth { last: None, failed: Some(failed) });
+        },
+        "the backup",
+        |s| s.health.backup = Some(BackupHealth::default()),
     ),
     (TroubleKind::NightDiffers, |s| s.health.night.findings = vec!["one".into()], "the night", |_| {}),
     (

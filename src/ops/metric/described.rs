@@ -57,7 +57,11 @@ pub const METRICS: &[Described] = &[
     gauge("espalier_backlog_age_seconds", "Age of the oldest event not yet decided.", &[]),
     gauge("espalier_backlog_events", "Events accepted and not yet decided.", &[]),
     counter("espalier_backup_failures_total", "Backups of `[store] backup` that could not be made.", &[]),
-    gauge("espalier_backup_last_seconds", "When the last backup of `[store] backup` was begun, in Unix time.", &[]),
+    gauge(
+        "espalier_backup_last_timestamp_seconds",
+        "When the newest backup of `[store] backup` was begun, in Unix time; 0 where there is none yet.",
+        &[],
+    ),
     gauge("espalier_build_info", "1, with the version of the build.", &["version"]),
     gauge("espalier_codes_left", "Discount codes not yet given.", &["pool"]),
     gauge("espalier_codes_low_mark", "Codes at which that is few, by the triggers that take them.", &["pool"]),

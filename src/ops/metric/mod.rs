@@ -107,8 +107,9 @@ impl Metrics {
             metrics::gauge!("espalier_drift", "account" => drift.account.clone())
                 .set(drift.to_do.map_or(-1.0, |n| n as f64));
         }
-        if let Some(began) = health.backup {
-            metrics::gauge!("espalier_backup_last_seconds").set(began.as_millis() as f64 / 1_000.0);
+        if let Some(backup) = &health.backup {
+            let last = backup.last.map_or(0.0, |at| at.as_millis() as f64 / 1_000.0);
+            metrics::gauge!("espalier_backup_last_timestamp_seconds").set(last);
         }
         let overdue = health.night.overdue(health.at).as_millis();
         metrics::gauge!("espalier_night_overdue_seconds").set(overdue as f64 / 1_000.0);

@@ -121,8 +121,11 @@ struct Inner {
     shelf: Mutex<shelf::Shelf>,
     /// Held while a record of the shelf is written down and applied: they are in the tree in the journal's order.
     noted: tokio::sync::Mutex<()>,
-    /// Held while files of the store are copied, or removed and rewritten.
-    keeping: tokio::sync::Mutex<()>,
+    /// Held while files of the store are copied, or removed and rewritten: by that work itself, which ends though nobody
+    /// waits for it any more.
+    keeping: Arc<tokio::sync::Mutex<()>>,
+    /// Values written to snapshots and segments rewritten since the start: what the engine may have to wait for.
+    upkeep: AtomicU64,
     /// How the people of the open claim lie in the tree.
     shapes: Mutex<HashMap<PersonId, Shape>>,
     cache: Mutex<Cache>,
@@ -626,8 +629,9 @@ impl Store for Embedded {
 
     /// Writes a snapshot of the state and removes the journal that it covers and that is old enough.
     async fn compact(&self, now: Timestamp) -> Result<Position, StoreError> {
-        let _alone = self.inner.keeping.lock().await;
+        let alone = self.inner.keeping.clone().lock_owned().await;
         self.step(move |inner| {
+            let _alone = alone;
             inner.disk()?.sync()?;
             let ((position, ..), _) = snapshot::write(inner)?;
             snapshot::prune(inner, now)?;
@@ -638,9 +642,12 @@ impl Store for Embedded {
     }
 
     async fn back_up(&self, folder: &Path, now: Timestamp) -> Result<BackedUp, StoreError> {
-        let _alone = self.inner.keeping.lock().await;
+        let alone = self.inner.keeping.clone().lock_owned().await;
         let (inner, folder) = (self.inner.clone(), folder.to_owned());
-        let made = tokio::task::spawn_blocking(move || backup::take(&inner, &folder, now));
+        let made = tokio::task::spawn_blocking(move || {
+            let _alone = alone;
+            backup::take(&inner, &folder, now)
+        });
         let made = made.await.map_err(|_| poisoned())??;
         Ok(BackedUp { position: made.position, size_bytes: made.bytes() })
     }

@@ -81,7 +81,8 @@ pub fn open(settings: &Settings, now: Timestamp) -> Result<Inner, StoreError> {
         shapes: Mutex::default(),
         shelf: Mutex::default(),
         noted: tokio::sync::Mutex::default(),
-        keeping: tokio::sync::Mutex::default(),
+        keeping: Arc::default(),
+        upkeep: AtomicU64::new(0),
         round: Mutex::<sweep::Round>::default(),
         changed,
         _lock: lock,
@@ -141,15 +142,28 @@ fn open_state(settings: &Settings, reaches: u64) -> Result<(Disk, State), StoreE
         Ok(Err(error)) => return Err(StoreError::Damaged(format!("sled does not open: {error}"))),
         Err(damaged) => return Err(damaged),
     };
-    migrate(&disk, |was| snapshot::write_all(&aside(settings, was)?, &disk))?;
+    migrate(&disk, |was| keep_aside(settings, was, &disk))?;
     state_of(disk, settings, reaches)
 }
 
-/// Where a state of an earlier layout is kept as it was; it is never removed by us.
-fn aside(settings: &Settings, was: u32) -> Result<PathBuf, StoreError> {
+/// Keeps a state of an earlier layout as it was, in a file that is never removed by us, nor written over. A migration that
+/// a crash cut has it there already, and what is in the tree since then is of both layouts.
+pub fn keep_aside(settings: &Settings, was: u32, disk: &Disk) -> Result<(), StoreError> {
     let folder = settings.path.join("earlier");
     fs::create_dir_all(&folder).map_err(unavailable)?;
-    Ok(folder.join(format!("schema-{was}.snap")))
+    // No migration changes what a state says of itself.
+    let says = disk.first(keys::STATE)?;
+    for n in 1..10_000 {
+        let number = if n == 1 { String::new() } else { format!("-{n}") };
+        let path = folder.join(format!("schema-{was}{number}.snap"));
+        if !path.exists() {
+            return snapshot::write_all(&path, disk, || ());
+        }
+        if snapshot::first_of(&path, keys::STATE)?.as_deref() == says.as_deref() {
+            return Ok(());
+        }
+    }
+    Err(StoreError::Unavailable(format!("{} has too many earlier states; remove some", folder.display())))
 }
 
 /// A broken sled may panic when it is opened.
@@ -341,9 +355,13 @@ fn verify_disk(settings: &Settings, reaches: u64, found: &mut Verified) -> Resul
     found.schema = migrate::found(&disk)?;
     match found.schema {
         Some(newer) if newer > SCHEMA => return Err(StoreError::Newer { found: newer, known: SCHEMA }),
-        // Its values are read when they are brought to today's layout.
+        // Their types are of then: only the step that brings them to today's layout knows those that it changes.
         Some(older) if older < SCHEMA => return Ok(()),
         _ => {}
+    }
+    if reaches == 0 && !disk.has(keys::STATE)? {
+        // Opening it would write its first state.
+        return Ok(());
     }
     let (disk, state) = state_of(disk, settings, reaches)?;
     found.decided = state.decided;

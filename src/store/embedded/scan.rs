@@ -1,6 +1,7 @@
 //! Reports: what is read without changing anything, and the few small values that are kept by name.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 
 use super::outbox::{self, Lane};
 use super::overlay::Batch;
@@ -186,6 +187,7 @@ pub fn counts(inner: &Inner) -> Result<Counts, StoreError> {
     let next_timer = next_timer.transpose()?.and_then(|key| Some(keys::read_wake(&key)?.0));
     Ok(Counts {
         step: state.taken.step,
+        upkeep: inner.upkeep.load(Ordering::Relaxed),
         journaled,
         decided,
         oldest_undecided: oldest_undecided.filter(|_| journaled > decided),

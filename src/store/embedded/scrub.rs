@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::Write;
+use std::sync::atomic::Ordering;
 
 use super::frame::{self, Found, Kind};
 use super::overlay::Batch;
@@ -58,6 +59,7 @@ pub fn scrub(inner: &Inner, now: Timestamp) -> Result<(), StoreError> {
             break;
         }
         rewrite(inner, this, &names)?;
+        inner.upkeep.fetch_add(1, Ordering::Relaxed);
         done = Position(next.position - 1);
     }
     // Held from here on: somebody may have been forgotten by the same name once more since it was read.

@@ -6,6 +6,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 
 use super::Inner;
 use super::overlay::Batch;
@@ -16,10 +17,14 @@ use crate::store::StoreError;
 use crate::store::settings::Settings;
 
 const MAGIC: &[u8; 8] = b"ESPSNAP1";
+/// How the name of one ends that is not whole.
+const UNFINISHED: &str = "unfinished";
 /// Snapshots kept.
 const KEPT: usize = 2;
 /// Entries put into the tree at once.
 const STEP: usize = 5_000;
+/// Bytes written between two syncs: no sync may take so long that it looks like a hung disk.
+const SYNCED: u64 = 64 << 20;
 
 /// Where they lie in a store.
 pub fn folder(settings: &Settings) -> PathBuf {
@@ -67,8 +72,16 @@ pub fn write(inner: &Inner) -> Result<(Place, PathBuf), StoreError> {
     let folder = folder(&inner.settings);
     fs::create_dir_all(&folder).map_err(unavailable)?;
     let reaches = (state.decided.0, state.applied.through(), state.taken.step);
+    // What a daemon left that was killed while it wrote one.
+    for entry in fs::read_dir(&folder).map_err(unavailable)?.flatten() {
+        if entry.path().extension().is_some_and(|end| end == UNFINISHED) {
+            fs::remove_file(entry.path()).map_err(unavailable)?;
+        }
+    }
     let path = folder.join(named(reaches));
-    write_all(&path, &*inner.disk()?)?;
+    write_all(&path, &*inner.disk()?, || {
+        inner.upkeep.fetch_add(1, Ordering::Relaxed);
+    })?;
     drop(state);
     for (_, old) in list(&inner.settings).into_iter().skip(KEPT) {
         fs::remove_file(old).map_err(unavailable)?;
@@ -76,12 +89,13 @@ pub fn write(inner: &Inner) -> Result<(Place, PathBuf), StoreError> {
     Ok((reaches, path))
 }
 
-/// Writes everything that is in the tree.
-pub fn write_all(path: &Path, disk: &Disk) -> Result<(), StoreError> {
+/// Writes everything that is in the tree. `moved_on` is told of each value.
+pub fn write_all(path: &Path, disk: &Disk, moved_on: impl Fn()) -> Result<(), StoreError> {
     let mut out = Writing::begin(path)?;
     for entry in disk.everything() {
         let (key, value) = entry?;
         out.put(&key, &value)?;
+        moved_on();
     }
     out.finish()
 }
@@ -175,11 +189,35 @@ pub fn each(path: &Path, mut take: impl FnMut(Vec<u8>, Vec<u8>) -> Result<(), St
     Ok(entries)
 }
 
-/// One that is being written: it has its name when it is whole.
+/// What lies under a key, as it lies in the tree; `None` where nothing does, or the snapshot is not whole.
+pub fn first_of(path: &Path, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+    let mut found = None;
+    let read = each(path, |at, value| {
+        if at == key {
+            found = Some(value);
+        }
+        Ok(())
+    });
+    match read {
+        Ok(_) => Ok(found),
+        Err(StoreError::Damaged(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// One that is being written: it has its name when it is whole, and nothing is left of it where it does not get there.
 pub struct Writing {
     out: Checked,
     entries: u64,
     path: PathBuf,
+    /// Removed when this goes; once it is whole it has another name.
+    unfinished: PathBuf,
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.unfinished);
+    }
 }
 
 impl Writing {
@@ -187,10 +225,12 @@ impl Writing {
     pub fn begin(path: &Path) -> Result<Self, StoreError> {
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true).mode(0o600);
-        let file = options.open(path.with_extension("unfinished")).map_err(unavailable)?;
-        let mut out = Checked { to: BufWriter::new(file), crc: 0 };
+        let unfinished = path.with_extension(UNFINISHED);
+        let file = options.open(&unfinished).map_err(unavailable)?;
+        let mut out = Checked { to: BufWriter::new(file), crc: 0, unsynced: 0 };
+        let path = path.to_owned();
         out.write(MAGIC)?;
-        Ok(Self { out, entries: 0, path: path.to_owned() })
+        Ok(Self { out, entries: 0, path, unfinished })
     }
 
     /// One more.
@@ -200,7 +240,7 @@ impl Writing {
         self.out.write(key)?;
         self.out.write(value)?;
         self.entries += 1;
-        Ok(())
+        if self.out.unsynced >= SYNCED { self.out.sync() } else { Ok(()) }
     }
 
     /// That was all: it is on disk.
@@ -209,9 +249,8 @@ impl Writing {
         self.out.write(&self.entries.to_le_bytes())?;
         let crc = self.out.crc;
         self.out.write(&crc.to_le_bytes())?;
-        let file = self.out.to.into_inner().map_err(|e| unavailable(e.into_error()))?;
-        file.sync_all().map_err(unavailable)?;
-        fs::rename(self.path.with_extension("unfinished"), &self.path).map_err(unavailable)?;
+        self.out.sync()?;
+        fs::rename(&self.unfinished, &self.path).map_err(unavailable)?;
         let folder = self.path.parent().unwrap_or(Path::new("."));
         File::open(folder).and_then(|f| f.sync_all()).map_err(unavailable)
     }
@@ -220,12 +259,20 @@ impl Writing {
 struct Checked {
     to: BufWriter<File>,
     crc: u32,
+    /// Bytes since the last sync.
+    unsynced: u64,
 }
 
 impl Checked {
     fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
         self.crc = crc32c::crc32c_append(self.crc, bytes);
+        self.unsynced += bytes.len() as u64;
         self.to.write_all(bytes).map_err(unavailable)
+    }
+
+    fn sync(&mut self) -> Result<(), StoreError> {
+        self.unsynced = 0;
+        self.to.flush().and_then(|()| self.to.get_ref().sync_all()).map_err(unavailable)
     }
 }
 

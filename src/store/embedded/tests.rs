@@ -269,7 +269,14 @@ async fn a_snapshot_stands_in_for_the_journal_before_it() {
     store.commit(claim.loaded, Changes { position: Some(Position(20)), ..Changes::default() }).await.expect("a commit");
     store.keep("told", b"before").await.expect("a keep");
     let before = segments::list(&journal(folder.path())).expect("segments").len();
+    // Of a daemon that was killed meanwhile.
+    let unfinished = folder.path().join("snapshots/1.unfinished");
+    fs::create_dir_all(folder.path().join("snapshots")).expect("a folder");
+    fs::write(&unfinished, "half of one").expect("a file");
+    let upkeep = store.counts().upkeep;
     assert_eq!(store.compact(Timestamp::MAX).await.expect("a snapshot"), Position(20));
+    assert!(!unfinished.exists());
+    assert!(store.counts().upkeep > upkeep + 1, "who watches the daemon sees that something is done");
     assert!(segments::list(&journal(folder.path())).expect("segments").len() < before);
     store.append(vec![event(21)], None).await.expect("an append");
     store.close().await.expect("a close");

@@ -167,18 +167,42 @@ fn write(
     values: impl FnOnce(&mut Out) -> Result<(), StoreError>,
 ) -> Result<Counted, StoreError> {
     let unfinished = file.with_extension("unfinished");
-    if file.exists() {
-        return Err(StoreError::Unavailable(format!("{} is there already", file.display())));
+    for path in [file, &unfinished] {
+        if path.exists() {
+            return Err(StoreError::Unavailable(format!("{} is there already", path.display())));
+        }
     }
-    let mut options = OpenOptions::new();
-    let to = options.write(true).create(true).truncate(true).mode(0o600).open(&unfinished);
-    let mut out = Out {
+    let to = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished);
+    let out = Out {
         to: BufWriter::new(to.map_err(refused(&unfinished))?),
         path: unfinished.clone(),
         sum: blake3::Hasher::new(),
         lines: 0,
         counted: Counted::default(),
     };
+    let written = write_all(out, journal, schema, reaches, at, values);
+    let named = written.and_then(|counted| {
+        std::fs::rename(&unfinished, file).map_err(refused(file))?;
+        Ok(counted)
+    });
+    if named.is_err() {
+        // Made by us, and in the way of another try.
+        let _ = std::fs::remove_file(&unfinished);
+    }
+    let counted = named?;
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    backup::sync(folder.unwrap_or(Path::new(".")))?;
+    Ok(counted)
+}
+
+fn write_all(
+    mut out: Out,
+    journal: &Path,
+    schema: Option<u32>,
+    reaches: Place,
+    at: Timestamp,
+    values: impl FnOnce(&mut Out) -> Result<(), StoreError>,
+) -> Result<Counted, StoreError> {
     let segments = segments::list(journal)?;
     let begins = segments.first().map_or((1, 1, 1), segments::Segment::place);
     let version = build::VERSION.to_owned();
@@ -195,9 +219,8 @@ fn write(
     }
     let end = Line::End { lines: out.lines, blake3: out.sum.finalize().to_hex().to_string() };
     out.line(&end)?;
-    let done = out.to.into_inner().map_err(|e| refused(&unfinished)(e.into_error()))?;
-    done.sync_all().map_err(refused(&unfinished))?;
-    std::fs::rename(&unfinished, file).map_err(refused(file))?;
+    let done = out.to.into_inner().map_err(|e| refused(&out.path)(e.into_error()))?;
+    done.sync_all().map_err(refused(&out.path))?;
     Ok(out.counted)
 }
 
@@ -279,7 +302,7 @@ fn record_of(line: Line) -> Option<(Kind, u64, u32, Vec<u8>)> {
 /// Makes an empty store what an export says. Nothing of it is used unless all of it is as it was written.
 pub fn import(settings: &Settings, file: &Path, now: Timestamp) -> Result<Counted, StoreError> {
     let from = File::open(file).map_err(refused(file))?;
-    let mut lines = Lines { from: BufReader::new(from), path: file, sum: blake3::Hasher::new(), read: 0 };
+    let mut lines = Lines::new(from, file);
     let Line::Espalier { export, schema, begins, reaches, .. } = lines.next()? else {
         return Err(lines.broken("it does not begin like an export"));
     };
@@ -311,7 +334,7 @@ fn take(
     let folder = making.journal();
     let mut journal = Journal::new(&folder, begins, settings.segment.0);
     loop {
-        let (before, sum) = (lines.read, lines.sum.finalize().to_hex().to_string());
+        let before = lines.read;
         match lines.next()? {
             Line::Value(key, value) if journal.open.is_none() => {
                 let decoded = STANDARD.decode(key).ok().zip(STANDARD.decode(value).ok());
@@ -322,7 +345,7 @@ fn take(
                 counted.values += 1;
             }
             Line::End { lines: said, blake3 } => {
-                if said != before || blake3 != sum {
+                if said != before || blake3 != lines.sum.finalize().to_hex().as_str() {
                     return Err(lines.broken("it is not as it was written"));
                 }
                 if lines.rest()? {
@@ -357,22 +380,27 @@ fn take(
 struct Lines<'a> {
     from: BufReader<File>,
     path: &'a Path,
+    /// Of all before the line that was read last, which may say what it has to be.
     sum: blake3::Hasher,
+    last: Vec<u8>,
     read: u64,
 }
 
-impl Lines<'_> {
+impl<'a> Lines<'a> {
+    fn new(from: File, path: &'a Path) -> Self {
+        Self { from: BufReader::new(from), path, sum: blake3::Hasher::new(), last: Vec::new(), read: 0 }
+    }
+
     fn next(&mut self) -> Result<Line, StoreError> {
-        let mut text = Vec::new();
-        Read::by_ref(&mut self.from).take(LONGEST).read_until(b'\n', &mut text).map_err(refused(self.path))?;
+        self.sum.update(&self.last);
+        self.last.clear();
+        Read::by_ref(&mut self.from).take(LONGEST).read_until(b'\n', &mut self.last).map_err(refused(self.path))?;
         self.read += 1;
-        if text.pop() != Some(b'\n') {
+        let Some(text) = self.last.strip_suffix(b"\n") else {
             return Err(self.broken("it is cut, or a line is too long"));
-        }
-        self.sum.update(&text);
-        self.sum.update(b"\n");
+        };
         // What is wrong is not shown: the line has people in it.
-        serde_json::from_slice(&text).map_err(|_| self.broken("it is no line of an export"))
+        serde_json::from_slice(text).map_err(|_| self.broken("it is no line of an export"))
     }
 
     /// True where something follows.

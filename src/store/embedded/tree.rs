@@ -115,7 +115,8 @@ impl Disk {
         self.db.size_on_disk().unwrap_or(0)
     }
 
-    fn first(&self, key: &[u8]) -> Result<Option<IVec>, StoreError> {
+    /// The first part of what lies there, as it lies there.
+    pub fn first(&self, key: &[u8]) -> Result<Option<IVec>, StoreError> {
         match self.overlay.get(key)? {
             Some(known) => Ok(known),
             None => self.tree.get(key).map_err(refused),

@@ -225,7 +225,7 @@ pub fn much_of_one() {
         let name = Identifier::new(IdentifierKind::UserId, "u0");
         let person = &busy.loaded.people[&busy.loaded.owners[&name]];
         let entries = person.history.entries();
-        let bytes: usize = entries.iter().map(Entry::weight).sum();
+        let bytes = person.history.weight();
         println!(
             "long-person: history {history}, {much} events: others / without them: {:.2} (wanted at most 1.1); their own {:.2} us an \
              event; {} events kept, about {} bytes each",

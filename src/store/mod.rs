@@ -31,7 +31,7 @@ use crate::model::{
 };
 
 /// The layout of what is stored, by this version. An older one is migrated when it is opened.
-pub const SCHEMA: u32 = 2;
+pub const SCHEMA: u32 = 3;
 
 /// Why an append was not made. Nothing of it was kept.
 #[derive(Debug, thiserror::Error)]

@@ -9,7 +9,7 @@ use crate::store::{Claim, Due, StoreError};
 
 use super::frame::Kind;
 use super::segments::{Limit, Reader};
-use super::{Inner, keys, people};
+use super::{Inner, keys, names, people};
 
 /// Events read from the disk at once.
 const READ: usize = 4_000;
@@ -83,8 +83,7 @@ impl Known {
         }
         for identifier in identifiers {
             if !self.owners.contains_key(identifier) {
-                let owner = inner.disk()?.get(&keys::owner(identifier))?;
-                self.owners.insert(identifier.clone(), owner.map(|bytes| decode(&bytes)).transpose()?);
+                self.owners.insert(identifier.clone(), names::owner(&*inner.disk()?, identifier)?);
             }
         }
         Ok(())

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use super::overlay::Batch;
 use super::people::{self, Shape};
 use super::tree::put;
-use super::{Inner, held, keys, queue, scrub, timed};
+use super::{Inner, held, keys, names, queue, scrub, timed};
 use crate::model::{Changes, Join, Loaded, PersonId, Write};
 use crate::store::StoreError;
 use crate::store::record::encode;
@@ -68,11 +68,12 @@ pub fn commit(inner: &Inner, mut loaded: Loaded, mut changes: Changes, noted: Op
             }
         }
     }
-    for (identifier, owner) in &changes.links {
-        match owner {
-            Some(id) => put(&mut batch, keys::owner(identifier), &encode(id)),
-            None => batch.remove(keys::owner(identifier)),
+    if !changes.links.is_empty() {
+        let (disk, mut changed) = (inner.disk()?, names::Changed::default());
+        for (identifier, owner) in &changes.links {
+            changed.set(&disk, names::hash(identifier), *owner)?;
         }
+        changed.write(&mut batch);
     }
     for (n, join) in changes.joins.iter().enumerate() {
         let value = timed::encode(now, join);

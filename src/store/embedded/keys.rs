@@ -1,14 +1,14 @@
 //! Keys of the one tree: a prefix byte, then big-endian parts, so that order in the tree is the order we read in.
 
-use crate::model::{ActionId, Identifier, OccasionId, PersonId, Position, Timestamp, TriggerId};
+use crate::model::{ActionId, OccasionId, PersonId, Position, Timestamp, TriggerId};
 use crate::store::record::Place;
 
 /// Header of a person.
 pub const PERSON: u8 = b'p';
 /// Older entries of a person's history.
 pub const HISTORY: u8 = b'h';
-/// Who an identifier belongs to; who a merged person became.
-pub const OWNER: u8 = b'i';
+/// Who names belong to, by their hash.
+pub const NAMES: u8 = b'I';
 /// A person that was merged away: the survivor.
 pub const MERGED: u8 = b'g';
 /// Wake index: the earliest timer of each person.
@@ -96,8 +96,9 @@ pub fn base(id: PersonId, n: u32) -> Vec<u8> {
 pub fn bases(id: PersonId) -> Vec<u8> {
     key(HISTORY, &[&id.0])
 }
-pub fn owner(identifier: &Identifier) -> Vec<u8> {
-    key(OWNER, &[identifier.to_text().as_bytes()])
+/// Of the bucket whose lowest hash this may be.
+pub fn names(lowest: &[u8; 16]) -> Vec<u8> {
+    key(NAMES, &[lowest])
 }
 pub fn merged(id: PersonId) -> Vec<u8> {
     key(MERGED, &[&id.0])

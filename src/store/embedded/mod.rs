@@ -17,6 +17,7 @@ mod keys;
 mod listing;
 mod mend;
 mod migrate;
+mod names;
 mod open;
 mod outbox;
 mod overlay;

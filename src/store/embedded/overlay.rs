@@ -71,6 +71,19 @@ impl Overlay {
         Ok(upper.or_else(|| layers.lower.as_ref()?.get(key)).cloned())
     }
 
+    /// The last key from `from` up to and including `to`, with its value.
+    pub fn floor(&self, from: &[u8], to: &[u8]) -> Result<Option<(IVec, Option<IVec>)>, StoreError> {
+        let layers = self.layers.read().map_err(|_| poisoned())?;
+        let bounds = || (Bound::Included(from), Bound::Included(to));
+        let last = |layer: &Layer| layer.range::<[u8], _>(bounds()).next_back().map(|(k, v)| (k.clone(), v.clone()));
+        let (upper, lower) = (last(&layers.upper), layers.lower.as_deref().and_then(last));
+        // Of the same key the upper one is the newer.
+        Ok(match (upper, lower) {
+            (Some(upper), Some(lower)) if lower.0 > upper.0 => Some(lower),
+            (upper, lower) => upper.or(lower),
+        })
+    }
+
     /// What is to go to sled next: what was on its way already, else all of the upper layer.
     pub fn sink(&self) -> Result<Arc<Layer>, StoreError> {
         let mut layers = self.layers.write().map_err(|_| poisoned())?;

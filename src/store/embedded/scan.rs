@@ -7,18 +7,18 @@ use super::outbox::{self, Lane};
 use super::overlay::Batch;
 use super::state::LaneState;
 use super::tree::put;
-use super::{Inner, MOST_ASIDE, delivery, held, keys, people, poisoned, timed};
+use super::{Inner, MOST_ASIDE, delivery, held, keys, names, people, poisoned, timed};
 use crate::model::{
     Access, Attempt, Erasure, Identifier, Join, LaneName, OccasionId, Person, PersonId, Position, Timestamp,
 };
-use crate::store::record::{Place, StoredDecision, decode, encode};
+use crate::store::record::{Place, StoredDecision, encode};
 use crate::store::{Counts, LaneCount, Receipt, Record, SetAside, StoreError, Story};
 
 /// Decisions told of one person.
 const MOST_TOLD: usize = 1_000;
 
 pub fn find(inner: &Inner, identifier: &Identifier) -> Result<Option<PersonId>, StoreError> {
-    inner.disk()?.get(&keys::owner(identifier))?.map(|bytes| decode(&bytes)).transpose()
+    names::owner(&*inner.disk()?, identifier)
 }
 
 fn person(inner: &Inner, id: PersonId) -> Result<Option<Person>, StoreError> {

@@ -10,6 +10,7 @@ use std::io::Write;
 use std::sync::atomic::Ordering;
 
 use super::frame::{self, Found, Kind};
+use super::names::{Hash, hash};
 use super::overlay::Batch;
 use super::segments::{self, Segment, unavailable};
 use super::tree::put;
@@ -17,15 +18,6 @@ use super::{Inner, keys, snapshot, timed};
 use crate::model::{Erasure, Event, EventKind, Identifier, Position, RawJson, Timestamp};
 use crate::store::StoreError;
 use crate::store::record::{EventBatch, decode, encode};
-
-/// Sixteen bytes that stand for a name.
-type Hash = [u8; 16];
-
-fn hash(name: &Identifier) -> Hash {
-    let mut short = [0; 16];
-    short.copy_from_slice(&blake3::hash(name.to_text().as_bytes()).as_bytes()[..16]);
-    short
-}
 
 /// Has a name forgotten, wherever it stands up to this position.
 pub fn wish(batch: &mut Batch, name: &Identifier, until: Position) {

@@ -139,6 +139,22 @@ impl Disk {
         }
     }
 
+    /// The last key from `from` up to and including `to`, and its value: among keys that are never taken away.
+    pub fn floor(&self, from: &[u8], to: &[u8]) -> Result<Option<(IVec, Vec<u8>)>, StoreError> {
+        // sled is asked after the layers, so that what sinks meanwhile is seen by one of the two.
+        let above = self.overlay.floor(from, to)?;
+        let below = self.tree.range(from..=to).next_back().transpose().map_err(refused)?;
+        let (key, first) = match (above, below) {
+            (Some((above, Some(first))), below) if below.as_ref().is_none_or(|(below, _)| *below <= above) => {
+                (above, first)
+            }
+            (_, Some(below)) => below,
+            (_, None) => return Ok(None),
+        };
+        let value = self.whole(&key, &first)?;
+        Ok(Some((key, value)))
+    }
+
     /// The value that begins with `first`.
     pub fn whole(&self, key: &[u8], first: &[u8]) -> Result<Vec<u8>, StoreError> {
         let Some((head, body)) = first.split_first() else { return Err(StoreError::Damaged("an empty value".into())) };

@@ -7,6 +7,7 @@
 mod one;
 #[cfg(test)]
 mod tests;
+mod two;
 
 use super::keys;
 use super::overlay::Batch;
@@ -39,6 +40,7 @@ pub fn migrate(disk: &Disk, aside: impl FnOnce(u32) -> Result<(), StoreError>) -
     for layout in was..SCHEMA {
         match layout {
             1 => one::to_two(disk)?,
+            2 => two::to_three(disk)?,
             // A number that no version ever wrote.
             other => return Err(StoreError::Damaged(format!("the store has the unknown schema {other}"))),
         }

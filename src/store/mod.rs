@@ -4,11 +4,16 @@
 
 pub mod audit;
 pub mod backup;
+mod cache;
 #[cfg(test)]
 mod contract;
 mod decided;
 pub mod embedded;
 mod everybody;
+mod forgotten;
+mod joined;
+mod lists;
+mod news;
 pub mod record;
 pub mod settings;
 

@@ -14,6 +14,7 @@ mod forgotten;
 mod joined;
 mod lists;
 mod news;
+pub mod postgres;
 pub mod record;
 pub mod settings;
 
@@ -60,6 +61,9 @@ pub enum StoreError {
     /// The disk or database refused; repeat the step later.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
+    /// Another daemon does this work: it is asked again whether it still does.
+    #[error("another daemon has this work")]
+    Elsewhere,
     /// What was read is not what was written. `espalier store verify` says where.
     #[error("the store is damaged: {0}; run `espalier store verify`, then `espalier store rebuild`")]
     Damaged(String),

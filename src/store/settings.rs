@@ -5,15 +5,23 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::model::setting::Size;
+use crate::model::setting::{Secret, Size};
 use crate::model::{Schedule, Span, Zone};
 
 /// Where everything is kept, and its bounds.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// The folder; made when missing. One process at a time.
+    /// In what everything is kept.
+    pub kind: Kind,
+    /// The folder; made when missing. One process at a time. Also beside PostgreSQL, where it has little: the way to the
+    /// running daemon, and what its processes need.
     pub path: PathBuf,
+    /// Where PostgreSQL is: `postgres://user:password@host/name?sslmode=verify-full`.
+    pub url: Option<Secret>,
+    /// Connections to PostgreSQL at most.
+    #[schemars(range(min = 2, max = 100))]
+    pub connections: u32,
     /// sled's page cache. Resident memory reaches 1.7 times of it.
     pub cache: Size,
     /// Decoded people kept in memory.
@@ -34,6 +42,17 @@ pub struct Settings {
     pub codes: u64,
     /// Backups that the daemon makes by itself.
     pub backup: Option<Backups>,
+}
+
+/// In what everything is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// In a folder of this machine, by this process alone.
+    #[default]
+    Embedded,
+    /// In PostgreSQL, or what speaks its protocol: several daemons may share it.
+    Postgres,
 }
 
 /// Backups at set times: each in a folder of its own.
@@ -66,7 +85,10 @@ fn utc() -> Zone {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            kind: Kind::default(),
             path: "data".into(),
+            url: None,
+            connections: 8,
             cache: Size(64 << 20),
             people_cache: Size(64 << 20),
             segment: Size(64 << 20),

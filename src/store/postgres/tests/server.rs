@@ -90,7 +90,7 @@ impl Server {
             self.say(format!("drop database if exists {name}")).await;
         }
         self.say(format!("create database {name}")).await;
-        let (before, after) = self.url.split_once("/postgres").expect("an address of the database postgres");
+        let (before, after) = self.url.rsplit_once("/postgres").expect("an address of the database postgres");
         let url = Some(Secret::new(format!("{before}/{name}{after}")));
         Settings { kind: Kind::Postgres, url, ..Settings::default() }
     }

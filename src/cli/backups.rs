@@ -1,17 +1,17 @@
 //! Backups at set times: made by the daemon, and removed when their time is over.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::SharedClock;
 use crate::model::Timestamp;
-use crate::store::embedded::Embedded;
 use crate::store::settings::Backups;
-use crate::store::{Backup, StoreError, backup};
+use crate::store::{Backup, Store, StoreError, backup};
 
 /// Makes each in its turn, until `stop`. One that was due while no daemon ran is not made up for.
-pub async fn keep_backups(store: Embedded, clock: SharedClock, settings: Backups, stop: CancellationToken) {
+pub async fn keep_backups(store: Arc<dyn Store>, clock: SharedClock, settings: Backups, stop: CancellationToken) {
     let mut after = clock.now();
     while let Some(due) = settings.at.next(after, &settings.zone) {
         tokio::select! {
@@ -21,7 +21,7 @@ pub async fn keep_backups(store: Embedded, clock: SharedClock, settings: Backups
         let now = clock.now();
         // One that takes longer than the time to the next is followed by that at once, and by no more.
         after = settings.at.last(now, &settings.zone).unwrap_or(now);
-        match one(&store, &settings, now).await {
+        match one(&*store, &settings, now).await {
             Ok((folder, size_bytes)) => {
                 tracing::info!(%folder, size_bytes, "a backup is made");
                 metrics::gauge!("espalier_backup_last_seconds").set(now.as_millis() as f64 / 1_000.0);
@@ -31,13 +31,13 @@ pub async fn keep_backups(store: Embedded, clock: SharedClock, settings: Backups
                 metrics::counter!("espalier_backup_failures_total").increment(1);
             }
         }
-        if let Err(error) = remove_old(&store, &settings, now).await {
+        if let Err(error) = remove_old(&*store, &settings, now).await {
             tracing::warn!(reason = %error, "a backup whose time is over could not be removed");
         }
     }
 }
 
-async fn one(store: &Embedded, settings: &Backups, now: Timestamp) -> Result<(String, u64), StoreError> {
+async fn one(store: &dyn Store, settings: &Backups, now: Timestamp) -> Result<(String, u64), StoreError> {
     let unavailable = |words: String| StoreError::Unavailable(words);
     let name = now.to_string().replace(':', "-");
     let folder = std::path::absolute(settings.path.join(name)).map_err(|e| unavailable(e.to_string()))?;
@@ -48,7 +48,7 @@ async fn one(store: &Embedded, settings: &Backups, now: Timestamp) -> Result<(St
 }
 
 /// Removes those of this folder whose time is over: they are known by name, and nothing else in it is touched.
-async fn remove_old(store: &Embedded, settings: &Backups, now: Timestamp) -> Result<(), StoreError> {
+async fn remove_old(store: &dyn Store, settings: &Backups, now: Timestamp) -> Result<(), StoreError> {
     let unavailable = |e: std::io::Error| StoreError::Unavailable(e.to_string());
     let within = std::path::absolute(&settings.path).map_err(unavailable)?;
     for old in backup::known(store).await? {
@@ -66,12 +66,10 @@ async fn remove_old(store: &Embedded, settings: &Backups, now: Timestamp) -> Res
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::clock::VirtualClock;
     use crate::model::{Span, Zone};
-    use crate::store::Store;
+    use crate::store::embedded::Embedded;
     use crate::store::settings::Settings;
 
     #[tokio::test]
@@ -81,7 +79,7 @@ mod tests {
         let clock = VirtualClock::new(start);
         let settings = Settings { path: folder.path().join("store"), ..Settings::default() };
         std::fs::create_dir(&settings.path).expect("a folder");
-        let store = Embedded::open(&settings, start).expect("a store");
+        let store: Arc<dyn Store> = Arc::new(Embedded::open(&settings, start).expect("a store"));
         let backups = Backups {
             path: folder.path().join("backups"),
             keep: Span::from_days(2),
@@ -100,7 +98,7 @@ mod tests {
             let name = at.to_string().replace(':', "-");
             let is_there = || backups.path.join(&name).join("backup.json").exists();
             for _ in 0..5_000 {
-                let known = backup::known(&store).await.expect("a read");
+                let known = backup::known(&*store).await.expect("a read");
                 let over = known.iter().any(|one| one.kept_until.is_some_and(|until| until <= at));
                 if is_there() && !over {
                     break;
@@ -112,7 +110,7 @@ mod tests {
         }
         stop.cancel();
         task.await.expect("an end");
-        let known = backup::known(&store).await.expect("a read");
+        let known = backup::known(&*store).await.expect("a read");
         assert_eq!(known.len(), 2, "those of the last two days: {known:?}");
         assert!(known.iter().all(|one| Path::new(&one.folder).exists()));
         assert_eq!(std::fs::read_dir(&backups.path).expect("a folder").count(), 3, "and what is not ours");

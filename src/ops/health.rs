@@ -432,7 +432,8 @@ impl Watched {
             at: now,
             began: self.began,
             demands,
-            is_ready: !self.stopping.is_cancelled() && matches!(engine.stage, Stage::Deciding | Stage::Idle),
+            is_ready: !self.stopping.is_cancelled()
+                && matches!(engine.stage, Stage::Deciding | Stage::Idle | Stage::Elsewhere),
             troubles,
             journal: JournalHealth {
                 accepted: counts.journaled.0,
@@ -528,6 +529,7 @@ fn doing(stage: &Stage) -> String {
         Stage::Starting => "starting".into(),
         Stage::Deciding => "deciding".into(),
         Stage::Idle => "idle: everything that arrived is decided".into(),
+        Stage::Elsewhere => "waiting: another daemon decides".into(),
         Stage::Refused(words) => format!("waiting for the store: {words}"),
         Stage::Stopped => "stopped".into(),
     }

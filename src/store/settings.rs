@@ -82,6 +82,36 @@ fn utc() -> Zone {
     Zone::UTC
 }
 
+impl Settings {
+    /// What no single key can know: the key, what is wrong, and a way out.
+    pub fn clashes(&self) -> Vec<(&'static str, &'static str, &'static str)> {
+        let mut clashes = Vec::new();
+        let is_postgres = self.kind == Kind::Postgres;
+        match &self.url {
+            None if is_postgres => clashes.push((
+                "kind",
+                "`postgres` needs `url`, which says where it is",
+                "url = \"${env:DATABASE_URL}\"",
+            )),
+            Some(_) if !is_postgres => {
+                clashes.push(("url", "is for `kind = \"postgres\"` alone", "kind = \"postgres\""));
+            }
+            Some(url) if !["postgres://", "postgresql://"].iter().any(|start| url.expose().starts_with(start)) => {
+                clashes.push(("url", "must begin with postgres://", "postgres://user:password@host/name"));
+            }
+            _ => {}
+        }
+        if is_postgres && self.backup.is_some() {
+            let words = "makes backups of the embedded store: PostgreSQL's are made by pg_dump, or are base backups";
+            clashes.push(("backup", words, "leave `[store.backup]` out"));
+        }
+        if !(2..=100).contains(&self.connections) {
+            clashes.push(("connections", "must lie between 2 and 100", "8"));
+        }
+        clashes
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {

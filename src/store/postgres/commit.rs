@@ -17,7 +17,7 @@ use crate::store::record::encode;
 use crate::store::{Step, StoreError};
 
 /// What memory is told of a step that is committed.
-struct Done {
+pub struct Done {
     engine: EngineRow,
     written: Written,
     /// The next event that waits, and the next timer.
@@ -77,7 +77,7 @@ pub async fn commit(inner: &Inner, loaded: Loaded, changes: Changes) -> Result<(
     Ok(())
 }
 
-async fn once(
+pub async fn once(
     connection: &mut PgConnection,
     (inner, epoch, mark): (&Inner, i64, Uuid),
     lent: &HashSet<PersonId>,

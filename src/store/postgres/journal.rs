@@ -103,7 +103,7 @@ async fn write(pool: &PgPool, group: &[Append]) -> Result<u64, Trouble> {
     tried!(pool, |connection| write_once(connection, group, mark))
 }
 
-async fn write_once(connection: &mut PgConnection, group: &[Append], mark: Uuid) -> Result<u64, Trouble> {
+pub async fn write_once(connection: &mut PgConnection, group: &[Append], mark: Uuid) -> Result<u64, Trouble> {
     let events: Vec<&Event> = group.iter().flat_map(|append| &append.events).collect();
     let n = number(events.len() as u64);
     let (last, known): (i64, Option<Uuid>) =

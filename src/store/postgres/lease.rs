@@ -87,6 +87,11 @@ impl Leases {
         }
     }
 
+    /// True while another process is known to have it.
+    pub fn is_elsewhere(&self, name: &str) -> bool {
+        self.known().is_ok_and(|known| matches!(known.get(name), Some(Known::Elsewhere { .. })))
+    }
+
     /// Renews all that are ours. One that is another's by now is ours no more.
     pub async fn renew(&self, pool: &PgPool) -> Result<(), StoreError> {
         let ours: Vec<String> = {

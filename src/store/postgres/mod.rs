@@ -68,6 +68,8 @@ pub struct Postgres {
 /// What all steps share. No lock of memory is held while the database is waited for, but each lane's own.
 struct Inner {
     settings: Settings,
+    /// Where connections live.
+    runtime: tokio::runtime::Handle,
     pool: PgPool,
     mirror: Arc<Mirror>,
     leases: Leases,
@@ -132,9 +134,23 @@ impl Inner {
         read!(&self.pool, |connection| self.mirror.read_demands(connection))
     }
 
+    async fn people(&self, after: Option<PersonId>, max: usize) -> Result<Vec<Person>, StoreError> {
+        read!(&self.pool, |connection| people::page(connection, after, max))
+    }
+
     async fn one(&self, id: WorkId) -> Result<Option<Queued>, StoreError> {
         read!(&self.pool, |connection| letters::one(connection, id))
     }
+}
+
+/// Makes a step where the connections live: the engine's own threads wait for nothing but time. It is made to its end
+/// also where nobody waits for it any more.
+macro_rules! here {
+    ($store:expr, |$inner:ident| $step:expr) => {{
+        let $inner = $store.inner.clone();
+        let made = $store.inner.runtime.spawn(async move { $step.await });
+        made.await.map_err(|_| poisoned())?
+    }};
 }
 
 impl Postgres {
@@ -152,6 +168,7 @@ impl Postgres {
         let inner = Arc::new(Inner {
             memory: Mutex::new(Memory::new(settings.people_cache.0)),
             settings: settings.clone(),
+            runtime: tokio::runtime::Handle::current(),
             pool,
             mirror,
             leases: Leases::new(),
@@ -200,11 +217,12 @@ impl Store for Postgres {
     }
 
     async fn cursor(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        journal::cursor(&self.inner.pool, name).await
+        let name = name.to_owned();
+        here!(self, |inner| journal::cursor(&inner.pool, &name))
     }
 
     async fn known(&self, keys: Vec<DedupeKey>) -> Result<HashSet<DedupeKey>, StoreError> {
-        claim::known(&self.inner.pool, &keys).await
+        here!(self, |inner| claim::known(&inner.pool, &keys))
     }
 
     fn changed(&self) -> watch::Receiver<u64> {
@@ -212,16 +230,18 @@ impl Store for Postgres {
     }
 
     async fn set_aside(&self, messages: Vec<SetAside>) -> Result<(), StoreError> {
-        small::set_aside(&self.inner, &messages).await
+        here!(self, |inner| small::set_aside(&inner, &messages))
     }
 
     async fn recorded(&self) -> Result<Option<Recorded>, StoreError> {
-        self.inner.enter().await?;
-        Ok(self.inner.mirror.engine()?.recorded())
+        here!(self, |inner| async {
+            inner.enter().await?;
+            Ok(inner.mirror.engine()?.recorded())
+        })
     }
 
     async fn record(&self, step: Step) -> Result<StepId, StoreError> {
-        commit::record(&self.inner, step).await
+        here!(self, |inner| commit::record(&inner, step))
     }
 
     fn progress(&self) -> Result<Progress, StoreError> {
@@ -229,18 +249,24 @@ impl Store for Postgres {
     }
 
     async fn claim(&self, max: usize) -> Result<Claim, StoreError> {
-        self.inner.enter().await?;
-        claim::claim(&self.inner, max).await
+        here!(self, |inner| async {
+            inner.enter().await?;
+            claim::claim(&inner, max).await
+        })
     }
 
     async fn claim_until(&self, until: Position) -> Result<Claim, StoreError> {
-        self.inner.enter().await?;
-        claim::claim_until(&self.inner, until).await
+        here!(self, |inner| async {
+            inner.enter().await?;
+            claim::claim_until(&inner, until).await
+        })
     }
 
     async fn due(&self, until: Timestamp, max: usize) -> Result<Due, StoreError> {
-        self.inner.enter().await?;
-        claim::due(&self.inner, until, max).await
+        here!(self, |inner| async {
+            inner.enter().await?;
+            claim::due(&inner, until, max).await
+        })
     }
 
     fn triggers(&self) -> TriggerStates {
@@ -248,45 +274,53 @@ impl Store for Postgres {
     }
 
     async fn held(&self, trigger: TriggerId, max: usize) -> Result<Vec<Activation>, StoreError> {
-        listing::held(&self.inner.pool, trigger, max).await
+        here!(self, |inner| listing::held(&inner.pool, trigger, max))
     }
 
     async fn load(&self, people: Vec<PersonId>) -> Result<Loaded, StoreError> {
-        self.inner.enter().await?;
-        claim::these(&self.inner, people).await
+        here!(self, |inner| async {
+            inner.enter().await?;
+            claim::these(&inner, people).await
+        })
     }
 
     async fn commit(&self, loaded: Loaded, changes: Changes) -> Result<(), StoreError> {
-        commit::commit(&self.inner, loaded, changes).await
+        here!(self, |inner| commit::commit(&inner, loaded, changes))
     }
 
     async fn work(&self, lane: &str, now: Timestamp, max: usize) -> Result<Vec<Work>, StoreError> {
-        outbox::work(&self.inner, lane, now, max).await
+        let lane = lane.to_owned();
+        here!(self, |inner| outbox::work(&inner, &lane, now, max))
     }
 
     async fn begin(&self, lane: &str, ids: &[WorkId]) -> Result<(), StoreError> {
-        outbox::begin(&self.inner, lane, ids).await
+        let (lane, ids) = (lane.to_owned(), ids.to_vec());
+        here!(self, |inner| outbox::begin(&inner, &lane, &ids))
     }
 
     async fn settle(&self, lane: &str, settled: Vec<Settled>) -> Result<(), StoreError> {
-        outbox::settle(&self.inner, lane, &settled).await
+        let lane = lane.to_owned();
+        here!(self, |inner| outbox::settle(&inner, &lane, &settled))
     }
 
     async fn release(&self, lane: &str, ids: &[WorkId]) -> Result<(), StoreError> {
-        outbox::release(&self.inner, lane, ids).await
+        let (lane, ids) = (lane.to_owned(), ids.to_vec());
+        here!(self, |inner| outbox::release(&inner, &lane, &ids))
     }
 
     async fn accepted(&self, lane: &str, span: (Timestamp, Timestamp), max: usize) -> Result<Accepted, StoreError> {
-        listing::accepted(&self.inner.pool, lane, span, max).await
+        let lane = lane.to_owned();
+        here!(self, |inner| listing::accepted(&inner.pool, &lane, span, max))
     }
 
     async fn ended(&self, id: WorkId) -> Result<Option<Record>, StoreError> {
-        let one = self.inner.one(id).await?;
+        let one = here!(self, |inner| inner.one(id))?;
         Ok(one.filter(|one| one.state == State::Ended).map(Queued::into_record))
     }
 
     async fn ends(&self, sought: &Sought, max: usize) -> Result<Listed<End>, StoreError> {
-        listing::ends(&self.inner.pool, sought, max).await
+        let sought = sought.clone();
+        here!(self, |inner| listing::ends(&inner.pool, &sought, max))
     }
 
     async fn waiting(
@@ -295,36 +329,39 @@ impl Store for Postgres {
         from: Option<(Priority, WorkId)>,
         max: usize,
     ) -> Result<Vec<(WorkId, Record)>, StoreError> {
-        listing::waiting(&self.inner.pool, lane, from, max).await
+        let lane = lane.to_owned();
+        here!(self, |inner| listing::waiting(&inner.pool, &lane, from, max))
     }
 
     async fn resend(&self, id: WorkId, expires_at: Timestamp) -> Result<Raised, StoreError> {
-        letters::resend(&self.inner, id, expires_at).await
+        here!(self, |inner| letters::resend(&inner, id, expires_at))
     }
 
     async fn dead_letters(&self, lane: Option<&str>, max: usize) -> Result<Vec<DeadLetter>, StoreError> {
-        letters::newest(&self.inner.pool, lane, max).await
+        let lane = lane.map(str::to_owned);
+        here!(self, |inner| letters::newest(&inner.pool, lane.as_deref(), max))
     }
 
     async fn letters(&self, sought: &Sought, max: usize) -> Result<Listed<DeadLetter>, StoreError> {
-        listing::letters(&self.inner.pool, sought, max).await
+        let sought = sought.clone();
+        here!(self, |inner| listing::letters(&inner.pool, &sought, max))
     }
 
     async fn dead_letter(&self, id: WorkId) -> Result<Option<DeadLetter>, StoreError> {
-        let one = self.inner.one(id).await?;
+        let one = here!(self, |inner| inner.one(id))?;
         Ok(one.filter(|one| one.is_dead).map(Queued::into_letter))
     }
 
     async fn replay(&self, id: WorkId, expires_at: Timestamp) -> Result<Raised, StoreError> {
-        letters::raise(&self.inner, id, Some(expires_at)).await
+        here!(self, |inner| letters::raise(&inner, id, Some(expires_at)))
     }
 
     async fn drop_dead(&self, id: WorkId) -> Result<bool, StoreError> {
-        Ok(letters::raise(&self.inner, id, None).await? == Raised::Done)
+        Ok(here!(self, |inner| letters::raise(&inner, id, None))? == Raised::Done)
     }
 
     async fn put_items(&self, items: Vec<CatalogueItem>) -> Result<Stocked, StoreError> {
-        shelf::put_items(&self.inner, items).await
+        here!(self, |inner| shelf::put_items(&inner, items))
     }
 
     fn catalogue(&self) -> Arc<Catalogue> {
@@ -332,7 +369,8 @@ impl Store for Postgres {
     }
 
     async fn add_codes(&self, pool: &str, codes: Vec<Box<str>>) -> Result<Added, StoreError> {
-        shelf::add_codes(&self.inner, pool, &codes).await
+        let pool = pool.to_owned();
+        here!(self, |inner| shelf::add_codes(&inner, &pool, &codes))
     }
 
     fn pools(&self) -> Vec<PoolCount> {
@@ -344,43 +382,46 @@ impl Store for Postgres {
     }
 
     async fn access(&self) -> Result<(u64, Option<Vec<u8>>), StoreError> {
-        register::access(&self.inner.pool).await
+        here!(self, |inner| register::access(&inner.pool))
     }
 
     async fn put_access(&self, version: u64, value: &[u8]) -> Result<bool, StoreError> {
-        register::put_access(&self.inner.pool, version, value).await
+        let value = value.to_vec();
+        here!(self, |inner| register::put_access(&inner.pool, version, &value))
     }
 
     async fn audit(&self, asked: Asked) -> Result<u64, StoreError> {
-        register::ask(&self.inner.pool, &asked).await
+        here!(self, |inner| register::ask(&inner.pool, &asked))
     }
 
     async fn audited(&self, id: u64, status: u16, note: &str) -> Result<(), StoreError> {
-        register::ended(&self.inner.pool, id, status, note).await
+        let note = note.to_owned();
+        here!(self, |inner| register::ended(&inner.pool, id, status, &note))
     }
 
     async fn audit_log(&self, before: Option<u64>, max: usize) -> Result<Vec<Audited>, StoreError> {
-        register::list(&self.inner.pool, before, max).await
+        here!(self, |inner| register::list(&inner.pool, before, max))
     }
 
     async fn find(&self, identifier: &Identifier) -> Result<Option<PersonId>, StoreError> {
-        reports::find(&self.inner.pool, identifier).await
+        let identifier = identifier.clone();
+        here!(self, |inner| reports::find(&inner.pool, &identifier))
     }
 
     async fn story(&self, id: PersonId) -> Result<Option<Story>, StoreError> {
-        reports::story(&self.inner.pool, id).await
+        here!(self, |inner| reports::story(&inner.pool, id))
     }
 
     async fn people(&self, after: Option<PersonId>, max: usize) -> Result<Vec<Person>, StoreError> {
-        read!(&self.inner.pool, |connection| people::page(connection, after, max))
+        here!(self, |inner| inner.people(after, max))
     }
 
     async fn refused_joins(&self, max: usize) -> Result<Vec<Join>, StoreError> {
-        reports::refused_joins(&self.inner.pool, max).await
+        here!(self, |inner| reports::refused_joins(&inner.pool, max))
     }
 
     async fn accesses(&self, max: usize) -> Result<Vec<Access>, StoreError> {
-        reports::accesses(&self.inner.pool, max).await
+        here!(self, |inner| reports::accesses(&inner.pool, max))
     }
 
     fn open_demands(&self) -> u64 {
@@ -388,19 +429,21 @@ impl Store for Postgres {
     }
 
     async fn answer(&self, id: OccasionId, now: Timestamp) -> Result<bool, StoreError> {
-        let answered = reports::answer(&self.inner.pool, id, now).await?;
-        if answered {
-            self.inner.read_demands().await?;
-        }
-        Ok(answered)
+        here!(self, |inner| async {
+            let answered = reports::answer(&inner.pool, id, now).await?;
+            if answered {
+                inner.read_demands().await?;
+            }
+            Ok(answered)
+        })
     }
 
     async fn receipts(&self, max: usize) -> Result<Vec<Receipt>, StoreError> {
-        reports::receipts(&self.inner.pool, max).await
+        here!(self, |inner| reports::receipts(&inner.pool, max))
     }
 
     async fn set_aside_list(&self, max: usize) -> Result<Vec<SetAside>, StoreError> {
-        small::set_aside_list(&self.inner.pool, max).await
+        here!(self, |inner| small::set_aside_list(&inner.pool, max))
     }
 
     fn counts(&self) -> Counts {
@@ -408,20 +451,27 @@ impl Store for Postgres {
     }
 
     fn lane_count(&self, lane: &str) -> LaneCount {
-        self.inner.mirror.lane(lane).unwrap_or_default()
+        let mut count = self.inner.mirror.lane(lane).unwrap_or_default();
+        if self.inner.leases.is_elsewhere(&lease::of_lane(lane)) {
+            // No time makes one ready for us while another sends.
+            count.next = None;
+        }
+        count
     }
 
     async fn keep(&self, name: &str, value: &[u8]) -> Result<(), StoreError> {
-        small::keep(&self.inner.pool, name, value).await
+        let (name, value) = (name.to_owned(), value.to_vec());
+        here!(self, |inner| small::keep(&inner.pool, &name, &value))
     }
 
     async fn kept(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        small::kept(&self.inner.pool, name).await
+        let name = name.to_owned();
+        here!(self, |inner| small::kept(&inner.pool, &name))
     }
 
     /// Takes out what is too old. A restart reads no event again.
     async fn compact(&self, now: Timestamp) -> Result<Position, StoreError> {
-        cut::all(&self.inner, now).await
+        here!(self, |inner| cut::all(&inner, now))
     }
 
     async fn back_up(&self, _: &Path, _: Timestamp) -> Result<BackedUp, StoreError> {
@@ -439,8 +489,10 @@ impl Store for Postgres {
             let _ = writer.await;
         }
         self.inner.stop.cancel();
-        let given_back = self.inner.leases.give_back(&self.inner.pool).await;
-        self.inner.pool.close().await;
-        given_back
+        here!(self, |inner| async {
+            let given_back = inner.leases.give_back(&inner.pool).await;
+            inner.pool.close().await;
+            given_back
+        })
     }
 }

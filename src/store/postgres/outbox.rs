@@ -50,10 +50,8 @@ pub async fn work(inner: &Inner, lane: &str, now: Timestamp, max: usize) -> Resu
         hands.is_unsure = false;
     }
     if held.is_new || inner.mirror.next(lane)?.is_some_and(|next| next <= now) {
-        let woken = step!(&inner.pool, |connection| wake(connection, lane, now, max.max(WOKEN)))?;
-        if woken > 0 {
-            inner.mirror.refresh_waits(&inner.pool, &[Arc::from(lane)]).await?;
-        }
+        step!(&inner.pool, |connection| wake(connection, lane, now, max.max(WOKEN)))?;
+        inner.mirror.refresh_waits(&inner.pool, &[Arc::from(lane)]).await?;
     }
     let found = read!(&inner.pool, |connection| find(connection, (lane, held.epoch), max, hands.credit))?;
     let mut lists = Lists::default();
@@ -89,9 +87,9 @@ impl Hands {
 }
 
 /// Rows whose time has come are ready.
-async fn wake(connection: &mut PgConnection, lane: &str, now: Timestamp, max: usize) -> Result<u64, Trouble> {
+async fn wake(connection: &mut PgConnection, lane: &str, now: Timestamp, max: usize) -> Result<(), Trouble> {
     super::soon(connection).await?;
-    let woken = sqlx::query(
+    sqlx::query(
         "update activations set state = 'ready' where seq in (
          select seq from activations where lane = $1 and state = 'waiting' and not_before <= $2
          order by not_before limit $3)",
@@ -101,7 +99,7 @@ async fn wake(connection: &mut PgConnection, lane: &str, now: Timestamp, max: us
     .bind(limit(max))
     .execute(connection)
     .await?;
-    Ok(woken.rows_affected())
+    Ok(())
 }
 
 /// What may leave next.

@@ -8,9 +8,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection, PgConnection};
 
-use crate::model::setting::Secret;
-use crate::store::settings::{Kind, Settings};
-
 /// Where Debian puts its binaries, and where `scripts/test` unpacks them where it did not install them.
 const FOLDERS: [&str; 2] = ["/usr/lib/postgresql", "target/postgresql/usr/lib/postgresql"];
 
@@ -75,32 +72,30 @@ impl Server {
         self.url.parse::<PgConnectOptions>().expect("an address").disable_statement_logging()
     }
 
-    /// Says something to the database server itself.
-    pub async fn say(&self, sql: String) {
+    /// Says something to the server itself.
+    pub async fn say(&self, sql: &str) {
         let mut connection = self.options().connect().await.expect("a connection");
-        sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.expect("a statement");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.expect("a statement");
         connection.close().await.expect("a close");
     }
 
-    /// Settings of a store in a new database.
-    pub async fn database(&self) -> Settings {
+    /// The address of a new database.
+    pub async fn database(&self) -> String {
         let n = self.databases.fetch_add(1, Ordering::Relaxed);
         let name = format!("espalier_{}_{n}", std::process::id());
         if self.own.is_none() {
-            self.say(format!("drop database if exists {name}")).await;
+            self.say(&format!("drop database if exists {name}")).await;
         }
-        self.say(format!("create database {name}")).await;
+        self.say(&format!("create database {name}")).await;
         let (before, after) = self.url.rsplit_once("/postgres").expect("an address of the database postgres");
-        let url = Some(Secret::new(format!("{before}/{name}{after}")));
-        Settings { kind: Kind::Postgres, url, ..Settings::default() }
+        format!("{before}/{name}{after}")
     }
+}
 
-    /// A connection of the test's own to a store's database.
-    pub async fn connect(&self, settings: &Settings) -> PgConnection {
-        let url = settings.url.as_ref().expect("an address").expose();
-        let options = url.parse::<PgConnectOptions>().expect("an address").disable_statement_logging();
-        options.connect().await.expect("a connection")
-    }
+/// A connection of the test's own.
+pub async fn connect(url: &str) -> PgConnection {
+    let options = url.parse::<PgConnectOptions>().expect("an address").disable_statement_logging();
+    options.connect().await.expect("a connection")
 }
 
 fn begin_own() -> (String, Option<Own>) {
@@ -135,6 +130,7 @@ fn begin_own() -> (String, Option<Own>) {
         .arg(&data)
         .current_dir("/")
         .stdin(Stdio::piped())
+        .stderr(Stdio::null())
         .spawn()
         .expect("postgres");
     let url = format!("postgres://postgres@localhost/postgres?host={}", sockets.display());

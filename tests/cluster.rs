@@ -82,7 +82,7 @@ async fn commands_work_on_it_and_say_what_is_not_for_it() {
     let (is_well, text) = espalier(folder.path(), &import);
     assert!(is_well && text.contains('2'), "without a daemon: {text}");
     daemon.start_ready().await;
-    let (is_well, text) = espalier(folder.path(), &["codes"]);
+    let (is_well, text) = espalier(folder.path(), &["codes", "list"]);
     assert!(is_well && text.contains("cool"), "by the daemon: {text}");
     for (args, instead) in [
         (&["store", "rebuild"][..], "base backup"),
@@ -99,7 +99,7 @@ async fn commands_work_on_it_and_say_what_is_not_for_it() {
     // What it had is free at once.
     let began = std::time::Instant::now();
     daemon.start_ready().await;
-    let engine = || async { daemon.page("/api/health").await.text().await.is_ok_and(|text| text.contains("idle")) };
+    let engine = || async { daemon.page("/api/status").await.text().await.is_ok_and(|text| text.contains("idle")) };
     eventually("the engine is its own again", Duration::from_secs(4), engine).await;
     assert!(began.elapsed() < Duration::from_secs(6), "given back, and not run out");
 }

@@ -518,6 +518,10 @@ pub trait Store: Send + Sync + 'static {
     /// later one may call them back.
     async fn work(&self, lane: &str, now: Timestamp, max: usize) -> Result<Vec<Work>, StoreError>;
 
+    /// Which holder of this lane we are, where several daemons share a store: another number after somebody else has sent,
+    /// and none while one does. Asked before each call to a vendor, since a daemon that was held up does not know.
+    fn term(&self, lane: &str) -> Option<u64>;
+
     /// Notes durably that these are about to leave: for vendors without a dedupe key, who must be asked after a crash.
     async fn begin(&self, lane: &str, ids: &[WorkId]) -> Result<(), StoreError>;
 

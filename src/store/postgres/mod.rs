@@ -293,6 +293,10 @@ impl Store for Postgres {
         here!(self, |inner| outbox::work(&inner, &lane, now, max))
     }
 
+    fn term(&self, lane: &str) -> Option<u64> {
+        self.inner.leases.epoch(&lease::of_lane(lane)).map(text::count)
+    }
+
     async fn begin(&self, lane: &str, ids: &[WorkId]) -> Result<(), StoreError> {
         let (lane, ids) = (lane.to_owned(), ids.to_vec());
         here!(self, |inner| outbox::begin(&inner, &lane, &ids))

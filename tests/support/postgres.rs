@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection, PgConnection};
 
-/// Where Debian puts its binaries, and where `scripts/test` unpacks them where it did not install them.
-const FOLDERS: [&str; 2] = ["/usr/lib/postgresql", "target/postgresql/usr/lib/postgresql"];
+/// Where Debian puts its binaries.
+const DEBIAN: &str = "/usr/lib/postgresql";
 
 pub struct Server {
     url: String,
@@ -25,8 +25,7 @@ struct Own {
 
 /// The newest version's binaries.
 fn binaries() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let versions = FOLDERS.iter().filter_map(|folder| std::fs::read_dir(root.join(folder)).ok()).flatten().flatten();
+    let versions = std::fs::read_dir(DEBIAN).into_iter().flatten().flatten();
     let found = versions.map(|version| version.path().join("bin")).filter(|bin| bin.join("initdb").exists());
     found.max().expect("PostgreSQL's binaries: scripts/test gets them")
 }

@@ -109,7 +109,7 @@ impl Leases {
             let Some(Known::Held { epoch, until }) = known.get_mut(&name) else { continue };
             if renewed.get(&name) == Some(epoch) {
                 *until = asked + LASTS;
-            } else if renewed.get(&name).is_none() {
+            } else if !renewed.contains_key(&name) {
                 tracing::warn!(lease = %name, "another daemon has taken over");
                 known.remove(&name);
             }

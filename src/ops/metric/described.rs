@@ -131,8 +131,8 @@ pub const METRICS: &[Described] = &[
     gauge("espalier_source_refused", "1 while the vendor does not let us read a list.", &["source", "list"]),
     counter("espalier_spans_total", "Spans by what became of them, in builds with traces.", &["result"]),
     counter("espalier_store_rebuilds_total", "Times the state was made again from the journal.", &[]),
-    counter("espalier_store_retries_total", "Steps that PostgreSQL had cut and that were made again.", &[]),
     counter("espalier_store_reopened_total", "Times the state was opened again after an error of the disk.", &[]),
+    counter("espalier_store_retries_total", "Steps that PostgreSQL had cut and that were made again.", &[]),
     counter(
         "espalier_subscriptions_changed_total",
         "Subscriptions created, enabled and removed.",

@@ -263,7 +263,8 @@ fn words(of: &Value) -> String {
 
 fn rows<'a>(out: &mut String, schema: &Value, fields: impl Iterator<Item = (&'a String, &'a Value)>) {
     out.push_str("\n| key | form | default | meaning |\n| --- | --- | --- | --- |\n");
-    for (name, of) in fields.filter(|(name, _)| *name != "kind") {
+    // What tells one table of a choice from another is its heading.
+    for (name, of) in fields.filter(|(name, of)| *name != "kind" || of["const"].is_null()) {
         let default = match &of["default"] {
             Value::Null => String::new(),
             value => format!("`{}`", value.to_string().replace('|', "\\|")),

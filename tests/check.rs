@@ -64,6 +64,26 @@ fn every_mistake_is_told_at_once() {
 }
 
 #[test]
+fn what_of_the_store_does_not_fit_together_is_told() {
+    let kept = "url = \"${file:/etc/hostname}\"";
+    for (lines, wanted) in [
+        ("kind = \"postgres\"", "store.kind: `postgres` needs `url`, which says where it is"),
+        (kept, "store.url: is for `kind = \"postgres\"` alone"),
+        (&format!("kind = \"postgres\"\n{kept}"), "store.url: must begin with postgres://"),
+        ("kind = \"postgres\"\nurl = \"postgres://u:p@h/n\"", "store.url: is a secret and must not stand in a file"),
+        ("kind = \"postgress\"", "store.kind: `postgress` is not one of its values (did you mean `postgres`?)"),
+        ("connections = 1", "store.connections: must lie between 2 and 100"),
+        (
+            "kind = \"postgres\"\nbackup = { path = \"b\" }",
+            "store.backup: makes backups of the embedded store: PostgreSQL's are made by pg_dump, or are base backups",
+        ),
+    ] {
+        let (is_well, told) = check(&format!("[store]\n{lines}\n{ACCOUNT}"), GOOD);
+        assert!(!is_well && told.iter().any(|line| line.contains(wanted)), "{lines}: {told:#?}");
+    }
+}
+
+#[test]
 fn gates_in_the_configuration_are_checked() {
     for (line, wanted) in [
         ("consent = \"opt_inn\"", "gates.consent: `opt_inn` is not one of its values (did you mean `opt_in`?)"),

@@ -25,7 +25,6 @@ pub async fn door(of: &Configured) -> Result<Door, Failed> {
     Ok(match Local::or_new(&configured).await? {
         Local::Daemon(client) => Door::Daemon(client),
         Local::Store(store) => {
-            let store: Arc<dyn Store> = Arc::new(store);
             let session = configured.settings.ops.session;
             let access = Access::open(store.clone(), Arc::new(SystemClock), None, session).await;
             Door::Store(access.map_err(Failed::new)?, store)

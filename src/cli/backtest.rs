@@ -14,7 +14,6 @@ use crate::ops::{self, BacktestFailed, BacktestWanted};
 use crate::quota::{self, Calls, Need};
 use crate::replay::{Report, Tested};
 use crate::rules::gate::guard::Tripped;
-use crate::store::Store;
 
 /// A trigger's file is not larger.
 const LARGEST: u64 = 1 << 20;
@@ -58,10 +57,9 @@ pub async fn run(args: &Args) -> Ended {
     let ended = match Local::of(&configured).await? {
         Local::Daemon(client) => client.backtest(&wanted).await?.map_err(BacktestFailed::Mistakes),
         Local::Store(store) => {
-            let shared: Arc<dyn Store> = Arc::new(store.clone());
             let threads = std::thread::available_parallelism().map_or(1, usize::from);
             let (program, names) = (Arc::new(configured.program), configured.settings.identity);
-            let ended = ops::backtest(shared, program, names, wanted, None, threads, Arc::default()).await;
+            let ended = ops::backtest(store.clone(), program, names, wanted, None, threads, Arc::default()).await;
             store.close().await.map_err(Failed::new)?;
             ended
         }

@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -9,20 +10,20 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::SharedClock;
 use crate::model::Timestamp;
 use crate::ops::store::{BackupFailed, BackupHealth};
-use crate::store::embedded::{self, Embedded};
+use crate::store::embedded;
 use crate::store::settings::Backups;
-use crate::store::{Backup, StoreError, backup};
+use crate::store::{Backup, Store, StoreError, backup};
 
 /// Makes each in its turn, until `stop`. One that was due while no daemon ran is not made up for. `told` says when the last was
 /// begun, and while it could not be made, why.
 pub async fn keep_backups(
-    store: Embedded,
+    store: Arc<dyn Store>,
     clock: SharedClock,
     (settings, told): (Backups, watch::Sender<Option<BackupHealth>>),
     stop: CancellationToken,
 ) {
     let mut after = clock.now();
-    let last = match newest(&store, &settings).await {
+    let last = match newest(&*store, &settings).await {
         Ok(last) => last,
         Err(error) => {
             tracing::warn!(reason = %error, "it cannot be told when the last backup was made");
@@ -38,7 +39,7 @@ pub async fn keep_backups(
         let now = clock.now();
         // One that takes longer than the time to the next is followed by that at once, and by no more.
         after = settings.at.last(now, &settings.zone).unwrap_or(now);
-        match one(&store, &settings, now).await {
+        match one(&*store, &settings, now).await {
             Ok((folder, size_bytes)) => {
                 tracing::info!(%folder, size_bytes, "a backup is made");
                 told.send_replace(Some(BackupHealth { last: Some(now), failed: None }));
@@ -53,13 +54,13 @@ pub async fn keep_backups(
                 });
             }
         }
-        if let Err(error) = remove_old(&store, &settings, now).await {
+        if let Err(error) = remove_old(&*store, &settings, now).await {
             tracing::warn!(reason = %error, "it cannot be told which backups are old");
         }
     }
 }
 
-async fn one(store: &Embedded, settings: &Backups, now: Timestamp) -> Result<(String, u64), StoreError> {
+async fn one(store: &dyn Store, settings: &Backups, now: Timestamp) -> Result<(String, u64), StoreError> {
     let folder = within(settings)?.join(now.to_string().replace(':', "-"));
     let folder = folder.to_str().ok_or_else(|| StoreError::Unavailable("the folder of backups is not UTF-8".into()))?;
     let folder = folder.to_owned();
@@ -74,7 +75,7 @@ fn within(settings: &Backups) -> Result<PathBuf, StoreError> {
 }
 
 /// When the newest that is whole was begun.
-async fn newest(store: &Embedded, settings: &Backups) -> Result<Option<Timestamp>, StoreError> {
+async fn newest(store: &dyn Store, settings: &Backups) -> Result<Option<Timestamp>, StoreError> {
     let within = within(settings)?;
     let known = backup::known(store).await?;
     let newest = move || {
@@ -86,7 +87,7 @@ async fn newest(store: &Embedded, settings: &Backups) -> Result<Option<Timestamp
 
 /// Removes those of this folder whose time is over: they are known by name, and nothing else in it is touched. One that
 /// cannot be removed is tried again after the next backup, and keeps no other.
-async fn remove_old(store: &Embedded, settings: &Backups, now: Timestamp) -> Result<(), StoreError> {
+async fn remove_old(store: &dyn Store, settings: &Backups, now: Timestamp) -> Result<(), StoreError> {
     let within = within(settings)?;
     for old in backup::known(store).await? {
         let folder = Path::new(&old.folder);
@@ -106,16 +107,14 @@ async fn remove_old(store: &Embedded, settings: &Backups, now: Timestamp) -> Res
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::clock::VirtualClock;
     use crate::model::{Span, Zone};
-    use crate::store::Store;
+    use crate::store::embedded::Embedded;
     use crate::store::settings::Settings;
 
     /// A store, and where its backups come to lie for two days.
-    fn begin(folder: &Path, now: Timestamp) -> (Embedded, Backups) {
+    fn begin(folder: &Path, now: Timestamp) -> (Arc<dyn Store>, Backups) {
         let settings = Settings { path: folder.join("store"), ..Settings::default() };
         std::fs::create_dir(&settings.path).expect("a folder");
         let backups = Backups {
@@ -125,7 +124,7 @@ mod tests {
             zone: Zone::UTC,
         };
         std::fs::create_dir(&backups.path).expect("a folder");
-        (Embedded::open(&settings, now).expect("a store"), backups)
+        (Arc::new(Embedded::open(&settings, now).expect("a store")), backups)
     }
 
     #[tokio::test]
@@ -133,21 +132,21 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let now = Timestamp::parse("2026-11-29T00:30:00Z").expect("an instant");
         let (store, settings) = begin(folder.path(), now);
-        assert_eq!(newest(&store, &settings).await.expect("a list"), None);
+        assert_eq!(newest(&*store, &settings).await.expect("a list"), None);
         let mut made = Vec::new();
         for day in 0..3 {
             let at = now + Span::from_hours(24 * day);
-            made.push(one(&store, &settings, at).await.expect("a backup").0);
-            assert_eq!(newest(&store, &settings).await.expect("a list"), Some(at));
+            made.push(one(&*store, &settings, at).await.expect("a backup").0);
+            assert_eq!(newest(&*store, &settings).await.expect("a list"), Some(at));
         }
         // A file stands where the first was: it is no folder that could be removed.
         std::fs::remove_dir_all(&made[0]).expect("a folder");
         std::fs::write(&made[0], "").expect("a file");
         // The last was cut.
         std::fs::remove_file(Path::new(&made[2]).join("backup.json")).expect("a file");
-        assert_eq!(newest(&store, &settings).await.expect("a list"), Some(now + Span::from_hours(24)));
-        remove_old(&store, &settings, now + Span::from_hours(24 * 3)).await.expect("a list");
-        let known = backup::known(&store).await.expect("a list");
+        assert_eq!(newest(&*store, &settings).await.expect("a list"), Some(now + Span::from_hours(24)));
+        remove_old(&*store, &settings, now + Span::from_hours(24 * 3)).await.expect("a list");
+        let known = backup::known(&*store).await.expect("a list");
         let known: Vec<&str> = known.iter().map(|one| &*one.folder).collect();
         assert_eq!(known, [&made[0], &made[2]], "the second is gone, and the first is tried again");
         assert!(Path::new(&made[0]).exists() && !Path::new(&made[1]).exists());
@@ -173,7 +172,7 @@ mod tests {
             let name = at.to_string().replace(':', "-");
             let is_there = || backups.path.join(&name).join("backup.json").exists();
             for _ in 0..5_000 {
-                let known = backup::known(&store).await.expect("a read");
+                let known = backup::known(&*store).await.expect("a read");
                 let over = known.iter().any(|one| one.kept_until.is_some_and(|until| until <= at));
                 if is_there() && !over {
                     break;
@@ -183,11 +182,11 @@ mod tests {
             }
             assert!(is_there(), "{name}");
         }
-        let known = backup::known(&store).await.expect("a read");
+        let known = backup::known(&*store).await.expect("a read");
         assert_eq!(known.len(), 2, "those of the last two days: {known:?}");
         let last = start + Span::from_hours(72) + Span::from_minutes(30);
         assert_eq!(*health.borrow_and_update(), Some(BackupHealth { last: Some(last), failed: None }));
-        assert_eq!(newest(&store, &backups).await.expect("a list"), Some(last));
+        assert_eq!(newest(&*store, &backups).await.expect("a list"), Some(last));
         assert!(known.iter().all(|one| Path::new(&one.folder).exists()));
         assert_eq!(std::fs::read_dir(&backups.path).expect("a folder").count(), 3, "and what is not ours");
 

@@ -6,7 +6,7 @@ use super::local::Local;
 use super::{Configured, Ended, Failed, load, show};
 use crate::model::{Person, Span, Timestamp};
 use crate::replay::{AtLeast, Baseline, Metric, QUANTILES};
-use crate::store::{Store, each_person};
+use crate::store::each_person;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -42,11 +42,11 @@ pub async fn run(args: &Args) -> Ended {
     };
     let mut end = Timestamp::MIN;
     let newest = |person: &Person| end = person.history.entries().last().map_or(end, |last| end.max(last.at));
-    each_person(&store, newest).await.map_err(Failed::new)?;
+    each_person(&*store, newest).await.map_err(Failed::new)?;
     let since = args.since.map_or(Timestamp::MIN, |since| end - since);
     let mut baseline = Baseline::new(&configured.program, args.threshold.clone());
     let add = |person: &Person| baseline.add(&configured.program, person, since, end);
-    each_person(&store, add).await.map_err(Failed::new)?;
+    each_person(&*store, add).await.map_err(Failed::new)?;
     store.close().await.map_err(Failed::new)?;
     if args.json {
         let shown = serde_json::json!({

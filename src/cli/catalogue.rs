@@ -9,7 +9,7 @@ use super::{Configured, Ended, Failed, load};
 use crate::clock::{Clock, SystemClock};
 use crate::intake::catalogue;
 use crate::model::CatalogueItem;
-use crate::store::{Stocked, Store};
+use crate::store::Stocked;
 
 /// Products given to the store at once.
 const BATCH: usize = 500;

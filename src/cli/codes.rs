@@ -8,7 +8,7 @@ use super::show::{self, Unread};
 use super::{Configured, Ended, Failed, load};
 use crate::intake::catalogue;
 use crate::rules::is_pool_name;
-use crate::store::{Added, PoolCount, Store};
+use crate::store::{Added, PoolCount};
 
 /// Codes given to the store at once.
 const BATCH: usize = 10_000;

@@ -8,9 +8,9 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::Failed;
 use super::backups::keep_backups;
 use super::reload::Reload;
+use super::{Failed, opened};
 use crate::alerts::Desk;
 use crate::clock::SharedClock;
 use crate::delivery::{Asker, Lane};
@@ -26,7 +26,6 @@ use crate::reconcile::Nightly;
 use crate::rules::Program;
 use crate::settings::{Configured, Log};
 use crate::store::Store;
-use crate::store::embedded::Embedded;
 
 /// Whoever is answered at the end gets so long, when all else is done.
 const ANSWERED: Span = Span::from_secs(2);
@@ -57,7 +56,7 @@ pub struct Running {
     pub reloads: Reloads,
     accounts: Accounts,
     clock: SharedClock,
-    store: Embedded,
+    store: Arc<dyn Store>,
     drain: Span,
     listening: CancellationToken,
     working: CancellationToken,
@@ -78,15 +77,9 @@ impl Daemon {
     pub async fn begin(self) -> Result<Running, Failed> {
         let Configured { settings, program, connected, file, folder: _, stamp, programs } = self.configured;
         let clock = self.clock;
-        std::fs::create_dir_all(&settings.store.path)
-            .map_err(|e| Failed(format!("the store's folder {}: {e}", settings.store.path.display())))?;
         let began = clock.now();
-        let opened = settings.store.clone();
-        let store = tokio::task::spawn_blocking(move || Embedded::open(&opened, began))
-            .await
-            .map_err(Failed::new)?
-            .map_err(Failed::new)?;
-        let shared: Arc<dyn Store> = Arc::new(store.clone());
+        let store = opened::open(&settings.store, began).await?;
+        let shared = store.clone();
         let program = Arc::new(ArcSwap::from_pointee(program));
         let (listening, working) = (CancellationToken::new(), CancellationToken::new());
         let (telling, stopping) = (CancellationToken::new(), CancellationToken::new());
@@ -315,7 +308,7 @@ fn kind(source: &SourceSettings) -> &'static str {
 
 /// What was ordered is counted anew now and then, while a trigger asks for it. The engine counts it the first time.
 async fn keep_counts(
-    store: Embedded,
+    store: Arc<dyn Store>,
     clock: SharedClock,
     (program, sales): (Arc<ArcSwap<Program>>, Arc<ArcSwapOption<Sales>>),
     stop: CancellationToken,
@@ -328,7 +321,7 @@ async fn keep_counts(
         if sales.load().is_none() || !program.load().asks_for_sales() {
             continue;
         }
-        match count_sales(&store).await {
+        match count_sales(&*store).await {
             Ok(counted) => sales.store(Some(Arc::new(counted))),
             Err(error) => tracing::warn!(reason = %error, "what was ordered could not be counted"),
         }
@@ -337,7 +330,7 @@ async fn keep_counts(
 
 /// Metrics folded between scrapes; and, where no night does it, the store made small once a day.
 async fn keep_house(
-    store: Embedded,
+    store: Arc<dyn Store>,
     clock: SharedClock,
     (metrics, compacts): (Option<Metrics>, bool),
     stop: CancellationToken,

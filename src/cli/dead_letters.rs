@@ -7,7 +7,7 @@ use super::{Configured, Ended, Failed, load, show};
 use crate::clock::{Clock, SystemClock};
 use crate::ops::letters::{self, MOST, Replayed, Shown};
 use crate::rules::Program;
-use crate::store::{Store, WorkId};
+use crate::store::WorkId;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -131,7 +131,7 @@ async fn each(local: &Local, program: &Program, which: &Which, is_replay: bool) 
                 }
             }
             Local::Store(store) if is_replay => {
-                let replayed = letters::replay(store, program, *id, SystemClock.now()).await.map_err(Failed::new)?;
+                let replayed = letters::replay(&**store, program, *id, SystemClock.now()).await.map_err(Failed::new)?;
                 if let Replayed::Refused(words) = &replayed {
                     eprintln!("dead letter {id}: {words}");
                     continue;

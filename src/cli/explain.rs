@@ -9,7 +9,6 @@ use super::{Configured, Ended, Failed, load, show};
 use crate::clock::{Clock, SystemClock};
 use crate::ops;
 use crate::settings;
-use crate::store::Store;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -51,7 +50,7 @@ pub async fn ask(configured: &settings::Configured, person: &str, trigger: Optio
         }
         Local::Store(store) => {
             let names = &configured.settings.identity;
-            let found = ops::explain(&store, &configured.program, names, person, trigger, SystemClock.now())
+            let found = ops::explain(&*store, &configured.program, names, person, trigger, SystemClock.now())
                 .await
                 .map_err(Failed::new)?;
             store.close().await.map_err(Failed::new)?;

@@ -67,11 +67,11 @@ pub async fn run(args: &Args) -> Ended {
                     client.get("/api/identity/audit", &[("vendors", vendors)]).await?.unwrap_or_default()
                 }
                 Local::Store(store) => {
-                    let mut audit = identity::audit(&store).await.map_err(Failed::new)?;
+                    let mut audit = identity::audit(&*store).await.map_err(Failed::new)?;
                     if *vendors {
                         let clock: SharedClock = Arc::new(SystemClock);
                         let askers = askers(&configured, &clock)?;
-                        identity::audit_vendors(&store, &askers, &mut audit, &clock).await.map_err(Failed::new)?;
+                        identity::audit_vendors(&*store, &askers, &mut audit, &clock).await.map_err(Failed::new)?;
                     }
                     Local::Store(store).close().await?;
                     audit

@@ -8,13 +8,12 @@ use arc_swap::ArcSwap;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::show::Unread;
-use super::{Configured, Ended, Failed, load, local};
+use super::{Configured, Ended, Failed, load, local, opened};
 use crate::clock::{Clock, SystemClock};
 use crate::engine::Engine;
 use crate::intake::SourceSettings;
 use crate::intake::import::Import;
-use crate::store::Store;
-use crate::store::embedded::Embedded;
+use crate::store::StoreError;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -46,12 +45,7 @@ pub async fn run(args: &Args) -> Ended {
     if local::running(&settings.store.path).await.is_some() {
         return Err(Failed("a daemon runs on this store: stop it for the import, and start it after".into()));
     }
-    std::fs::create_dir_all(&settings.store.path).map_err(Failed::new)?;
-    let opened = settings.store.clone();
-    let store = tokio::task::spawn_blocking(move || Embedded::open(&opened, SystemClock.now()))
-        .await
-        .map_err(Failed::new)?
-        .map_err(Failed::new)?;
+    let store = opened::open(&settings.store, SystemClock.now()).await?;
 
     let size = std::fs::metadata(&args.file).map_err(|e| Failed(format!("{}: {e}", args.file.display())))?.len();
     let bar = ProgressBar::new(size);
@@ -63,7 +57,7 @@ pub async fn run(args: &Args) -> Ended {
     let mut import =
         Import { source: args.mapping.as_str().into(), mapping, names: &settings.identity, rejected: &mut rejected };
     let done = import
-        .run(&args.file, &store, &|| SystemClock.now(), &mut |progress| {
+        .run(&args.file, &*store, &|| SystemClock.now(), &mut |progress| {
             bar.set_position(progress.bytes);
             bar.set_message(format!("{} rows", progress.rows));
         })
@@ -72,13 +66,17 @@ pub async fn run(args: &Args) -> Ended {
     bar.finish_and_clear();
     println!("{} rows taken, {} could not be read, {} lines in all", done.rows, done.rejected, done.lines);
 
-    let shared: Arc<dyn Store> = Arc::new(store.clone());
     if !args.no_decide {
         let program = Arc::new(ArcSwap::from_pointee(configured.program));
-        let engine = Engine::new(shared, Arc::new(SystemClock), program, settings.engine, settings.identity);
-        engine.drain().await.map_err(Failed::new)?;
-        let counts = store.counts();
-        println!("{} events decided, {} people known", counts.decided.0, counts.people);
+        let engine = Engine::new(store.clone(), Arc::new(SystemClock), program, settings.engine, settings.identity);
+        match engine.drain().await {
+            Err(StoreError::Elsewhere) => println!("the daemon that has the engine decides them"),
+            decided => {
+                decided.map_err(Failed::new)?;
+                let counts = store.counts();
+                println!("{} events decided, {} people known", counts.decided.0, counts.people);
+            }
+        }
     }
     store.close().await.map_err(Failed::new)?;
     Ok(ExitCode::SUCCESS)

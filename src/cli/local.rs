@@ -1,27 +1,28 @@
 //! Commands that look into a store: by the running daemon, or by opening it where none runs.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::Failed;
+use super::{Failed, opened};
 use crate::clock::{Clock, SystemClock};
 use crate::model::Mistake;
 use crate::ops::{self, Reloaded};
 use crate::replay::Report;
 use crate::settings::Configured;
 use crate::store::Store;
-use crate::store::embedded::Embedded;
+use crate::store::settings::Kind;
 
 /// The way to what is asked for.
 pub enum Local {
     /// A daemon runs on this store.
     Daemon(Client),
     /// None does: the store is ours for now.
-    Store(Embedded),
+    Store(Arc<dyn Store>),
 }
 
 /// Of the running daemon's local API.
@@ -50,7 +51,8 @@ impl Local {
     /// Of this configuration's store.
     pub async fn of(configured: &Configured) -> Result<Self, Failed> {
         let path = &configured.settings.store.path;
-        if running(path).await.is_none() && !path.join("journal").exists() {
+        let has_files = configured.settings.store.kind == Kind::Embedded;
+        if running(path).await.is_none() && has_files && !path.join("journal").exists() {
             return Err(Failed(format!("there is no store in {}; has the daemon run?", path.display())));
         }
         Self::or_new(configured).await
@@ -58,15 +60,11 @@ impl Local {
 
     /// The same; a store that is not there is made.
     pub async fn or_new(configured: &Configured) -> Result<Self, Failed> {
-        let settings = configured.settings.store.clone();
-        if let Some(client) = running(&settings.path).await {
-            return Ok(Self::Daemon(client));
+        let settings = &configured.settings.store;
+        match running(&settings.path).await {
+            Some(client) => Ok(Self::Daemon(client)),
+            None => opened::open(settings, SystemClock.now()).await.map(Self::Store),
         }
-        std::fs::create_dir_all(&settings.path).map_err(Failed::new)?;
-        let opened = tokio::task::spawn_blocking(move || Embedded::open(&settings, SystemClock.now()))
-            .await
-            .map_err(Failed::new)?;
-        opened.map(Self::Store).map_err(Failed::new)
     }
 
     /// The store, where it was opened.

@@ -22,6 +22,7 @@ mod local;
 mod log;
 mod manual;
 mod messages;
+mod opened;
 #[cfg(feature = "otel")]
 mod otlp;
 mod parallel;

@@ -13,7 +13,6 @@ use crate::model::http::Request;
 use crate::model::{Activation, Sales};
 use crate::ops;
 use crate::settings::Settings;
-use crate::store::Store;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -43,10 +42,10 @@ pub async fn run(args: &Args) -> Ended {
             let wanted = (&*args.trigger, &*args.person, args.key.as_deref());
             let names = &configured.settings.identity;
             let sales = match configured.program.asks_for_sales() {
-                true => count_sales(&store).await.map_err(Failed::new)?,
+                true => count_sales(&*store).await.map_err(Failed::new)?,
                 false => Sales::default(),
             };
-            let found = ops::preview(&store, &configured.program, names, wanted, &sales, now).await;
+            let found = ops::preview(&*store, &configured.program, names, wanted, &sales, now).await;
             store.close().await.map_err(Failed::new)?;
             Some(found.map_err(Failed::new)?)
         }

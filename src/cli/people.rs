@@ -73,7 +73,7 @@ pub async fn run(args: &Args) -> Ended {
             let demands: Vec<Demand> = match Local::of(&configured).await? {
                 Local::Daemon(client) => client.get("/api/person/demands", &[]).await?.unwrap_or_default(),
                 Local::Store(store) => {
-                    let demands = ops::demands(&store).await.map_err(Failed::new)?;
+                    let demands = ops::demands(&*store).await.map_err(Failed::new)?;
                     Local::Store(store).close().await?;
                     demands
                 }
@@ -88,7 +88,7 @@ pub async fn run(args: &Args) -> Ended {
             let is_noted = match Local::of(&configured).await? {
                 Local::Daemon(client) => client.post(&format!("/api/person/demands/{id}/answered")).await?.is_some(),
                 Local::Store(store) => {
-                    let is_noted = ops::answered(&store, id, SystemClock.now()).await.map_err(Failed::new)?;
+                    let is_noted = ops::answered(&*store, id, SystemClock.now()).await.map_err(Failed::new)?;
                     Local::Store(store).close().await?;
                     is_noted
                 }
@@ -130,7 +130,7 @@ async fn export(configured: &settings::Configured, person: &str, out: Option<&st
     let found: Option<Value> = match Local::of(configured).await? {
         Local::Daemon(client) => client.send("/api/person/export", &serde_json::json!({ "person": person })).await?,
         Local::Store(store) => {
-            let found = identity::export(&store, names, person, SystemClock.now()).await.map_err(Failed::new)?;
+            let found = identity::export(&*store, names, person, SystemClock.now()).await.map_err(Failed::new)?;
             Local::Store(store).close().await?;
             found
         }
@@ -145,7 +145,7 @@ async fn receipts(configured: &settings::Configured) -> Result<Vec<Receipt>, Fai
     match Local::of(configured).await? {
         Local::Daemon(client) => Ok(client.get("/api/person/receipts", &[]).await?.unwrap_or_default()),
         Local::Store(store) => {
-            let shown = ops::receipts(&store).await.map_err(Failed::new)?;
+            let shown = ops::receipts(&*store).await.map_err(Failed::new)?;
             Local::Store(store).close().await?;
             Ok(shown)
         }
@@ -205,7 +205,7 @@ pub async fn told(configured: &settings::Configured, told: &Told) -> Result<Opti
             }
         }
         Local::Store(store) => {
-            let said = identity::tell(&store, told, &configured.settings.identity, SystemClock.now()).await;
+            let said = identity::tell(&*store, told, &configured.settings.identity, SystemClock.now()).await;
             Local::Store(store).close().await?;
             said.map_err(Failed::new)?;
             println!("Written down; it is in force when the daemon runs.");

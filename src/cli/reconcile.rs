@@ -78,7 +78,7 @@ pub async fn run(args: &Args) -> Ended {
     }
     let reports: Vec<Report> = match &local {
         Local::Daemon(client) => client.get("/api/nights", &[]).await?.unwrap_or_default(),
-        Local::Store(store) => recent(store, LISTED).await.map_err(Failed::new)?,
+        Local::Store(store) => recent(&**store, LISTED).await.map_err(Failed::new)?,
     };
     local.close().await?;
     match what {
@@ -108,7 +108,7 @@ async fn resend(local: &Local, program: &Program, ids: &[u64]) -> Ended {
                 Err(refused) => Replayed::Refused(refused.to_string()),
             },
             Local::Store(store) => {
-                letters::resend(store, program, *id, SystemClock.now()).await.map_err(Failed::new)?
+                letters::resend(&**store, program, *id, SystemClock.now()).await.map_err(Failed::new)?
             }
         };
         match replayed {

@@ -12,7 +12,7 @@ use crate::engine::Engine;
 use crate::model::{Order, PausePolicy, Release, TriggerId};
 use crate::ops::triggers::{self, Held, Liveness};
 use crate::settings::{self, Settings};
-use crate::store::embedded::Embedded;
+use crate::store::Store;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -83,7 +83,7 @@ async fn act(local: &Local, what: &What, configured: &settings::Configured) -> E
         What::List { json } => {
             let list: Vec<Liveness> = match local {
                 Local::Daemon(client) => client.get("/api/triggers", &[]).await?.unwrap_or_default(),
-                Local::Store(store) => triggers::list(store, &configured.program, SystemClock.now()),
+                Local::Store(store) => triggers::list(&**store, &configured.program, SystemClock.now()),
             };
             if *json { show::json(&list)? } else { println!("{}", table(&list)) }
         }
@@ -138,7 +138,7 @@ async fn order(
 
 /// Where no daemon runs.
 async fn obey(
-    store: &Embedded,
+    store: &Arc<dyn Store>,
     name: &str,
     order: Order,
     configured: &settings::Configured,
@@ -146,9 +146,9 @@ async fn obey(
     let trigger = known(name, configured)?;
     let program = Arc::new(ArcSwap::from_pointee(configured.program.clone()));
     let (settings, names) = (configured.settings.engine.clone(), configured.settings.identity.clone());
-    let engine = Engine::new(Arc::new(store.clone()), Arc::new(SystemClock), program, settings, names);
+    let engine = Engine::new(store.clone(), Arc::new(SystemClock), program, settings, names);
     engine.obey(trigger, order).await.map_err(Failed::new)?;
-    triggers::one(store, &configured.program, name, SystemClock.now()).ok_or_else(|| unknown(name))
+    triggers::one(&**store, &configured.program, name, SystemClock.now()).ok_or_else(|| unknown(name))
 }
 
 async fn held(local: &Local, name: &str, configured: &settings::Configured) -> Result<Vec<Held>, Failed> {
@@ -156,7 +156,7 @@ async fn held(local: &Local, name: &str, configured: &settings::Configured) -> R
         Local::Daemon(client) => {
             client.get(&format!("/api/triggers/{name}/held"), &[]).await?.ok_or_else(|| unknown(name))
         }
-        Local::Store(store) => triggers::held(store, known(name, configured)?).await.map_err(Failed::new),
+        Local::Store(store) => triggers::held(&**store, known(name, configured)?).await.map_err(Failed::new),
     }
 }
 

@@ -99,6 +99,7 @@ impl Inner {
         let mut answer = None;
         let mut family = Name::default();
         let ended = |outcomes, halt, calls, family| Conversed { outcomes, halt, calls, family };
+        let term = self.store.term(&self.name);
         for calls in 0..MOST_CALLS {
             match exchange.next(answer.take(), self.clock.now()) {
                 Next::Done { outcomes, halt } => return ended(outcomes, halt, calls, family),
@@ -117,6 +118,10 @@ impl Inner {
                     if calls == 0 && work.iter().any(|one| one.activation.expires_at < now) {
                         // It waited too long for its first call: what has expired is told apart when it is taken anew.
                         return ended(Vec::new(), None, calls, family);
+                    }
+                    if term.is_none() || self.store.term(&self.name) != term {
+                        // We were held up, and another sends by now: it looks what of this has left.
+                        return ended(exchange.so_far(), None, calls, family);
                     }
                     let began = self.clock.now();
                     let came = self.call(*request, pass).await;

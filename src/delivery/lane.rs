@@ -14,7 +14,7 @@ use crate::clock::SharedClock;
 use crate::destination::Destination;
 use crate::model::{LaneName, Priority, Span, Timestamp};
 use crate::quota::{self, Accounts, For, Ledger, Outlook, Part};
-use crate::store::{Store, Work, WorkId};
+use crate::store::{LaneCount, Store, Work, WorkId};
 use crate::wire::Wire;
 
 /// The wait after a step that the store refused.
@@ -120,9 +120,9 @@ impl Lane {
         let mut changed = inner.store.changed();
         let mut running: JoinSet<()> = JoinSet::new();
         let look_after = inner.destination.look_after();
-        if look_after > Span::ZERO && inner.store.lane_count(&inner.name).queued > 0 {
-            // What an earlier run may have sent: the vendor needs a moment to show it.
-            inner.rest(inner.clock.now() + look_after, Hold::Looking, "what an earlier run sent is not yet to be seen");
+        let mut term = inner.store.term(&inner.name);
+        if look_after > Span::ZERO && term.is_some() && inner.store.lane_count(&inner.name).queued > 0 {
+            inner.look_after(look_after);
         }
         while !stop.is_cancelled() {
             changed.mark_unchanged();
@@ -165,7 +165,11 @@ impl Lane {
             }
             match inner.store.work(&inner.name, now, limits.records).await {
                 Ok(work) if work.is_empty() => {
-                    let next = inner.store.lane_count(&inner.name).next;
+                    let LaneCount { next, queued, .. } = inner.store.lane_count(&inner.name);
+                    if queued == 0 {
+                        // Whoever sent before left nothing.
+                        term = inner.store.term(&inner.name);
+                    }
                     let idle = tokio::select! {
                         () = stop.cancelled() => break,
                         seen = changed.changed() => { if seen.is_err() { break } true }
@@ -176,6 +180,11 @@ impl Lane {
                     if idle && inner.settings.linger > Span::ZERO {
                         inner.clock.until(inner.clock.now() + inner.settings.linger).await;
                     }
+                }
+                Ok(work) if look_after > Span::ZERO && inner.store.term(&inner.name) != term => {
+                    term = inner.store.term(&inner.name);
+                    inner.look_after(look_after);
+                    inner.give_back(work).await;
                 }
                 Ok(work) => {
                     // A probe is to tell soon whether the vendor is well.
@@ -205,6 +214,21 @@ async fn until(clock: &SharedClock, at: Option<Timestamp>) {
 }
 
 impl Inner {
+    /// What an earlier run, or another daemon, may have sent: the vendor needs a moment to show it.
+    fn look_after(&self, time: Span) {
+        self.rest(self.clock.now() + time, Hold::Looking, "what an earlier run sent is not yet to be seen");
+    }
+
+    /// Gives work back untried.
+    async fn give_back(&self, work: Vec<Work>) {
+        let back: Vec<WorkId> = work.into_iter().map(|one| one.id).collect();
+        if !back.is_empty()
+            && let Err(refused) = self.store.release(&self.name, &back).await
+        {
+            tracing::error!(lane = %self.name, reason = %refused, "work could not be given back; a restart does");
+        }
+    }
+
     /// Why nothing may be sent, and until when.
     async fn held(&self, now: Timestamp) -> Option<(Timestamp, Hold, String)> {
         if let Some(until) = self.breaker.lock().await.open_until(now) {
@@ -248,12 +272,7 @@ impl Inner {
             Ok(more) => {
                 let (more, back): (Vec<Work>, Vec<Work>) = more.into_iter().partition(|one| together(one) > records);
                 work.extend(more);
-                let back: Vec<WorkId> = back.into_iter().map(|one| one.id).collect();
-                if !back.is_empty()
-                    && let Err(refused) = self.store.release(&self.name, &back).await
-                {
-                    tracing::error!(lane = %self.name, reason = %refused, "work could not be given back; a restart does");
-                }
+                self.give_back(back).await;
             }
             Err(refused) => tracing::error!(lane = %self.name, reason = %refused, "the batch stays as small as it is"),
         }

@@ -34,6 +34,8 @@ pub use state::{EngineState, Stage};
 
 /// Shortest and longest wait after a step that the store refused.
 const REFUSED: (Span, Span) = (Span::from_millis(200), Span::from_secs(10));
+/// While another daemon has the engine, it is asked for again so often.
+const ELSEWHERE: Span = Span::from_secs(1);
 
 /// Decides everything that is in the journal, in its order, and every timer when it is due.
 ///
@@ -126,6 +128,15 @@ impl Engine {
                         seen = changed.changed() => if seen.is_err() { break },
                         () = self.swapped.notified() => {}
                         () = self.until(next) => {}
+                    }
+                }
+                Err(StoreError::Elsewhere) => {
+                    wait = REFUSED.0;
+                    self.state.send_if_modified(|s| s.enter(Stage::Elsewhere, self.clock.now()));
+                    let again = self.clock.now() + ELSEWHERE;
+                    tokio::select! {
+                        () = stop.cancelled() => break,
+                        () = self.clock.until(again) => {}
                     }
                 }
                 Err(refused) => {

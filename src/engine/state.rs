@@ -15,6 +15,8 @@ pub enum Stage {
     Deciding,
     /// All that arrived is decided; waiting for events or a timer.
     Idle,
+    /// Another daemon has the engine: this one takes its place when it ends.
+    Elsewhere,
     /// The store refused a step, for this reason; tried again by itself.
     Refused(String),
     /// Ended.

@@ -66,6 +66,12 @@ impl Activation {
     pub fn leaves_from(&self) -> Timestamp {
         self.not_before.map_or(self.at, |not_before| not_before.max(self.at))
     }
+
+    /// The same without whose it is.
+    #[must_use]
+    pub fn nameless(&self) -> Self {
+        Self { identifiers: Vec::new(), traits: RawJson::empty(), ..self.clone() }
+    }
 }
 
 impl OccasionId {

@@ -342,7 +342,8 @@ impl Watched {
             at: now,
             began: self.began,
             demands: self.store.open_demands(),
-            is_ready: !self.stopping.is_cancelled() && matches!(stage, Stage::Deciding | Stage::Idle),
+            is_ready: !self.stopping.is_cancelled()
+                && matches!(stage, Stage::Deciding | Stage::Idle | Stage::Elsewhere),
             troubles: Vec::new(),
             journal: JournalHealth {
                 accepted: counts.journaled.0,
@@ -423,6 +424,7 @@ fn doing(stage: &Stage) -> String {
         Stage::Starting => "starting".into(),
         Stage::Deciding => "deciding".into(),
         Stage::Idle => "idle: everything that arrived is decided".into(),
+        Stage::Elsewhere => "waiting: another daemon decides".into(),
         Stage::Refused(words) => format!("waiting for the store: {words}"),
         Stage::Stopped => "stopped".into(),
     }

@@ -259,6 +259,9 @@ impl Settings {
     /// What no single key can know: paths that clash, an open ops page.
     fn cross_check(&self, layers: &Layers) -> Vec<Mistake> {
         let mut mistakes = Vec::new();
+        for (key, words, way) in self.store.clashes() {
+            mistakes.push(layers.at(&["store", key], words).suggest(way));
+        }
         for (key, words, way) in self.ops.clashes() {
             mistakes.push(layers.at(&["ops", key], words).suggest(way));
         }

@@ -4,11 +4,17 @@
 
 pub mod audit;
 pub mod backup;
+mod cache;
 #[cfg(test)]
 mod contract;
 mod decided;
 pub mod embedded;
 mod everybody;
+mod forgotten;
+mod joined;
+mod lists;
+mod news;
+pub mod postgres;
 pub mod record;
 pub mod settings;
 
@@ -55,6 +61,9 @@ pub enum StoreError {
     /// The disk or database refused; repeat the step later.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
+    /// Another daemon does this work: it is asked again whether it still does.
+    #[error("another daemon has this work")]
+    Elsewhere,
     /// What was read is not what was written. `espalier store verify` says where.
     #[error("the store is damaged: {0}; run `espalier store verify`, then `espalier store rebuild`")]
     Damaged(String),
@@ -510,6 +519,10 @@ pub trait Store: Send + Sync + 'static {
     /// until settled or released; what a crash leaves is ready again. None while steps of the journal are taken again: a
     /// later one may call them back.
     async fn work(&self, lane: &str, now: Timestamp, max: usize) -> Result<Vec<Work>, StoreError>;
+
+    /// Which holder of this lane we are, where several daemons share a store: another number after somebody else has sent,
+    /// and none while one does. Asked before each call to a vendor, since a daemon that was held up does not know.
+    fn term(&self, lane: &str) -> Option<u64>;
 
     /// Notes durably that these are about to leave: for vendors without a dedupe key, who must be asked after a crash.
     async fn begin(&self, lane: &str, ids: &[WorkId]) -> Result<(), StoreError>;

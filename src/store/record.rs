@@ -235,6 +235,20 @@ pub struct Row {
     pub attempts: Vec<Attempt>,
 }
 
+/// The code with which an activation that cannot be said is refused.
+pub const BROKEN: &str = "payload";
+/// Tries kept of one activation.
+const MOST_ATTEMPTS: usize = 10;
+
+impl Row {
+    /// One more try; the oldest of too many is forgotten.
+    pub fn tried(&mut self, attempt: &Attempt) {
+        self.attempts.push(attempt.clone());
+        let surplus = self.attempts.len().saturating_sub(MOST_ATTEMPTS);
+        self.attempts.drain(..surplus);
+    }
+}
+
 /// An activation that has ended: the tries kept, oldest first, and what was to be sent.
 pub type Ended = (Vec<Attempt>, Activation);
 

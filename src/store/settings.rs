@@ -5,15 +5,23 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::model::setting::Size;
+use crate::model::setting::{Secret, Size};
 use crate::model::{Schedule, Span, Zone};
 
 /// Where everything is kept, and its bounds.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// The folder; made when missing. One process at a time.
+    /// In what everything is kept.
+    pub kind: Kind,
+    /// The folder; made when missing. One process at a time. Also beside PostgreSQL, where it has little: the way to the
+    /// running daemon, and what its processes need.
     pub path: PathBuf,
+    /// Where PostgreSQL is: `postgres://user:password@host/name?sslmode=verify-full`.
+    pub url: Option<Secret>,
+    /// Connections to PostgreSQL at most.
+    #[schemars(range(min = 2, max = 100))]
+    pub connections: u32,
     /// sled's page cache. Resident memory reaches 1.7 times of it.
     pub cache: Size,
     /// Decoded people kept in memory.
@@ -34,6 +42,17 @@ pub struct Settings {
     pub codes: u64,
     /// Backups that the daemon makes by itself.
     pub backup: Option<Backups>,
+}
+
+/// In what everything is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// In a folder of this machine, by this process alone.
+    #[default]
+    Embedded,
+    /// In PostgreSQL, or what speaks its protocol: several daemons may share it.
+    Postgres,
 }
 
 /// Backups at set times: each in a folder of its own.
@@ -63,10 +82,43 @@ fn utc() -> Zone {
     Zone::UTC
 }
 
+impl Settings {
+    /// What no single key can know: the key, what is wrong, and a way out.
+    pub fn clashes(&self) -> Vec<(&'static str, &'static str, &'static str)> {
+        let mut clashes = Vec::new();
+        let is_postgres = self.kind == Kind::Postgres;
+        match &self.url {
+            None if is_postgres => clashes.push((
+                "kind",
+                "`postgres` needs `url`, which says where it is",
+                "url = \"${env:DATABASE_URL}\"",
+            )),
+            Some(_) if !is_postgres => {
+                clashes.push(("url", "is for `kind = \"postgres\"` alone", "kind = \"postgres\""));
+            }
+            Some(url) if !["postgres://", "postgresql://"].iter().any(|start| url.expose().starts_with(start)) => {
+                clashes.push(("url", "must begin with postgres://", "postgres://user:password@host/name"));
+            }
+            _ => {}
+        }
+        if is_postgres && self.backup.is_some() {
+            let words = "makes backups of the embedded store: PostgreSQL's are made by pg_dump, or are base backups";
+            clashes.push(("backup", words, "leave `[store.backup]` out"));
+        }
+        if !(2..=100).contains(&self.connections) {
+            clashes.push(("connections", "must lie between 2 and 100", "8"));
+        }
+        clashes
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            kind: Kind::default(),
             path: "data".into(),
+            url: None,
+            connections: 8,
             cache: Size(64 << 20),
             people_cache: Size(64 << 20),
             segment: Size(64 << 20),

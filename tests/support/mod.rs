@@ -5,6 +5,7 @@
 #![expect(clippy::disallowed_methods, reason = "a child process lives in the machine's time, not in a virtual one")]
 
 pub mod load;
+pub mod postgres;
 pub mod shop;
 pub mod world;
 
@@ -221,11 +222,18 @@ impl Daemon {
         }
     }
 
-    /// SIGSTOP: it does nothing more until it is killed.
+    /// SIGSTOP: it does nothing more until it is killed, or goes on.
     pub fn stand_still(&self) {
         let child = self.child.as_ref().expect("a running daemon");
         let sent = Command::new("kill").args(["-STOP", &child.id().to_string()]).status().expect("the kill command");
         assert!(sent.success(), "SIGSTOP was not sent");
+    }
+
+    /// SIGCONT: it goes on after [`Daemon::stand_still`].
+    pub fn go_on(&self) {
+        let child = self.child.as_ref().expect("a running daemon");
+        let sent = Command::new("kill").args(["-CONT", &child.id().to_string()]).status().expect("the kill command");
+        assert!(sent.success(), "SIGCONT was not sent");
     }
 
     /// SIGHUP: it reads the trigger files again.

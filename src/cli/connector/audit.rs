@@ -8,7 +8,6 @@ use crate::cli::local::Local;
 use crate::cli::show;
 use crate::pull::audit_name;
 use crate::source::audit::{Audit, Findings};
-use crate::store::Store;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Configured, Ended, Failed, source};
 use crate::cli::local;
+use crate::cli::opened;
 use crate::clock::{Clock, SharedClock, SystemClock};
 use crate::intake::SourceSettings;
 use crate::model::Span;
@@ -15,7 +16,6 @@ use crate::pull::{Doing, Source};
 use crate::quota::Accounts;
 use crate::source::fixture;
 use crate::store::Store;
-use crate::store::embedded::Embedded;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -77,13 +77,8 @@ async fn pull(
     let Some(SourceSettings::Connector(of)) = settings.source.get(&args.source) else {
         return Err(Failed(format!("`{}` has no connector", args.source)));
     };
-    std::fs::create_dir_all(&settings.store.path).map_err(Failed::new)?;
-    let opened = settings.store.clone();
-    let store = tokio::task::spawn_blocking(move || Embedded::open(&opened, SystemClock.now()))
-        .await
-        .map_err(Failed::new)?
-        .map_err(Failed::new)?;
-    let (shared, clock): (Arc<dyn Store>, SharedClock) = (Arc::new(store.clone()), Arc::new(SystemClock));
+    let store = opened::open(&settings.store, SystemClock.now()).await?;
+    let (shared, clock): (Arc<dyn Store>, SharedClock) = (store.clone(), Arc::new(SystemClock));
     let accounts = Accounts::new(Some(shared.clone()), clock);
     let source = Source::new(&args.source, connected, &of.pull, &settings.identity, shared, &accounts);
     let source = source.map_err(Failed::new)?;

@@ -16,6 +16,7 @@ use crate::ops::identity::{Told, Word, name, tell};
 use crate::ops::store::{Gone, Wanted};
 use crate::settings::Configured;
 use crate::store::embedded::{self, Embedded};
+use crate::store::settings::Kind;
 use crate::store::{BackedUp, Backup, SetAside, Store, backup};
 
 /// What a daemon may take for a copy of a large store. It goes on with it should we not wait.
@@ -34,7 +35,14 @@ pub async fn compact(configured: &Configured) -> Ended {
             position.0
         }
     };
-    println!("a snapshot is written up to event {position}; the journal before it goes by its age ([store] retention)");
+    match configured.settings.store.kind {
+        Kind::Embedded => {
+            println!(
+                "a snapshot is written up to event {position}; the journal before it goes by its age ([store] retention)"
+            );
+        }
+        Kind::Postgres => println!("what is older than `[store]` keeps it is gone; {position} events are decided"),
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -81,7 +89,7 @@ async fn make(configured: &Configured, folder: &Path, keep: Option<Span>) -> Res
         Local::Store(store) => {
             let now = SystemClock.now();
             let wanted = Backup { folder, at: now, kept_until: keep.map(|keep| now + keep) };
-            let made = backup::make(&store, wanted, now).await;
+            let made = backup::make(&*store, wanted, now).await;
             store.close().await.map_err(Failed::new)?;
             made.map_err(Failed::new)
         }
@@ -101,7 +109,7 @@ pub async fn list(configured: &Configured) -> Ended {
     let known: Vec<Backup> = match Local::of(configured).await? {
         Local::Daemon(client) => client.get("/api/store/backups", &[]).await?.unwrap_or_default(),
         Local::Store(store) => {
-            let known = backup::known(&store).await;
+            let known = backup::known(&*store).await;
             store.close().await.map_err(Failed::new)?;
             known.map_err(Failed::new)?
         }
@@ -134,7 +142,7 @@ async fn forget(configured: &Configured, folder: String) -> Result<(), Failed> {
             said["folder"].is_string()
         }
         Local::Store(store) => {
-            let known = backup::gone(&store, &folder).await;
+            let known = backup::gone(&*store, &folder).await;
             store.close().await.map_err(Failed::new)?;
             known.map_err(Failed::new)?
         }

@@ -6,6 +6,7 @@ mod look;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use super::opened::needs_files;
 use super::{Configured, Ended, Failed, load};
 use crate::clock::{Clock, SystemClock};
 use crate::model::Span;
@@ -80,13 +81,20 @@ enum What {
     },
 }
 
+/// What makes backups of PostgreSQL.
+const BACKUPS: &str = "`pg_dump`, or base backups with the archive of its log, make backups of PostgreSQL";
+
 pub async fn run(args: &Args) -> Ended {
     let configured = load(&args.configured.config)?;
     let settings = &configured.settings.store;
     match &args.what {
         What::Verify { backup: Some(folder) } => look::verify_backup(folder),
-        What::Verify { backup: None } => look::verify_store(settings),
+        What::Verify { backup: None } => {
+            needs_files(settings, "PostgreSQL looks after its own files, with checksums and `pg_amcheck`")?;
+            look::verify_store(settings)
+        }
         What::Rebuild => {
+            needs_files(settings, "restore a base backup, up to the instant you want")?;
             embedded::rebuild(settings, SystemClock.now()).map_err(Failed::new)?;
             println!(
                 "the old state is put aside beside the new one; start the daemon, and it decides the rest of the journal"
@@ -95,15 +103,25 @@ pub async fn run(args: &Args) -> Ended {
         }
         What::SetAside { most, bodies } => keep::set_aside(&configured, *most, *bodies).await,
         What::Compact => keep::compact(&configured).await,
-        What::Backup { folder, keep } => keep::back_up(&configured, folder, *keep).await,
+        What::Backup { folder, keep } => {
+            needs_files(settings, BACKUPS)?;
+            keep::back_up(&configured, folder, *keep).await
+        }
         What::Backups { gone: Some(folder) } => keep::gone(&configured, folder).await,
         What::Backups { gone: None } => keep::list(&configured).await,
-        What::Restore { folder, forget } => keep::restore(&configured, folder, forget.as_deref()).await,
+        What::Restore { folder, forget } => {
+            needs_files(settings, "`pg_restore`, or a base backup with the archive of its log")?;
+            keep::restore(&configured, folder, forget.as_deref()).await
+        }
         What::Export { file, backup: Some(folder) } => {
             look::counted("written", embedded::export_backup(folder, file).map_err(Failed::new)?)
         }
-        What::Export { file, backup: None } => keep::export(&configured, file).await,
+        What::Export { file, backup: None } => {
+            needs_files(settings, "`pg_dump` writes all of it")?;
+            keep::export(&configured, file).await
+        }
         What::Import { file } => {
+            needs_files(settings, "`pg_restore` reads what `pg_dump` wrote")?;
             let counted = embedded::import(settings, file, SystemClock.now()).map_err(Failed::new)?;
             look::counted("imported, as they were written", counted)
         }

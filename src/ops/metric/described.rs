@@ -137,6 +137,7 @@ pub const METRICS: &[Described] = &[
     counter("espalier_spans_total", "Spans by what became of them, in builds with traces.", &["result"]),
     counter("espalier_store_rebuilds_total", "Times the state was made again from the journal.", &[]),
     counter("espalier_store_reopened_total", "Times the state was opened again after an error of the disk.", &[]),
+    counter("espalier_store_retries_total", "Steps that PostgreSQL had cut and that were made again.", &[]),
     counter(
         "espalier_subscriptions_changed_total",
         "Subscriptions created, enabled and removed.",

@@ -8,8 +8,9 @@ use super::people::{self, Shape};
 use super::tree::put;
 use super::{Inner, held, keys, names, queue, scrub, timed};
 use crate::model::{Changes, Join, Loaded, PersonId, Write};
-use crate::store::StoreError;
+use crate::store::joined;
 use crate::store::record::encode;
+use crate::store::{StoreError, forgotten};
 
 /// Writes the step. What it means for memory happens only after the batch is applied.
 ///
@@ -24,8 +25,8 @@ pub fn commit(inner: &Inner, mut loaded: Loaded, mut changes: Changes, noted: Op
     let now =
         state.reached.max(decided.unwrap_or_default()).max(changes.dedupe.last().map(|d| d.1).unwrap_or_default());
 
-    let merged = queue::merged(&changes);
-    let erased = queue::erased(&changes, &merged);
+    let merged = joined::merged(&changes);
+    let erased = joined::erased(&changes, &merged);
     let mut gone: HashSet<PersonId> = HashSet::new();
     {
         let known = inner.shapes()?;
@@ -38,7 +39,7 @@ pub fn commit(inner: &Inner, mut loaded: Loaded, mut changes: Changes, noted: Op
             let (existed, old) = (old.is_some(), old.unwrap_or_default());
             match (&change.write, loaded.people.get(&change.id)) {
                 (Write::MergedInto(survivor), _) => {
-                    let last = queue::survivor(&merged, change.id);
+                    let last = joined::survivor(&merged, change.id);
                     if erased.contains(&last) {
                         // They became somebody who is forgotten in the same step.
                         erase(inner, &mut batch, change.id, old)?;
@@ -71,7 +72,7 @@ pub fn commit(inner: &Inner, mut loaded: Loaded, mut changes: Changes, noted: Op
     if !changes.links.is_empty() {
         let (disk, mut changed) = (inner.disk()?, names::Changed::default());
         for (identifier, owner) in &changes.links {
-            changed.set(&disk, names::hash(identifier), *owner)?;
+            changed.set(&disk, forgotten::hash(identifier), *owner)?;
         }
         changed.write(&mut batch);
     }

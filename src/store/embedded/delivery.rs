@@ -12,9 +12,6 @@ use crate::model::{Action, ActionId, Attempt, LaneName, Outcome, Timestamp};
 use crate::store::record::{Ended, Row, SettledBatch, SettledItem, encode};
 use crate::store::{DeadLetter, Raised, StoreError, Work, WorkId};
 
-/// Tries kept of one activation.
-const MOST_ATTEMPTS: usize = 10;
-
 pub fn work(inner: &Inner, lane: &LaneName, now: Timestamp, max: usize) -> Result<Vec<Work>, StoreError> {
     let mut lanes = inner.lanes()?;
     let taken = lanes.entry(lane.clone()).or_insert_with(|| Lane::new(lane)).take(&*inner.disk()?, now, max)?;
@@ -128,22 +125,16 @@ fn one(batch: &mut Batch, state: &mut State, lane: [u8; 4], mut queued: Queued, 
             }
             queued.row.tries += u32::from(!is_throttled);
             queued.row.may_have_left = *may_have_left;
-            push(&mut queued.row.attempts, attempt);
+            queued.row.tried(attempt);
             queued.put(batch, lane);
             batch.insert(keys::waiting(lane, *not_before, priority, seq), &[]);
         }
         _ => {
             queued.remove(batch, state);
-            push(&mut queued.row.attempts, attempt);
+            queued.row.tried(attempt);
             outbox::put_end(batch, state, attempt.at, queued.seq, &queued.row.attempts, &queued.activation);
         }
     }
-}
-
-fn push(attempts: &mut Vec<Attempt>, attempt: &Attempt) {
-    attempts.push(attempt.clone());
-    let surplus = attempts.len().saturating_sub(MOST_ATTEMPTS);
-    attempts.drain(..surplus);
 }
 
 /// One that has ended.
@@ -209,7 +200,7 @@ pub fn raise(inner: &Inner, id: WorkId, replay: Option<Timestamp>) -> Result<Rai
         ended(inner, seq)?.filter(|(_, (_, of))| of.action == Action::Erase)
     {
         // It needed the names for as long as it could be replayed.
-        put(&mut batch, keys::ended(seq), &timed::encode(at, &(attempts, outbox::nameless(&activation))));
+        put(&mut batch, keys::ended(seq), &timed::encode(at, &(attempts, activation.nameless())));
     }
     requeue(inner, guard, state, batch, queued)
 }

@@ -5,7 +5,6 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::people::Cache;
 use super::{Inner, claim, open, poisoned, steps, sweep};
 use crate::store::StoreError;
 
@@ -45,7 +44,7 @@ pub fn mend(inner: &Inner) -> Result<(), StoreError> {
     inner.lanes()?.clear();
     inner.seen()?.close();
     inner.shapes()?.clear();
-    *inner.cache()? = Cache::new(inner.settings.people_cache.0);
+    *inner.cache()? = crate::store::cache::Cache::new(inner.settings.people_cache.0);
     *inner.round.lock().map_err(|_| poisoned())? = sweep::Round::default();
     *inner.disk.write().map_err(|_| poisoned())? = Some(Arc::new(disk));
     open::apply_settled(inner)?;

@@ -59,6 +59,8 @@ use crate::model::{
 };
 
 use super::audit::{Asked, Audited};
+use super::cache::Cache;
+use super::news::news;
 use super::settings::Settings;
 use super::{
     Accepted, Added, AppendError, BackedUp, Claim, Counts, DeadLetter, Due, End, LaneCount, Listed, PoolCount,
@@ -67,7 +69,7 @@ use super::{
 };
 use committer::{Append, Committer, Tail};
 use frame::Kind;
-use people::{Cache, Shape};
+use people::Shape;
 use record::Noted;
 use state::State;
 use tree::Disk;
@@ -129,7 +131,7 @@ struct Inner {
     upkeep: AtomicU64,
     /// How the people of the open claim lie in the tree.
     shapes: Mutex<HashMap<PersonId, Shape>>,
-    cache: Mutex<Cache>,
+    cache: Mutex<Cache<Shape>>,
     round: Mutex<sweep::Round>,
     changed: watch::Sender<u64>,
     register: Arc<register::Register>,
@@ -186,7 +188,7 @@ impl Inner {
     fn shapes(&self) -> Result<MutexGuard<'_, HashMap<PersonId, Shape>>, StoreError> {
         self.shapes.lock().map_err(|_| poisoned())
     }
-    fn cache(&self) -> Result<MutexGuard<'_, Cache>, StoreError> {
+    fn cache(&self) -> Result<MutexGuard<'_, Cache<Shape>>, StoreError> {
         self.cache.lock().map_err(|_| poisoned())
     }
 
@@ -424,6 +426,11 @@ impl Store for Embedded {
         self.step(move |inner| delivery::work(inner, &lane, now, max)).await
     }
 
+    fn term(&self, _: &str) -> Option<u64> {
+        // Nobody else ever sends.
+        Some(0)
+    }
+
     async fn begin(&self, lane: &str, ids: &[WorkId]) -> Result<(), StoreError> {
         let (lane, ids): (LaneName, _) = (lane.into(), ids.to_vec());
         self.step(move |inner| delivery::begin(inner, &lane, &ids)).await
@@ -506,7 +513,7 @@ impl Store for Embedded {
 
     async fn put_items(&self, items: Vec<CatalogueItem>) -> Result<Stocked, StoreError> {
         let _order = self.inner.noted.lock().await;
-        let (items, stocked) = shelf::news(&*self.inner.shelf()?, items, self.inner.settings.catalogue);
+        let (items, stocked) = news(&self.inner.shelf()?.catalogue, items, self.inner.settings.catalogue);
         if !items.is_empty() {
             self.shelve(Noted::Catalogue(items)).await?;
         }

@@ -9,28 +9,14 @@ use super::overlay::Batch;
 use super::tree::{Disk, put};
 use crate::model::{Identifier, PersonId};
 use crate::store::StoreError;
+use crate::store::forgotten::{Hash, hash};
 use crate::store::record::{decode, encode};
 
 /// Names in one bucket.
 const MOST: usize = 16;
 
-/// What stands for a name: 16 bytes of BLAKE3 over its text.
-pub type Hash = [u8; 16];
-
 /// In order of hash.
 type Bucket = Vec<(Hash, PersonId)>;
-
-/// What stands for a name.
-pub fn hash(name: &Identifier) -> Hash {
-    hash_of(name.to_text().as_bytes())
-}
-
-/// What stands for the name of this text.
-pub fn hash_of(text: &[u8]) -> Hash {
-    let mut short = [0; 16];
-    short.copy_from_slice(&blake3::hash(text).as_bytes()[..16]);
-    short
-}
 
 /// Who it belongs to.
 pub fn owner(disk: &Disk, name: &Identifier) -> Result<Option<PersonId>, StoreError> {

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, RwLock};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
@@ -11,7 +12,6 @@ use tokio::sync::watch;
 use super::committer::Committer;
 use super::frame::Kind;
 use super::migrate::{self, migrate};
-use super::people::Cache;
 use super::seen::Seen;
 use super::segments::{self, Limit, Reader, unavailable};
 use super::shelf::{self, Shelf};
@@ -20,6 +20,7 @@ use super::state::State;
 use super::tree::Disk;
 use super::{Inner, Journal, delivery, keys, snapshot, sweep};
 use crate::model::{Event, Position, Timestamp};
+use crate::store::cache::Cache;
 use crate::store::record::{Cursor, EventBatch, Noted, StepRecord, cursor_of, decode, encode};
 use crate::store::settings::Settings;
 use crate::store::{SCHEMA, StoreError};
@@ -118,16 +119,24 @@ pub fn open_again(settings: &Settings, reaches: u64, now: Timestamp) -> Result<(
     or_rebuilt(opened, settings, now)
 }
 
+/// A program that is being started holds the lock of whoever starts it until it is on its own feet: so long it is waited
+/// for, in as many looks.
+const LOCKED: (Duration, u32) = (Duration::from_millis(500), 50);
+
 /// One process at a time.
 pub fn lock(settings: &Settings) -> Result<File, StoreError> {
     let file = File::create(settings.path.join("lock")).map_err(unavailable)?;
-    file.try_lock().map_err(|_| {
-        StoreError::Unavailable(format!(
-            "{} is in use by another process; is a daemon running?",
-            settings.path.display()
-        ))
-    })?;
-    Ok(file)
+    let (longest, looks) = LOCKED;
+    for _ in 0..looks {
+        if file.try_lock().is_ok() {
+            return Ok(file);
+        }
+        std::thread::sleep(longest / looks);
+    }
+    Err(StoreError::Unavailable(format!(
+        "{} is in use by another process; is a daemon running?",
+        settings.path.display()
+    )))
 }
 
 /// sled and what it says of itself; [`StoreError::Damaged`] when it cannot be used.

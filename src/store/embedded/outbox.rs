@@ -8,10 +8,11 @@ use std::collections::{BTreeMap, HashMap};
 use super::overlay::Batch;
 use super::state::State;
 use super::tree::{Disk, put};
-use super::turns::{self, Lists, Turns};
+use super::turns::{self, Turns};
 use super::{held, keys, timed};
-use crate::model::{Action, Activation, Attempt, Outcome, RawJson, Span, Timestamp};
+use crate::model::{Action, Activation, Attempt, Outcome, Span, Timestamp};
 use crate::store::StoreError;
+use crate::store::lists::Lists;
 use crate::store::record::{Place, Row, decode, encode};
 
 /// Rows kept in memory for one lane.
@@ -60,11 +61,6 @@ impl Queued {
     }
 }
 
-/// The same without whose it is.
-pub fn nameless(of: &Activation) -> Activation {
-    Activation { identifiers: Vec::new(), traits: RawJson::empty(), ..of.clone() }
-}
-
 /// Writes how an activation ended, and a dead letter when it can never be sent.
 pub fn put_end(batch: &mut Batch, state: &mut State, at: Timestamp, seq: u64, attempts: &[Attempt], of: &Activation) {
     let last = attempts.last().filter(|_| of.action == Action::Erase);
@@ -73,7 +69,7 @@ pub fn put_end(batch: &mut Batch, state: &mut State, at: Timestamp, seq: u64, at
         put(batch, key, &timed::encode(at, &(&of.lane, last)));
     }
     // Who is forgotten everywhere is named nowhere any more.
-    let nameless = last.filter(|last| last.outcome.has_effect()).map(|_| nameless(of));
+    let nameless = last.filter(|last| last.outcome.has_effect()).map(|_| of.nameless());
     put(batch, keys::ended(seq), &timed::encode(at, &(attempts, nameless.as_ref().unwrap_or(of))));
     if let Some(last) = attempts.last() {
         state.lane(&of.lane).ended(&last.outcome);
@@ -174,10 +170,18 @@ impl Lane {
         let (mut taken, mut behind, mut lists) = (Vec::new(), Vec::new(), Lists::default());
         while taken.len() + longest.len() < max {
             let Some((_, queued)) = self.window.pop_first() else { break };
-            if self.turns.may_leave(&queued) && lists.agree(&queued) { taken.push(queued) } else { behind.push(queued) }
+            if self.turns.may_leave(&queued) && lists.agree(&queued.activation) {
+                taken.push(queued)
+            } else {
+                behind.push(queued)
+            }
         }
         for queued in longest {
-            if self.turns.may_leave(&queued) && lists.agree(&queued) { taken.push(queued) } else { behind.push(queued) }
+            if self.turns.may_leave(&queued) && lists.agree(&queued.activation) {
+                taken.push(queued)
+            } else {
+                behind.push(queued)
+            }
         }
         for queued in behind {
             self.insert(queued);

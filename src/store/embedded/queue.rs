@@ -10,13 +10,11 @@ use super::tree::put;
 use super::{Inner, delivery, held, keys, timed};
 use crate::model::{
     ActionId, Activation, Attempt, Changes, Decision, LaneName, OccasionId, Outcome, PersonId, Recall, Released,
-    Timestamp, Verdict, Write,
+    Timestamp, Verdict,
 };
 use crate::store::StoreError;
-use crate::store::record::{Place, Row, StoredDecision};
-
-/// The code with which an activation that cannot be said is refused.
-const BROKEN: &str = "payload";
+use crate::store::joined::{erased, merged, survivor};
+use crate::store::record::{self, Place, Row, StoredDecision};
 
 /// What a step means for the lanes' memory, once it is in the tree.
 #[derive(Default)]
@@ -60,32 +58,6 @@ struct Writing<'a> {
     /// Decisions of this step, by their key.
     decided: HashMap<Vec<u8>, StoredDecision>,
     written: Written,
-}
-
-/// Who the log of a person goes on under: follows what this step merges.
-pub fn survivor(merged: &HashMap<PersonId, PersonId>, id: PersonId) -> PersonId {
-    let mut id = id;
-    while let Some(next) = merged.get(&id) {
-        id = *next;
-    }
-    id
-}
-
-/// Those whom a step merges, and into whom.
-pub fn merged(changes: &Changes) -> HashMap<PersonId, PersonId> {
-    let merges = changes.people.iter().filter_map(|change| match change.write {
-        Write::MergedInto(survivor) => Some((change.id, survivor)),
-        _ => None,
-    });
-    merges.collect()
-}
-
-/// Those whom a step forgets, and those who became one of them in it.
-pub fn erased(changes: &Changes, merged: &HashMap<PersonId, PersonId>) -> HashSet<PersonId> {
-    let erased: HashSet<PersonId> =
-        changes.people.iter().filter(|change| change.write == Write::Erased).map(|change| change.id).collect();
-    let joined = merged.keys().copied().filter(|id| erased.contains(&survivor(merged, *id)));
-    joined.chain(erased.iter().copied()).collect()
 }
 
 /// Puts the step's activations into their lanes, unless they were there before, takes out what is called back, and
@@ -197,7 +169,8 @@ impl Writing<'_> {
             }
         }
         if let Some(words) = activation.broken.clone() {
-            let refused = Attempt { at: self.now, status: 0, outcome: Outcome::Refused { code: BROKEN.into(), words } };
+            let refused =
+                Attempt { at: self.now, status: 0, outcome: Outcome::Refused { code: record::BROKEN.into(), words } };
             outbox::put_end(self.batch, self.state, self.now, place.seq, &[refused], &activation);
             return Ok(place);
         }

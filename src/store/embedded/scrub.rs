@@ -4,28 +4,24 @@
 //! Until that is done their names are known by a hash. A snapshot from before they were forgotten still has them, so it
 //! is done when the oldest one that is kept is younger: with nights, in the second night.
 
-use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::Write;
 use std::sync::atomic::Ordering;
 
 use super::frame::{self, Found, Kind};
-use super::names::{Hash, hash};
 use super::overlay::Batch;
 use super::segments::{self, Segment, unavailable};
 use super::tree::put;
 use super::{Inner, keys, snapshot, timed};
-use crate::model::{Erasure, Event, EventKind, Identifier, Position, RawJson, Timestamp};
+use crate::model::{Erasure, Event, Identifier, Position, Timestamp};
 use crate::store::StoreError;
+use crate::store::forgotten::{self, Names};
 use crate::store::record::{EventBatch, decode, encode};
 
 /// Has a name forgotten, wherever it stands up to this position.
 pub fn wish(batch: &mut Batch, name: &Identifier, until: Position) {
-    put(batch, keys::forgotten(hash(name)), &encode(&until));
+    put(batch, keys::forgotten(forgotten::hash(name)), &encode(&until));
 }
-
-/// Names by their hash, each with the position up to which it is forgotten.
-type Names = HashMap<Hash, Position>;
 
 /// Does what can be done of it.
 pub fn scrub(inner: &Inner, now: Timestamp) -> Result<(), StoreError> {
@@ -120,35 +116,10 @@ fn without(payload: &[u8], first: u64, names: &Names) -> Result<Option<Vec<u8>>,
     let mut batch: EventBatch<Event> = decode(payload)?;
     let mut any = false;
     for (event, position) in batch.events.iter_mut().zip(first..) {
-        if is_of(event, Position(position), names) {
-            *event = nothing(event);
+        if forgotten::is_of(event, Position(position), names) {
+            *event = forgotten::nothing(event);
             any = true;
         }
     }
     Ok(any.then(|| encode(&batch)))
-}
-
-/// Whose it is says the strongest sort of name in it: a device may have been somebody else's before.
-fn is_of(event: &Event, position: Position, names: &Names) -> bool {
-    let says_who = event.identifiers.iter().any(|name| name.kind.names_a_person());
-    let mut telling = event.identifiers.iter().filter(|name| !says_who || name.kind.names_a_person());
-    telling.any(|name| names.get(&hash(name)).is_some_and(|until| position <= *until))
-}
-
-/// What remains: that there was something, when, and that the message is not taken again.
-fn nothing(of: &Event) -> Event {
-    Event {
-        kind: EventKind::Did,
-        name: "".into(),
-        at: of.at,
-        claimed_at: None,
-        arrived: of.arrived,
-        source: of.source.clone(),
-        origin: of.origin,
-        dedupe: of.dedupe.clone(),
-        identifiers: Vec::new(),
-        session: None,
-        properties: RawJson::empty(),
-        traits: RawJson::empty(),
-    }
 }

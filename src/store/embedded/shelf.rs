@@ -14,7 +14,7 @@ use super::state::State;
 use super::tree::{Disk, put};
 use super::{Inner, keys, timed};
 use crate::model::codes::CodePool;
-use crate::model::{Catalogue, CatalogueItem, Codes, GivenCode, OccasionId, Timestamp};
+use crate::model::{Catalogue, Codes, GivenCode, OccasionId};
 use crate::store::record::{Noted, decode, encode};
 use crate::store::{PoolCount, StoreError};
 
@@ -237,32 +237,4 @@ impl Inner {
         let written = self.journal_append(super::frame::Kind::Settled, encode(noted), Vec::new(), true).await;
         written.map_err(StoreError::Unavailable)
     }
-}
-
-/// What of `items` is news and has room: the others are counted as known, or as too many.
-pub fn news(shelf: &Shelf, items: Vec<CatalogueItem>, most: usize) -> (Vec<CatalogueItem>, crate::store::Stocked) {
-    use crate::model::catalogue::Put;
-    let mut stocked = crate::store::Stocked::default();
-    let mut seen: BTreeMap<Box<str>, Timestamp> = BTreeMap::new();
-    let mut room = most.saturating_sub(shelf.catalogue.len());
-    let mut kept = Vec::new();
-    for item in items {
-        let is_older = seen.get(&item.id).is_some_and(|before| *before > item.updated);
-        match shelf.catalogue.weigh(&item) {
-            _ if is_older => stocked.known += 1,
-            Put::Known => stocked.known += 1,
-            Put::New if !seen.contains_key(&item.id) && room == 0 => stocked.too_many += 1,
-            put => {
-                if put == Put::New && !seen.contains_key(&item.id) {
-                    stocked.new += 1;
-                    room -= 1;
-                } else {
-                    stocked.changed += 1;
-                }
-                seen.insert(item.id.clone(), item.updated);
-                kept.push(item);
-            }
-        }
-    }
-    (kept, stocked)
 }

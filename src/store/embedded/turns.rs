@@ -1,10 +1,9 @@
 //! Whose turn it is: of one person only what was decided first leaves first, also where it has to be tried again.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
 
 use super::outbox::Queued;
-use crate::model::{Action, ActionKind, PersonId, Priority};
+use crate::model::{PersonId, Priority};
 
 /// Rows that wait for another try and are remembered; of more, the order is not kept.
 pub const REMEMBERED: usize = 100_000;
@@ -64,27 +63,5 @@ impl Turns {
                 self.again.remove(&whose);
             }
         }
-    }
-}
-
-/// What a batch does to lists and to consent. A batch has an order no longer when it leaves: whoever is put into a list
-/// and taken out of it needs two.
-#[derive(Default)]
-pub struct Lists(HashMap<(PersonId, Option<Arc<str>>), Option<ActionKind>>);
-
-impl Lists {
-    /// True when it may go with what came before it; from the first that may not, nothing more of that list does.
-    pub fn agree(&mut self, queued: &Queued) -> bool {
-        let list = match &queued.activation.action {
-            Action::AddToList(list) | Action::RemoveFromList(list) => Some(list.clone()),
-            Action::Subscribe(_) | Action::Unsubscribe(_) | Action::Suppress | Action::Unsuppress => None,
-            Action::Event(_) | Action::Campaign(_) | Action::Profile | Action::Erase => return true,
-        };
-        let kind = Some(queued.activation.action.kind());
-        let first = self.0.entry((queued.activation.person, list)).or_insert(kind);
-        if *first != kind {
-            *first = None;
-        }
-        *first == kind
     }
 }

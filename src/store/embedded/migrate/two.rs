@@ -5,6 +5,7 @@ use super::super::overlay::Batch;
 use super::super::tree::Disk;
 use crate::model::PersonId;
 use crate::store::StoreError;
+use crate::store::forgotten::hash_of;
 use crate::store::record::decode;
 
 /// Where names lay: this, and the name's text.
@@ -22,7 +23,7 @@ pub fn to_three(disk: &Disk) -> Result<(), StoreError> {
         let (mut batch, mut changed) = (Batch::default(), names::Changed::default());
         for (key, value) in page {
             let owner: PersonId = decode(&value)?;
-            changed.set(disk, names::hash_of(key.get(1..).unwrap_or_default()), Some(owner))?;
+            changed.set(disk, hash_of(key.get(1..).unwrap_or_default()), Some(owner))?;
             batch.remove(key);
         }
         changed.write(&mut batch);

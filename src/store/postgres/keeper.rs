@@ -1,0 +1,75 @@
+//! What goes on beside the steps: leases are renewed, what others wrote is read, what is too old goes. Each ends with the
+//! store.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use super::{Inner, cut, lease, shelf};
+use crate::store::StoreError;
+
+/// What others wrote is known after so long.
+const READ: Duration = Duration::from_secs(1);
+/// What is too old goes so often.
+const CUT: Duration = Duration::from_secs(60);
+
+/// Begins all of it.
+pub fn begin(inner: &Arc<Inner>, stop: &CancellationToken) {
+    tokio::spawn(each(lease::RENEWED, Arc::downgrade(inner), stop.clone(), async |inner| {
+        inner.leases.renew(&inner.pool).await
+    }));
+    tokio::spawn(each(READ, Arc::downgrade(inner), stop.clone(), async |inner| read(inner).await));
+    tokio::spawn(each(CUT, Arc::downgrade(inner), stop.clone(), async |inner| {
+        // One daemon is enough for it.
+        if inner.leases.epoch(lease::ENGINE).is_none() {
+            return Ok(());
+        }
+        let now = inner.mirror.engine()?.reached;
+        cut::some(inner, now).await.map(drop)
+    }));
+}
+
+async fn read(inner: &Inner) -> Result<(), StoreError> {
+    inner.mirror.refresh(&inner.pool).await?;
+    shelf::refresh(inner).await?;
+    let wanted = inner.leases.wanted();
+    if !wanted.is_empty() && inner.leases.any_free(&inner.pool, &wanted).await? {
+        // Whoever wants one asks again.
+        inner.mirror.tell();
+    }
+    Ok(())
+}
+
+async fn each(
+    often: Duration,
+    of: Weak<Inner>,
+    stop: CancellationToken,
+    make: impl AsyncFn(&Inner) -> Result<(), StoreError>,
+) {
+    let mut ticks = interval(often);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // The first one is at once.
+    ticks.tick().await;
+    let mut refused = false;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        let Some(inner) = of.upgrade() else { return };
+        let made = tokio::select! {
+            () = stop.cancelled() => return,
+            made = make(&inner) => made,
+        };
+        match made {
+            Ok(()) => refused = false,
+            // Said once, however long it lasts.
+            Err(error) if !std::mem::replace(&mut refused, true) => {
+                tracing::warn!(reason = %error, "the database does not answer what is asked now and then");
+            }
+            Err(_) => {}
+        }
+    }
+}

@@ -1,0 +1,388 @@
+//! The contract on a real server, and what it does not ask.
+
+#[path = "../../../tests/support/postgres.rs"]
+mod server;
+
+use std::sync::Arc;
+
+use sqlx::{Connection, PgConnection};
+use uuid::Uuid;
+
+use super::*;
+use crate::model::setting::Secret;
+use crate::model::{Attempt, EventKind, IdentifierKind, Outcome, RawJson, Span};
+use crate::store::contract::{self, activation, event, queueing};
+use crate::store::settings::Kind;
+use server::{Server, connect};
+
+/// Of a new database.
+async fn settings(server: &Server) -> Settings {
+    Settings { kind: Kind::Postgres, url: Some(Secret::new(server.database().await)), ..Settings::default() }
+}
+
+async fn beside(settings: &Settings) -> PgConnection {
+    connect(settings.url.as_ref().expect("an address").expose()).await
+}
+
+async fn say(settings: &Settings, sql: &'static str) {
+    let mut connection = beside(settings).await;
+    sqlx::query(sql).execute(&mut connection).await.expect("a statement");
+    connection.close().await.expect("a close");
+}
+
+/// All leases are free, as when their time is over.
+const FREE: &str = "update leases set holder = null, until = now()";
+
+async fn open(settings: &Settings) -> Postgres {
+    Postgres::open(settings).await.expect("a store")
+}
+
+fn at(ms: i64) -> Timestamp {
+    Timestamp::from_millis(1_800_000_000_000 + ms)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_contract_is_kept() {
+    let server = Server::begin().await;
+    let settings = settings(&server).await;
+    let open = || -> Arc<dyn Store> {
+        let opened = async {
+            let store = open(&settings).await;
+            // What an opening left that was not closed is free, as after the time of its leases.
+            say(&settings, FREE).await;
+            Arc::new(store)
+        };
+        tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(opened))
+    };
+    contract::run(&open).await;
+}
+
+/// Whoever was held up, and does not know that another has taken over, writes nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_engine_is_one_daemons_at_a_time() {
+    let server = Server::begin().await;
+    let settings = settings(&server).await;
+    let (one, two) = (open(&settings).await, open(&settings).await);
+    one.append(vec![event(1), event(2)], None).await.expect("an append");
+    let claim = one.claim(10).await.expect("a claim");
+    assert_eq!(claim.events.len(), 2);
+    assert!(matches!(two.claim(10).await, Err(StoreError::Elsewhere)));
+    assert!(matches!(two.recorded().await, Err(StoreError::Elsewhere)));
+    let until = Position(2);
+    let step = one.record(Step::Events { until, now: at(9) }).await.expect("a step");
+    say(&settings, FREE).await;
+    // The other takes the step that was left, and makes the next.
+    let two_again = open(&settings).await;
+    let recorded = two_again.recorded().await.expect("a read").expect("the step that was left");
+    assert_eq!(recorded.id, step);
+    let again = two_again.claim_until(until).await.expect("a claim");
+    let changes = || Changes { step: Some(step), position: Some(until), ..Changes::default() };
+    two_again.commit(again.loaded, changes()).await.expect("a commit");
+    assert!(matches!(one.commit(claim.loaded, changes()).await, Err(StoreError::Elsewhere)));
+    assert!(matches!(one.record(Step::Program(Vec::new())).await, Err(StoreError::Elsewhere)));
+    assert_eq!(two_again.counts().step, step.0);
+    for store in [one, two, two_again] {
+        store.close().await.expect("a close");
+    }
+}
+
+/// Of a lane only its holder is given work; what it had is another's when the lease is, and what it says late counts
+/// only until then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lane_is_one_daemons_at_a_time() {
+    let server = Server::begin().await;
+    let settings = settings(&server).await;
+    let one = open(&settings).await;
+    one.commit(Loaded::default(), queueing((1..=3).map(|n| activation(n, "a", 50)).collect())).await.expect("a commit");
+    let had = one.work("a", at(0), 3).await.expect("work");
+    assert_eq!(had.len(), 3);
+    let two = open(&settings).await;
+    assert!(two.work("a", at(0), 3).await.expect("none").is_empty(), "another sends");
+    say(&settings, FREE).await;
+    let three = open(&settings).await;
+    let again = three.work("a", at(0), 2).await.expect("work");
+    assert_eq!(again.iter().map(|one| one.id).collect::<Vec<_>>(), [had[0].id, had[1].id]);
+    assert!(matches!(one.begin("a", &[had[0].id]).await, Err(StoreError::Elsewhere)), "nothing is sent from there");
+    let accepted = |id| Settled { id, attempt: Attempt { at: at(1), status: 202, outcome: Outcome::Accepted } };
+    // Two of them are another's by now; the third is nobody's yet, and has left.
+    one.settle("a", had.iter().map(|work| accepted(work.id)).collect()).await.expect("a settle");
+    assert!(three.work("a", at(0), 3).await.expect("none").is_empty(), "it is not sent twice");
+    three.settle("a", again.iter().map(|work| accepted(work.id)).collect()).await.expect("a settle");
+    three.inner.mirror.refresh(&three.inner.pool).await.expect("a read");
+    let count = three.lane_count("a");
+    assert_eq!((count.queued, count.totals.made, count.totals.accepted), (0, 3, 3));
+    for store in [one, two, three] {
+        store.close().await.expect("a close");
+    }
+}
+
+/// What is called back is looked at while somebody may just take it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_called_back_is_not_taken_at_the_same_time() {
+    let server = Server::begin().await;
+    let settings = settings(&server).await;
+    let (engine, sender) = (open(&settings).await, open(&settings).await);
+    for round in 0..40 {
+        let queued: Vec<Activation> = (0..5).map(|n| activation(round * 10 + n, "r", 50)).collect();
+        let recalls = queued.iter().map(|of| crate::model::Recall {
+            occasion: of.occasion,
+            lane: of.lane.clone(),
+            person: of.person,
+            at: of.at,
+            word: None,
+        });
+        let changes = Changes { cancelled: recalls.collect(), ..Changes::default() };
+        engine.commit(Loaded::default(), queueing(queued)).await.expect("a commit");
+        let (work, called_back) = tokio::join!(sender.work("r", at(0), 10), engine.commit(Loaded::default(), changes));
+        called_back.expect("a commit");
+        let work = work.expect("work");
+        engine.inner.mirror.refresh(&engine.inner.pool).await.expect("a read");
+        assert_eq!(engine.lane_count("r").queued, work.len() as u64, "each is in a sender's hands, or called back");
+        let settled = work
+            .iter()
+            .map(|one| Settled { id: one.id, attempt: Attempt { at: at(1), status: 202, outcome: Outcome::Accepted } });
+        sender.settle("r", settled.collect()).await.expect("a settle");
+    }
+    engine.inner.mirror.refresh(&engine.inner.pool).await.expect("a read");
+    let totals = engine.lane_count("r").totals;
+    assert_eq!(totals.made, totals.ended(), "{totals:?}");
+    engine.close().await.expect("a close");
+    sender.close().await.expect("a close");
+}
+
+/// Positions have no gap and are one order for all, whoever appends, and whatever becomes of connections.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_daemons_append_in_one_order_while_connections_are_cut() {
+    let server = Server::begin().await;
+    let settings = settings(&server).await;
+    let (one, two) = (open(&settings).await, open(&settings).await);
+    let append = |store: Postgres, from: u64| async move {
+        let mut kept = Vec::new();
+        for n in from..from + 150 {
+            // Nobody else is answered by a refusal: the caller comes again.
+            while let Err(refused) = store.append(vec![event(n)], Some(("cursor", b"1"))).await {
+                assert!(matches!(refused, AppendError::Unavailable(_)), "{refused}");
+            }
+            kept.push(event(n).dedupe[0]);
+        }
+        kept
+    };
+    let begun: Vec<_> = [(one.clone(), 0), (one.clone(), 1_000), (two.clone(), 2_000)]
+        .into_iter()
+        .map(|(store, from)| tokio::spawn(append(store, from)))
+        .collect();
+    for _ in 0..5 {
+        server.say("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'espalier'").await;
+        tokio::task::yield_now().await;
+    }
+    let mut kept = HashSet::new();
+    for task in begun {
+        kept.extend(task.await.expect("an end"));
+    }
+    let claim = two.claim(10_000).await.expect("a claim");
+    let positions: Vec<u64> = claim.events.iter().map(|(position, _)| position.0).collect();
+    assert_eq!(positions, (1..=positions.len() as u64).collect::<Vec<_>>());
+    let found: HashSet<DedupeKey> = claim.events.iter().map(|(_, event)| event.dedupe[0]).collect();
+    assert_eq!(found, kept, "all that was acknowledged, and nothing else");
+    one.close().await.expect("a close");
+    two.close().await.expect("a close");
+}
+
+/// A transaction whose answer was lost is known by its mark, and not made twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_done_is_not_done_again_when_its_answer_was_lost() {
+    let server = Server::begin().await;
+    let settings = settings(&server).await;
+    let store = open(&settings).await;
+    let mut connection = beside(&settings).await;
+    let (mark, (answer, _told)) = (Uuid::new_v4(), oneshot::channel());
+    let group = [Append { events: vec![event(1), event(2)], cursor: None, answer }];
+    for _ in 0..2 {
+        let first = journal::write_once(&mut connection, &group, mark).await.map_err(Trouble::into_error);
+        assert_eq!(first.expect("an append"), 1);
+    }
+    let changes = queueing(vec![activation(1, "a", 50)]);
+    let epoch = store.inner.enter().await.expect("the engine");
+    let loaded = Loaded::default();
+    for _ in 0..2 {
+        let context = (&*store.inner, epoch, mark);
+        let done = commit::once(&mut connection, context, &HashSet::new(), &loaded, &changes).await;
+        done.map_err(Trouble::into_error).expect("a commit");
+    }
+    store.inner.mirror.refresh(&store.inner.pool).await.expect("a read");
+    assert_eq!((store.lane_count("a").totals.made, store.counts().journaled), (1, Position(2)));
+    connection.close().await.expect("a close");
+    store.close().await.expect("a close");
+}
+
+/// PostgreSQL's texts have no NUL. People's have.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_database_calls_no_text_is_kept_too() {
+    let server = Server::begin().await;
+    let settings = settings(&server).await;
+    let store = open(&settings).await;
+    let odd = Event {
+        kind: EventKind::Identify,
+        name: "A\0B".into(),
+        session: Some("\0".into()),
+        identifiers: vec![Identifier::new(IdentifierKind::UserId, "x\0".repeat(5_000))],
+        properties: RawJson::trusted("\"\0\""),
+        ..event(1)
+    };
+    store.append(vec![odd.clone(), event(2)], None).await.expect("an append");
+    let claim = store.claim(10).await.expect("a claim");
+    assert_eq!(claim.events.iter().map(|(_, event)| event).collect::<Vec<_>>(), [&odd, &event(2)]);
+    let mut person = Person::new(PersonId([1; 16]), Position(1), at(0));
+    person.identifiers.extend(odd.identifiers.clone());
+    let entry =
+        crate::model::Entry::new(at(0), Position(1), odd.name.clone(), odd.origin, None, odd.properties.clone());
+    person.history.push(entry);
+    let changes = Changes {
+        people: vec![crate::model::PersonChange { id: person.id, write: crate::model::Write::Whole }],
+        links: vec![(odd.identifiers[0].clone(), Some(person.id))],
+        ..queueing(vec![Activation { key: "\0".into(), payload: RawJson::trusted("\0"), ..activation(1, "a", 50) }])
+    };
+    let people = HashMap::from([(person.id, person.clone())]);
+    store.commit(Loaded { people, ..Loaded::default() }, changes).await.expect("a commit");
+    assert_eq!(store.find(&odd.identifiers[0]).await.expect("a read"), Some(person.id));
+    assert_eq!(store.story(person.id).await.expect("a read").expect("somebody").person, person);
+    let work = store.work("a", at(0), 1).await.expect("work");
+    assert_eq!((&*work[0].activation.key, work[0].activation.payload.get()), ("\0", "\0"));
+    store.close().await.expect("a close");
+}
+
+/// What is asked again and again is found by an index, however much there is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_polled_reads_no_more_than_it_returns() {
+    let server = Server::begin().await;
+    let settings = settings(&server).await;
+    let store = open(&settings).await;
+    store.commit(Loaded::default(), queueing(vec![activation(1, "a", 50)])).await.expect("a commit");
+    let mut connection = beside(&settings).await;
+    // 100,000 that ended, and as many that wait for a time; people with timers; events.
+    sqlx::raw_sql(
+        "insert into activations select 10 + n, lane, md5(n::text)::uuid, action, trigger, trigger_id,
+         md5(n::text)::uuid, priority, case when n % 2 = 0 then 'ended' else 'waiting' end, at, expires_at,
+         1900000000000 + n, planned, tries, again, may_have_left, case when n % 2 = 0 then n end, outcome, dead,
+         attempts, payload, record from activations, generate_series(1, 200000) n where seq = 1;
+         insert into people select md5(n::text)::uuid, n, n, 1900000000000 + n, '' from generate_series(1, 100000) n;
+         insert into events select n, n, n, '', '', null, null, '' from generate_series(1, 100000) n;
+         insert into dedupe select md5(n::text)::uuid, n from generate_series(1, 100000) n;
+         analyze",
+    )
+    .execute(&mut connection)
+    .await
+    .expect("rows");
+    for sql in [
+        "select seq from activations o where o.lane = 'a' and o.state = 'ready'
+         and not exists (select 1 from hands h where h.lane = o.lane and h.person = o.person and h.epoch = 1)
+         and not exists (select 1 from activations a where a.lane = o.lane and a.person = o.person
+         and a.priority = o.priority and a.again and a.seq < o.seq) order by o.priority desc, o.seq limit 100",
+        "select a.not_before from activations a where a.lane = 'a' and a.state = 'waiting' order by a.not_before limit 1",
+        "select a.at from activations a where a.lane = 'a' and a.state <> 'ended' order by a.at limit 1",
+        "select seq from activations where lane = 'a' and state = 'waiting' and not_before <= 1 order by not_before limit 100",
+        "select p.wake from people p where p.wake is not null order by p.wake limit 1",
+        "select id from people where wake is not null and wake <= 5 order by wake, id limit 10",
+        "select position from events where position > 99990 and position <= 100000000 order by position limit 10",
+        "select count(*) from (select 1 from accesses where answered is null limit 10) as open",
+        "select key from dedupe where at < 5 order by at limit 10",
+        "select seq from activations where lane = 'a' and state = 'ended' and ended_at < 5 order by ended_at limit 10",
+        "select seq from activations where dead and seq < 100000000 order by seq desc limit 10",
+        "select seq from activations where state = 'ended' and seq < 100000000 order by seq desc limit 10",
+    ] {
+        let plan: Vec<(String,)> = sqlx::query_as(sqlx::AssertSqlSafe(format!("explain (analyze, costs off) {sql}")))
+            .fetch_all(&mut connection)
+            .await
+            .expect("a plan");
+        let plan: Vec<String> = plan.into_iter().map(|(line,)| line).collect();
+        for line in plan.iter().filter(|line| line.contains("rows=") || line.contains("Rows Removed")) {
+            let rows =
+                |name: &str| line.rsplit_once(name).and_then(|(_, rest)| rest.split([' ', ')']).next()?.parse().ok());
+            let read: f64 = rows("rows=").or_else(|| rows("Filter: ")).unwrap_or(0.0);
+            assert!(read <= 200.0, "{sql}:\n{}", plan.join("\n"));
+        }
+    }
+    connection.close().await.expect("a close");
+    store.close().await.expect("a close");
+}
+
+/// Nothing is kept for ever; and who was forgotten is so in the journal, too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_old_goes_and_what_is_forgotten_is_blank() {
+    let server = Server::begin().await;
+    let settings = settings(&server).await;
+    let store = open(&settings).await;
+    store.append((1..=4).map(event).collect(), None).await.expect("an append");
+    let claim = store.claim(10).await.expect("a claim");
+    let dedupe = claim.events.iter().map(|(_, event)| (event.dedupe[0], event.arrived)).collect();
+    let name = event(2).identifiers[0].clone();
+    let erasure = crate::model::Erasure {
+        id: OccasionId([9; 16]),
+        person: PersonId([9; 16]),
+        asked: at(1),
+        decided: at(2),
+        source: "web".into(),
+        position: Position(3),
+        names: 1,
+        events: 1,
+        journal: None,
+        lanes: Vec::new(),
+    };
+    let changes = Changes {
+        position: Some(Position(3)),
+        dedupe,
+        erased: vec![(erasure, vec![name.clone()])],
+        ..queueing(vec![activation(1, "a", 50), activation(2, "a", 50)])
+    };
+    store.commit(claim.loaded, changes).await.expect("a commit");
+    let work = store.work("a", at(0), 1).await.expect("work");
+    let outcome = Outcome::Refused { code: "400".into(), words: "no".into() };
+    let attempt = Attempt { at: at(5), status: 400, outcome };
+    store.settle("a", vec![Settled { id: work[0].id, attempt }]).await.expect("a settle");
+    let aside = SetAside { at: at(1), source: "web".into(), reason: "no name".into(), body: "{}".into() };
+    store.set_aside(vec![aside]).await.expect("set aside");
+    assert_eq!(store.compact(at(10)).await.expect("a cut"), Position(3), "nothing is old");
+    // `event(2)` is of u2, whose name is forgotten up to the third event.
+    let mut connection = beside(&settings).await;
+    let names: Vec<(i64, String)> = sqlx::query_as("select position, name from events order by position")
+        .fetch_all(&mut connection)
+        .await
+        .expect("the journal");
+    let blank: Vec<i64> = names.iter().filter(|(_, name)| name.is_empty()).map(|(position, _)| *position).collect();
+    assert_eq!((blank, names.len()), (vec![2], 4));
+    assert_eq!(store.receipts(9).await.expect("receipts")[0].erasure.journal, Some(at(10)));
+    let late = at(0) + Span::from_days(31);
+    store.compact(late).await.expect("a cut");
+    let left = |sql: &'static str| {
+        let settings = settings.clone();
+        async move {
+            let mut connection = beside(&settings).await;
+            let (n,): (i64,) = sqlx::query_as(sql).fetch_one(&mut connection).await.expect("a count");
+            connection.close().await.expect("a close");
+            n
+        }
+    };
+    assert_eq!(left("select count(*) from events").await, 1, "what is not decided stays");
+    assert_eq!(left("select count(*) from dedupe").await, 0);
+    assert_eq!(left("select count(*) from activations").await, 1, "what waits stays");
+    assert_eq!(left("select count(*) from decisions").await, 1, "and its decision");
+    assert_eq!((store.counts().set_aside, store.lane_count("a").dead), (0, 0));
+    assert_eq!(store.receipts(9).await.expect("receipts").len(), 1, "kept for three years");
+    connection.close().await.expect("a close");
+    store.close().await.expect("a close");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tables_of_a_later_version_are_left_alone() {
+    let server = Server::begin().await;
+    let settings = settings(&server).await;
+    // Two that begin at the same instant.
+    let (one, two) = tokio::join!(Postgres::open(&settings), Postgres::open(&settings));
+    one.expect("a store").close().await.expect("a close");
+    two.expect("a store").close().await.expect("a close");
+    say(&settings, "update espalier_schema set version = 99").await;
+    assert!(matches!(Postgres::open(&settings).await, Err(StoreError::Newer { found: 99, .. })));
+    let away = Settings { url: Some(Secret::new("postgres://u:hidden@127.0.0.1:1/x")), ..settings.clone() };
+    let error = Postgres::open(&away).await.err().expect("no store").to_string();
+    assert!(!error.contains("hidden"), "{error}");
+}

@@ -1,0 +1,144 @@
+//! A PostgreSQL of the test's own, out of Debian's package, in a folder that goes with it; or the one that
+//! `ESPALIER_TEST_DATABASE_URL` names. Each store has a database of its own there.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, Connection, PgConnection};
+
+/// Where Debian puts its binaries.
+const DEBIAN: &str = "/usr/lib/postgresql";
+
+pub struct Server {
+    url: String,
+    /// None where it is somebody else's.
+    own: Option<Own>,
+    databases: AtomicU32,
+}
+
+struct Own {
+    process: Child,
+    _folder: tempfile::TempDir,
+}
+
+/// The newest version's binaries.
+fn binaries() -> PathBuf {
+    let versions = std::fs::read_dir(DEBIAN).into_iter().flatten().flatten();
+    let found = versions.map(|version| version.path().join("bin")).filter(|bin| bin.join("initdb").exists());
+    found.max().expect("PostgreSQL's binaries: scripts/test gets them")
+}
+
+/// initdb and postgres refuse root: there they run as another user.
+fn command(binary: &Path) -> Command {
+    if rustix::process::getuid().is_root() {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(binary);
+        command
+    } else {
+        Command::new(binary)
+    }
+}
+
+impl Server {
+    /// One that answers.
+    #[expect(clippy::disallowed_methods, reason = "the test's own environment")]
+    pub async fn begin() -> Self {
+        let (url, own) = match std::env::var("ESPALIER_TEST_DATABASE_URL") {
+            Ok(url) => (url, None),
+            Err(_) => begin_own(),
+        };
+        let server = Self { url, own, databases: AtomicU32::new(0) };
+        server.answers().await;
+        server
+    }
+
+    async fn answers(&self) {
+        let began = tokio::time::Instant::now();
+        let mut ticks = tokio::time::interval(std::time::Duration::from_millis(50));
+        loop {
+            ticks.tick().await;
+            match self.options().connect().await {
+                Ok(connection) => return drop(connection.close().await),
+                Err(error) if began.elapsed().as_secs() > 30 => panic!("PostgreSQL does not begin: {error}"),
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn options(&self) -> PgConnectOptions {
+        self.url.parse::<PgConnectOptions>().expect("an address").disable_statement_logging()
+    }
+
+    /// Says something to the server itself.
+    pub async fn say(&self, sql: &str) {
+        let mut connection = self.options().connect().await.expect("a connection");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.expect("a statement");
+        connection.close().await.expect("a close");
+    }
+
+    /// The address of a new database.
+    pub async fn database(&self) -> String {
+        let n = self.databases.fetch_add(1, Ordering::Relaxed);
+        let name = format!("espalier_{}_{n}", std::process::id());
+        if self.own.is_none() {
+            self.say(&format!("drop database if exists {name}")).await;
+        }
+        self.say(&format!("create database {name}")).await;
+        let (before, after) = self.url.rsplit_once("/postgres").expect("an address of the database postgres");
+        format!("{before}/{name}{after}")
+    }
+}
+
+/// A connection of the test's own.
+pub async fn connect(url: &str) -> PgConnection {
+    let options = url.parse::<PgConnectOptions>().expect("an address").disable_statement_logging();
+    options.connect().await.expect("a connection")
+}
+
+fn begin_own() -> (String, Option<Own>) {
+    let bin = binaries();
+    let folder = tempfile::Builder::new().prefix("pg").tempdir().expect("a folder");
+    let (data, sockets) = (folder.path().join("data"), folder.path().join("s"));
+    for path in [&data, &sockets] {
+        std::fs::create_dir(path).expect("a folder");
+    }
+    if rustix::process::getuid().is_root() {
+        for path in [folder.path(), &data, &sockets] {
+            std::os::unix::fs::chown(path, Some(65534), Some(65534)).expect("a folder of the other user");
+        }
+    }
+    let made = command(&bin.join("initdb"))
+        .args(["--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C", "-D"])
+        .arg(&data)
+        .current_dir("/")
+        .env("TZ", "UTC")
+        .output()
+        .expect("initdb");
+    assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+    // No port, so that none can be taken. It ends with our end of the pipe, however we end.
+    let watch = "\"$@\" & read -r _; kill -QUIT $!; wait";
+    let process = command(Path::new("/bin/sh"))
+        .args(["-c", watch, "sh"])
+        .arg(bin.join("postgres"))
+        .args(["-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=200"])
+        .args(["-c", "shared_buffers=32MB", "-c", "log_min_messages=warning", "-k"])
+        .arg(&sockets)
+        .arg("-D")
+        .arg(&data)
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("postgres");
+    let url = format!("postgres://postgres@localhost/postgres?host={}", sockets.display());
+    (url, Some(Own { process, _folder: folder }))
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        drop(self.process.stdin.take());
+        let _ = self.process.wait();
+    }
+}

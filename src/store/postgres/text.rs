@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use uuid::Uuid;
 
 use crate::model::{OccasionId, PersonId, RawJson, Timestamp, TriggerId};
+use crate::store::forgotten::hash_of;
 
 /// For people who look at a table: what the database does not take is left out.
 pub fn shown(text: &str) -> Cow<'_, str> {
@@ -30,9 +31,7 @@ pub fn put_back(json: &mut RawJson, column: Option<String>) {
 
 /// Sixteen bytes that stand for a text, however long it is.
 pub fn key(text: &str) -> Uuid {
-    let mut short = [0; 16];
-    short.copy_from_slice(&blake3::hash(text.as_bytes()).as_bytes()[..16]);
-    Uuid::from_bytes(short)
+    Uuid::from_bytes(hash_of(text.as_bytes()))
 }
 
 pub fn person(id: PersonId) -> Uuid {

@@ -111,6 +111,14 @@ impl Mirror {
         Ok(is_news)
     }
 
+    /// Whatever is read next is what there is, also where it is older than what is known: a database that crashed has lost
+    /// what it was not asked to sync.
+    pub fn forget_engine(&self) -> Result<(), StoreError> {
+        let mut known = self.known()?;
+        (known.engine.version, known.triggers_of) = (0, 0);
+        Ok(())
+    }
+
     async fn read_triggers(&self, connection: &mut PgConnection) -> Result<(), Trouble> {
         let of = self.known()?.engine.version;
         let states: Vec<(i64, Vec<u8>)> =

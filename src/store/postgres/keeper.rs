@@ -38,7 +38,8 @@ pub fn begin(inner: &Arc<Inner>, stop: &CancellationToken) {
     }));
 }
 
-async fn read(inner: &Inner) -> Result<(), StoreError> {
+/// What others wrote, and whether a lease that is wanted is free.
+pub async fn read(inner: &Inner) -> Result<(), StoreError> {
     inner.mirror.refresh(&inner.pool).await?;
     shelf::refresh(inner).await?;
     let wanted = inner.leases.wanted();

@@ -17,7 +17,7 @@ const ACQUIRED: Duration = Duration::from_secs(5);
 const LIMITS: [(&str, &str); 4] = [
     ("statement_timeout", "15s"),
     ("lock_timeout", "10s"),
-    ("idle_in_transaction_session_timeout", "5s"),
+    ("idle_in_transaction_session_timeout", "4s"),
     ("default_transaction_isolation", "read committed"),
 ];
 

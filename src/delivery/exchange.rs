@@ -1,6 +1,6 @@
 //! One batch: converse with the vendor within the budget, take a halt to heart, settle each record.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -44,16 +44,15 @@ impl Inner {
         let (work, unable): (Vec<Work>, Vec<Work>) =
             work.into_iter().partition(|w| can.contains(&w.activation.action.kind()));
         settled.extend(unable.iter().map(|w| self::settled(w.id, now, 0, cannot(&w.activation.action))));
+        let needs_begin = self.destination.needs_begin();
+        let (work, behind) = if needs_begin { in_turn(work) } else { (work, Vec::new()) };
+        let mut released: Vec<WorkId> = behind.into_iter().map(|w| w.id).collect();
         let ids: Vec<WorkId> = work.iter().map(|w| w.id).collect();
-        let begun = match self.destination.needs_begin() {
-            true => self.store.begin(&self.name, &ids).await,
-            false => Ok(()),
-        };
-        let mut released = Vec::new();
+        let begun = if needs_begin { self.store.begin(&self.name, &ids).await } else { Ok(()) };
         match begun {
             Err(refused) => {
                 tracing::error!(lane = %self.name, reason = %refused, "nothing is sent that the store cannot note");
-                released = ids;
+                released.extend(ids);
             }
             Ok(()) if work.is_empty() => {}
             Ok(()) => {
@@ -317,6 +316,19 @@ impl Inner {
     }
 }
 
+/// Without those that are behind something of the same person that may have left: whether that has to be sent again is
+/// known only when somebody has looked, and what was decided first leaves first.
+fn in_turn(work: Vec<Work>) -> (Vec<Work>, Vec<Work>) {
+    let mut unsure = HashSet::new();
+    work.into_iter().partition(|one| {
+        let person = one.activation.person;
+        if one.may_have_left {
+            unsure.insert(person);
+        }
+        one.may_have_left || !unsure.contains(&person)
+    })
+}
+
 /// Ends an exchange with this last answer: what is known by then.
 fn end(exchange: &mut dyn Exchange, answer: Option<Answer>, now: Timestamp) -> Vec<Option<(u16, Outcome)>> {
     match exchange.next(answer, now) {
@@ -342,4 +354,25 @@ fn untried(one: Option<(u16, Outcome)>) -> Option<(u16, Outcome)> {
 
 fn settled(id: WorkId, at: Timestamp, status: u16, outcome: Outcome) -> Settled {
     Settled { id, attempt: Attempt { at, status, outcome } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::PersonId;
+    use crate::store::contract::activation;
+
+    #[test]
+    fn what_is_behind_something_that_may_have_left_goes_back() {
+        let one = |n: u64, person: u8, may_have_left: bool| Work {
+            id: WorkId(n),
+            activation: crate::model::Activation { person: PersonId([person; 16]), ..activation(n, "a", 50) },
+            tries: 0,
+            may_have_left,
+        };
+        let taken = vec![one(1, 1, false), one(2, 1, true), one(3, 1, false), one(4, 2, false), one(5, 1, true)];
+        let (work, behind) = in_turn(taken);
+        let ids = |of: Vec<Work>| of.into_iter().map(|one| one.id.0).collect::<Vec<_>>();
+        assert_eq!((ids(work), ids(behind)), (vec![1, 2, 4, 5], vec![3]));
+    }
 }

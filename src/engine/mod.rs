@@ -133,6 +133,7 @@ impl Engine {
                 Err(StoreError::Elsewhere) => {
                     wait = REFUSED.0;
                     self.state.send_if_modified(|s| s.enter(Stage::Elsewhere, self.clock.now()));
+                    self.orders.refuse();
                     let again = self.clock.now() + ELSEWHERE;
                     tokio::select! {
                         () = stop.cancelled() => break,

@@ -53,6 +53,11 @@ impl Orders {
         told.await.is_ok()
     }
 
+    /// Whoever waits is told at once that it is not done here: another daemon has the engine.
+    pub(super) fn refuse(&self) {
+        while self.next().is_some() {}
+    }
+
     fn next(&self) -> Option<Asked> {
         self.waiting.lock().ok()?.pop_front()
     }

@@ -6,7 +6,7 @@ pub mod audit;
 pub mod backup;
 mod cache;
 #[cfg(test)]
-mod contract;
+pub(crate) mod contract;
 mod decided;
 pub mod embedded;
 mod everybody;

@@ -88,8 +88,9 @@ pub struct Told {
 }
 
 impl Told {
-    /// Begins a load of four connections.
+    /// Begins a load of four connections, or begins it again after its end.
     pub fn begin(self: &Arc<Self>, intake: SocketAddr) -> Vec<tokio::task::JoinHandle<()>> {
+        self.stop.store(false, Ordering::Relaxed);
         (0..4).map(|_| tokio::spawn(self.clone().load(intake))).collect()
     }
 
@@ -103,7 +104,7 @@ impl Told {
                 let sent = client.post(format!("http://{intake}/v1/batch")).basic_auth(WRITE_KEY, Some(""));
                 match sent.body(body.clone()).send().await {
                     Ok(answer) if answer.status().is_success() => {
-                        self.acknowledged(n);
+                        self.note(n);
                         pause(4).await;
                         break;
                     }
@@ -116,7 +117,7 @@ impl Told {
         }
     }
 
-    fn acknowledged(&self, n: u64) {
+    fn note(&self, n: u64) {
         let kept = match n % 4 {
             0 => &self.left,
             1 => &self.bought,
@@ -299,6 +300,13 @@ impl Told {
         for load in loads {
             load.await.expect("a load");
         }
+    }
+
+    /// The numbers of the messages that were acknowledged so far.
+    pub fn acknowledged(&self) -> BTreeSet<u64> {
+        let kept =
+            [&self.pings, &self.left, &self.bought].map(|kept| kept.lock().expect("no panic while held").clone());
+        kept.into_iter().flatten().collect()
     }
 
     /// How many messages were acknowledged so far.

@@ -4,8 +4,10 @@
 #![expect(dead_code, reason = "each test uses a part of it")]
 #![expect(clippy::disallowed_methods, reason = "a child process lives in the machine's time, not in a virtual one")]
 
+pub mod cluster;
 pub mod load;
 pub mod postgres;
+pub mod proxy;
 pub mod shop;
 pub mod world;
 

@@ -23,15 +23,22 @@ struct Own {
     _folder: tempfile::TempDir,
 }
 
+/// It ends with our end of its standard input, however we end.
+pub const UNTIL_WE_END: &str = "\"$@\" & read -r _; kill -QUIT $!; wait";
+
+/// A server that is thrown away need not last.
+pub const SETTINGS: [&str; 8] =
+    ["-c", "fsync=off", "-c", "max_connections=200", "-c", "shared_buffers=32MB", "-c", "log_min_messages=warning"];
+
 /// The newest version's binaries.
-fn binaries() -> PathBuf {
+pub fn binaries() -> PathBuf {
     let versions = std::fs::read_dir(DEBIAN).into_iter().flatten().flatten();
     let found = versions.map(|version| version.path().join("bin")).filter(|bin| bin.join("initdb").exists());
     found.max().expect("PostgreSQL's binaries: scripts/test gets them")
 }
 
 /// initdb and postgres refuse root: there they run as another user.
-fn command(binary: &Path) -> Command {
+pub fn command(binary: &Path) -> Command {
     if rustix::process::getuid().is_root() {
         let mut command = Command::new("setpriv");
         command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(binary);
@@ -97,8 +104,8 @@ pub async fn connect(url: &str) -> PgConnection {
     options.connect().await.expect("a connection")
 }
 
-fn begin_own() -> (String, Option<Own>) {
-    let bin = binaries();
+/// A folder that is who runs PostgreSQL's, with one for data and one for sockets.
+pub fn folders() -> tempfile::TempDir {
     let folder = tempfile::Builder::new().prefix("pg").tempdir().expect("a folder");
     let (data, sockets) = (folder.path().join("data"), folder.path().join("s"));
     for path in [&data, &sockets] {
@@ -109,6 +116,18 @@ fn begin_own() -> (String, Option<Own>) {
             std::os::unix::fs::chown(path, Some(65534), Some(65534)).expect("a folder of the other user");
         }
     }
+    folder
+}
+
+/// Fails with what it said where it failed.
+pub fn is_made(what: &str, out: &std::process::Output) {
+    assert!(out.status.success(), "{what}: {}", String::from_utf8_lossy(&out.stderr));
+}
+
+fn begin_own() -> (String, Option<Own>) {
+    let bin = binaries();
+    let folder = folders();
+    let (data, sockets) = (folder.path().join("data"), folder.path().join("s"));
     let made = command(&bin.join("initdb"))
         .args(["--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C", "-D"])
         .arg(&data)
@@ -116,14 +135,13 @@ fn begin_own() -> (String, Option<Own>) {
         .env("TZ", "UTC")
         .output()
         .expect("initdb");
-    assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
-    // No port, so that none can be taken. It ends with our end of the pipe, however we end.
-    let watch = "\"$@\" & read -r _; kill -QUIT $!; wait";
+    is_made("initdb", &made);
+    // No port, so that none can be taken.
     let process = command(Path::new("/bin/sh"))
-        .args(["-c", watch, "sh"])
+        .args(["-c", UNTIL_WE_END, "sh"])
         .arg(bin.join("postgres"))
-        .args(["-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=200"])
-        .args(["-c", "shared_buffers=32MB", "-c", "log_min_messages=warning", "-k"])
+        .args(SETTINGS)
+        .args(["-c", "listen_addresses=", "-k"])
         .arg(&sockets)
         .arg("-D")
         .arg(&data)

@@ -89,10 +89,12 @@ impl Trouble {
     }
 }
 
-/// Conflicts with other steps, lost connections, a server that stops or stands by.
+/// Conflicts with other steps, lost connections, a server that stops or stands by, a transaction that we did not go on
+/// with in time.
 fn is_passing(code: &str) -> bool {
-    matches!(code, "40001" | "40P01" | "55P03" | "57014" | "57P01" | "57P02" | "57P03" | "53300" | "25006")
-        || code.starts_with("08")
+    const PASSING: [&str; 10] =
+        ["40001", "40P01", "55P03", "57014", "57P01", "57P02", "57P03", "53300", "25006", "25P03"];
+    PASSING.contains(&code) || code.starts_with("08")
 }
 
 /// What a code means to who operates the database.

@@ -15,6 +15,9 @@ use crate::store::{Claim, Due, StoreError};
 /// Events read at once.
 const READ: usize = 4_000;
 
+/// No lease has this epoch.
+pub const NONE: i64 = -1;
+
 /// People in memory.
 pub struct Memory {
     /// The lease for which all this is true.

@@ -39,7 +39,7 @@ pub async fn commit(inner: &Inner, loaded: Loaded, changes: Changes) -> Result<(
         Ok(done) => done,
         Err(error) => {
             // Whoever was in the engine's hands is loaded again.
-            inner.memory()?.lent.clear();
+            inner.forget()?;
             return Err(error);
         }
     };
@@ -267,7 +267,11 @@ async fn write_triggers(connection: &mut PgConnection, changed: &TriggerStates) 
 pub async fn record(inner: &Inner, step: Step) -> Result<crate::model::StepId, StoreError> {
     let epoch = inner.engine().await?;
     let mark = Uuid::new_v4();
-    let (engine, id) = step!(&inner.pool, |connection| record_once(connection, (inner, epoch, mark), &step))?;
+    let recorded = step!(&inner.pool, |connection| record_once(connection, (inner, epoch, mark), &step));
+    if recorded.is_err() {
+        inner.forget()?;
+    }
+    let (engine, id) = recorded?;
     inner.mirror.recorded(engine)?;
     Ok(id)
 }

@@ -255,13 +255,17 @@ impl Lanes {
         changed
     }
 
-    /// When the first of a lane's rows is due, and how old its oldest is.
-    pub fn note_firsts(&mut self, firsts: Vec<(String, Option<i64>, Option<i64>)>) {
+    /// When the first of a lane's rows is due, and how old its oldest is. True where one is due at another time.
+    pub fn note_firsts(&mut self, firsts: Vec<(String, Option<i64>, Option<i64>)>) -> bool {
+        let mut is_news = false;
         for (lane, next, oldest) in firsts {
             let lane = self.lane(&lane);
-            lane.next = next.map(Timestamp::from_millis);
+            let next = next.map(Timestamp::from_millis);
+            is_news |= lane.next != next;
+            lane.next = next;
             lane.oldest = oldest.map(Timestamp::from_millis);
         }
+        is_news
     }
 
     /// Those that were ever used.

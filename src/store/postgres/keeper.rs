@@ -14,6 +14,8 @@ use crate::store::StoreError;
 const READ: Duration = Duration::from_secs(1);
 /// What is too old goes so often.
 const CUT: Duration = Duration::from_secs(60);
+/// A bounded part of it at a time, and so many of those.
+const MOST_CUTS: usize = 50;
 
 /// Begins all of it.
 pub fn begin(inner: &Arc<Inner>, stop: &CancellationToken) {
@@ -27,11 +29,17 @@ pub fn begin(inner: &Arc<Inner>, stop: &CancellationToken) {
             return Ok(());
         }
         let now = inner.mirror.engine()?.reached;
-        cut::some(inner, now).await.map(drop)
+        for _ in 0..MOST_CUTS {
+            if !cut::some(inner, now).await? {
+                break;
+            }
+        }
+        Ok(())
     }));
 }
 
-async fn read(inner: &Inner) -> Result<(), StoreError> {
+/// What others wrote, and whether a lease that is wanted is free.
+pub async fn read(inner: &Inner) -> Result<(), StoreError> {
     inner.mirror.refresh(&inner.pool).await?;
     shelf::refresh(inner).await?;
     let wanted = inner.leases.wanted();

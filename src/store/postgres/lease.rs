@@ -16,7 +16,7 @@ use crate::store::StoreError;
 /// The engine's.
 pub const ENGINE: &str = "engine";
 /// A lease lasts so long after it was taken or renewed: what a daemon that died held is another's within ten seconds.
-const LASTS: Duration = Duration::from_secs(6);
+const LASTS: Duration = Duration::from_secs(5);
 /// Renewed so often.
 pub const RENEWED: Duration = Duration::from_secs(2);
 /// After somebody else was found to hold it, it is not asked for again for so long.

@@ -100,7 +100,8 @@ impl Mirror {
             self.known()?.lanes.note(Vec::new(), triggers);
         }
         let names = self.known()?.lanes.names();
-        self.read_firsts(connection, &names).await?;
+        // Two readings may have crossed: whoever waits for a time is told of another.
+        is_news |= self.read_firsts(connection, &names).await?;
         let totals: Vec<(String, i64, i64)> =
             sqlx::query_as("select name, version, value from totals").fetch_all(&mut *connection).await?;
         for (name, version, value) in totals {
@@ -108,6 +109,14 @@ impl Mirror {
         }
         self.read_demands(connection).await?;
         Ok(is_news)
+    }
+
+    /// Whatever is read next is what there is, also where it is older than what is known: a database that crashed has lost
+    /// what it was not asked to sync.
+    pub fn forget_engine(&self) -> Result<(), StoreError> {
+        let mut known = self.known()?;
+        (known.engine.version, known.triggers_of) = (0, 0);
+        Ok(())
     }
 
     async fn read_triggers(&self, connection: &mut PgConnection) -> Result<(), Trouble> {
@@ -125,14 +134,13 @@ impl Mirror {
         Ok(())
     }
 
-    async fn read_firsts(&self, connection: &mut PgConnection, names: &[Arc<str>]) -> Result<(), Trouble> {
+    async fn read_firsts(&self, connection: &mut PgConnection, names: &[Arc<str>]) -> Result<bool, Trouble> {
         if names.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let names: Vec<&str> = names.iter().map(|name| &**name).collect();
         let firsts = counts::firsts(connection, &names).await?;
-        self.known()?.lanes.note_firsts(firsts);
-        Ok(())
+        Ok(self.known()?.lanes.note_firsts(firsts))
     }
 
     /// Demands of access are few: so they are counted anew whenever there may be others.
@@ -147,7 +155,7 @@ impl Mirror {
         if lanes.is_empty() {
             return Ok(());
         }
-        read!(pool, |connection| self.read_firsts(connection, lanes))
+        read!(pool, |connection| self.read_firsts(connection, lanes)).map(drop)
     }
 
     /// Where the engine is after a write of ours, and what it changed.

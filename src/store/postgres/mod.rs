@@ -114,6 +114,7 @@ impl Inner {
         let _one = self.entering.lock().await;
         let Some(held) = self.leases.take(&self.pool, lease::ENGINE).await? else { return Err(StoreError::Elsewhere) };
         if self.memory()?.epoch != held.epoch {
+            self.mirror.forget_engine()?;
             self.mirror.refresh(&self.pool).await?;
             shelf::refresh(self).await?;
             *self.memory()? = Memory { epoch: held.epoch, ..Memory::new(self.settings.people_cache.0) };
@@ -121,7 +122,13 @@ impl Inner {
         Ok(held.epoch)
     }
 
-    /// The same, for what follows from what was loaded: under the epoch that this was loaded in, or not at all.
+    /// What became of a step of the engine's is not known, or not what we thought: all is read anew before the next.
+    fn forget(&self) -> Result<(), StoreError> {
+        *self.memory()? = Memory { epoch: claim::NONE, ..Memory::new(self.settings.people_cache.0) };
+        Ok(())
+    }
+
+    /// As [`Self::enter`], for what follows from what was loaded: under the epoch that this was loaded in, or not at all.
     async fn engine(&self) -> Result<i64, StoreError> {
         let epoch = self.memory()?.epoch;
         if epoch == 0 {

@@ -12,11 +12,12 @@ use crate::store::settings::Settings;
 
 /// A connection is waited for no longer.
 const ACQUIRED: Duration = Duration::from_secs(5);
-/// What a session allows: a statement, a wait for somebody's lock, a transaction that nobody goes on with.
+/// What a session allows: a statement, a wait for somebody's lock, a transaction that nobody goes on with. The last is
+/// shorter than a lease: what a daemon that stands still has locked must not keep others from taking over.
 const LIMITS: [(&str, &str); 4] = [
     ("statement_timeout", "15s"),
     ("lock_timeout", "10s"),
-    ("idle_in_transaction_session_timeout", "30s"),
+    ("idle_in_transaction_session_timeout", "4s"),
     ("default_transaction_isolation", "read committed"),
 ];
 

@@ -271,12 +271,13 @@ pub async fn release(inner: &Inner, lane: &str, ids: &[WorkId]) -> Result<(), St
     if ours.is_empty() {
         return Ok(());
     }
-    hands.is_unsure = true;
+    // What was unsure before is so afterwards.
+    let was_unsure = std::mem::replace(&mut hands.is_unsure, true);
     for id in ids {
         hands.taken.remove(&id.0);
     }
     step!(&inner.pool, |connection| released(connection, &ours))?;
-    hands.is_unsure = false;
+    hands.is_unsure = was_unsure;
     inner.mirror.tell();
     Ok(())
 }

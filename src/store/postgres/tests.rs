@@ -1,5 +1,6 @@
 //! The contract on a real server, and what it does not ask.
 
+mod polled;
 #[path = "../../../tests/support/postgres.rs"]
 mod server;
 
@@ -251,58 +252,26 @@ async fn what_the_database_calls_no_text_is_kept_too() {
     store.close().await.expect("a close");
 }
 
-/// What is asked again and again is found by an index, however much there is.
+/// A database that crashes has lost what it was not asked to sync: the step that was written down last.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_polled_reads_no_more_than_it_returns() {
+async fn a_step_that_the_database_lost_is_made_again() {
     let server = Server::begin().await;
     let settings = settings(&server).await;
     let store = open(&settings).await;
-    store.commit(Loaded::default(), queueing(vec![activation(1, "a", 50)])).await.expect("a commit");
-    let mut connection = beside(&settings).await;
-    // 100,000 that ended, and as many that wait for a time; people with timers; events.
-    sqlx::raw_sql(
-        "insert into activations select 10 + n, lane, md5(n::text)::uuid, action, trigger, trigger_id,
-         md5(n::text)::uuid, priority, case when n % 2 = 0 then 'ended' else 'waiting' end, at, expires_at,
-         1900000000000 + n, planned, tries, again, may_have_left, case when n % 2 = 0 then n end, outcome, dead,
-         attempts, payload, record from activations, generate_series(1, 200000) n where seq = 1;
-         insert into people select md5(n::text)::uuid, n, n, 1900000000000 + n, '' from generate_series(1, 100000) n;
-         insert into events select n, n, n, '', '', null, null, '' from generate_series(1, 100000) n;
-         insert into dedupe select md5(n::text)::uuid, n from generate_series(1, 100000) n;
-         analyze",
-    )
-    .execute(&mut connection)
-    .await
-    .expect("rows");
-    for sql in [
-        "select seq from activations o where o.lane = 'a' and o.state = 'ready'
-         and not exists (select 1 from hands h where h.lane = o.lane and h.person = o.person and h.epoch = 1)
-         and not exists (select 1 from activations a where a.lane = o.lane and a.person = o.person
-         and a.priority = o.priority and a.again and a.seq < o.seq) order by o.priority desc, o.seq limit 100",
-        "select a.not_before from activations a where a.lane = 'a' and a.state = 'waiting' order by a.not_before limit 1",
-        "select a.at from activations a where a.lane = 'a' and a.state <> 'ended' order by a.at limit 1",
-        "select seq from activations where lane = 'a' and state = 'waiting' and not_before <= 1 order by not_before limit 100",
-        "select p.wake from people p where p.wake is not null order by p.wake limit 1",
-        "select id from people where wake is not null and wake <= 5 order by wake, id limit 10",
-        "select position from events where position > 99990 and position <= 100000000 order by position limit 10",
-        "select count(*) from (select 1 from accesses where answered is null limit 10) as open",
-        "select key from dedupe where at < 5 order by at limit 10",
-        "select seq from activations where lane = 'a' and state = 'ended' and ended_at < 5 order by ended_at limit 10",
-        "select seq from activations where dead and seq < 100000000 order by seq desc limit 10",
-        "select seq from activations where state = 'ended' and seq < 100000000 order by seq desc limit 10",
-    ] {
-        let plan: Vec<(String,)> = sqlx::query_as(sqlx::AssertSqlSafe(format!("explain (analyze, costs off) {sql}")))
-            .fetch_all(&mut connection)
-            .await
-            .expect("a plan");
-        let plan: Vec<String> = plan.into_iter().map(|(line,)| line).collect();
-        for line in plan.iter().filter(|line| line.contains("rows=") || line.contains("Rows Removed")) {
-            let rows =
-                |name: &str| line.rsplit_once(name).and_then(|(_, rest)| rest.split([' ', ')']).next()?.parse().ok());
-            let read: f64 = rows("rows=").or_else(|| rows("Filter: ")).unwrap_or(0.0);
-            assert!(read <= 200.0, "{sql}:\n{}", plan.join("\n"));
-        }
-    }
-    connection.close().await.expect("a close");
+    store.append(vec![event(1)], None).await.expect("an append");
+    let until = Position(1);
+    let step = Step::Events { until, now: at(9) };
+    let claim = store.claim(10).await.expect("a claim");
+    say(&settings, "create table lost as select version, mark, open_step from engine").await;
+    let id = store.record(step.clone()).await.expect("a step");
+    say(&settings, "update engine set (version, mark, open_step) = (select version, mark, open_step from lost)").await;
+    let changes = |id| Changes { step: Some(id), position: Some(until), ..Changes::default() };
+    assert!(store.commit(claim.loaded, changes(id)).await.is_err(), "no such step is written down");
+    assert_eq!(store.recorded().await.expect("a read"), None);
+    let claim = store.claim(10).await.expect("a claim");
+    let id = store.record(step).await.expect("a step");
+    store.commit(claim.loaded, changes(id)).await.expect("a commit");
+    assert_eq!(store.counts().decided, until);
     store.close().await.expect("a close");
 }
 

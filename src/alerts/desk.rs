@@ -20,10 +20,12 @@ use super::silence::Silence;
 use super::state::{Alert, Batch, Failing, State};
 use crate::clock::SharedClock;
 use crate::model::{Span, Timestamp};
-use crate::store::Store;
+use crate::store::{Duties, Duty, Store};
 
-/// Under what name it is kept.
+/// Under what name it is kept; and the duty of telling, of the daemons that share a store.
 const KEPT: &str = "alerts";
+/// Under what name the others tell what they find wrong.
+const FOUND: &str = "findings";
 /// The longest silence.
 const LONGEST: Span = Span::from_days(30);
 /// Who wants something of what is known waits so long for it to be read, of the machine's time.
@@ -46,6 +48,9 @@ pub enum Refused {
     /// There are too many silences.
     #[error("there are {0} silences; end some with `espalier alerts unsilence`")]
     TooMany(usize),
+    /// Another daemon tells alerts.
+    #[error("another daemon that shares the store tells alerts: ask that one, which `espalier status` names")]
+    Elsewhere,
     /// It would be too long, or no time at all.
     #[error("a silence is longer than nothing, and at most {0}")]
     Length(Span),
@@ -123,6 +128,8 @@ struct Inner {
     is_known: watch::Sender<bool>,
     /// Held while the state is written, so that an older one never comes after a newer.
     keeping: tokio::sync::Mutex<()>,
+    /// By which alerts are told; none while another daemon does.
+    duty: Mutex<Option<Duty>>,
     store: Arc<dyn Store>,
     clock: SharedClock,
 }
@@ -151,8 +158,8 @@ impl Desk {
             let receiver = Receiver::new(of, &clock).map_err(|why| NoDesk { name: name.clone(), why })?;
             receivers.insert(name.clone(), Arc::new(Way { of: of.clone(), receiver }));
         }
-        let (state, is_known, keeping) = Default::default();
-        Ok(Self { inner: Arc::new(Inner { settings, receivers, state, is_known, keeping, store, clock }) })
+        let (state, is_known, keeping, duty) = Default::default();
+        Ok(Self { inner: Arc::new(Inner { settings, receivers, state, is_known, keeping, duty, store, clock }) })
     }
 
     /// What is set.
@@ -209,6 +216,7 @@ impl Desk {
         if length == Span::ZERO || length > LONGEST {
             return Err(Refused::Length(LONGEST));
         }
+        self.is_ours().await?;
         self.inner.known().await?;
         let now = self.inner.clock.now();
         let by = by.chars().take(100).collect();
@@ -222,14 +230,23 @@ impl Desk {
     /// Ends one; false where there is none of this number.
     ///
     /// # Errors
-    /// When what was known before is not read yet.
+    /// When another daemon tells alerts, or what was known before is not read yet.
     pub async fn unsilence(&self, id: u64) -> Result<bool, Refused> {
+        self.is_ours().await?;
         self.inner.known().await?;
         let is_ended = self.inner.state().unsilence(id);
         if is_ended {
             self.inner.keep().await;
         }
         Ok(is_ended)
+    }
+
+    async fn is_ours(&self) -> Result<(), Refused> {
+        match self.inner.store.duty(KEPT).await {
+            Ok(None) => Err(Refused::Elsewhere),
+            // Where that cannot be told, nothing is kept by it that another has.
+            Ok(Some(_)) | Err(_) => Ok(()),
+        }
     }
 
     /// Sends a message that says that it is a test, to this receiver or to all.
@@ -255,9 +272,27 @@ impl Desk {
         Ok(futures_util::future::join_all(tested).await)
     }
 
-    /// Looks and tells until `stop`. What is being told then is given up, and told at the next start.
-    pub async fn run(self, look: impl Fn() -> Vec<Finding> + Send, stop: CancellationToken) {
-        if !self.inner.remember(&stop).await {
+    /// Looks and tells until `stop`, where that is ours to do; where it is another's, looks and has that one tell. What is
+    /// being told then is given up, and told at the next start.
+    pub async fn run(self, look: impl Fn() -> Vec<Finding> + Send + Sync, stop: CancellationToken) {
+        let mut duties = Duties::new(self.inner.store.clone(), [KEPT.to_owned()]);
+        loop {
+            let on = tokio::select! {
+                biased;
+                on = duties.next(&stop, || ()) => on,
+                () = self.inner.help(&look) => None,
+            };
+            let Some(on) = on else { return };
+            *self.inner.duty.lock().unwrap_or_else(PoisonError::into_inner) = Some(on.duty());
+            // What is wrong here is heard from ourselves.
+            self.inner.tell(&[]).await;
+            self.tell(&look, on.stop()).await;
+            *self.inner.duty.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+    }
+
+    async fn tell(&self, look: &(impl Fn() -> Vec<Finding> + Send + Sync), stop: &CancellationToken) {
+        if !self.inner.remember(stop).await {
             return;
         }
         let mut telling = Telling::default();
@@ -266,7 +301,8 @@ impl Desk {
             let now = self.inner.clock.now();
             if now >= next {
                 next = now + self.inner.settings.every;
-                let findings = look();
+                let mut findings = look();
+                self.inner.hear(&mut findings).await;
                 let is_news = self.inner.state().look(&findings, &self.inner.settings, now);
                 let due = self.inner.due(&telling, now);
                 if is_news || !due.is_empty() {
@@ -343,6 +379,41 @@ impl Inner {
         }
     }
 
+    /// Looks for whoever tells, for as long as that is another daemon; and what that one knows is known here.
+    async fn help(&self, look: &(impl Fn() -> Vec<Finding> + Send + Sync)) {
+        let (mut told, never) = (Vec::new(), CancellationToken::new());
+        loop {
+            self.clock.until(self.clock.now() + self.settings.every).await;
+            let findings = look();
+            if findings != told && self.tell(&findings).await {
+                told = findings;
+            }
+            self.remember(&never).await;
+        }
+    }
+
+    /// False where it could not be told.
+    async fn tell(&self, findings: &[Finding]) -> bool {
+        let told = self.store.say(FOUND, &serde_json::to_vec(findings).unwrap_or_default()).await;
+        told.inspect_err(|refused| tracing::warn!(reason = %refused, "what is wrong could not be told")).is_ok()
+    }
+
+    /// With what the others find wrong, as far as it is not found here.
+    async fn hear(&self, findings: &mut Vec<Finding>) {
+        let said = match self.store.heard(FOUND).await {
+            Ok(said) => said,
+            Err(refused) => return tracing::warn!(reason = %refused, "what others find wrong is not known"),
+        };
+        for one in said.into_iter().filter(|one| one.is_alive) {
+            let theirs: Vec<Finding> = serde_json::from_slice(&one.value).unwrap_or_default();
+            for finding in theirs {
+                if findings.iter().all(|known| known.key != finding.key) {
+                    findings.push(finding);
+                }
+            }
+        }
+    }
+
     /// Takes in what was known before; false when it is given up for `stop`.
     async fn remember(&self, stop: &CancellationToken) -> bool {
         let kept = loop {
@@ -371,9 +442,12 @@ impl Inner {
     async fn keep(&self) {
         let _one = self.keeping.lock().await;
         let written = serde_json::to_vec(&*self.state()).map_err(|error| error.to_string());
-        let kept = match written {
-            Ok(bytes) => self.store.keep(KEPT, &bytes).await.map_err(|refused| refused.to_string()),
-            Err(words) => Err(words),
+        let duty = self.duty.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let kept = match (written, &duty) {
+            (Ok(bytes), Some(duty)) => self.store.keep_for(duty, KEPT, &bytes).await.map_err(|e| e.to_string()),
+            // Before the first look.
+            (Ok(bytes), None) => self.store.keep(KEPT, &bytes).await.map_err(|e| e.to_string()),
+            (Err(words), _) => Err(words),
         };
         if let Err(reason) = kept {
             tracing::warn!(%reason, "what is known of alerts could not be kept");

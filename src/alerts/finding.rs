@@ -16,7 +16,7 @@ pub struct Key {
 }
 
 /// One thing that is wrong now.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
     /// By what it is known again.
     pub key: Key,

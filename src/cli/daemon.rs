@@ -116,6 +116,7 @@ impl Daemon {
             let source = pull::Source::new(name, one, &of.pull, &settings.identity, shared.clone(), &accounts);
             sources.push(source.map_err(Failed::new)?.managing(name, one, of.webhooks.as_ref()));
         }
+        // What another daemon has is waited for later.
         accounts.open().await;
         let folder = settings.store.path.join("processes");
         let processes = programs.into_iter().map(|(name, program)| {
@@ -187,6 +188,7 @@ impl Daemon {
         let missing = || Failed("the listener has no address".into());
         let (intake_at, ops_at) = (intake.address().ok_or_else(missing)?, ops.address());
 
+        shared.introduce(&ops_at.to_string());
         let way_in = (!ops.has_accounts()).then(|| ops.link());
 
         // Both answer until the end: what is going on is to be seen while it ends, too.
@@ -202,6 +204,7 @@ impl Daemon {
         for process in processes {
             workers.spawn(process.run(working.clone()));
         }
+        workers.spawn(accounts.clone().run(working.clone()));
         workers.spawn(listening_to.run(working.clone()));
         workers.spawn(comparison.run(working.clone()));
         workers.spawn(nightly.run(working.clone()));
@@ -346,6 +349,10 @@ async fn keep_house(
         }
         if compacts && clock.now() >= next {
             next = clock.now() + SNAPSHOT;
+            // One daemon is enough for it.
+            if !matches!(store.duty("house").await, Ok(Some(_))) {
+                continue;
+            }
             match store.compact(clock.now()).await {
                 Ok(position) => tracing::info!(position = position.0, "a snapshot of the state is written"),
                 Err(error) => tracing::error!(reason = %error, "no snapshot could be written"),

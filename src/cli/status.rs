@@ -49,6 +49,28 @@ pub fn print(status: &Value) {
         text(&journal["next_timer"])
     );
     println!("engine: {}", text(&status["engine"]["doing"]));
+    let cluster = &status["cluster"];
+    if let Some(members) = cluster["members"].as_array() {
+        let mut table = show::table(["daemon", "version", "since", "last seen", "page", "has"]);
+        for one in members {
+            let me = if one["is_me"] == true { " (this one)" } else { "" };
+            let gone = if one["is_alive"] == true { "" } else { ", gone" };
+            let holds: Vec<String> = one["holds"].as_array().into_iter().flatten().map(text).collect();
+            table.add_row([
+                format!("{}{me}{gone}", text(&one["name"])),
+                text(&one["version"]),
+                text(&one["since"]),
+                text(&one["seen"]),
+                text(&one["address"]),
+                holds.join(", "),
+            ]);
+        }
+        println!("{table}");
+    }
+    for one in cluster["takeovers"].as_array().into_iter().flatten() {
+        let of = ["at", "of", "from", "to"].map(|name| text(&one[name]));
+        println!("{}: {} went from {} to {}", of[0], of[1], of[2], of[3]);
+    }
     let mut table = show::table(["lane", "state", "waiting", "later", "accepted", "dead letters", "last accepted"]);
     for lane in status["lanes"].as_array().into_iter().flatten() {
         table.add_row([

@@ -95,7 +95,8 @@ impl Asker {
     pub async fn call(&self, request: Request) -> Result<Answer, Halt> {
         self.clock.until(self.clock.now() + self.pace).await;
         let family = request.family.clone();
-        let _pass = self.ledger.enter(&family, For::Reading, 1).await;
+        let pass = self.ledger.enter(&family, For::Reading, 1).await;
+        let _pass = pass.map_err(|not_ours| Halt::Down(not_ours.to_string()))?;
         let answer = self.wire.send(request).await.map_err(Halt::from)?;
         if let Answer::Came(response) = &answer {
             self.ledger.learn(&self.destination.learned(&family, response, self.clock.now()));
@@ -124,6 +125,11 @@ impl Asker {
     /// be refused before. Nothing is called.
     pub fn calls(&self, activation: Activation) -> (Vec<Request>, Option<String>) {
         preview(&*self.destination, activation, self.clock.now())
+    }
+
+    /// True while this daemon is the one that calls the account.
+    pub fn is_ours(&self) -> bool {
+        self.ledger.is_ours()
     }
 
     /// What time it is for it.

@@ -113,6 +113,10 @@ impl Inner {
                         pass = self.ledger.enter(&family, For::Sending, u32::from(calls == 0)) => pass,
                         () = stop.cancelled() => return ended(exchange.so_far(), None, calls, family),
                     };
+                    let Ok(pass) = pass else {
+                        // Another sends by now, and looks what of this has left.
+                        return ended(exchange.so_far(), None, calls, family);
+                    };
                     let now = self.clock.now();
                     if calls == 0 && work.iter().any(|one| one.activation.expires_at < now) {
                         // It waited too long for its first call: what has expired is told apart when it is taken anew.
@@ -192,6 +196,7 @@ impl Inner {
     /// One call by itself, when the budget has room for it.
     async fn ask(&self, request: Request) -> Result<Answer, TokenError> {
         let pass = self.ledger.enter(&request.family, For::Sending, 1).await;
+        let pass = pass.map_err(|not_ours| TokenError::Unavailable(not_ours.to_string()))?;
         self.call(request, pass).await
     }
 

@@ -13,7 +13,7 @@ use super::state::{Hold, LaneState};
 use crate::clock::SharedClock;
 use crate::destination::Destination;
 use crate::model::{LaneName, Priority, Span, Timestamp};
-use crate::quota::{self, Accounts, For, Ledger, Outlook, Part};
+use crate::quota::{self, Accounts, For, Ledger, NotOurs, Outlook, Part};
 use crate::store::{LaneCount, Store, Work, WorkId};
 use crate::wire::Wire;
 
@@ -127,6 +127,15 @@ impl Lane {
         while !stop.is_cancelled() {
             changed.mark_unchanged();
             let now = inner.clock.now();
+            if !inner.ledger.is_ours() {
+                inner.is_elsewhere(now);
+                tokio::select! {
+                    () = stop.cancelled() => break,
+                    () = inner.ledger.ours() => inner.free(inner.clock.now()),
+                    _ = running.join_next(), if !running.is_empty() => {}
+                }
+                continue;
+            }
             if let Some((until, why, words)) = inner.held(now).await {
                 inner.hold(until, why, &words, now);
                 tokio::select! {
@@ -304,6 +313,18 @@ impl Inner {
                 state.since = now;
             }
             (state.held, state.why, state.until) = (Some(words.to_owned()), Some(why), Some(until));
+            is_news
+        });
+    }
+
+    /// Another daemon has the account, and sends.
+    fn is_elsewhere(&self, now: Timestamp) {
+        self.state.send_if_modified(|state| {
+            let is_news = state.why != Some(Hold::Elsewhere);
+            if is_news {
+                (state.held, state.until, state.since) = (Some(NotOurs.to_string()), None, now);
+                state.why = Some(Hold::Elsewhere);
+            }
             is_news
         });
     }

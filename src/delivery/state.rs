@@ -22,6 +22,8 @@ pub enum Hold {
     Configuration,
     /// What may have left is not yet to be seen at the vendor.
     Looking,
+    /// Another daemon calls the account.
+    Elsewhere,
 }
 
 /// What a lane is doing, for health and the page.

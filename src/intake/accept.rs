@@ -136,7 +136,9 @@ impl Accept {
     fn unavailable(&self, error: &AppendError) -> Response {
         let words = match error {
             AppendError::Full { .. } => "the backlog is over its mark; send this again later",
-            AppendError::Unavailable(_) => "the message could not be kept; send it again later",
+            AppendError::Unavailable(_) | AppendError::Elsewhere => {
+                "the message could not be kept; send it again later"
+            }
         };
         // Said once, however many are refused.
         if !self.refuses.swap(true, Ordering::Relaxed) {

@@ -87,7 +87,8 @@ fn unprocessed(refused: &Refused) -> Response {
 
 /// Ends one.
 #[utoipa::path(delete, path = "/api/alerts/silences/{id}", tag = "alerts", params(("id" = u64, Path)),
-    responses((status = 200, body = Done), (status = 404, body = Message), (status = 503, body = Message)))]
+    responses((status = 200, body = Done), (status = 404, body = Message), (status = 422, body = Message),
+    (status = 503, body = Message)))]
 pub async fn unsilence(State(shared): State<Shared>, Path(id): Path<u64>) -> Response {
     match shared.watched.alerts.unsilence(id).await {
         Ok(true) => Json(Done { done: true }).into_response(),

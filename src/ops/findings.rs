@@ -54,7 +54,7 @@ impl Figures<'_> {
         }
         let (oldest, words) = (health.journal.backlog_age_ms, "the oldest event that is not decided waits");
         self.longer(TroubleKind::BacklogAge, "the journal".into(), (oldest, 0), words);
-        for list in &health.streams {
+        for list in health.streams.iter().filter(|list| !list.is_elsewhere) {
             let of = format!("source {}, {}", list.source, list.stream);
             if !list.is_refused && self.counts(TroubleKind::SyncFailed, u64::from(list.failures)) {
                 let words = format!("failed {} times in a row: {}", list.failures, list.state);

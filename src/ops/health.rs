@@ -22,11 +22,11 @@ use crate::delivery::{Asker, Hold, Lane, LaneState};
 use crate::engine::{EngineState, Stage};
 use crate::model::{LaneName, Sales, Span, Timestamp, build};
 use crate::plan::Drift;
-use crate::pull::{Heard, Watching, WatchingHooks};
+use crate::pull::{Doing, Heard, Watching, WatchingHooks};
 use crate::quota::Accounts;
 use crate::reconcile::Nights;
 use crate::rules::{Program, Trigger};
-use crate::store::{SCHEMA, Store};
+use crate::store::{Members, SCHEMA, Store};
 
 /// What is looked at.
 #[derive(Clone)]
@@ -96,6 +96,12 @@ pub struct Health {
     pub journal: JournalHealth,
     /// What the engine does.
     pub engine: EngineHealth,
+    /// The daemons that share the store, where several can.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<Members>,
+    /// Why the database does not answer, where it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub away: Option<String>,
     /// Every lane.
     pub lanes: Vec<LaneHealth>,
     /// Every pool of codes that is there, or that a trigger takes from.
@@ -220,6 +226,8 @@ pub struct StreamHealth {
     pub failures: u32,
     /// True where the vendor does not let us read it.
     pub is_refused: bool,
+    /// True where another daemon reads it: what is said of it here is of the time before.
+    pub is_elsewhere: bool,
     /// That less is new than could be by chance.
     pub quiet: Option<QuietHealth>,
     /// How long ago that was up to which everything is read, in milliseconds.
@@ -259,6 +267,7 @@ impl StreamHealth {
             until: state.until,
             failures: state.failures,
             is_refused: state.is_refused,
+            is_elsewhere: state.doing == Doing::Elsewhere,
             quiet: QuietHealth::of(heard, &watching.source, Some(&watching.stream)),
             lag_ms: now.since(state.read).as_millis(),
             every_ms: watching.every.as_millis(),
@@ -315,6 +324,7 @@ impl Watched {
             let engine = self.engine.borrow();
             (engine.stage.clone(), engine.since)
         };
+        let (away, cluster) = (self.store.away(), self.store.members());
         let lanes: Vec<LaneHealth> =
             self.lanes.iter().map(|(name, state)| self.lane(name, &state.borrow(), now)).collect();
         let heard = self.heard.borrow().clone();
@@ -343,6 +353,7 @@ impl Watched {
             began: self.began,
             demands: self.store.open_demands(),
             is_ready: !self.stopping.is_cancelled()
+                && away.is_none()
                 && matches!(stage, Stage::Deciding | Stage::Idle | Stage::Elsewhere),
             troubles: Vec::new(),
             journal: JournalHealth {
@@ -357,13 +368,15 @@ impl Watched {
                 next_timer: counts.next_timer,
             },
             engine: EngineHealth {
-                doing: self.doing(&stage),
+                doing: self.doing(&stage, cluster.as_deref(), away.as_deref()),
                 refused: match &stage {
                     Stage::Refused(words) => Some(words.clone()),
                     _ => None,
                 },
                 since,
             },
+            cluster: cluster.map(|all| Members::clone(&all)),
+            away,
             lanes,
             pools: self.pools(),
             sources,
@@ -378,8 +391,16 @@ impl Watched {
         health
     }
 
-    fn doing(&self, stage: &Stage) -> String {
-        if self.stopping.is_cancelled() { "being stopped: what is under way is finished".into() } else { doing(stage) }
+    fn doing(&self, stage: &Stage, cluster: Option<&Members>, away: Option<&str>) -> String {
+        if self.stopping.is_cancelled() {
+            return "being stopped: what is under way is finished".into();
+        }
+        let decides = cluster.and_then(|all| all.holder("engine")).filter(|one| !one.is_me);
+        match (stage, away, decides) {
+            (_, Some(words), _) => format!("waiting for the database: {words}"),
+            (Stage::Elsewhere, None, Some(one)) => format!("waiting: another daemon decides, {}", one.name),
+            _ => doing(stage),
+        }
     }
 
     fn pools(&self) -> Vec<PoolHealth> {

@@ -38,6 +38,7 @@ impl HooksHealth {
         let is_held = state.held.is_some();
         let words = match (state.held, state.looked) {
             (Some(held), _) => held,
+            (None, _) if state.is_elsewhere => "another daemon sees to them".into(),
             (None, None) => "not yet looked at".into(),
             (None, Some(_)) if state.standing < state.wanted => "incomplete".into(),
             (None, Some(_)) => "complete".into(),

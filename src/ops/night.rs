@@ -33,7 +33,7 @@ pub struct NightHealth {
 
 impl NightHealth {
     pub(super) fn of(state: &NightState) -> Self {
-        let NightState { running, next, last } = state.clone();
+        let NightState { running, next, last, .. } = state.clone();
         let findings = last.as_ref().map(Report::findings).unwrap_or_default();
         Self { running, next, last, findings }
     }

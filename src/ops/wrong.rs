@@ -24,6 +24,12 @@ pub(super) fn troubles(health: &Health, failing: &BTreeMap<String, Failing>, set
         let trouble = Trouble::new(TroubleKind::EngineWaits, "the engine", format!("waits: {words}"));
         troubles.push(trouble.since(health.engine.since));
     }
+    troubles.extend(
+        health
+            .away
+            .as_ref()
+            .map(|words| Trouble::new(TroubleKind::EngineWaits, "the database", format!("does not answer: {words}"))),
+    );
     troubles.extend(health.lanes.iter().flat_map(LaneHealth::troubles));
     let quiet = health.sources.iter().filter_map(|one| Some((&one.name, one.quiet.as_ref()?)));
     troubles.extend(quiet.map(|(name, quiet)| {
@@ -94,12 +100,12 @@ impl LaneHealth {
     fn troubles(&self) -> Vec<Trouble> {
         let of = format!("lane {}", self.name);
         let mut troubles = Vec::new();
-        if let Some(held) = self.held {
+        if let Some(held) = self.held.filter(|held| *held != Hold::Elsewhere) {
             let kind = match held {
                 Hold::Breaker => TroubleKind::BreakerOpen,
                 Hold::Credentials => TroubleKind::CredentialsRefused,
                 Hold::Quota => TroubleKind::QuotaSpent,
-                Hold::Configuration | Hold::Looking => TroubleKind::LaneHeld,
+                Hold::Configuration | Hold::Looking | Hold::Elsewhere => TroubleKind::LaneHeld,
             };
             troubles.push(Trouble::new(kind, &of, &self.state).since(self.since));
         }

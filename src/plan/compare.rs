@@ -17,6 +17,13 @@ pub struct Account {
     asker: Asker,
 }
 
+impl Account {
+    /// True while this daemon is the one that calls it.
+    pub(super) fn is_ours(&self) -> bool {
+        self.asker.is_ours()
+    }
+}
+
 /// What was found of one account.
 #[derive(Clone, Debug, Serialize)]
 pub struct Compared {

@@ -97,7 +97,14 @@ impl Daily {
         let mut needs = needs(&self.program.load(), &self.names);
         let mut found = Vec::new();
         for account in &self.accounts {
+            // Another daemon calls it, and compares it.
+            if !account.is_ours() {
+                continue;
+            }
             let compared = account.compare(&needs.remove(&account.name).unwrap_or_default()).await;
+            if !account.is_ours() {
+                continue;
+            }
             let at = self.clock.now();
             let drift = match compared {
                 Ok(compared) => {

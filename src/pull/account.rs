@@ -64,6 +64,16 @@ impl Account {
         Ok(Self { clock, source: source.clone(), of, wire, ledger, rests, permits, reading })
     }
 
+    /// Of which source it is.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// The duty of calling it.
+    pub fn duty(&self) -> String {
+        self.ledger.duty()
+    }
+
     /// The newest of a list is read while this is held.
     pub fn reads_newest(self: &Arc<Self>) -> Reading {
         self.reading.send_modify(|n| *n += 1);
@@ -92,6 +102,7 @@ impl Account {
         }
         let family = request.family.clone();
         let pass = self.ledger.enter(&family, For::Reading, 1).await;
+        let pass = pass.map_err(|not_ours| Stop::Retry(not_ours.to_string()))?;
         let answer = self.wire.send(request).await;
         drop(pass);
         let status = match &answer {

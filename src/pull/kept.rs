@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::SharedClock;
 use crate::model::{CatalogueItem, Event, Span};
-use crate::store::{SetAside, Store};
+use crate::store::{Duty, SetAside, Store};
 
 /// The wait when the store takes nothing.
 pub const REFUSED: Span = Span::from_secs(1);
@@ -33,17 +33,18 @@ pub fn beginning(body: &str) -> Box<str> {
 }
 
 impl Kept {
-    /// Puts it into the store: products and what is set aside before the place. False when it was given up for `stop`.
+    /// Puts it into the store for this duty: products and what is set aside before the place. False when it was given up
+    /// for `stop`.
     /// `told` hears each time why it has to wait.
     pub async fn put(
         mut self,
-        store: &Arc<dyn Store>,
+        (store, duty): (&Arc<dyn Store>, &Duty),
         clock: &SharedClock,
         stop: &CancellationToken,
         mut told: impl FnMut(String) + Send,
     ) -> bool {
         loop {
-            let refused = match self.try_put(store).await {
+            let refused = match self.try_put(store, duty).await {
                 Ok(()) => return true,
                 Err(refused) => refused,
             };
@@ -55,7 +56,7 @@ impl Kept {
         }
     }
 
-    async fn try_put(&mut self, store: &Arc<dyn Store>) -> Result<(), String> {
+    async fn try_put(&mut self, store: &Arc<dyn Store>, duty: &Duty) -> Result<(), String> {
         if !self.aside.is_empty() {
             store.set_aside(self.aside.clone()).await.map_err(|e| e.to_string())?;
             self.aside.clear();
@@ -66,7 +67,7 @@ impl Kept {
         }
         let cursor = self.cursor.as_ref().map(|(name, value)| (name.as_str(), value.as_slice()));
         if !self.events.is_empty() || cursor.is_some() {
-            store.append(self.events.clone(), cursor).await.map_err(|e| e.to_string())?;
+            store.append_for(duty, self.events.clone(), cursor).await.map_err(|e| e.to_string())?;
         }
         Ok(())
     }

@@ -45,7 +45,7 @@ use crate::source::manifest::stream::Stream as Declared;
 use crate::source::stream::settings::Settings;
 use crate::source::stream::{self as list};
 use crate::source::subscriptions::{self, Subscriptions};
-use crate::store::Store;
+use crate::store::{Duties, Store};
 use tokio::sync::watch;
 
 /// A source's lists, ready to be pulled, and its subscriptions to webhooks.
@@ -170,17 +170,32 @@ impl Source {
         })
     }
 
-    /// Pulls until `stop`. A page that was begun is kept.
+    /// Pulls until `stop`, while that is ours to do: of the daemons that share a store the one that calls the account. A
+    /// page that was begun is kept.
     pub async fn run(self, stop: CancellationToken) {
-        let mut tasks = JoinSet::new();
-        if let Some(watchdog) = self.watchdog {
-            tasks.spawn(watchdog.run(stop.clone()));
+        let Some((_, account)) = self.account else { return };
+        let names = [account.duty(), format!("pull:{}", account.source())];
+        let (mut duties, watchdog) = (Duties::new(self.store, names), self.watchdog.map(Arc::new));
+        let streams: Vec<Arc<Pulling>> = self.streams.into_iter().map(Arc::new).collect();
+        let elsewhere = || {
+            for stream in &streams {
+                stream.state.send_modify(StreamState::is_elsewhere);
+            }
+            if let Some(watchdog) = &watchdog {
+                watchdog.is_elsewhere();
+            }
+        };
+        while let Some(on) = duties.next(&stop, elsewhere).await {
+            let mut tasks = JoinSet::new();
+            if let Some(watchdog) = &watchdog {
+                tasks.spawn(watchdog.clone().run(on.duty(), on.stop().clone()));
+            }
+            for stream in &streams {
+                stream.is_ours(on.duty());
+                tasks.spawn(Past::run(stream.clone(), on.stop().clone()));
+                tasks.spawn(stream.clone().run(on.stop().clone()));
+            }
+            while tasks.join_next().await.is_some() {}
         }
-        for stream in self.streams {
-            let stream = Arc::new(stream);
-            tasks.spawn(Past::run(stream.clone(), stop.clone()));
-            tasks.spawn(stream.run(stop.clone()));
-        }
-        while tasks.join_next().await.is_some() {}
     }
 }

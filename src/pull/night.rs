@@ -6,10 +6,11 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::past::Again;
-use super::state::StreamState;
+use super::past::{Again, Past};
+use super::state::{Doing, StreamState};
 use crate::model::{DedupeKey, Event, Timestamp};
 use crate::source::stream::Mapped;
+use crate::store::{Store, StoreError};
 
 /// Missing events that are told one by one.
 const TOLD: usize = 20;
@@ -97,6 +98,23 @@ impl Reread {
         let is_done = |state: &StreamState| state.night.as_ref().is_some_and(|read| read.of == night && read.is_done);
         // The list ends with the daemon, and so does who waits.
         let _ = state.wait_for(is_done).await;
+    }
+
+    /// True where this daemon reads it.
+    pub fn is_here(&self) -> bool {
+        self.state.borrow().doing != Doing::Elsewhere
+    }
+
+    /// What this night has read so far, whichever daemon reads it.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn read_anywhere(&self, store: &dyn Store, night: Timestamp) -> Result<Option<NightRead>, StoreError> {
+        if self.is_here() {
+            return Ok(self.read(night));
+        }
+        let kept = store.cursor(&format!("pull:{}:{}:past", self.source, self.stream)).await?;
+        Ok(kept.and_then(|kept| Past::read_of(&kept, night)))
     }
 
     /// Why nothing is read, in words.

@@ -94,6 +94,12 @@ impl Past {
         }
     }
 
+    /// What this night has read so far, as a list of another daemon keeps it.
+    pub fn read_of(kept: &[u8], night: Timestamp) -> Option<NightRead> {
+        let past: Self = serde_json::from_slice(kept).ok()?;
+        past.night.map(|one| one.read).filter(|read| read.of == night)
+    }
+
     fn left(&self) -> Option<Span> {
         let ((from, _), is_of_night) = self.stretch()?;
         let read = self.place.as_ref().map_or(Span::ZERO, |place| place.read.since(from));

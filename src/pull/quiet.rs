@@ -3,16 +3,17 @@
 //! What is learned is kept each hour and at the end. Of a list that time counts as watched which it has read, so that
 //! neither a list that is held nor a daemon that was down is taken for a silence.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::state::StreamState;
+use super::state::{Doing, StreamState};
 use crate::clock::SharedClock;
 use crate::model::{Span, Timestamp};
 use crate::source::volume::{Quiet, Tally, Volume};
-use crate::store::Store;
+use crate::store::{Duties, Duty, Store};
 
 /// It is looked so often.
 const EVERY: Span = Span::from_minutes(1);
@@ -20,6 +21,13 @@ const EVERY: Span = Span::from_minutes(1);
 const LAPSE: Span = Span::from_minutes(5);
 /// What is learned is kept so often.
 const KEPT: Span = Span::HOUR;
+
+/// The duty of judging what came, and under what name others tell what came to them.
+const DUTY: &str = "volume";
+/// Under what name it is kept what was taken of that.
+const TAKEN: &str = "volume:taken";
+/// Hours of which it is told.
+const HOURS: i64 = 48;
 
 /// What is listened to.
 pub struct Ear {
@@ -42,9 +50,18 @@ pub struct Heard {
     pub quiet: Option<Quiet>,
 }
 
-/// The task that listens.
+/// What came to each ear in each hour since a daemon began, as it tells those that share its store.
+type Came = BTreeMap<String, BTreeMap<i64, u64>>;
+
+/// The task that listens: on each daemon, and one of them judges what came to all.
 pub struct Listening {
     ears: Vec<(Ear, Volume, Option<Timestamp>)>,
+    /// Others share the store.
+    is_shared: bool,
+    /// What came here, where they do.
+    came: Came,
+    /// What was taken of what each of them told.
+    taken: BTreeMap<String, Came>,
     store: Arc<dyn Store>,
     clock: SharedClock,
     heard: watch::Sender<Vec<Heard>>,
@@ -62,15 +79,25 @@ impl Ear {
     /// Until when all that came is counted; none, while that is not known.
     fn watched(&self, now: Timestamp) -> Option<Timestamp> {
         let Some((_, state)) = &self.stream else { return Some(now) };
-        let read = state.borrow().read;
-        (read > Timestamp::from_millis(0)).then_some(read.min(now))
+        let (read, is_elsewhere) = (state.borrow().read, state.borrow().doing == Doing::Elsewhere);
+        (!is_elsewhere && read > Timestamp::from_millis(0)).then_some(read.min(now))
     }
+}
+
+fn add(all: &mut Came, ear: &str, came: &BTreeMap<i64, u64>, now: Timestamp) {
+    let hours = all.entry(ear.to_owned()).or_default();
+    for (hour, n) in came {
+        *hours.entry(*hour).or_default() += n;
+    }
+    let oldest = Volume::hour(now) - HOURS;
+    hours.retain(|hour, _| *hour >= oldest);
 }
 
 impl Listening {
     pub fn new(ears: Vec<Ear>, store: Arc<dyn Store>, clock: SharedClock) -> Self {
         let ears = ears.into_iter().map(|ear| (ear, Volume::default(), None)).collect();
-        Self { ears, store, clock, heard: watch::Sender::default() }
+        let (came, taken) = (Came::new(), BTreeMap::new());
+        Self { ears, is_shared: false, came, taken, store, clock, heard: watch::Sender::default() }
     }
 
     /// What is heard, to be looked at.
@@ -80,6 +107,81 @@ impl Listening {
 
     /// Listens until `stop`.
     pub async fn run(mut self, stop: CancellationToken) {
+        let mut duties = Duties::new(self.store.clone(), [DUTY.to_owned()]);
+        loop {
+            let on = tokio::select! {
+                biased;
+                on = duties.next(&stop, || ()) => on,
+                () = self.help() => None,
+            };
+            let Some(on) = on else { return };
+            self.judge(&on.duty(), on.stop()).await;
+            self.heard.send_replace(Vec::new());
+        }
+    }
+
+    /// Counts for whoever judges, for as long as that is another daemon.
+    async fn help(&mut self) {
+        loop {
+            self.clock.until(self.clock.now() + EVERY).await;
+            let now = self.clock.now();
+            let mut is_news = false;
+            for (ear, _, before) in &mut self.ears {
+                *before = None;
+                let came = ear.tally.take(now);
+                is_news |= !came.is_empty();
+                add(&mut self.came, &ear.name(), &came, now);
+            }
+            if is_news {
+                self.say().await;
+            }
+        }
+    }
+
+    async fn say(&self) {
+        let value = serde_json::to_vec(&self.came).unwrap_or_default();
+        if let Err(refused) = self.store.say(DUTY, &value).await {
+            tracing::warn!(reason = %refused, "what came could not be told to who judges it");
+        }
+    }
+
+    /// What came to the others since it was last asked, by ear.
+    async fn theirs(&mut self) -> Came {
+        let mut new = Came::new();
+        let said = match self.store.heard(DUTY).await {
+            Ok(said) => said,
+            Err(refused) => {
+                tracing::warn!(reason = %refused, "what came to other daemons is not known");
+                return new;
+            }
+        };
+        let theirs: BTreeMap<String, Came> =
+            said.into_iter().filter_map(|said| Some((said.by, serde_json::from_slice(&said.value).ok()?))).collect();
+        for (by, came) in &theirs {
+            let taken = self.taken.get(by);
+            for (ear, hours) in came {
+                let known = taken.and_then(|taken| taken.get(ear));
+                let more = hours.iter().filter_map(|(hour, n)| {
+                    let before = known.and_then(|known| known.get(hour)).copied().unwrap_or(0);
+                    (*n > before).then(|| (*hour, n - before))
+                });
+                for (hour, n) in more {
+                    *new.entry(ear.clone()).or_default().entry(hour).or_default() += n;
+                }
+            }
+        }
+        self.taken = theirs;
+        new
+    }
+
+    async fn judge(&mut self, duty: &Duty, stop: &CancellationToken) {
+        self.is_shared = duty.is_shared();
+        if self.is_shared {
+            self.taken = match self.store.kept(TAKEN).await {
+                Ok(bytes) => bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default(),
+                Err(_) => BTreeMap::new(),
+            };
+        }
         for (ear, volume, _) in &mut self.ears {
             match self.store.kept(&ear.name()).await {
                 Ok(bytes) => {
@@ -92,26 +194,37 @@ impl Listening {
         }
         let mut kept = self.clock.now();
         while !stop.is_cancelled() {
-            self.listen(self.clock.now());
+            let theirs = if duty.is_shared() { self.theirs().await } else { Came::new() };
+            self.listen(&theirs, self.clock.now());
+            if duty.is_shared() {
+                // Whoever judges after us has it from there.
+                self.say().await;
+            }
             if self.clock.now() >= kept + KEPT {
                 kept = self.clock.now();
-                self.keep().await;
+                self.keep(duty).await;
             }
             tokio::select! {
                 () = stop.cancelled() => break,
                 () = self.clock.until(self.clock.now() + EVERY) => {}
             }
         }
-        self.listen(self.clock.now());
-        self.keep().await;
+        self.listen(&Came::new(), self.clock.now());
+        self.keep(duty).await;
     }
 
-    fn listen(&mut self, now: Timestamp) {
+    fn listen(&mut self, theirs: &Came, now: Timestamp) {
         let mut heard = Vec::with_capacity(self.ears.len());
         for (ear, volume, before) in &mut self.ears {
             // Before what came: a list that reads on meanwhile has then told of more than was watched, not of less.
             let until = ear.watched(now);
-            let came = ear.tally.take(now);
+            let mut came = ear.tally.take(now);
+            if self.is_shared {
+                add(&mut self.came, &ear.name(), &came, now);
+            }
+            for (hour, n) in theirs.get(&ear.name()).into_iter().flatten() {
+                *came.entry(*hour).or_default() += n;
+            }
             let was_quiet = volume.quiet().is_some();
             if let Some(until) = until {
                 let lapsed = ear.stream.is_none() && before.is_some_and(|before| until.since(before) > LAPSE);
@@ -139,10 +252,21 @@ impl Listening {
         });
     }
 
-    async fn keep(&self) {
+    async fn keep(&self, duty: &Duty) {
+        if duty.is_shared() {
+            // Ours, too: to whoever judges after us we are one of the others.
+            let mut taken = self.taken.clone();
+            let members = self.store.members();
+            let me = members.as_ref().and_then(|all| all.members.iter().find(|member| member.is_me));
+            taken.extend(me.map(|me| (me.id.clone(), self.came.clone())));
+            let value = serde_json::to_vec(&taken).unwrap_or_default();
+            if let Err(refused) = self.store.keep_for(duty, TAKEN, &value).await {
+                tracing::warn!(reason = %refused, "what was taken of others' counts could not be kept");
+            }
+        }
         for (ear, volume, _) in &self.ears {
             let value = serde_json::to_vec(volume).unwrap_or_default();
-            if let Err(refused) = self.store.keep(&ear.name(), &value).await {
+            if let Err(refused) = self.store.keep_for(duty, &ear.name(), &value).await {
                 tracing::warn!(source = %ear.source, reason = %refused, "how much usually comes could not be kept");
             }
         }

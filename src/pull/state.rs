@@ -60,6 +60,8 @@ pub enum Doing {
     Resting,
     /// Something stops it: [`StreamState::held`].
     Held,
+    /// Another daemon reads it.
+    Elsewhere,
 }
 
 impl StreamState {
@@ -74,6 +76,12 @@ impl StreamState {
         if count > 0 {
             (self.set_aside, self.set_aside_at) = (self.set_aside + count, Some(now));
         }
+    }
+
+    /// Another daemon reads it.
+    pub(super) fn is_elsewhere(&mut self) {
+        self.free(Doing::Elsewhere);
+        (self.past, self.night) = (None, None);
     }
 
     /// Nothing stops it any more.
@@ -91,6 +99,7 @@ impl Doing {
             Self::Reading => "reading",
             Self::Resting => "in sync",
             Self::Held => "held",
+            Self::Elsewhere => "another daemon reads it",
         }
     }
 }
@@ -98,6 +107,8 @@ impl Doing {
 /// How a source's subscriptions to webhooks are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HooksState {
+    /// Another daemon sees to them.
+    pub is_elsewhere: bool,
     /// Where they send to.
     pub address: String,
     /// Topics that should have one.

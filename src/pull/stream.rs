@@ -19,7 +19,7 @@ use crate::model::{DedupeKey, Event, Span, Timestamp};
 use crate::source::audit::Audit;
 use crate::source::stream::{Mapped, Place, Stop, Stream};
 use crate::source::volume::Tally;
-use crate::store::{SetAside, Store};
+use crate::store::{Duty, SetAside, Store};
 use crate::wire::backoff;
 
 /// The first wait after a failure, and the longest.
@@ -51,6 +51,8 @@ pub struct Pulling {
     audit: watch::Sender<Audit>,
     /// How much of it is new.
     pub tally: Tally,
+    /// The duty that it is pulled by, once it is.
+    duty: watch::Sender<Duty>,
     /// Stretches of the past to be read again.
     pub again: (mpsc::Sender<Again>, Mutex<mpsc::Receiver<Again>>),
 }
@@ -76,7 +78,8 @@ impl Pulling {
         let (sender, receiver) = mpsc::channel(STRETCHES);
         let again = (sender, Mutex::new(receiver));
         let audit = watch::Sender::new(Audit::default());
-        Self { source, stream, account, store, start, state, names, audit, tally: Tally::default(), again }
+        let duty = watch::Sender::new(Duty::always(""));
+        Self { source, stream, account, store, start, state, names, audit, tally: Tally::default(), duty, again }
     }
 
     pub fn watching(&self) -> Watching {
@@ -87,6 +90,16 @@ impl Pulling {
             state: self.state.subscribe(),
             audited: Some((self.audit.subscribe(), Arc::new(self.stream.declared().clone()))),
         }
+    }
+
+    /// It is pulled by this duty from now on.
+    pub fn is_ours(&self, duty: Duty) {
+        self.duty.send_replace(duty);
+        self.state.send_if_modified(|state| {
+            let was_elsewhere = state.doing == Doing::Elsewhere;
+            state.free(Doing::Starting);
+            was_elsewhere
+        });
     }
 
     /// Under what name the place is kept.
@@ -167,7 +180,8 @@ impl Pulling {
                 if self.account.clock.now() >= audited + AUDIT_KEPT {
                     audited = self.account.clock.now();
                     let value = serde_json::to_vec(&*self.audit.borrow()).unwrap_or_default();
-                    if let Err(refused) = self.store.keep(&audit_name, &value).await {
+                    let duty = self.duty.borrow().clone();
+                    if let Err(refused) = self.store.keep_for(&duty, &audit_name, &value).await {
                         tracing::warn!(source = %self.source, reason = %refused, "an audit could not be kept");
                     }
                 }
@@ -289,7 +303,8 @@ impl Pulling {
                 (state.doing, state.held) = (Doing::Held, Some(format!("waits for the store: {refused}")));
             });
         };
-        kept.put(&self.store, &self.account.clock, stop, told).await
+        let duty = self.duty.borrow().clone();
+        kept.put((&self.store, &duty), &self.account.clock, stop, told).await
     }
 
     /// Takes a stop to heart, and says until when.

@@ -15,7 +15,7 @@ use super::state::HooksState;
 use crate::model::{Span, Timestamp};
 use crate::source::stream::{Place, Stop, Turn};
 use crate::source::subscriptions::{Step, Subscription, Subscriptions};
-use crate::store::Store;
+use crate::store::{Duty, Store};
 use crate::wire::backoff;
 
 /// The first wait after a failure, and the longest.
@@ -74,15 +74,24 @@ impl Watchdog {
     }
 
     /// Looks again and again until `stop`.
-    pub async fn run(self, stop: CancellationToken) {
+    pub async fn run(self: Arc<Self>, duty: Duty, stop: CancellationToken) {
         tokio::select! {
             // Whatever is cut here is seen at the next start: what is there is asked for, and never assumed.
             () = stop.cancelled() => {}
-            () = self.looks() => {}
+            () = self.looks(&duty) => {}
         }
     }
 
-    async fn looks(&self) {
+    /// Another daemon sees to them.
+    pub fn is_elsewhere(&self) {
+        self.state.send_modify(|state| {
+            let (address, wanted) = (std::mem::take(&mut state.address), state.wanted);
+            *state = HooksState { address, wanted, is_elsewhere: true, ..HooksState::default() };
+        });
+    }
+
+    async fn looks(&self, duty: &Duty) {
+        self.state.send_modify(|state| state.is_elsewhere = false);
         let mut kept = self.kept().await;
         if kept.address != self.of.address {
             // What an older address had says nothing of this one.
@@ -91,8 +100,8 @@ impl Watchdog {
         self.state.send_modify(|state| state.lost.clone_from(&kept.lost));
         let (mut failures, mut is_renewed) = (0_u32, false);
         loop {
-            self.ask_for_gaps(&mut kept).await;
-            let until = match self.look(&mut kept).await {
+            self.ask_for_gaps(&mut kept, duty).await;
+            let until = match self.look(&mut kept, duty).await {
                 Ok(()) => {
                     (failures, is_renewed) = (0, false);
                     self.account.clock.now() + self.every
@@ -106,13 +115,13 @@ impl Watchdog {
                     self.stopped(&stop, failures)
                 }
             };
-            self.ask_for_gaps(&mut kept).await;
+            self.ask_for_gaps(&mut kept, duty).await;
             self.account.clock.until(until).await;
         }
     }
 
     /// One look, and what follows from it.
-    async fn look(&self, kept: &mut Kept) -> Result<(), Stop> {
+    async fn look(&self, kept: &mut Kept, duty: &Duty) -> Result<(), Stop> {
         let there = self.there().await?;
         let now = self.account.clock.now();
         let standing = self.of.standing(&there);
@@ -135,10 +144,10 @@ impl Watchdog {
         }
         if !lost.is_empty() {
             // Before one is created: afterwards nothing would show that it was ever lost.
-            self.keep(kept).await;
+            self.keep(kept, duty).await;
         }
         let (standing, missing, ended) = self.mend(&there, standing, kept, now).await;
-        self.keep(kept).await;
+        self.keep(kept, duty).await;
         self.state.send_modify(|state| {
             (state.looked, state.held) = (Some(now), None);
             (state.standing, state.missing) = (standing.len(), missing);
@@ -241,7 +250,7 @@ impl Watchdog {
     }
 
     /// Hands each list its gap. It is forgotten here when the store has it there.
-    async fn ask_for_gaps(&self, kept: &mut Kept) {
+    async fn ask_for_gaps(&self, kept: &mut Kept, duty: &Duty) {
         while let Some((list, (from, until))) = kept.gaps.pop_first() {
             let Some((_, sender)) = self.lists.iter().find(|(name, _)| **name == *list) else { continue };
             let (told, is_kept) = oneshot::channel();
@@ -252,7 +261,7 @@ impl Watchdog {
                 kept.gaps.insert(list, (from, until));
                 return;
             }
-            self.keep(kept).await;
+            self.keep(kept, duty).await;
         }
     }
 
@@ -304,9 +313,9 @@ impl Watchdog {
         }
     }
 
-    async fn keep(&self, kept: &Kept) {
+    async fn keep(&self, kept: &Kept, duty: &Duty) {
         let value = serde_json::to_vec(kept).unwrap_or_default();
-        while let Err(refused) = self.store.keep(&self.name(), &value).await {
+        while let Err(refused) = self.store.keep_for(duty, &self.name(), &value).await {
             self.refused(&refused.to_string()).await;
         }
     }

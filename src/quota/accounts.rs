@@ -2,6 +2,9 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
 use super::ledger::Ledger;
 use crate::clock::SharedClock;
 use crate::model::http::{AccountKey, Window};
@@ -57,11 +60,22 @@ impl Accounts {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|one| one.ledger.clone()).collect()
     }
 
-    /// Takes over what an earlier run kept of each.
-    pub async fn open(&self) {
+    /// Takes over what an earlier run kept of each. False where another daemon has one of them.
+    pub async fn open(&self) -> bool {
+        let mut all_ours = true;
         for ledger in self.all() {
-            ledger.open().await;
+            all_ours &= ledger.open().await;
         }
+        all_ours
+    }
+
+    /// Has each of them while it is ours to call, until `stop`.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut running = JoinSet::new();
+        for ledger in self.all() {
+            running.spawn(ledger.run(stop.clone()));
+        }
+        while running.join_next().await.is_some() {}
     }
 
     /// Keeps what left, for the next run.

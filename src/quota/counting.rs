@@ -151,6 +151,16 @@ impl Counting {
         }
     }
 
+    /// Another may have used all of it, up to now. A day has a count of its own.
+    pub fn is_spent(&mut self, now: Timestamp) {
+        let (ours, span) = (self.ours(), self.window.span);
+        match (&mut self.proven, &mut self.drip) {
+            (Some(proven), _) => proven.count(now, span, ours),
+            (None, Some(drip)) => drip.rest(now + span),
+            (None, None) => {}
+        }
+    }
+
     /// Takes the vendor's figures to heart. `pending` calls are on their way, and may not be in them.
     pub fn learn(&mut self, said: &Learned, pending: u32, now: Timestamp, clock: &SharedClock) {
         if let Some(calls) = said.calls.filter(|calls| *calls > 0 && *calls != self.window.calls) {

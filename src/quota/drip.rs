@@ -70,6 +70,11 @@ impl Drip {
         self.opens
     }
 
+    /// No call fits before then.
+    pub fn rest(&mut self, until: Timestamp) {
+        self.opens = self.opens.max(until);
+    }
+
     /// Spends one call, or says until when to wait.
     pub fn spend(&mut self, now: Timestamp) -> Result<(), Timestamp> {
         let Some(limiter) = &self.limiter else { return Ok(()) };

@@ -55,12 +55,17 @@ impl Kept {
     }
 
     /// Brings an earlier run's calls into these windows. Where it did not end well, half of each window is taken for spent
-    /// at its end: how much it was, nobody knows.
-    pub fn take_over<'a>(self, windows: impl Iterator<Item = &'a mut Counting>, now: Timestamp) {
+    /// at its end: how much it was, nobody knows. All of it, where another daemon may have had it until just now
+    /// (`is_shared`).
+    pub fn take_over<'a>(self, windows: impl Iterator<Item = &'a mut Counting>, is_shared: bool, now: Timestamp) {
         for one in windows {
             let kept = find(&self.windows, &one.window);
             if let (Some(day), Some(kept)) = (&mut one.day, kept.and_then(|kept| kept.day)) {
                 day.take_over(kept);
+            }
+            if !self.is_exact && is_shared {
+                one.is_spent(now);
+                continue;
             }
             let (ours, span) = (one.ours(), one.window.span);
             match (&mut one.proven, kept) {

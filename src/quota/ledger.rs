@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
 
 use super::counting::{Counting, Wait};
 use super::kept::Kept;
@@ -13,7 +14,7 @@ use super::share::{For, Turns};
 use crate::clock::SharedClock;
 use crate::model::http::{Learned, Name, Window};
 use crate::model::{Span, Timestamp};
-use crate::store::Store;
+use crate::store::{Duties, Duty, Store, StoreError};
 
 /// The wait after a count that the store did not take.
 const REFUSED: Span = Span::from_secs(1);
@@ -28,15 +29,22 @@ pub struct Ledger {
 
 struct Inner {
     name: String,
-    /// Under what its days are kept.
-    kept: String,
+    /// The account's own, whatever it is called.
+    id: String,
     clock: SharedClock,
     book: Mutex<Book>,
     /// Tells those who wait that an answer came, or that it is another's turn.
     changed: Notify,
     /// Where the days' counts are kept. One write at a time.
     store: Option<tokio::sync::Mutex<Arc<dyn Store>>>,
+    /// The account is ours to call: one daemon at a time spends its budget.
+    duty: watch::Sender<Option<Duty>>,
 }
+
+/// Another daemon spends the budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("another daemon calls this account")]
+pub struct NotOurs;
 
 #[derive(Default)]
 struct Book {
@@ -147,18 +155,19 @@ pub struct WindowUse {
 impl Ledger {
     /// Of this account, with nothing kept: for what lives as long as a command.
     pub fn new(name: &str, clock: SharedClock) -> Self {
-        Self::made(name, String::new(), None, clock)
+        Self::made(name, name, None, clock)
     }
 
     /// Of this account, whose days outlive the process in `store`, under the account's own `id` whatever it is called.
     /// [`Ledger::open`] comes before the first call.
     pub fn durable(name: &str, id: &str, store: Arc<dyn Store>, clock: SharedClock) -> Self {
-        Self::made(name, format!("quota:{id}"), Some(tokio::sync::Mutex::new(store)), clock)
+        Self::made(name, id, Some(store), clock)
     }
 
-    fn made(name: &str, kept: String, store: Option<tokio::sync::Mutex<Arc<dyn Store>>>, clock: SharedClock) -> Self {
-        let (book, changed) = (Mutex::default(), Notify::new());
-        Self { inner: Arc::new(Inner { name: name.to_owned(), kept, clock, book, changed, store }) }
+    fn made(name: &str, id: &str, store: Option<Arc<dyn Store>>, clock: SharedClock) -> Self {
+        let (name, id, store) = (name.to_owned(), id.to_owned(), store.map(tokio::sync::Mutex::new));
+        let (book, changed, duty) = (Mutex::default(), Notify::new(), watch::Sender::default());
+        Self { inner: Arc::new(Inner { name, id, clock, book, changed, store, duty }) }
     }
 
     /// Its name: that of the first who used it.
@@ -180,45 +189,106 @@ impl Ledger {
         }
     }
 
-    /// Takes over what an earlier run kept, and notes that another one began.
-    pub async fn open(&self) {
-        let Some(store) = &self.inner.store else { return };
-        let kept = loop {
-            match store.lock().await.kept(&self.inner.kept).await {
-                Ok(bytes) => break bytes.and_then(|bytes| serde_json::from_slice::<Kept>(&bytes).ok()),
-                Err(refused) => {
-                    tracing::error!(account = %self.inner.name, reason = %refused, "the quota waits for the store");
-                }
+    /// The duty of calling this account: whoever calls it by other means takes it, too.
+    pub fn duty(&self) -> String {
+        format!("account:{}", self.inner.id)
+    }
+
+    /// True while the account is ours to call.
+    pub fn is_ours(&self) -> bool {
+        self.inner.is_ours()
+    }
+
+    /// Returns when it is.
+    pub async fn ours(&self) {
+        // The sender is ours: it does not end.
+        let _ = self.inner.duty.subscribe().wait_for(|_| self.inner.is_ours()).await;
+    }
+
+    /// Takes over what an earlier run kept, and notes that another one began; false where another daemon has the account.
+    pub async fn open(&self) -> bool {
+        let Some(store) = &self.inner.store else { return true };
+        loop {
+            let asked = store.lock().await.duty(&self.duty()).await;
+            match asked {
+                Ok(Some(duty)) => return self.take_over(duty).await,
+                Ok(None) => return false,
+                Err(refused) => self.inner.refused(&refused).await,
             }
-            self.inner.clock.until(self.inner.clock.now() + REFUSED).await;
+        }
+    }
+
+    /// Has the account whenever that is ours, until `stop`: it is kept then, so that what is under way is finished.
+    pub async fn run(self, stop: CancellationToken) {
+        let Some(store) = &self.inner.store else { return };
+        let mut duties = Duties::new(store.lock().await.clone(), [self.duty()]);
+        while let Some(on) = duties.next(&stop, || ()).await {
+            let is_taken = tokio::select! {
+                is_taken = self.take_over(on.duty()) => is_taken,
+                () = on.stop().cancelled() => false,
+            };
+            if is_taken {
+                tracing::info!(account = %self.inner.name, term = on.duty().term(), "the account is ours to call");
+            }
+            on.stop().cancelled().await;
+            if !stop.is_cancelled() {
+                self.inner.duty.send_replace(None);
+                self.inner.changed.notify_waiters();
+            }
+        }
+    }
+
+    /// The account is ours by this duty: what others kept of it is read anew. False where it is another's by now.
+    pub(super) async fn take_over(&self, duty: Duty) -> bool {
+        let Some(store) = &self.inner.store else { return true };
+        let same = |known: &Option<Duty>| known.as_ref().is_some_and(|one| one.is_ours() && one.term() == duty.term());
+        if same(&self.inner.duty.borrow()) {
+            return true;
+        }
+        let kept = loop {
+            let read = store.lock().await.kept(&self.inner.kept()).await;
+            match read {
+                Ok(bytes) => break bytes.and_then(|bytes| serde_json::from_slice::<Kept>(&bytes).ok()),
+                Err(refused) => self.inner.refused(&refused).await,
+            }
         };
         if let Some(kept) = kept {
             let now = self.inner.clock.now();
-            kept.take_over(self.inner.book().windows(), now);
+            kept.take_over(self.inner.book().windows(), duty.is_shared(), now);
         }
-        self.inner.keep(false).await;
+        self.inner.keep(false, &duty).await;
+        let is_ours = duty.is_ours();
+        self.inner.duty.send_replace(Some(duty));
+        is_ours
     }
 
     /// Keeps what left, for the next run.
     pub async fn close(&self) {
-        self.inner.keep(true).await;
+        let duty = self.inner.duty.borrow().clone();
+        if let Some(duty) = duty.filter(Duty::is_ours) {
+            self.inner.keep(true, &duty).await;
+        }
     }
 
     /// Waits until a call of `family` may leave. `calls` that belong together are counted to the day as one; 0 for a
     /// call of what was begun.
-    pub async fn enter(&self, family: &Name, who: For, calls: u32) -> Pass {
-        self.inner.wait(family, who, |family, now| (family.enter(now, who, calls), true)).await;
-        Pass { inner: self.inner.clone(), family: family.clone() }
+    ///
+    /// # Errors
+    /// When another daemon calls the account, or does so before the turn comes.
+    pub async fn enter(&self, family: &Name, who: For, calls: u32) -> Result<Pass, NotOurs> {
+        self.inner.wait(family, who, |family, now| (family.enter(now, who, calls), true)).await?;
+        Ok(Pass { inner: self.inner.clone(), family: family.clone() })
     }
 
-    /// Waits until so many calls of `family` may leave, as far as it can be told. Spends nothing.
+    /// Waits until so many calls of `family` may leave, as far as it can be told, or until the account is another's.
+    /// Spends nothing.
     pub async fn ready(&self, family: &str, who: For, calls: u32) {
         // A turn is waited for only while not even one may leave: whoever needs fewer calls need not give way.
         let ask = |family: &mut Family, now| {
             let is_shut = matches!(family.opens(now, 1), Err(Wait::Until(_) | Wait::Answer));
             (family.opens(now, calls), is_shut)
         };
-        self.inner.wait(family, who, ask).await;
+        let _ = self.inner.wait(family, who, ask).await;
     }
 
     /// Until when so many calls of `family` have to wait; none where they may leave now, or when an answer comes.
@@ -297,16 +367,25 @@ impl Inner {
 
     /// Asks until it may be, and whether it waits for a turn. A family without windows is never waited for, unless it is
     /// blocked.
-    async fn wait(&self, name: &str, who: For, ask: impl Fn(&mut Family, Timestamp) -> (Result<(), Wait>, bool)) {
+    async fn wait(
+        &self,
+        name: &str,
+        who: For,
+        ask: impl Fn(&mut Family, Timestamp) -> (Result<(), Wait>, bool),
+    ) -> Result<(), NotOurs> {
         let mut waiting = None;
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
+            // Last of all: whoever was held up until now finds it another's.
+            if !self.is_ours() {
+                return Err(NotOurs);
+            }
             let now = self.clock.now();
             let (answer, waits) = {
                 let mut book = self.book();
-                let Some(family) = book.families.get_mut(name) else { return };
+                let Some(family) = book.families.get_mut(name) else { return Ok(()) };
                 let (answer, waits) = ask(family, now);
                 if answer.is_err() && waits && waiting.is_none() {
                     family.turns.join(who);
@@ -318,8 +397,11 @@ impl Inner {
                 waiting = None;
             }
             match answer {
-                Ok(()) => return,
-                Err(Wait::Unwritten) => self.keep(false).await,
+                Ok(()) => return Ok(()),
+                Err(Wait::Unwritten) => {
+                    let duty = self.duty.borrow().clone();
+                    self.keep(false, &duty.unwrap_or_else(|| Duty::always(""))).await;
+                }
                 Err(Wait::Answer) => changed.await,
                 Err(Wait::Until(until)) => {
                     tokio::select! {
@@ -331,8 +413,21 @@ impl Inner {
         }
     }
 
+    fn kept(&self) -> String {
+        format!("quota:{}", self.id)
+    }
+
+    fn is_ours(&self) -> bool {
+        self.store.is_none() || self.duty.borrow().as_ref().is_some_and(Duty::is_ours)
+    }
+
+    async fn refused(&self, refused: &StoreError) {
+        tracing::error!(account = %self.name, reason = %refused, "the quota waits for the store");
+        self.clock.until(self.clock.now() + REFUSED).await;
+    }
+
     /// Writes the days' counts: exactly, or so far ahead that the next write has time.
-    async fn keep(&self, is_exact: bool) {
+    async fn keep(&self, is_exact: bool, duty: &Duty) {
         let Some(store) = &self.store else {
             // Nobody keeps it: what may leave is what is there.
             let mut book = self.book();
@@ -342,8 +437,10 @@ impl Inner {
         let store = store.lock().await;
         let kept = Kept::of(self.book().windows().map(|one| &*one), is_exact);
         let bytes = serde_json::to_vec(&kept).unwrap_or_default();
-        match store.keep(&self.kept, &bytes).await {
+        match store.keep_for(duty, &self.kept(), &bytes).await {
             Ok(()) => kept.is_kept(self.book().windows()),
+            // Whoever has it counts by now.
+            Err(StoreError::Elsewhere) => duty.end(),
             Err(refused) => {
                 tracing::error!(account = %self.name, reason = %refused, "the quota's count waits for the store");
                 if !is_exact {

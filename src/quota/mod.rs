@@ -18,6 +18,6 @@ mod tests;
 
 pub use accounts::Accounts;
 pub use forecast::{Calls, Need, need};
-pub use ledger::{Ledger, Pass, WindowUse};
+pub use ledger::{Ledger, NotOurs, Pass, WindowUse};
 pub use outlook::{Cost, Outlook, Part, outlook};
 pub use share::For;

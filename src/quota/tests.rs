@@ -88,6 +88,7 @@ fn flood(windows: &[Window], daemons: usize, at_once: usize, way: std::ops::Rang
             while on_their_way[n] < at_once {
                 match ledger.enter(&"x".into(), For::Sending, 1).now_or_never() {
                     Some(pass) => {
+                        let pass = pass.expect("ours");
                         on_their_way[n] += 1;
                         passes.push(Some((n, pass)));
                         events.push(Reverse((now + random.i64(way.clone()), Seen::Arrived(passes.len() - 1))));
@@ -409,4 +410,78 @@ async fn a_window_outlives_a_restart() {
     assert!(ledger.closed_until("x", 1).is_none(), "it begins at once all the same");
     clock.set(START + Span::from_secs(21));
     assert_eq!(used(&ledger), 0);
+}
+
+/// One account that two daemons call in turn, handed over at random: given back well, or lost while calls are on their
+/// way. However often, the vendor never sees more calls in any window than its number.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_budget_holds_over_daemons_that_take_it_from_each_other() {
+    const WAY: i64 = 80;
+    let (mut left, mut lost) = (0, 0);
+    for seed in 0..12 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let folder = tempfile::tempdir().expect("a folder");
+        let (clock, store) = (VirtualClock::new(START), store(folder.path()).await);
+        let windows = [
+            window(100, Span::from_secs(10), Counted::Rolling, 1.0),
+            window(150, Span::from_secs(20), Counted::Rolling, 1.0),
+            window(2_000, Span::DAY, Counted::Daily { begins: Span::ZERO }, 1.0),
+        ];
+        let mut daemons = [0, 1].map(|_| {
+            let ledger = Ledger::durable("acme", "acme", store.clone(), Arc::new(clock.clone()));
+            ledger.add(&windows);
+            (ledger, Vec::<(i64, Pass)>::new())
+        });
+        let (mut arrived, mut term, mut has) = (Vec::<i64>::new(), 1, 0);
+        let mut duty = crate::store::Duty::lent("account:acme", term);
+        assert!(daemons[has].0.take_over(duty.clone()).await);
+        let family = Name::from("x");
+        for _ in 0..3_000 {
+            let now = clock.now().since(START).as_millis();
+            for (_, way) in &mut daemons {
+                way.retain(|(answer, _)| *answer > now);
+            }
+            if random.u32(0..300) == 0 {
+                if random.bool() {
+                    // Whoever ends well waits for its answers.
+                    clock.set(clock.now() + Span::from_millis(2 * WAY));
+                    daemons[has].1.clear();
+                    daemons[has].0.close().await;
+                } else {
+                    lost += 1;
+                }
+                duty.end();
+                has = 1 - has;
+                term += 1;
+                duty = crate::store::Duty::lent("account:acme", term);
+                assert!(daemons[has].0.take_over(duty.clone()).await);
+                assert!(matches!(daemons[1 - has].0.enter(&family, For::Sending, 1).await, Err(NotOurs)));
+            }
+            let now = clock.now().since(START).as_millis();
+            let (ledger, way) = &mut daemons[has];
+            for _ in 0..5 {
+                // A count that has to be written is.
+                if ledger.closed_until("x", 1).is_some() || ledger.is_scarce(1) && way.len() > 90 {
+                    break;
+                }
+                let entered =
+                    tokio::time::timeout(std::time::Duration::from_millis(50), ledger.enter(&family, For::Sending, 1));
+                let Ok(pass) = entered.await else { break };
+                arrived.push(now + random.i64(0..WAY));
+                way.push((now + 2 * WAY, pass.expect("ours")));
+            }
+            clock.set(clock.now() + Span::from_millis(random.i64(1..250)));
+        }
+        arrived.sort_unstable();
+        for one in &windows {
+            let (span, calls) = (one.span.as_millis(), one.calls as usize);
+            let most = arrived
+                .iter()
+                .enumerate()
+                .map(|(n, at)| arrived[n..].iter().take_while(|other| **other - at < span).count());
+            assert!(most.max() <= Some(calls), "seed {seed}: more than {calls} calls in {}", one.span);
+        }
+        left += arrived.len();
+    }
+    assert!(left > 12 * 500 && lost > 12, "{left} calls left, and the account was lost {lost} times");
 }

@@ -11,6 +11,7 @@
 mod lanes;
 mod looks;
 mod night;
+mod parts;
 mod profiles;
 mod report;
 mod settings;

@@ -15,10 +15,12 @@ use crate::clock::SharedClock;
 use crate::delivery::Asker;
 use crate::model::{Span, Timestamp};
 use crate::pull::{Reread, Rerun};
-use crate::store::{Store, StoreError, decided};
+use crate::store::{Duties, Duty, Store, StoreError, decided};
 
+/// The duty of having nights.
+const DUTY: &str = "night";
 /// Under what name a night that is under way is kept.
-const OPEN: &str = "night:open";
+pub(super) const OPEN: &str = "night:open";
 /// What came before a night is decided within this, or the night goes on without.
 const DECIDED: Span = Span::from_minutes(10);
 /// What is to leave with a night is waited for so long: a lane that is held is not.
@@ -30,12 +32,12 @@ const REFUSED: Span = Span::from_secs(5);
 /// Dead letters looked at in each lane.
 const LETTERS: usize = 500;
 
-/// A night that is under way, as it is kept: taken up again after a crash.
+/// A night that is under way, as it is kept: taken up again after a crash, and seen by those that do a part of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Open {
-    of: Timestamp,
+pub(super) struct Open {
+    pub of: Timestamp,
     why: Why,
-    due: Due,
+    pub due: Due,
 }
 
 /// What somebody wants compared, by hand.
@@ -62,6 +64,9 @@ pub enum Busy {
         "messages are known to be repeats for {0}: what came before that would count twice. Choose a later `--since`"
     )]
     TooFar(Span),
+    /// One daemon has the nights.
+    #[error("another daemon that shares the store has the nights: ask that one, which `espalier status` names")]
+    Elsewhere,
     /// The daemon ends.
     #[error("the daemon is about to end")]
     Ends,
@@ -90,6 +95,9 @@ pub struct NightState {
     pub next: Option<Timestamp>,
     /// The last one.
     pub last: Option<Report>,
+    /// Another daemon has the nights.
+    #[serde(default)]
+    pub is_elsewhere: bool,
 }
 
 /// The way to the nights: to look at them, and to begin one. Cheap to clone.
@@ -115,6 +123,9 @@ impl Nights {
         if wanted.since.is_some_and(|since| since < self.clock.now() - self.window) {
             return Err(Busy::TooFar(self.window));
         }
+        if self.state.borrow().is_elsewhere {
+            return Err(Busy::Elsewhere);
+        }
         if self.state.borrow().running.is_some() {
             return Err(Busy::UnderWay);
         }
@@ -127,18 +138,20 @@ impl Nights {
 
 /// The task that waits for nights.
 pub struct Nightly {
-    settings: Settings,
+    pub(super) settings: Settings,
     targets: Targets,
-    lists: Vec<Reread>,
-    programs: Vec<Rerun>,
+    pub(super) lists: Vec<Reread>,
+    pub(super) programs: Vec<Rerun>,
     /// The accounts of the lanes.
-    askers: Vec<Arc<Asker>>,
+    pub(super) askers: Vec<Arc<Asker>>,
     /// How long a message is known to be a repetition.
     window: Span,
-    store: Arc<dyn Store>,
-    clock: SharedClock,
-    memory: Memory,
-    state: watch::Sender<NightState>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) clock: SharedClock,
+    /// By which there are nights here.
+    pub(super) duty: Duty,
+    pub(super) memory: Memory,
+    pub(super) state: watch::Sender<NightState>,
     asked: mpsc::Receiver<Wanted>,
 }
 
@@ -173,6 +186,7 @@ impl Nightly {
                 window,
                 store,
                 clock,
+                duty: Duty::always(DUTY),
                 memory: Memory::default(),
                 state,
                 asked,
@@ -186,8 +200,23 @@ impl Nightly {
         self.targets.next(&self.settings, self.clock.now()).is_some()
     }
 
-    /// Waits for nights until `stop`.
+    /// Waits for nights until `stop`, where they are ours; where they are another daemon's, does its part of them.
     pub async fn run(mut self, stop: CancellationToken) {
+        let mut duties = Duties::new(self.store.clone(), [DUTY.to_owned()]);
+        loop {
+            let on = tokio::select! {
+                biased;
+                on = duties.next(&stop, || ()) => on,
+                () = self.help() => None,
+            };
+            let Some(on) = on else { return };
+            self.duty = on.duty();
+            self.state.send_modify(|state| state.is_elsewhere = false);
+            self.work(on.stop().clone()).await;
+        }
+    }
+
+    async fn work(&mut self, stop: CancellationToken) {
         let begun = tokio::select! {
             () = stop.cancelled() => return,
             begun = self.remember() => begun,
@@ -275,7 +304,7 @@ impl Nightly {
         }
         self.memory.reports += 1;
         let number = self.memory.reports - 1;
-        while let Err(refused) = report.keep(&*self.store, number).await {
+        while let Err(refused) = report.keep((&*self.store, &self.duty), number).await {
             self.rest(&refused).await;
         }
         self.keep_memory().await;
@@ -287,7 +316,7 @@ impl Nightly {
         self.tell(open, "waits until everything is decided that came before", (0, lists.len()));
         self.decided().await;
         let deadline = open.of + self.settings.longest;
-        for list in lists {
+        for list in lists.iter().filter(|list| list.is_here()) {
             let from = open.due.sources.get(&*list.source).copied().unwrap_or(open.of);
             tokio::select! {
                 is_asked = list.ask(open.of, (from, open.of)) => if !is_asked {
@@ -298,10 +327,7 @@ impl Nightly {
         }
         for (n, list) in lists.iter().enumerate() {
             self.tell(open, &format!("reads {}, {}", list.source, list.stream), (n, lists.len()));
-            tokio::select! {
-                () = list.done(open.of) => {}
-                () = self.clock.until(deadline) => {}
-            }
+            self.read_whole(open, list, deadline).await;
         }
         let programs = self.rerun(open, lists.len(), deadline).await;
         self.tell(open, "waits until what was missing is decided", (lists.len(), lists.len()));
@@ -332,15 +358,16 @@ impl Nightly {
         let not_compacted = self.store.compact(self.clock.now()).await.err().map(|refused| refused.to_string());
         let counts = self.store.counts();
         let before = std::mem::replace(&mut self.memory.journaled, counts.journaled.0);
-        let lists = lists.iter().map(|list| {
-            let read = list.read(open.of).unwrap_or_default();
-            ListReport {
-                source: list.source.to_string(),
-                stream: list.stream.to_string(),
-                from: open.due.sources.get(&*list.source).copied().unwrap_or(open.of),
-                held: list.held().filter(|_| !read.is_done),
-                read,
-            }
+        let mut reads = Vec::new();
+        for list in lists {
+            reads.push((list, self.read_so_far(list, open.of).await.unwrap_or_default()));
+        }
+        let lists = reads.into_iter().map(|(list, read)| ListReport {
+            source: list.source.to_string(),
+            stream: list.stream.to_string(),
+            from: open.due.sources.get(&*list.source).copied().unwrap_or(open.of),
+            held: list.held().filter(|_| !read.is_done),
+            read,
         });
         Report {
             of: open.of,
@@ -360,6 +387,11 @@ impl Nightly {
         let mut reports = Vec::new();
         for program in self.programs.iter().filter(|program| open.due.sources.contains_key(&*program.source)) {
             self.tell(open, &format!("runs {} once more", program.source), (lists, lists));
+            let name = format!("program:{}", program.source);
+            if let Some(brought) = self.part(open.of, &name, || program.is_here(), deadline).await {
+                reports.push(ProgramReport { source: program.source.to_string(), brought });
+                continue;
+            }
             let brought = tokio::select! {
                 brought = program.run() => brought,
                 () = self.clock.until(deadline) => None,
@@ -392,8 +424,16 @@ impl Nightly {
     }
 
     /// What the lane's vendor shows of what it took since it was last asked.
-    async fn look(&mut self, open: &Open, lane: &str, deadline: Timestamp) -> Option<LookReport> {
+    pub(super) async fn look(&mut self, open: &Open, lane: &str, deadline: Timestamp) -> Option<LookReport> {
         let most = self.settings.look(lane);
+        let name = format!("look:{lane}");
+        let is_ours = || self.askers.iter().any(|asker| &*asker.name == lane && asker.is_ours());
+        if let Some(looked) = self.part::<Option<LookReport>>(open.of, &name, is_ours, deadline).await {
+            if let Some(of) = looked.as_ref().filter(|of| of.failed.is_none()) {
+                self.memory.looked.insert(lane.to_owned(), of.until.max(of.since));
+            }
+            return looked;
+        }
         let asker = self.askers.iter().find(|asker| &*asker.name == lane).filter(|_| most > 0)?.clone();
         // Nothing is read for who cannot be asked.
         asker.destination.inventory(Vec::new())?;
@@ -439,12 +479,12 @@ impl Nightly {
 
     /// However long the store takes to let us.
     async fn keep(&self, name: &str, value: &[u8]) {
-        while let Err(refused) = self.store.keep(name, value).await {
+        while let Err(refused) = self.store.keep_for(&self.duty, name, value).await {
             self.rest(&refused).await;
         }
     }
 
-    async fn rest(&self, refused: &StoreError) {
+    pub(super) async fn rest(&self, refused: &StoreError) {
         tracing::warn!(reason = %refused, "the night waits for the store");
         self.clock.until(self.clock.now() + REFUSED).await;
     }

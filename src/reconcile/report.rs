@@ -6,7 +6,7 @@ use super::lanes::LaneReport;
 use super::targets::Memory;
 use crate::model::Timestamp;
 use crate::pull::{Brought, NightRead};
-use crate::store::{Store, StoreError};
+use crate::store::{Duty, Store, StoreError};
 
 /// Reports that are kept.
 const KEPT: u64 = 30;
@@ -136,8 +136,8 @@ impl Report {
     }
 
     /// Keeps it as the newest one.
-    pub(super) async fn keep(&self, store: &dyn Store, number: u64) -> Result<(), StoreError> {
-        store.keep(&name(number), &serde_json::to_vec(self).unwrap_or_default()).await
+    pub(super) async fn keep(&self, (store, duty): (&dyn Store, &Duty), number: u64) -> Result<(), StoreError> {
+        store.keep_for(duty, &name(number), &serde_json::to_vec(self).unwrap_or_default()).await
     }
 }
 

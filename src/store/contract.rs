@@ -174,4 +174,5 @@ pub async fn run(open: Open<'_>) {
     lanes::what_was_accepted_is_told_of_a_stretch_of_time(open).await;
     register::who_may_come_in_and_who_changed_what_is_kept(open).await;
     lanes::the_books_of_every_lane_add_up(open).await;
+    intake::a_duty_is_shown_where_something_is_kept_for_it(open).await;
 }

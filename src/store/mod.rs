@@ -8,11 +8,13 @@ mod cache;
 #[cfg(test)]
 pub(crate) mod contract;
 mod decided;
+pub mod duty;
 pub mod embedded;
 mod everybody;
 mod forgotten;
 mod joined;
 mod lists;
+pub mod members;
 mod news;
 pub mod postgres;
 pub mod record;
@@ -20,8 +22,10 @@ pub mod settings;
 
 pub use backup::{BackedUp, Backup};
 pub use decided::decided;
+pub use duty::{Duties, Duty};
 pub use embedded::give_way;
 pub use everybody::each_person;
+pub use members::{Member, Members, Said, Takeover};
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
@@ -53,6 +57,9 @@ pub enum AppendError {
     /// The disk refused (full, read-only, failing). The next append tries again.
     #[error("the journal cannot be written: {0}")]
     Unavailable(String),
+    /// What it was to be made for is another daemon's duty by now.
+    #[error("another daemon does this work")]
+    Elsewhere,
 }
 
 /// Why another step was not made. Nothing of it was kept; the same step may be repeated.
@@ -466,6 +473,14 @@ pub trait Store: Send + Sync + 'static {
     /// With `cursor`, a named position of the caller's own is kept in the same step (import, pull).
     async fn append(&self, events: Vec<Event>, cursor: Option<(&str, &[u8])>) -> Result<Position, AppendError>;
 
+    /// The same for a duty: refused where that is not ours any more.
+    async fn append_for(
+        &self,
+        duty: &Duty,
+        events: Vec<Event>,
+        cursor: Option<(&str, &[u8])>,
+    ) -> Result<Position, AppendError>;
+
     /// The last value given to [`Store::append`] under this name.
     async fn cursor(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError>;
 
@@ -648,8 +663,31 @@ pub trait Store: Send + Sync + 'static {
     /// A small named value for a room's own state (quota ledger, adopted triggers): last write wins.
     async fn keep(&self, name: &str, value: &[u8]) -> Result<(), StoreError>;
 
+    /// The same for a duty: refused where that is not ours any more.
+    async fn keep_for(&self, duty: &Duty, name: &str, value: &[u8]) -> Result<(), StoreError>;
+
     /// What was kept under this name.
     async fn kept(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// The duty of this name: of the daemons that share the store one has it at a time, until its time runs out or it
+    /// closes. Ours, where it is, or where nobody has it; `None` while another daemon does.
+    async fn duty(&self, name: &str) -> Result<Option<Duty>, StoreError>;
+
+    /// Tells the others that share the store: the last word of each name is theirs to hear while this daemon lives, and
+    /// for a day. Nothing, where nobody can.
+    async fn say(&self, name: &str, value: &[u8]) -> Result<(), StoreError>;
+
+    /// What each of the others said last under this name.
+    async fn heard(&self, name: &str) -> Result<Vec<Said>, StoreError>;
+
+    /// The daemons that share the store, this one among them; none where nobody can. Kept in memory by the adapter.
+    fn members(&self) -> Option<Arc<Members>>;
+
+    /// Tells the others where this daemon's page is.
+    fn introduce(&self, address: &str);
+
+    /// Why nothing can be read or written, where that has been so for some seconds, and whatever was answered before.
+    fn away(&self) -> Option<String>;
 
     /// Makes the store as small and as quick to open as it can be: for the hours when little happens. The engine may wait
     /// meanwhile; intake does not. Returns the newest event that a restart need not read again.

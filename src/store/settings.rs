@@ -19,6 +19,8 @@ pub struct Settings {
     pub path: PathBuf,
     /// Where PostgreSQL is: `postgres://user:password@host/name?sslmode=verify-full`.
     pub url: Option<Secret>,
+    /// What this daemon is called among those that share PostgreSQL; its machine's name where this is missing.
+    pub name: Option<String>,
     /// Connections to PostgreSQL at most.
     #[schemars(range(min = 2, max = 100))]
     pub connections: u32,
@@ -105,6 +107,9 @@ impl Settings {
             let words = "makes backups of the embedded store: PostgreSQL's are made by pg_dump, or are base backups";
             clashes.push(("backup", words, "leave `[store.backup]` out"));
         }
+        if self.name.as_ref().is_some_and(|name| name.is_empty() || name.chars().count() > 100) {
+            clashes.push(("name", "must have 1 to 100 characters", "name = \"shop-1\""));
+        }
         if !(2..=100).contains(&self.connections) {
             clashes.push(("connections", "must lie between 2 and 100", "8"));
         }
@@ -118,6 +123,7 @@ impl Default for Settings {
             kind: Kind::default(),
             path: "data".into(),
             url: None,
+            name: None,
             connections: 8,
             cache: Size(64 << 20),
             people_cache: Size(64 << 20),

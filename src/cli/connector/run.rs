@@ -82,7 +82,9 @@ async fn pull(
     let accounts = Accounts::new(Some(shared.clone()), clock);
     let source = Source::new(&args.source, connected, &of.pull, &settings.identity, shared, &accounts);
     let source = source.map_err(Failed::new)?;
-    accounts.open().await;
+    if !accounts.open().await {
+        return Err(Failed("a daemon that shares this store has the account; it pulls by itself".into()));
+    }
     let watching = source.watching();
     let stop = CancellationToken::new();
     let running = tokio::spawn(source.run(stop.clone()));
@@ -91,7 +93,7 @@ async fn pull(
         let name = one.stream.clone();
         let ended = one.state.wait_for(|state| match state.doing {
             Doing::Resting => state.past.is_none() && state.pages > 0,
-            Doing::Held => true,
+            Doing::Held | Doing::Elsewhere => true,
             Doing::Starting | Doing::Reading => false,
         });
         let Ok(state) = ended.await.map(|state| state.clone()) else { continue };
@@ -99,6 +101,10 @@ async fn pull(
             "{name}: {} records in {} pages, {} events, {} products, {} set aside",
             state.records, state.pages, state.events, state.items, state.set_aside
         );
+        if state.doing == Doing::Elsewhere {
+            is_well = false;
+            println!("{name}: {}", state.doing.word());
+        }
         if let Some(words) = state.held {
             is_well = false;
             println!("{name}: held: {words}");

@@ -60,6 +60,7 @@ fn well() -> Seen {
         until: None,
         failures: 0,
         is_refused: false,
+        is_elsewhere: false,
         quiet: None,
         lag_ms: 60_000,
         every_ms: 60_000,
@@ -124,6 +125,8 @@ fn well() -> Seen {
         drift: vec![Drift { account: "esp".into(), at: now(), to_do: Some(0), words: "nothing".into() }],
         night: NightHealth { running: None, next: Some(now()), last: None, findings: Vec::new() },
         backup: None,
+        cluster: None,
+        away: None,
         triggers: vec![TriggerHealth {
             name: "form".into(),
             title: String::new(),
@@ -158,8 +161,9 @@ fn failed(seen: &mut Seen, times: u32) {
 type Change = fn(&mut Seen);
 
 /// Of each kind: what makes it, about what, and what is just short of it.
-const TABLE: [(TroubleKind, Change, &str, Change); 33] = [
+const TABLE: [(TroubleKind, Change, &str, Change); 34] = [
     (TroubleKind::EngineWaits, |s| s.health.engine.refused = Some("full".into()), "the engine", |_| {}),
+    (TroubleKind::EngineWaits, |s| s.health.away = Some("no connection".into()), "the database", |_| {}),
     (
         TroubleKind::DiskLow,
         |s| s.health.journal.free_bytes = Some((1 << 30) - 1),

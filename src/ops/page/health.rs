@@ -40,6 +40,7 @@ pub async fn view(
                 (shown.charts(over))
                 (shown.engine_and_lanes())
                 (shown.sources())
+                (shown.cluster())
                 (shown.rest())
             },
         )
@@ -252,6 +253,29 @@ impl Shown<'_> {
                 td.n { (rate(self.rate(&format!("stream/{}/{}/records", list.source, list.stream)))) }
                 td { (when_or(list.last_success, self.now(), "not yet")) }
                 td { @if let Some(error) = &list.last_error { (error) } @else { span.muted { "none" } } }
+            }
+        }
+    }
+
+    /// The daemons that share the store, and what went from one to another.
+    fn cluster(&self) -> Markup {
+        let Some(all) = &self.health.cluster else { return html! {} };
+        html! {
+            section { h2 { "Daemons" }
+                (wide("Daemons that share the store", html! { table {
+                    (heads(&["Daemon", "State", "Version", "Since", "Last seen", "Page", "Has"]))
+                    tbody { @for one in &all.members { tr {
+                        th scope="row" { (one.name) @if one.is_me { " " span.muted { "(this one)" } } }
+                        td { @if one.is_alive { (chip(Tone::Well, "there")) } @else { (chip(Tone::Waits, "gone")) } }
+                        td { (one.version) }
+                        td { (short(one.since)) }
+                        td { (short(one.seen)) }
+                        td { @if let Some(address) = &one.address { code { (address) } } @else { "-" } }
+                        td { (one.holds.join(", ")) }
+                    } } } } }))
+                @if !all.takeovers.is_empty() { ul { @for one in &all.takeovers {
+                    li { (short(one.at)) " UTC: " code { (one.of) } " went from " (one.from) " to " (one.to) }
+                } } }
             }
         }
     }

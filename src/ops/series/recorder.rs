@@ -42,8 +42,8 @@ pub fn begin(watched: Watched) -> (Recorder, Shared) {
     (Recorder { watched, series: series.clone(), has_warned: AtomicBool::default() }, series)
 }
 
-fn name(number: usize) -> String {
-    format!("series:{number}")
+fn name(of: &str, number: usize) -> String {
+    if of.is_empty() { format!("series:{number}") } else { format!("series:{of}:{number}") }
 }
 
 impl Recorder {
@@ -83,9 +83,17 @@ impl Recorder {
         }
     }
 
+    /// Whose they are, of the daemons that share a store: each keeps its own. Empty where nobody shares it.
+    fn of(&self) -> String {
+        let members = self.watched.store.members();
+        let me = members.as_ref().and_then(|all| all.members.iter().find(|member| member.is_me));
+        me.map(|me| me.name.clone()).unwrap_or_default()
+    }
+
     async fn read(&self) -> Result<(), crate::store::StoreError> {
+        let of = self.of();
         for number in 0..VALUES {
-            let Some(value) = self.watched.store.kept(&name(number)).await? else { break };
+            let Some(value) = self.watched.store.kept(&name(&of, number)).await? else { break };
             if value.is_empty() {
                 break;
             }
@@ -95,11 +103,21 @@ impl Recorder {
     }
 
     async fn keep(&self) {
+        let of = self.of();
+        // Where two are called alike, one of them keeps its own.
+        let duty = match self.watched.store.duty(&format!("series:{of}")).await {
+            Ok(Some(duty)) => duty,
+            Ok(None) => return,
+            Err(error) => {
+                tracing::warn!(reason = %error, "the charts' series could not be kept; they are tried again");
+                return;
+            }
+        };
         let mut values = self.series.look(|series| series.kept());
         // What more there was the last time ends here.
         values.push(Vec::new());
         for (number, value) in values.iter().enumerate().take(VALUES) {
-            if let Err(error) = self.watched.store.keep(&name(number), value).await {
+            if let Err(error) = self.watched.store.keep_for(&duty, &name(&of, number), value).await {
                 tracing::warn!(reason = %error, "the charts' series could not be kept; they are tried again");
                 return;
             }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::pull::StreamState;
+use crate::pull::{Doing, StreamState};
 
 /// What one run brought.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -29,9 +29,15 @@ pub struct Rerun {
     /// The source's name in the configuration.
     pub source: Arc<str>,
     pub(super) wishes: mpsc::Sender<Wish>,
+    pub(super) states: Vec<watch::Receiver<StreamState>>,
 }
 
 impl Rerun {
+    /// True where this daemon runs it.
+    pub fn is_here(&self) -> bool {
+        self.states.iter().all(|state| state.borrow().doing != Doing::Elsewhere)
+    }
+
     /// Has it run from where it is, after the run that may be under way, and returns what that brought. None when the
     /// daemon ends.
     pub async fn run(&self) -> Option<Brought> {

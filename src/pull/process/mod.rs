@@ -32,7 +32,7 @@ use crate::identity;
 use crate::model::setting::Secret;
 use crate::model::{Span, Timestamp};
 use crate::source::process::{Blame, Failed, Fields, Program, Progress};
-use crate::store::{Store, StoreError};
+use crate::store::{Duties, Duty, Store, StoreError};
 use crate::wire::backoff;
 
 /// The first wait after a failure, and the longest.
@@ -60,6 +60,8 @@ pub struct Process {
 
 /// What is known from run to run.
 struct Memory {
+    /// By which it is run.
+    duty: Duty,
     progress: Progress,
     seen: Seen,
     /// Its settings, as it has changed them where it did.
@@ -112,7 +114,8 @@ impl Process {
 
     /// To have it run once more.
     pub fn rerun(&self) -> Rerun {
-        Rerun { source: self.name.clone(), wishes: self.wishes.0.clone() }
+        let states = self.states.values().map(watch::Sender::subscribe).collect();
+        Rerun { source: self.name.clone(), wishes: self.wishes.0.clone(), states }
     }
 
     fn brought(&self) -> Brought {
@@ -124,18 +127,30 @@ impl Process {
         format!("pull:{}:{of}", self.name)
     }
 
-    /// Runs it until `stop`.
+    /// Runs it until `stop`, while that is ours to do.
     pub async fn run(mut self, stop: CancellationToken) {
-        let Some(mut memory) = self.remember(&stop).await else { return };
+        let mut duties = Duties::new(self.store.clone(), [format!("pull:{}", self.name)]);
+        let states: Vec<watch::Sender<StreamState>> = self.states.values().cloned().collect();
+        let elsewhere = || states.iter().for_each(|state| state.send_modify(StreamState::is_elsewhere));
+        while let Some(on) = duties.next(&stop, elsewhere).await {
+            self.work(on.duty(), on.stop()).await;
+        }
+    }
+
+    async fn work(&mut self, duty: Duty, stop: &CancellationToken) {
+        let Some(mut memory) = self.remember(&duty, stop).await else { return };
         for (stream, state) in &self.states {
             let whole = memory.progress.whole(stream);
-            state.send_modify(|state| state.read = whole.unwrap_or(state.read));
+            state.send_modify(|state| {
+                state.free(Doing::Starting);
+                state.read = whole.unwrap_or(state.read);
+            });
         }
         let (mut tries, mut wish): (_, Option<Wish>) = (0, None);
         while !stop.is_cancelled() {
             let began = self.clock.now();
             let before = self.brought();
-            let ended = self.once(&mut memory, &stop).await;
+            let ended = self.once(&mut memory, stop).await;
             let result = match &ended {
                 Ended::Whole => "whole",
                 Ended::Failed(_) => "failed",
@@ -200,9 +215,9 @@ impl Process {
     }
 
     /// What is kept of earlier runs; none when it is given up for `stop`.
-    async fn remember(&self, stop: &CancellationToken) -> Option<Memory> {
+    async fn remember(&self, duty: &Duty, stop: &CancellationToken) -> Option<Memory> {
         loop {
-            match self.kept().await {
+            match self.kept(duty).await {
                 Ok(memory) => return Some(memory),
                 Err(refused) => {
                     tracing::error!(source = %self.name, reason = %refused, "the state of a program waits for the store");
@@ -215,7 +230,7 @@ impl Process {
         }
     }
 
-    async fn kept(&self) -> Result<Memory, StoreError> {
+    async fn kept(&self, duty: &Duty) -> Result<Memory, StoreError> {
         let progress = self.store.cursor(&self.cursor("state")).await?;
         let schemas = self.store.kept(&self.cursor("schemas")).await?;
         let changed = self.store.kept(&self.cursor("settings")).await?;
@@ -228,14 +243,36 @@ impl Process {
             }
             None => self.program.settings.clone(),
         };
+        // Where daemons share a store, the next one has to know it, too.
+        let seen = match duty.is_shared() {
+            true => self.store.kept(&self.cursor("seen")).await?,
+            false => std::fs::read(self.seen_path()).ok(),
+        };
         let read = |bytes: Option<Vec<u8>>| bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         Ok(Memory {
+            duty: duty.clone(),
             progress: progress.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default(),
-            seen: Seen::open(self.folder.with_extension("seen")),
+            seen: Seen::of(seen),
             settings,
             catalog: None,
             schemas: read(schemas).unwrap_or_default(),
         })
+    }
+
+    fn seen_path(&self) -> PathBuf {
+        self.folder.with_extension("seen")
+    }
+
+    /// A run has read everything: what that was is kept.
+    async fn keep_seen(&self, memory: &mut Memory) {
+        let Some(bytes) = memory.seen.whole() else { return };
+        let kept = match memory.duty.is_shared() {
+            true => self.store.keep_for(&memory.duty, &self.cursor("seen"), &bytes).await.map_err(|e| e.to_string()),
+            false => seen::write(&self.seen_path(), &bytes).map_err(|e| e.to_string()),
+        };
+        if let Err(refused) = kept {
+            tracing::warn!(source = %self.name, reason = %refused, "what a program read could not be written down");
+        }
     }
 
     /// By which the settings of the configuration are known again.
@@ -249,7 +286,7 @@ impl Process {
         let changed = Changed { of: self.fingerprint(), settings };
         let value = serde_json::to_vec(&changed).unwrap_or_default();
         memory.settings = Secret::new(changed.settings.to_string());
-        // Not given up at the end: another may not be had.
+        // Not given up at the end, nor when it is another daemon's duty by now: another may not be had.
         while let Err(refused) = self.store.keep(&self.cursor("settings"), &value).await {
             tracing::error!(source = %self.name, reason = %refused, "the changed settings of a program wait for the store");
             self.clock.until(self.clock.now() + REFUSED).await;
@@ -279,7 +316,7 @@ impl Process {
         }
         memory.schemas.insert(stream.to_owned(), fields);
         let value = serde_json::to_vec(&memory.schemas).unwrap_or_default();
-        if let Err(refused) = self.store.keep(&self.cursor("schemas"), &value).await {
+        if let Err(refused) = self.store.keep_for(&memory.duty, &self.cursor("schemas"), &value).await {
             tracing::warn!(source = %self.name, reason = %refused, "what records look like could not be kept");
         }
     }

@@ -210,9 +210,7 @@ impl Under<'_> {
             }
         }
         self.run.end(code).map_err(Break::Failed)?;
-        if let Err(error) = self.memory.seen.whole() {
-            tracing::warn!(source = %self.of.name, reason = %error, "what a program read could not be written down");
-        }
+        self.of.keep_seen(self.memory).await;
         Ok(())
     }
 
@@ -353,7 +351,7 @@ impl Under<'_> {
                 });
             }
         };
-        if !kept.put(&of.store, &of.clock, stop, told).await {
+        if !kept.put((&of.store, &self.memory.duty), &of.clock, stop, told).await {
             return false;
         }
         // However long that took, the program could not speak.

@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::Path;
 
 use crate::model::{DedupeKey, Event};
 use crate::pull::recent::Recent;
@@ -14,7 +14,6 @@ const MAGIC: &[u8; 8] = b"ESPREAD1";
 
 /// What was read.
 pub struct Seen {
-    path: PathBuf,
     recent: Recent,
     /// In the last whole run, in order.
     before: Vec<u64>,
@@ -23,10 +22,10 @@ pub struct Seen {
 }
 
 impl Seen {
-    /// As it was left in this file; nothing, where that cannot be read: the journal knows of the last days.
-    pub fn open(path: PathBuf) -> Self {
-        let before = std::fs::read(&path).ok().and_then(|bytes| keys(&bytes)).unwrap_or_default();
-        Self { path, recent: Recent::default(), before, now: Vec::new() }
+    /// As it was left in these bytes; nothing, where they cannot be read: the journal knows of the last days.
+    pub fn of(bytes: Option<Vec<u8>>) -> Self {
+        let before = bytes.and_then(|bytes| keys(&bytes)).unwrap_or_default();
+        Self { recent: Recent::default(), before, now: Vec::new() }
     }
 
     /// A run begins.
@@ -43,11 +42,9 @@ impl Seen {
         self.recent.only_new(events);
     }
 
-    /// All that was read since the beginning of the run is in the store, and was all there is.
-    ///
-    /// # Errors
-    /// When it could not be written down.
-    pub fn whole(&mut self) -> io::Result<()> {
+    /// All that was read since the beginning of the run is in the store, and was all there is. What is to be kept of it;
+    /// none where it is what is kept already.
+    pub fn whole(&mut self) -> Option<Vec<u8>> {
         let mut now = std::mem::take(&mut self.now);
         if now.len() >= MOST {
             tracing::warn!(keys = MOST, "a program reads more than is remembered; what is old may be taken anew");
@@ -55,19 +52,24 @@ impl Seen {
         now.sort_unstable();
         now.dedup();
         if now == self.before {
-            return Ok(());
+            return None;
         }
         self.before = now;
         let mut bytes = MAGIC.to_vec();
         bytes.extend(self.before.iter().flat_map(|key| key.to_le_bytes()));
         let sum = crc32c::crc32c(&bytes);
         bytes.extend(sum.to_le_bytes());
-        let beside = self.path.with_extension("new");
-        let mut file = File::create(&beside)?;
-        file.write_all(&bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&beside, &self.path)
+        Some(bytes)
     }
+}
+
+/// Writes them as one.
+pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let beside = path.with_extension("new");
+    let mut file = File::create(&beside)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(&beside, path)
 }
 
 fn short(key: &DedupeKey) -> u64 {
@@ -111,12 +113,12 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("crm.seen");
         let run = |ids: &[&str], is_whole: bool| {
-            let mut seen = Seen::open(path.clone());
+            let mut seen = Seen::of(std::fs::read(&path).ok());
             seen.begin();
             let mut events = events(ids);
             seen.only_new(&mut events);
             if is_whole {
-                seen.whole().expect("a file");
+                seen.whole().iter().for_each(|bytes| write(&path, bytes).expect("a file"));
             }
             events.len()
         };

@@ -107,3 +107,23 @@ pub async fn small_values_are_kept(open: Open<'_>) {
     assert_eq!(store.counts().set_aside, 2);
     store.close().await.expect("a close");
 }
+
+pub async fn a_duty_is_shown_where_something_is_kept_for_it(open: Open<'_>) {
+    let store = open();
+    let duty = store.duty("night").await.expect("an answer").expect("nobody else has it");
+    assert!(duty.is_ours());
+    assert_eq!(store.duty("night").await.expect("an answer").map(|again| again.term()), Some(duty.term()));
+    let before = store.counts().journaled;
+    let position = store.append_for(&duty, vec![event(900)], Some(("list", b"9"))).await.expect("an append");
+    assert_eq!(position.0, before.0 + 1);
+    store.append_for(&duty, Vec::new(), Some(("list", b"10"))).await.expect("an append");
+    store.keep_for(&duty, "night:open", b"now").await.expect("a write");
+    assert_eq!(store.cursor("list").await.expect("a read"), Some(b"10".to_vec()));
+    store.close().await.expect("a close");
+    drop(store);
+    let store = open();
+    assert_eq!(store.kept("night:open").await.expect("a read"), Some(b"now".to_vec()));
+    let later = store.duty("night").await.expect("an answer").expect("it was given back");
+    assert!(later.term() >= duty.term());
+    store.close().await.expect("a close");
+}

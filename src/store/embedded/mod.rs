@@ -63,9 +63,9 @@ use super::cache::Cache;
 use super::news::news;
 use super::settings::Settings;
 use super::{
-    Accepted, Added, AppendError, BackedUp, Claim, Counts, DeadLetter, Due, End, LaneCount, Listed, PoolCount,
-    Progress, Raised, Receipt, Record, Recorded, SetAside, Settled, Sought, Step, Stocked, Store, StoreError, Story,
-    Work, WorkId, record,
+    Accepted, Added, AppendError, BackedUp, Claim, Counts, DeadLetter, Due, Duty, End, LaneCount, Listed, Members,
+    PoolCount, Progress, Raised, Receipt, Record, Recorded, Said, SetAside, Settled, Sought, Step, Stocked, Store,
+    StoreError, Story, Work, WorkId, record,
 };
 use committer::{Append, Committer, Tail};
 use frame::Kind;
@@ -305,6 +305,15 @@ impl Store for Embedded {
             kept.map_err(unavailable)?;
         }
         Ok(position)
+    }
+
+    async fn append_for(
+        &self,
+        _: &Duty,
+        events: Vec<Event>,
+        cursor: Option<(&str, &[u8])>,
+    ) -> Result<Position, AppendError> {
+        self.append(events, cursor).await
     }
 
     async fn cursor(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
@@ -631,8 +640,36 @@ impl Store for Embedded {
         self.step(move |inner| scan::keep(inner, keys::KEPT, &name, &value, true)).await
     }
 
+    async fn keep_for(&self, _: &Duty, name: &str, value: &[u8]) -> Result<(), StoreError> {
+        self.keep(name, value).await
+    }
+
     async fn kept(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
         self.inner.disk()?.get(&keys::named(keys::KEPT, name))
+    }
+
+    /// Nobody else shares this store.
+    async fn duty(&self, name: &str) -> Result<Option<Duty>, StoreError> {
+        Ok(Some(Duty::always(name)))
+    }
+
+    async fn say(&self, _: &str, _: &[u8]) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn heard(&self, _: &str) -> Result<Vec<Said>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn members(&self) -> Option<Arc<Members>> {
+        None
+    }
+
+    fn introduce(&self, _: &str) {}
+
+    /// What its disk refuses, each step says.
+    fn away(&self) -> Option<String> {
+        None
     }
 
     /// Writes a snapshot of the state and removes the journal that it covers and that is old enough.

@@ -23,7 +23,7 @@ async fn keeps_the_contract() {
     contract::run(&|| Arc::new(Embedded::open(&settings, Timestamp::MIN).expect("a store"))).await;
     let found = verify(&settings).expect("a check");
     assert_eq!(found.damage, Vec::<String>::new());
-    assert_eq!((found.events, found.steps), (13, 5));
+    assert_eq!((found.events, found.steps), (14, 5));
 }
 
 #[tokio::test]

@@ -53,6 +53,11 @@ impl Trouble {
         }
     }
 
+    /// True where another daemon does this work.
+    pub fn is_elsewhere(&self) -> bool {
+        matches!(self, Self::Store(StoreError::Elsewhere))
+    }
+
     /// True where the same step may well succeed a moment later.
     pub fn is_passing(&self) -> bool {
         let Self::Database(error) = self else { return false };

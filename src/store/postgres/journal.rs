@@ -1,13 +1,15 @@
 //! What was accepted. Appends that wait together are one transaction: the lock on the journal's one row, and with it the
 //! order of all daemons, is held as seldom as can be.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use sqlx::{PgConnection, PgPool};
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
 use super::again::{Trouble, read, tried};
+use super::lease::Leases;
 use super::mirror::Mirror;
 use super::text::{count, limit, number, put_back, shown, taken_out};
 use crate::model::{Event, Position};
@@ -23,12 +25,14 @@ const GROUP: (usize, usize) = (512, 5_000);
 pub struct Append {
     pub events: Vec<Event>,
     pub cursor: Option<(String, Vec<u8>)>,
+    /// What it is made for: its name and term.
+    pub duty: Option<(String, i64)>,
     /// The last one's position, when the database has them.
     pub answer: oneshot::Sender<Result<Position, StoreError>>,
 }
 
 /// Writes what waits until nobody can send any more.
-pub async fn write_all(pool: PgPool, mirror: std::sync::Arc<Mirror>, mut from: mpsc::Receiver<Append>) {
+pub async fn write_all(pool: PgPool, (mirror, leases): (Arc<Mirror>, Arc<Leases>), mut from: mpsc::Receiver<Append>) {
     let mut group = Vec::new();
     let mut refused = false;
     while let Some(first) = from.recv().await {
@@ -39,7 +43,7 @@ pub async fn write_all(pool: PgPool, mirror: std::sync::Arc<Mirror>, mut from: m
             events += next.events.len();
             group.push(next);
         }
-        let written = write(&pool, &group).await;
+        let written = write(&pool, &leases, &group).await;
         match written {
             Ok(first) => {
                 if std::mem::take(&mut refused) {
@@ -47,11 +51,11 @@ pub async fn write_all(pool: PgPool, mirror: std::sync::Arc<Mirror>, mut from: m
                 }
                 answer(&mirror, first, &mut group);
             }
-            // One of them may be what the database does not take: it must not take the others with it.
-            Err(trouble) if group.len() > 1 && trouble.is_of_values() => {
+            // One of them may be what the database does not take, or another's: it must not take the others with it.
+            Err(trouble) if group.len() > 1 && (trouble.is_of_values() || trouble.is_elsewhere()) => {
                 for one in std::mem::take(&mut group) {
                     let mut alone = vec![one];
-                    match write(&pool, &alone).await {
+                    match write(&pool, &leases, &alone).await {
                         Ok(first) => answer(&mirror, first, &mut alone),
                         Err(trouble) => refuse(trouble.into_error(), &mut alone, &mut refused),
                     }
@@ -82,6 +86,12 @@ fn answer(mirror: &Mirror, first: u64, group: &mut Vec<Append>) {
 }
 
 fn refuse(error: StoreError, group: &mut Vec<Append>, refused: &mut bool) {
+    if matches!(error, StoreError::Elsewhere) {
+        for append in group.drain(..) {
+            let _ = append.answer.send(Err(StoreError::Elsewhere));
+        }
+        return;
+    }
     // Said once, however many are refused.
     if !std::mem::replace(refused, true) {
         tracing::error!(reason = %error, "the journal cannot be written; intake answers 503");
@@ -97,19 +107,28 @@ fn refuse(error: StoreError, group: &mut Vec<Append>, refused: &mut bool) {
 }
 
 /// Writes all of them; the first event's position.
-async fn write(pool: &PgPool, group: &[Append]) -> Result<u64, Trouble> {
+async fn write(pool: &PgPool, leases: &Leases, group: &[Append]) -> Result<u64, Trouble> {
     // Should the answer be lost, the next try knows by this that they are there.
     let mark = Uuid::new_v4();
-    tried!(pool, |connection| write_once(connection, group, mark))
+    tried!(pool, |connection| write_once(connection, leases, group, mark))
 }
 
-pub async fn write_once(connection: &mut PgConnection, group: &[Append], mark: Uuid) -> Result<u64, Trouble> {
+pub async fn write_once(
+    connection: &mut PgConnection,
+    leases: &Leases,
+    group: &[Append],
+    mark: Uuid,
+) -> Result<u64, Trouble> {
     let events: Vec<&Event> = group.iter().flat_map(|append| &append.events).collect();
     let n = number(events.len() as u64);
     let (last, known): (i64, Option<Uuid>) =
         sqlx::query_as("select last, mark from journal where id = 1 for update").fetch_one(&mut *connection).await?;
     if known == Some(mark) {
         return Ok(count(last - n + 1));
+    }
+    let duties: BTreeSet<&(String, i64)> = group.iter().filter_map(|append| append.duty.as_ref()).collect();
+    for (name, term) in duties {
+        leases.fence(connection, name, *term).await?;
     }
     let first = last + 1;
     sqlx::query("update journal set last = $1, mark = $2 where id = 1")

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::{Inner, cut, lease, shelf};
+use super::{Inner, cut, lease, members, shelf};
 use crate::store::StoreError;
 
 /// What others wrote is known after so long.
@@ -20,14 +20,18 @@ const MOST_CUTS: usize = 50;
 /// Begins all of it.
 pub fn begin(inner: &Arc<Inner>, stop: &CancellationToken) {
     tokio::spawn(each(lease::RENEWED, Arc::downgrade(inner), stop.clone(), async |inner| {
-        inner.leases.renew(&inner.pool).await
+        let address = inner.address.lock().map_err(|_| super::poisoned())?.clone();
+        inner.leases.renew(&inner.pool).await?;
+        members::beat(&inner.pool, inner.leases.me(), &inner.name, address.as_deref()).await
     }));
+    tokio::spawn(each(lease::TOLD, Arc::downgrade(inner), stop.clone(), async |inner| inner.leases.expire()));
     tokio::spawn(each(READ, Arc::downgrade(inner), stop.clone(), async |inner| read(inner).await));
     tokio::spawn(each(CUT, Arc::downgrade(inner), stop.clone(), async |inner| {
         // One daemon is enough for it.
         if inner.leases.epoch(lease::ENGINE).is_none() {
             return Ok(());
         }
+        members::cut(&inner.pool).await?;
         let now = inner.mirror.engine()?.reached;
         for _ in 0..MOST_CUTS {
             if !cut::some(inner, now).await? {
@@ -40,7 +44,10 @@ pub fn begin(inner: &Arc<Inner>, stop: &CancellationToken) {
 
 /// What others wrote, and whether a lease that is wanted is free.
 pub async fn read(inner: &Inner) -> Result<(), StoreError> {
-    inner.mirror.refresh(&inner.pool).await?;
+    if let Err(refused) = inner.mirror.refresh(&inner.pool, inner.leases.me()).await {
+        inner.mirror.failed(&refused);
+        return Err(refused);
+    }
     shelf::refresh(inner).await?;
     let wanted = inner.leases.wanted();
     if !wanted.is_empty() && inner.leases.any_free(&inner.pool, &wanted).await? {

@@ -1,8 +1,12 @@
-//! Who does what only one may do: the engine's work, and each lane's. A lease has an end, by the database's clock, and an
-//! epoch that is never used twice. Whoever writes by it shows holder and epoch in the same transaction, so that one who
-//! was held up, and does not know that another has taken over, is refused.
+//! Who does what only one may do: the engine's work, each lane's, each duty. A lease has an end, by the database's clock,
+//! and an epoch that is never used twice. Whoever writes by it shows holder and epoch in the same transaction, so that one
+//! who was held up, and does not know that another has taken over, is refused.
+//!
+//! Who has lost one to another was held up for as long as all of them last, and gives all of them back: what is to be
+//! done by one daemon (a lane, and the account that it calls) is never parted between two for good.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -11,7 +15,8 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::again::{Trouble, read, step};
-use crate::store::StoreError;
+use super::text::{count, number};
+use crate::store::{Duty, StoreError};
 
 /// The engine's.
 pub const ENGINE: &str = "engine";
@@ -19,6 +24,8 @@ pub const ENGINE: &str = "engine";
 const LASTS: Duration = Duration::from_secs(5);
 /// Renewed so often.
 pub const RENEWED: Duration = Duration::from_secs(2);
+/// Whoever works by one that has run out is told within this.
+pub const TOLD: Duration = Duration::from_millis(250);
 /// After somebody else was found to hold it, it is not asked for again for so long.
 const ELSEWHERE: Duration = Duration::from_millis(500);
 
@@ -32,11 +39,15 @@ pub struct Leases {
     /// Nobody else is called so.
     me: Uuid,
     known: Mutex<HashMap<String, Known>>,
+    /// How often all were lost: what was asked for before counts no more.
+    losses: AtomicU64,
+    /// Up to which of these losses the database knows of it. Held while it is asked for a lease, or told of one.
+    told: tokio::sync::Mutex<u64>,
 }
 
 enum Known {
-    /// Ours, until then by this machine's time, which began to count before the database's.
-    Held { epoch: i64, until: Instant },
+    /// Ours, until its end by this machine's time, which began to count before the database's.
+    Held(Duty),
     /// Another's; asked for again after this.
     Elsewhere { again: Instant },
 }
@@ -53,38 +64,69 @@ pub struct Held {
 impl Leases {
     /// None yet.
     pub fn new() -> Self {
-        Self { me: Uuid::new_v4(), known: Mutex::default() }
+        Self { me: Uuid::new_v4(), known: Mutex::default(), losses: AtomicU64::new(0), told: Default::default() }
+    }
+
+    /// By which this daemon is known.
+    pub fn me(&self) -> Uuid {
+        self.me
     }
 
     fn known(&self) -> Result<MutexGuard<'_, HashMap<String, Known>>, StoreError> {
         self.known.lock().map_err(|_| super::poisoned())
     }
 
+    fn held(&self, name: &str) -> Result<Option<Duty>, StoreError> {
+        Ok(match self.known()?.get(name) {
+            Some(Known::Held(duty)) if duty.is_ours() => Some(duty.clone()),
+            _ => None,
+        })
+    }
+
     /// Ours, where it is or can be; `None` while another process has it.
     pub async fn take(&self, pool: &PgPool, name: &str) -> Result<Option<Held>, StoreError> {
-        match self.known()?.get(name) {
-            Some(Known::Held { epoch, until }) if *until > Instant::now() => {
-                return Ok(Some(Held { epoch: *epoch, is_new: false }));
-            }
-            Some(Known::Elsewhere { again }) if *again > Instant::now() => return Ok(None),
-            _ => {}
+        if let Some(duty) = self.held(name)? {
+            return Ok(Some(Held { epoch: number(duty.term()), is_new: false }));
         }
+        let taken = self.ask(pool, name).await?;
+        Ok(taken.map(|duty| Held { epoch: number(duty.term()), is_new: true }))
+    }
+
+    /// The same, as a duty.
+    pub async fn duty(&self, pool: &PgPool, name: &str) -> Result<Option<Duty>, StoreError> {
+        match self.held(name)? {
+            Some(duty) => Ok(Some(duty)),
+            None => self.ask(pool, name).await,
+        }
+    }
+
+    async fn ask(&self, pool: &PgPool, name: &str) -> Result<Option<Duty>, StoreError> {
+        if matches!(self.known()?.get(name), Some(Known::Elsewhere { again }) if *again > Instant::now()) {
+            return Ok(None);
+        }
+        let mut told = self.told.lock().await;
+        if let Some(duty) = self.held(name)? {
+            return Ok(Some(duty));
+        }
+        let losses = self.settle(pool, &mut told).await?;
         let asked = Instant::now();
         let epoch = step!(pool, |connection| taken(connection, name, self.me))?;
-        let known = match epoch {
-            Some(epoch) => Known::Held { epoch, until: asked + LASTS },
-            None => Known::Elsewhere { again: asked + ELSEWHERE },
-        };
-        self.known()?.insert(name.to_owned(), known);
-        Ok(epoch.map(|epoch| Held { epoch, is_new: true }))
+        let mut known = self.known()?;
+        if self.losses.load(Ordering::Acquire) != losses {
+            // It is given back with all the others.
+            return Ok(None);
+        }
+        let duty = epoch.map(|epoch| Duty::until(name, count(epoch), asked + LASTS));
+        let one = duty.clone().map_or(Known::Elsewhere { again: asked + ELSEWHERE }, Known::Held);
+        if let Some(Known::Held(before)) = known.insert(name.to_owned(), one) {
+            before.end();
+        }
+        Ok(duty)
     }
 
     /// The epoch of one that is ours.
     pub fn epoch(&self, name: &str) -> Option<i64> {
-        match self.known().ok()?.get(name) {
-            Some(Known::Held { epoch, until }) if *until > Instant::now() => Some(*epoch),
-            _ => None,
-        }
+        Some(number(self.held(name).ok()??.term()))
     }
 
     /// True while another process is known to have it.
@@ -92,42 +134,106 @@ impl Leases {
         self.known().is_ok_and(|known| matches!(known.get(name), Some(Known::Elsewhere { .. })))
     }
 
-    /// Renews all that are ours. One that is another's by now is ours no more.
+    /// Renews all that are ours. Where one is another's by now, none is ours any more.
     pub async fn renew(&self, pool: &PgPool) -> Result<(), StoreError> {
-        let ours: Vec<String> = {
+        let mut told = self.told.lock().await;
+        let losses = self.settle(pool, &mut told).await?;
+        let ours: Vec<(String, Duty)> = {
             let known = self.known()?;
-            known.iter().filter(|(_, one)| matches!(one, Known::Held { .. })).map(|(name, _)| name.clone()).collect()
+            let held = known.iter().filter_map(|(name, one)| match one {
+                Known::Held(duty) => Some((name.clone(), duty.clone())),
+                Known::Elsewhere { .. } => None,
+            });
+            held.collect()
         };
         if ours.is_empty() {
             return Ok(());
         }
+        let names: Vec<String> = ours.iter().map(|(name, _)| name.clone()).collect();
         let asked = Instant::now();
-        let renewed = read!(pool, |connection| renewed(connection, &ours, self.me))?;
-        let renewed: HashMap<String, i64> = renewed.into_iter().collect();
+        let renewed = read!(pool, |connection| renewed(connection, &names, self.me))?;
+        if self.note_renewed(ours, &renewed.into_iter().collect(), losses, asked + LASTS)? {
+            self.lose()?;
+            self.settle(pool, &mut told).await?;
+        }
+        Ok(())
+    }
+
+    /// True where one of them is another's.
+    fn note_renewed(
+        &self,
+        ours: Vec<(String, Duty)>,
+        renewed: &HashMap<String, i64>,
+        losses: u64,
+        until: Instant,
+    ) -> Result<bool, StoreError> {
         let mut known = self.known()?;
-        for name in ours {
-            let Some(Known::Held { epoch, until }) = known.get_mut(&name) else { continue };
-            if renewed.get(&name) == Some(epoch) {
-                *until = asked + LASTS;
-            } else if !renewed.contains_key(&name) {
+        if self.losses.load(Ordering::Acquire) != losses {
+            return Ok(false);
+        }
+        let mut is_lost = false;
+        for (name, duty) in ours {
+            let Some(epoch) = renewed.get(&name) else {
                 tracing::warn!(lease = %name, "another daemon has taken over");
-                known.remove(&name);
+                is_lost = true;
+                continue;
+            };
+            let is_known = matches!(known.get(&name), Some(Known::Held(now)) if now.term() == duty.term());
+            if count(*epoch) != duty.term() || !is_known {
+                continue;
+            }
+            if duty.is_ours() {
+                duty.renew(until);
+            } else {
+                // Its time had run out, and nobody took it: whoever worked by it is told, and begins again.
+                duty.end();
+                known.insert(name.clone(), Known::Held(Duty::until(&name, duty.term(), until)));
+            }
+        }
+        Ok(is_lost)
+    }
+
+    /// Tells who works by a lease whose time has run out.
+    pub fn expire(&self) -> Result<(), StoreError> {
+        for one in self.known()?.values() {
+            if let Known::Held(duty) = one
+                && !duty.is_ours()
+            {
+                duty.end();
             }
         }
         Ok(())
     }
 
-    /// Forgets that it is ours: the database said that it is not.
-    pub fn lost(&self, name: &str) {
-        if let Ok(mut known) = self.known() {
-            known.remove(name);
+    /// None of them is ours any more: the database said so of one.
+    fn lose(&self) -> Result<(), StoreError> {
+        let mut known = self.known()?;
+        self.losses.fetch_add(1, Ordering::AcqRel);
+        known.retain(|_, one| match one {
+            Known::Held(duty) => {
+                duty.end();
+                false
+            }
+            Known::Elsewhere { .. } => true,
+        });
+        Ok(())
+    }
+
+    /// Gives back in the database what was lost; how often that was.
+    async fn settle(&self, pool: &PgPool, told: &mut u64) -> Result<u64, StoreError> {
+        let losses = self.losses.load(Ordering::Acquire);
+        if *told < losses {
+            read!(pool, |connection| given_back(connection, self.me))?;
+            *told = losses;
         }
+        Ok(losses)
     }
 
     /// Gives all of them back, so that nobody has to wait for their end.
     pub async fn give_back(&self, pool: &PgPool) -> Result<(), StoreError> {
-        self.known()?.clear();
-        read!(pool, |connection| given_back(connection, self.me))
+        let mut told = self.told.lock().await;
+        self.lose()?;
+        self.settle(pool, &mut told).await.map(drop)
     }
 
     /// Names of those that were asked for and are another's.
@@ -147,28 +253,46 @@ impl Leases {
         let sql = "select epoch from leases where name = $1 and holder = $2 and epoch = $3 for share";
         let held: Option<(i64,)> =
             sqlx::query_as(sql).bind(name).bind(self.me).bind(epoch).fetch_optional(connection).await?;
-        if held.is_none() {
-            self.lost(name);
-            return Err(StoreError::Elsewhere.into());
+        if held.is_some() {
+            return Ok(());
         }
-        Ok(())
+        // Whoever comes late, with what was ours before, has lost nothing anew.
+        if self.epoch(name) == Some(epoch) {
+            self.lose()?;
+        }
+        Err(StoreError::Elsewhere.into())
     }
 }
 
 async fn taken(connection: &mut PgConnection, name: &str, me: Uuid) -> Result<Option<i64>, Trouble> {
-    let taken: Option<(i64,)> = sqlx::query_as(
+    let taken: Option<(i64, Option<Uuid>)> = sqlx::query_as(
         "insert into leases (name, holder, epoch, until) values ($1, $2, 1, now() + $3 * interval '1 second')
          on conflict (name) do update
-         set holder = excluded.holder, epoch = leases.epoch + 1, until = excluded.until
+         set before = coalesce(leases.holder, leases.before), holder = excluded.holder, epoch = leases.epoch + 1,
+         until = excluded.until
          where leases.until <= now() or leases.holder is null or leases.holder = excluded.holder
-         returning epoch",
+         returning epoch, before",
     )
     .bind(name)
     .bind(me)
     .bind(LASTS.as_secs_f64())
-    .fetch_optional(connection)
+    .fetch_optional(&mut *connection)
     .await?;
-    Ok(taken.map(|(epoch,)| epoch))
+    let Some((epoch, before)) = taken else { return Ok(None) };
+    if let Some(before) = before.filter(|before| *before != me) {
+        sqlx::query(
+            "insert into takeovers (lease, epoch, at, from_whom, to_whom) values ($1, $2, now(),
+             coalesce((select name from members where id = $3), 'unknown'),
+             coalesce((select name from members where id = $4), 'unknown')) on conflict (lease, epoch) do nothing",
+        )
+        .bind(name)
+        .bind(epoch)
+        .bind(before)
+        .bind(me)
+        .execute(connection)
+        .await?;
+    }
+    Ok(Some(epoch))
 }
 
 async fn renewed(connection: &mut PgConnection, names: &[String], me: Uuid) -> Result<Vec<(String, i64)>, Trouble> {
@@ -185,7 +309,7 @@ async fn renewed(connection: &mut PgConnection, names: &[String], me: Uuid) -> R
 }
 
 async fn given_back(connection: &mut PgConnection, me: Uuid) -> Result<(), Trouble> {
-    let sql = "update leases set holder = null, until = now() where holder = $1";
+    let sql = "update leases set before = holder, holder = null, until = now() where holder = $1";
     sqlx::query(sql).bind(me).execute(connection).await?;
     Ok(())
 }

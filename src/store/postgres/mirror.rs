@@ -4,20 +4,27 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use sqlx::{PgConnection, PgPool, Row};
 use tokio::sync::watch;
+use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::again::{Trouble, read};
 use super::counts::{self, Lanes, Written};
 use super::engine::EngineRow;
+use super::members;
 use super::text::{at, count};
 use crate::model::{Position, Timestamp, TriggerId, TriggerStates};
 use crate::store::record::decode;
-use crate::store::{Counts, LaneCount, Progress, StoreError};
+use crate::store::{Counts, LaneCount, Members, Progress, StoreError};
 
 /// Demands of access that are counted.
 const MOST_DEMANDS: usize = 1_000;
+
+/// What was read longer ago is old: it is read each second.
+const AWAY: Duration = Duration::from_secs(4);
 
 /// Messages set aside.
 pub const SET_ASIDE: &str = "set_aside";
@@ -30,6 +37,8 @@ pub const CATALOGUE: &str = "catalogue";
 pub struct Mirror {
     known: Mutex<Known>,
     changed: watch::Sender<u64>,
+    /// When all of it was last read, and why not since.
+    read: Mutex<(Instant, Option<String>)>,
 }
 
 #[derive(Default)]
@@ -45,12 +54,14 @@ struct Known {
     lanes: Lanes,
     totals: BTreeMap<String, (i64, u64)>,
     open_demands: u64,
+    members: Arc<Members>,
 }
 
 impl Mirror {
     /// Knows nothing yet.
     pub fn new() -> Self {
-        Self { known: Mutex::default(), changed: watch::Sender::new(0) }
+        let read = Mutex::new((Instant::now(), None));
+        Self { known: Mutex::default(), changed: watch::Sender::new(0), read }
     }
 
     fn known(&self) -> Result<MutexGuard<'_, Known>, StoreError> {
@@ -68,15 +79,29 @@ impl Mirror {
     }
 
     /// Reads what others may have written.
-    pub async fn refresh(&self, pool: &PgPool) -> Result<(), StoreError> {
-        let is_news = read!(pool, |connection| self.read(connection))?;
+    pub async fn refresh(&self, pool: &PgPool, me: Uuid) -> Result<(), StoreError> {
+        let is_news = read!(pool, |connection| self.read(connection, me))?;
+        *self.read.lock().map_err(|_| super::poisoned())? = (Instant::now(), None);
         if is_news {
             self.tell();
         }
         Ok(())
     }
 
-    async fn read(&self, connection: &mut PgConnection) -> Result<bool, Trouble> {
+    /// It could not be read.
+    pub fn failed(&self, refused: &StoreError) {
+        if let Ok(mut read) = self.read.lock() {
+            read.1 = Some(refused.to_string());
+        }
+    }
+
+    /// Why it is old, where it is.
+    pub fn away(&self) -> Option<String> {
+        let read = self.read.lock().ok()?;
+        (read.0.elapsed() > AWAY).then(|| read.1.clone().unwrap_or_else(|| "it does not answer".into()))
+    }
+
+    async fn read(&self, connection: &mut PgConnection, me: Uuid) -> Result<bool, Trouble> {
         let row = sqlx::query(
             "select e.*, j.last, (select v.arrived from events v where v.position = e.decided + 1) as waits_since,
              (select p.wake from people p where p.wake is not null order by p.wake limit 1) as next_timer
@@ -108,6 +133,8 @@ impl Mirror {
             self.known()?.note_total(&name, version, count(value));
         }
         self.read_demands(connection).await?;
+        let members = members::all(connection, me).await?;
+        self.known()?.members = Arc::new(members);
         Ok(is_news)
     }
 
@@ -253,6 +280,11 @@ impl Mirror {
     /// A total: its version and its value.
     pub fn total(&self, name: &str) -> Result<(i64, u64), StoreError> {
         Ok(self.known()?.totals.get(name).copied().unwrap_or_default())
+    }
+
+    /// Who shares the tables.
+    pub fn members(&self) -> Result<Arc<Members>, StoreError> {
+        Ok(self.known()?.members.clone())
     }
 
     /// Open demands of access.

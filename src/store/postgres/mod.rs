@@ -15,6 +15,7 @@ mod keeper;
 mod lease;
 mod letters;
 mod listing;
+mod members;
 mod mirror;
 mod open;
 mod outbox;
@@ -42,9 +43,9 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::audit::{Asked, Audited};
 use super::settings::Settings;
 use super::{
-    Accepted, Added, AppendError, BackedUp, Claim, Counts, DeadLetter, Due, End, LaneCount, Listed, PoolCount,
-    Progress, Raised, Receipt, Record, Recorded, SetAside, Settled, Sought, Step, Stocked, Store, StoreError, Story,
-    Work, WorkId,
+    Accepted, Added, AppendError, BackedUp, Claim, Counts, DeadLetter, Due, Duty, End, LaneCount, Listed, Members,
+    PoolCount, Progress, Raised, Receipt, Record, Recorded, Said, SetAside, Settled, Sought, Step, Stocked, Store,
+    StoreError, Story, Work, WorkId,
 };
 use crate::model::{
     Access, Activation, Catalogue, CatalogueItem, Changes, Codes, DedupeKey, Event, Identifier, Join, LaneName, Loaded,
@@ -72,7 +73,10 @@ struct Inner {
     runtime: tokio::runtime::Handle,
     pool: PgPool,
     mirror: Arc<Mirror>,
-    leases: Leases,
+    leases: Arc<Leases>,
+    /// What this daemon is called, and where its page is.
+    name: String,
+    address: Mutex<Option<String>>,
     /// Held while the engine's lease is taken, and what is remembered for it is read anew.
     entering: tokio::sync::Mutex<()>,
     memory: Mutex<Memory>,
@@ -115,7 +119,7 @@ impl Inner {
         let Some(held) = self.leases.take(&self.pool, lease::ENGINE).await? else { return Err(StoreError::Elsewhere) };
         if self.memory()?.epoch != held.epoch {
             self.mirror.forget_engine()?;
-            self.mirror.refresh(&self.pool).await?;
+            self.mirror.refresh(&self.pool, self.leases.me()).await?;
             shelf::refresh(self).await?;
             *self.memory()? = Memory { epoch: held.epoch, ..Memory::new(self.settings.people_cache.0) };
         }
@@ -167,10 +171,13 @@ impl Postgres {
     /// When the database cannot be reached, or a later version has changed its tables.
     pub async fn open(settings: &Settings) -> Result<Self, StoreError> {
         let pool = open::pool(settings)?;
-        open::migrate(&pool).await?;
+        open::migrate(&pool, &open::MIGRATIONS).await?;
         let mirror = Arc::new(Mirror::new());
         let (journal, waiting) = mpsc::channel(journal::WAITING);
-        let writer = tokio::spawn(journal::write_all(pool.clone(), mirror.clone(), waiting));
+        let leases = Arc::new(Leases::new());
+        let name = members::name(settings);
+        members::beat(&pool, leases.me(), &name, None).await?;
+        let writer = tokio::spawn(journal::write_all(pool.clone(), (mirror.clone(), leases.clone()), waiting));
         let stop = CancellationToken::new();
         let inner = Arc::new(Inner {
             memory: Mutex::new(Memory::new(settings.people_cache.0)),
@@ -178,7 +185,9 @@ impl Postgres {
             runtime: tokio::runtime::Handle::current(),
             pool,
             mirror,
-            leases: Leases::new(),
+            leases,
+            name,
+            address: Mutex::default(),
             entering: tokio::sync::Mutex::default(),
             hands: Mutex::default(),
             shelf: Mutex::default(),
@@ -188,22 +197,25 @@ impl Postgres {
             _stop: stop.clone().drop_guard(),
             stop: stop.clone(),
         });
-        inner.mirror.refresh(&inner.pool).await?;
+        inner.mirror.refresh(&inner.pool, inner.leases.me()).await?;
         shelf::refresh(&inner).await?;
         keeper::begin(&inner, &stop);
         Ok(Self { inner })
     }
-}
 
-#[async_trait]
-impl Store for Postgres {
-    async fn append(&self, events: Vec<Event>, cursor: Option<(&str, &[u8])>) -> Result<Position, AppendError> {
-        let unavailable = |error: StoreError| match error {
+    async fn put(
+        &self,
+        duty: Option<&Duty>,
+        events: Vec<Event>,
+        cursor: Option<(&str, &[u8])>,
+    ) -> Result<Position, AppendError> {
+        let refused = |error: StoreError| match error {
             StoreError::Unavailable(words) => AppendError::Unavailable(words),
+            StoreError::Elsewhere => AppendError::Elsewhere,
             other => AppendError::Unavailable(other.to_string()),
         };
         let mark = self.inner.settings.backlog;
-        let (backlog, journaled) = self.inner.mirror.backlog().map_err(unavailable)?;
+        let (backlog, journaled) = self.inner.mirror.backlog().map_err(refused)?;
         if backlog >= mark {
             return Err(AppendError::Full { backlog, mark });
         }
@@ -211,16 +223,33 @@ impl Store for Postgres {
             return Ok(journaled);
         }
         let cursor = cursor.map(|(name, value)| (name.to_owned(), value.to_vec()));
-        let journal = self.inner.journal.lock().map_err(|_| unavailable(poisoned()))?.clone();
+        let duty = duty.map(|duty| (duty.name().to_owned(), text::number(duty.term())));
+        let journal = self.inner.journal.lock().map_err(|_| refused(poisoned()))?.clone();
         let Some(journal) = journal else { return Err(AppendError::Unavailable("the store is closed".into())) };
         let (answer, told) = oneshot::channel();
         // As many as the database can be behind with wait: whoever comes then comes again.
         journal
-            .try_send(Append { events, cursor, answer })
+            .try_send(Append { events, cursor, duty, answer })
             .map_err(|_| AppendError::Unavailable("too many wait for the database".into()))?;
         drop(journal);
         let written = told.await.map_err(|_| AppendError::Unavailable("the journal's writer is gone".into()))?;
-        written.map_err(unavailable)
+        written.map_err(refused)
+    }
+}
+
+#[async_trait]
+impl Store for Postgres {
+    async fn append(&self, events: Vec<Event>, cursor: Option<(&str, &[u8])>) -> Result<Position, AppendError> {
+        self.put(None, events, cursor).await
+    }
+
+    async fn append_for(
+        &self,
+        duty: &Duty,
+        events: Vec<Event>,
+        cursor: Option<(&str, &[u8])>,
+    ) -> Result<Position, AppendError> {
+        self.put(Some(duty), events, cursor).await
     }
 
     async fn cursor(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
@@ -475,9 +504,43 @@ impl Store for Postgres {
         here!(self, |inner| small::keep(&inner.pool, &name, &value))
     }
 
+    async fn keep_for(&self, duty: &Duty, name: &str, value: &[u8]) -> Result<(), StoreError> {
+        let (duty, name, value) = (duty.clone(), name.to_owned(), value.to_vec());
+        here!(self, |inner| small::keep_for(&inner.pool, (&inner.leases, &duty), &name, &value))
+    }
+
     async fn kept(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let name = name.to_owned();
         here!(self, |inner| small::kept(&inner.pool, &name))
+    }
+
+    async fn duty(&self, name: &str) -> Result<Option<Duty>, StoreError> {
+        let name = name.to_owned();
+        here!(self, |inner| inner.leases.duty(&inner.pool, &name))
+    }
+
+    async fn say(&self, name: &str, value: &[u8]) -> Result<(), StoreError> {
+        let (name, value) = (name.to_owned(), value.to_vec());
+        here!(self, |inner| members::say(&inner.pool, inner.leases.me(), &name, &value))
+    }
+
+    async fn heard(&self, name: &str) -> Result<Vec<Said>, StoreError> {
+        let name = name.to_owned();
+        here!(self, |inner| members::heard(&inner.pool, inner.leases.me(), &name))
+    }
+
+    fn members(&self) -> Option<Arc<Members>> {
+        Some(self.inner.mirror.members().unwrap_or_default())
+    }
+
+    fn introduce(&self, address: &str) {
+        if let Ok(mut known) = self.inner.address.lock() {
+            *known = Some(address.to_owned());
+        }
+    }
+
+    fn away(&self) -> Option<String> {
+        self.inner.mirror.away()
     }
 
     /// Takes out what is too old. A restart reads no event again.
@@ -502,8 +565,9 @@ impl Store for Postgres {
         self.inner.stop.cancel();
         here!(self, |inner| async {
             let given_back = inner.leases.give_back(&inner.pool).await;
+            let left = members::leave(&inner.pool, inner.leases.me()).await;
             inner.pool.close().await;
-            given_back
+            given_back.and(left)
         })
     }
 }

@@ -7,6 +7,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, PgConnection, PgPool};
 
 use super::again::{Trouble, read, step};
+use super::members;
 use crate::store::StoreError;
 use crate::store::settings::Settings;
 
@@ -21,8 +22,26 @@ const LIMITS: [(&str, &str); 4] = [
     ("default_transaction_isolation", "read committed"),
 ];
 
+/// One step from a layout to the next.
+#[derive(Clone, Copy)]
+pub struct Migration {
+    pub sql: &'static str,
+    /// The oldest layout whose daemons go on working with what this makes: their own, where it only adds.
+    pub oldest: u32,
+}
+
 /// The layout that each of these brings the tables to, from the one before it.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_first.sql")];
+pub const MIGRATIONS: [Migration; 2] = [
+    Migration { sql: include_str!("migrations/0001_first.sql"), oldest: 1 },
+    Migration { sql: include_str!("migrations/0002_members.sql"), oldest: 1 },
+];
+/// The layout from which on members say that they are there.
+const MEMBERS: u32 = 2;
+
+/// The newest layout that is known here.
+pub fn known() -> i32 {
+    i32::try_from(MIGRATIONS.len()).unwrap_or(i32::MAX)
+}
 
 /// Connections, none of which is open yet.
 pub fn pool(settings: &Settings) -> Result<PgPool, StoreError> {
@@ -45,9 +64,9 @@ pub fn pool(settings: &Settings) -> Result<PgPool, StoreError> {
     Ok(pool.connect_lazy_with(options))
 }
 
-/// Makes the tables, or brings them to this version's layout: one process at a time, all or nothing.
-pub async fn migrate(pool: &PgPool) -> Result<(), StoreError> {
-    let known = u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX);
+/// Makes the tables, or brings them to the layout of the last of these: one process at a time, all or nothing. Those of a
+/// later version are used as they are, where it has only added to them.
+pub async fn migrate(pool: &PgPool, migrations: &[Migration]) -> Result<(), StoreError> {
     if !read!(pool, |connection| is_there(connection))? {
         // Two that begin at the same instant: one of them makes it, and the other is told so.
         if let Err(error) = read!(pool, |connection| make(connection))
@@ -56,11 +75,7 @@ pub async fn migrate(pool: &PgPool) -> Result<(), StoreError> {
             return Err(error);
         }
     }
-    let found = step!(pool, |connection| bring(connection))?;
-    if found > known {
-        return Err(StoreError::Newer { found, known });
-    }
-    Ok(())
+    step!(pool, |connection| bring(connection, migrations))
 }
 
 async fn is_there(connection: &mut PgConnection) -> Result<bool, Trouble> {
@@ -73,34 +88,65 @@ async fn is_there(connection: &mut PgConnection) -> Result<bool, Trouble> {
 
 async fn make(connection: &mut PgConnection) -> Result<(), Trouble> {
     sqlx::query(
-        "create table if not exists espalier_schema (id smallint primary key check (id = 1), version integer not null)",
+        "create table if not exists espalier_schema (id smallint primary key check (id = 1), version integer not null,
+         oldest integer not null)",
     )
     .execute(connection)
     .await?;
     Ok(())
 }
 
-/// The layout that there is afterwards.
-async fn bring(connection: &mut PgConnection) -> Result<u32, Trouble> {
-    sqlx::query("insert into espalier_schema (id, version) values (1, 0) on conflict (id) do nothing")
+async fn bring(connection: &mut PgConnection, migrations: &[Migration]) -> Result<(), Trouble> {
+    sqlx::query("insert into espalier_schema (id, version, oldest) values (1, 0, 0) on conflict (id) do nothing")
         .execute(&mut *connection)
         .await?;
-    let (version,): (i32,) = sqlx::query_as("select version from espalier_schema where id = 1 for update")
-        .fetch_one(&mut *connection)
-        .await?;
-    let version = u32::try_from(version).unwrap_or(0);
-    let missing = MIGRATIONS.iter().skip(usize::try_from(version).unwrap_or(usize::MAX));
-    let mut reached = version;
-    for migration in missing {
-        sqlx::raw_sql(*migration).execute(&mut *connection).await?;
-        reached += 1;
-    }
-    if reached > version {
-        sqlx::query("update espalier_schema set version = $1 where id = 1")
-            .bind(i32::try_from(reached).unwrap_or(i32::MAX))
-            .execute(connection)
+    // Held until all of it is made: others that begin wait.
+    let (version, oldest): (i32, i32) =
+        sqlx::query_as("select version, oldest from espalier_schema where id = 1 for update")
+            .fetch_one(&mut *connection)
             .await?;
-        tracing::info!(from = version, to = reached, "the tables have this version's layout");
+    let (version, oldest) = (u32::try_from(version).unwrap_or(0), u32::try_from(oldest).unwrap_or(0));
+    let known = u32::try_from(migrations.len()).unwrap_or(u32::MAX);
+    if version > known {
+        if oldest > known {
+            return Err(StoreError::Newer { found: version, known }.into());
+        }
+        tracing::warn!(found = version, known, "the tables have a later layout, which this version can use");
+        return Ok(());
     }
-    Ok(reached)
+    let missing = migrations.get(usize::try_from(version).unwrap_or(usize::MAX)..).unwrap_or_default();
+    let Some(needed) = missing.iter().map(|one| one.oldest).max().map(|needed| needed.max(oldest)) else {
+        return Ok(());
+    };
+    if version >= MEMBERS && needed > oldest {
+        refuse_beside(connection, needed).await?;
+    }
+    for migration in missing {
+        sqlx::raw_sql(migration.sql).execute(&mut *connection).await?;
+    }
+    sqlx::query("update espalier_schema set version = $1, oldest = $2 where id = 1")
+        .bind(i32::try_from(known).unwrap_or(i32::MAX))
+        .bind(i32::try_from(needed).unwrap_or(i32::MAX))
+        .execute(connection)
+        .await?;
+    tracing::info!(from = version, to = known, "the tables have this version's layout");
+    Ok(())
+}
+
+/// Daemons that could not go on are not taken by surprise.
+async fn refuse_beside(connection: &mut PgConnection, needed: u32) -> Result<(), Trouble> {
+    let sql = format!("select name from members where schema < $1 and {} order by name", members::ALIVE);
+    let names: Vec<(String,)> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .bind(i32::try_from(needed).unwrap_or(i32::MAX))
+        .fetch_all(connection)
+        .await?;
+    if names.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<String> = names.into_iter().map(|(name,)| name).collect();
+    let words = format!(
+        "this version changes tables that daemons of an earlier one are using: {}; stop all of them first",
+        names.join(", ")
+    );
+    Err(StoreError::Unavailable(words).into())
 }

@@ -154,7 +154,7 @@ async fn codes_from(connection: &mut PgConnection, name: &str, from: u64) -> Res
 }
 
 pub async fn put_items(inner: &Inner, items: Vec<CatalogueItem>) -> Result<Stocked, StoreError> {
-    inner.mirror.refresh(&inner.pool).await?;
+    inner.mirror.refresh(&inner.pool, inner.leases.me()).await?;
     refresh(inner).await?;
     let _order = inner.shelving.lock().await;
     let most = inner.settings.catalogue;

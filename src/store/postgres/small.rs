@@ -4,10 +4,11 @@ use sqlx::{PgConnection, PgPool};
 
 use super::Inner;
 use super::again::{Trouble, read, step};
+use super::lease::Leases;
 use super::mirror::SET_ASIDE;
 use super::text::{count, limit, number, shown};
 use crate::store::record::{decode, encode};
-use crate::store::{SetAside, StoreError};
+use crate::store::{Duty, SetAside, StoreError};
 
 /// Messages set aside at most; the oldest go first.
 const MOST_ASIDE: u64 = 10_000;
@@ -23,16 +24,30 @@ pub async fn kept(pool: &PgPool, name: &str) -> Result<Option<Vec<u8>>, StoreErr
 }
 
 pub async fn keep(pool: &PgPool, name: &str, value: &[u8]) -> Result<(), StoreError> {
+    step!(pool, |connection| keep_once(connection, name, value))
+}
+
+pub async fn keep_for(
+    pool: &PgPool,
+    (leases, duty): (&Leases, &Duty),
+    name: &str,
+    value: &[u8],
+) -> Result<(), StoreError> {
     step!(pool, |connection| async {
-        sqlx::query(
-            "insert into kept (name, value) values ($1, $2) on conflict (name) do update set value = excluded.value",
-        )
-        .bind(name)
-        .bind(value)
-        .execute(connection)
-        .await?;
-        Ok::<_, Trouble>(())
+        leases.fence(connection, duty.name(), number(duty.term())).await?;
+        keep_once(connection, name, value).await
     })
+}
+
+async fn keep_once(connection: &mut PgConnection, name: &str, value: &[u8]) -> Result<(), Trouble> {
+    sqlx::query(
+        "insert into kept (name, value) values ($1, $2) on conflict (name) do update set value = excluded.value",
+    )
+    .bind(name)
+    .bind(value)
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 pub async fn set_aside(inner: &Inner, messages: &[SetAside]) -> Result<(), StoreError> {

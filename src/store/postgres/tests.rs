@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::*;
 use crate::model::setting::Secret;
 use crate::model::{Attempt, EventKind, IdentifierKind, Outcome, RawJson, Span};
+use crate::store::Duties;
 use crate::store::contract::{self, activation, event, queueing};
 use crate::store::settings::Kind;
 use server::{Server, connect};
@@ -109,12 +110,74 @@ async fn a_lane_is_one_daemons_at_a_time() {
     one.settle("a", had.iter().map(|work| accepted(work.id)).collect()).await.expect("a settle");
     assert!(three.work("a", at(0), 3).await.expect("none").is_empty(), "it is not sent twice");
     three.settle("a", again.iter().map(|work| accepted(work.id)).collect()).await.expect("a settle");
-    three.inner.mirror.refresh(&three.inner.pool).await.expect("a read");
+    three.inner.mirror.refresh(&three.inner.pool, three.inner.leases.me()).await.expect("a read");
     let count = three.lane_count("a");
     assert_eq!((count.queued, count.totals.made, count.totals.accepted), (0, 3, 3));
     for store in [one, two, three] {
         store.close().await.expect("a close");
     }
+}
+
+/// What a daemon had that was held up is another's, and what it still says counts for nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_duty_is_one_daemons_at_a_time() {
+    let server = Server::begin().await;
+    let settings = settings(&server).await;
+    let (one, two) = (open(&settings).await, open(&settings).await);
+    let had = one.duty("pull:shop").await.expect("an answer").expect("nobody else has it");
+    let account = one.duty("account:7").await.expect("an answer").expect("nobody else has it");
+    assert!(two.duty("pull:shop").await.expect("an answer").is_none());
+    one.append_for(&had, vec![event(1)], Some(("shop", b"1"))).await.expect("an append");
+    say(&settings, FREE).await;
+    let three = open(&settings).await;
+    let has = three.duty("pull:shop").await.expect("an answer").expect("free");
+    assert!(has.term() > had.term());
+    three.append_for(&has, vec![event(2)], Some(("shop", b"2"))).await.expect("an append");
+    // Appended together with what is refused: that takes nobody else's with it.
+    let (late, other) = tokio::join!(
+        one.append_for(&had, vec![event(3)], Some(("shop", b"1"))),
+        one.append(vec![event(4)], Some(("file", b"4")))
+    );
+    assert!(matches!(late, Err(AppendError::Elsewhere)), "{late:?}");
+    other.expect("an append");
+    assert!(matches!(one.keep_for(&had, "shop", b"old").await, Err(StoreError::Elsewhere)));
+    assert_eq!(three.cursor("shop").await.expect("a read"), Some(b"2".to_vec()), "it has not gone back");
+    assert_eq!(three.kept("shop").await.expect("a read"), None);
+    assert_eq!(three.claim(9).await.expect("a claim").events.len(), 3);
+    // Who has lost one has lost all, and says so to whoever works by them.
+    had.over().await;
+    account.over().await;
+    assert!(!account.is_ours());
+    assert!(three.duty("account:7").await.expect("an answer").is_some(), "it was free all the same");
+    for store in [one, two, three] {
+        store.close().await.expect("a close");
+    }
+}
+
+/// Work goes to another daemon when whoever did it ends, and nobody does it twice at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn work_is_taken_over_from_who_ends_and_from_who_hangs() {
+    let server = Server::begin().await;
+    let settings = settings(&server).await;
+    let (one, two) = (open(&settings).await, open(&settings).await);
+    let stop = CancellationToken::new();
+    let names = || ["account:7".to_owned(), "pull:shop".to_owned()];
+    let mut of_one = Duties::new(Arc::new(one.clone()), names());
+    let mut of_two = Duties::new(Arc::new(two.clone()), names());
+    let on = of_one.next(&stop, || ()).await.expect("nobody else has them");
+    assert!(two.duty("pull:shop").await.expect("an answer").is_none());
+    one.close().await.expect("a close");
+    on.stop().cancelled().await;
+    let began = std::time::Instant::now();
+    let on = of_two.next(&stop, || ()).await.expect("given back");
+    assert!(began.elapsed() < std::time::Duration::from_secs(5), "told, and not run out: {:?}", began.elapsed());
+    // It hangs, and its time runs out; nobody tells it.
+    say(&settings, "update leases set holder = gen_random_uuid(), epoch = epoch + 1, until = now() + interval '1 s'")
+        .await;
+    on.stop().cancelled().await;
+    let again = of_two.next(&stop, || ()).await.expect("free again");
+    assert!(again.duty().term() > on.duty().term());
+    two.close().await.expect("a close");
 }
 
 /// What is called back is looked at while somebody may just take it.
@@ -137,14 +200,14 @@ async fn what_is_called_back_is_not_taken_at_the_same_time() {
         let (work, called_back) = tokio::join!(sender.work("r", at(0), 10), engine.commit(Loaded::default(), changes));
         called_back.expect("a commit");
         let work = work.expect("work");
-        engine.inner.mirror.refresh(&engine.inner.pool).await.expect("a read");
+        engine.inner.mirror.refresh(&engine.inner.pool, engine.inner.leases.me()).await.expect("a read");
         assert_eq!(engine.lane_count("r").queued, work.len() as u64, "each is in a sender's hands, or called back");
         let settled = work
             .iter()
             .map(|one| Settled { id: one.id, attempt: Attempt { at: at(1), status: 202, outcome: Outcome::Accepted } });
         sender.settle("r", settled.collect()).await.expect("a settle");
     }
-    engine.inner.mirror.refresh(&engine.inner.pool).await.expect("a read");
+    engine.inner.mirror.refresh(&engine.inner.pool, engine.inner.leases.me()).await.expect("a read");
     let totals = engine.lane_count("r").totals;
     assert_eq!(totals.made, totals.ended(), "{totals:?}");
     engine.close().await.expect("a close");
@@ -197,9 +260,10 @@ async fn what_is_done_is_not_done_again_when_its_answer_was_lost() {
     let store = open(&settings).await;
     let mut connection = beside(&settings).await;
     let (mark, (answer, _told)) = (Uuid::new_v4(), oneshot::channel());
-    let group = [Append { events: vec![event(1), event(2)], cursor: None, answer }];
+    let group = [Append { events: vec![event(1), event(2)], cursor: None, duty: None, answer }];
     for _ in 0..2 {
-        let first = journal::write_once(&mut connection, &group, mark).await.map_err(Trouble::into_error);
+        let first =
+            journal::write_once(&mut connection, &store.inner.leases, &group, mark).await.map_err(Trouble::into_error);
         assert_eq!(first.expect("an append"), 1);
     }
     let changes = queueing(vec![activation(1, "a", 50)]);
@@ -210,7 +274,7 @@ async fn what_is_done_is_not_done_again_when_its_answer_was_lost() {
         let done = commit::once(&mut connection, context, &HashSet::new(), &loaded, &changes).await;
         done.map_err(Trouble::into_error).expect("a commit");
     }
-    store.inner.mirror.refresh(&store.inner.pool).await.expect("a read");
+    store.inner.mirror.refresh(&store.inner.pool, store.inner.leases.me()).await.expect("a read");
     assert_eq!((store.lane_count("a").totals.made, store.counts().journaled), (1, Position(2)));
     connection.close().await.expect("a close");
     store.close().await.expect("a close");
@@ -349,9 +413,108 @@ async fn tables_of_a_later_version_are_left_alone() {
     let (one, two) = tokio::join!(Postgres::open(&settings), Postgres::open(&settings));
     one.expect("a store").close().await.expect("a close");
     two.expect("a store").close().await.expect("a close");
-    say(&settings, "update espalier_schema set version = 99").await;
+    say(&settings, "update espalier_schema set version = 99, oldest = 99").await;
     assert!(matches!(Postgres::open(&settings).await, Err(StoreError::Newer { found: 99, .. })));
     let away = Settings { url: Some(Secret::new("postgres://u:hidden@127.0.0.1:1/x")), ..settings.clone() };
     let error = Postgres::open(&away).await.err().expect("no store").to_string();
     assert!(!error.contains("hidden"), "{error}");
+}
+
+/// A later version that only adds to the tables is brought in while earlier daemons work; one that changes them is not,
+/// and shuts them out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upgrade_rolls_where_tables_are_only_added_to() {
+    let server = Server::begin().await;
+    let settings = settings(&server).await;
+    let now = open(&settings).await;
+    let known = open::MIGRATIONS.len() as u32;
+    let pool = open::pool(&settings).expect("connections");
+    let adds = open::Migration { sql: "alter table people add column note text; create table more (n int)", oldest: 1 };
+    let mut later = open::MIGRATIONS.to_vec();
+    later.push(adds);
+    open::migrate(&pool, &later).await.expect("it only adds");
+    // The one that runs goes on, and another of its version begins.
+    now.append(vec![event(1)], None).await.expect("an append");
+    let claim = now.claim(9).await.expect("a claim");
+    now.commit(claim.loaded, Changes { position: Some(Position(1)), ..Changes::default() }).await.expect("a commit");
+    let beside = open(&settings).await;
+    beside.append(vec![event(2)], None).await.expect("an append");
+    beside.close().await.expect("a close");
+    later.push(open::Migration { sql: "alter table more drop column n", oldest: known + 2 });
+    let refused = open::migrate(&pool, &later).await.expect_err("somebody works with it").to_string();
+    assert!(refused.contains(&now.inner.name) && refused.contains("stop all of them first"), "{refused}");
+    now.append(vec![event(3)], None).await.expect("nothing was changed");
+    now.close().await.expect("a close");
+    open::migrate(&pool, &later).await.expect("nobody works with it");
+    let refused = Postgres::open(&settings).await.err().expect("it is shut out");
+    assert!(matches!(refused, StoreError::Newer { found, known: mine } if found == known + 2 && mine == known));
+    pool.close().await;
+}
+
+/// Who shares the tables, what each has, and what went from one to another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn members_are_known_to_each_other() {
+    let server = Server::begin().await;
+    let settings = settings(&server).await;
+    let named = |name: &str| Settings { name: Some(name.into()), ..settings.clone() };
+    let (one, two) = (open(&named("one")).await, open(&named("two")).await);
+    one.duty("night").await.expect("an answer").expect("nobody else has it");
+    one.say("came", b"1").await.expect("a word");
+    two.say("came", b"2").await.expect("a word");
+    let look = |store: &Postgres| {
+        let store = store.clone();
+        async move {
+            store.inner.mirror.refresh(&store.inner.pool, store.inner.leases.me()).await.expect("a read");
+            store.members().expect("it is shared")
+        }
+    };
+    let seen = look(&two).await;
+    let names: Vec<(&str, bool, bool)> = seen.members.iter().map(|one| (&*one.name, one.is_alive, one.is_me)).collect();
+    assert_eq!(names, [("one", true, false), ("two", true, true)]);
+    assert_eq!(seen.holder("night").map(|one| &*one.name), Some("one"));
+    let heard = two.heard("came").await.expect("words");
+    assert_eq!(heard.iter().map(|said| (said.is_alive, &*said.value)).collect::<Vec<_>>(), [(true, &b"1"[..])]);
+    one.close().await.expect("a close");
+    tokio::time::timeout(std::time::Duration::from_secs(9), async {
+        while two.duty("night").await.expect("an answer").is_none() {
+            two.changed().changed().await.expect("news");
+        }
+    })
+    .await
+    .expect("it was given back");
+    let seen = look(&two).await;
+    assert_eq!(seen.members.iter().map(|one| one.is_alive).collect::<Vec<_>>(), [false, true]);
+    assert_eq!(seen.takeovers.len(), 1);
+    assert_eq!((&*seen.takeovers[0].of, &*seen.takeovers[0].from, &*seen.takeovers[0].to), ("night", "one", "two"));
+    assert!(!two.heard("came").await.expect("words")[0].is_alive);
+    say(&settings, "update members set seen = now() - interval '25 hours' where name = 'one'").await;
+    members::cut(&two.inner.pool).await.expect("a cut");
+    assert_eq!(look(&two).await.members.len(), 1);
+    assert!(two.heard("came").await.expect("words").is_empty());
+    two.close().await.expect("a close");
+}
+
+/// The database is away, and comes back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_does_not_answer_is_told_until_it_does() {
+    let server = Server::begin().await;
+    let settings = settings(&server).await;
+    let store = open(&settings).await;
+    assert_eq!(store.away(), None);
+    let mut beside = beside(&settings).await;
+    // Nobody can read them meanwhile.
+    sqlx::raw_sql("begin; lock table engine in access exclusive mode").execute(&mut beside).await.expect("a lock");
+    let told = async |wanted: bool| {
+        let until = std::time::Instant::now() + std::time::Duration::from_secs(30);
+        let mut looks = tokio::time::interval(std::time::Duration::from_millis(50));
+        while store.away().is_some() != wanted {
+            assert!(std::time::Instant::now() < until, "away: {:?}", store.away());
+            looks.tick().await;
+        }
+    };
+    told(true).await;
+    sqlx::raw_sql("rollback").execute(&mut beside).await.expect("an end");
+    told(false).await;
+    beside.close().await.expect("a close");
+    store.close().await.expect("a close");
 }

@@ -160,7 +160,7 @@ impl World {
     }
 
     fn load(&self, told: &Arc<Told>) -> Vec<tokio::task::JoinHandle<()>> {
-        self.members.iter().flat_map(|(daemon, _)| told.begin(daemon.intake)).collect()
+        self.members.iter().flat_map(|(daemon, _)| told.begin_with(2, daemon.intake)).collect()
     }
 
     /// One of the daemons: the one that decides where its work is to be taken over, and else every other time.
@@ -168,8 +168,8 @@ impl World {
         let is_taken_over = matches!(harm, Harm::KillForLong | Harm::StandStillForLong | Harm::Hold);
         if is_taken_over || self.random.bool() {
             for (n, (daemon, _)) in self.members.iter().enumerate() {
-                let health = daemon.page("/api/health").await.text().await.expect("its health");
-                if !health.contains("another daemon decides") {
+                let status = daemon.page("/api/status").await.text().await.expect("its status");
+                if !status.contains("another daemon decides") {
                     return n;
                 }
             }
@@ -227,7 +227,11 @@ impl World {
             if round % HARMS.len() == HARMS.len() - 1 || round == rounds - 1 {
                 pause(500).await;
                 self.all_is_well(told, loads).await;
-                println!("all is well after {} acknowledged messages", told.acknowledged_so_far());
+                let calls = self.sandbox.counts("tight").requests;
+                println!(
+                    "all is well after {} acknowledged messages, {calls} calls at the tight account",
+                    told.acknowledged_so_far()
+                );
                 loads = self.load(told);
             }
         }
@@ -320,8 +324,9 @@ impl World {
     async fn show(&self) {
         let mut connection = self.cluster.connect().await;
         for sql in [
+            "select concat_ws(' ', last, decided, step, open_step is not null) from journal, engine",
             "select concat_ws(' ', a.seq, lane, trigger, state, again, may_have_left, tries, not_before, 'in hands of', (select
-             h.epoch from hands h where h.seq = a.seq)) from activations a where state <> 'ended' order by a.seq limit 40",
+             h.epoch from hands h where h.seq = a.seq)) from activations a where state <> 'ended' order by a.seq limit 10",
             "select concat_ws(' ', name, holder, epoch, until - now()) from leases",
             "select concat_ws(' ', state, wait_event, query) from pg_stat_activity where application_name = 'espalier'",
         ] {
@@ -329,7 +334,7 @@ impl World {
             println!("{rows:#?}");
         }
         for (daemon, _) in &self.members {
-            println!("{}\n", daemon.log_end());
+            println!("{}\n{}\n", daemon.page("/api/status").await.text().await.unwrap_or_default(), daemon.log_end());
         }
     }
 

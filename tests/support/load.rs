@@ -88,10 +88,15 @@ pub struct Told {
 }
 
 impl Told {
-    /// Begins a load of four connections, or begins it again after its end.
+    /// Begins a load of four connections.
     pub fn begin(self: &Arc<Self>, intake: SocketAddr) -> Vec<tokio::task::JoinHandle<()>> {
+        self.begin_with(4, intake)
+    }
+
+    /// Begins a load of so many connections, or begins it again after its end.
+    pub fn begin_with(self: &Arc<Self>, connections: usize, intake: SocketAddr) -> Vec<tokio::task::JoinHandle<()>> {
         self.stop.store(false, Ordering::Relaxed);
-        (0..4).map(|_| tokio::spawn(self.clone().load(intake))).collect()
+        (0..connections).map(|_| tokio::spawn(self.clone().load(intake))).collect()
     }
 
     /// One connection's share of the load: each message is sent again until it is acknowledged, as every library does.

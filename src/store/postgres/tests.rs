@@ -168,7 +168,7 @@ async fn work_is_taken_over_from_who_ends_and_from_who_hangs() {
     assert!(two.duty("pull:shop").await.expect("an answer").is_none());
     one.close().await.expect("a close");
     on.stop().cancelled().await;
-    let began = std::time::Instant::now();
+    let began = tokio::time::Instant::now();
     let on = of_two.next(&stop, || ()).await.expect("given back");
     assert!(began.elapsed() < std::time::Duration::from_secs(5), "told, and not run out: {:?}", began.elapsed());
     // It hangs, and its time runs out; nobody tells it.
@@ -505,10 +505,10 @@ async fn a_database_that_does_not_answer_is_told_until_it_does() {
     // Nobody can read them meanwhile.
     sqlx::raw_sql("begin; lock table engine in access exclusive mode").execute(&mut beside).await.expect("a lock");
     let told = async |wanted: bool| {
-        let until = std::time::Instant::now() + std::time::Duration::from_secs(30);
+        let until = tokio::time::Instant::now() + std::time::Duration::from_secs(30);
         let mut looks = tokio::time::interval(std::time::Duration::from_millis(50));
         while store.away().is_some() != wanted {
-            assert!(std::time::Instant::now() < until, "away: {:?}", store.away());
+            assert!(tokio::time::Instant::now() < until, "away: {:?}", store.away());
             looks.tick().await;
         }
     };

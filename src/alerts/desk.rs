@@ -48,8 +48,10 @@ pub enum Refused {
     /// There are too many silences.
     #[error("there are {0} silences; end some with `espalier alerts unsilence`")]
     TooMany(usize),
-    /// Another daemon tells alerts.
-    #[error("another daemon that shares the store tells alerts: ask that one, which `espalier status` names")]
+    /// Another daemon tells alerts, or the store does not say who.
+    #[error(
+        "another daemon that shares the store tells alerts, or the store does not answer: `espalier status` names who does"
+    )]
     Elsewhere,
     /// It would be too long, or no time at all.
     #[error("a silence is longer than nothing, and at most {0}")]
@@ -243,9 +245,9 @@ impl Desk {
 
     async fn is_ours(&self) -> Result<(), Refused> {
         match self.inner.store.duty(KEPT).await {
-            Ok(None) => Err(Refused::Elsewhere),
-            // Where that cannot be told, nothing is kept by it that another has.
-            Ok(Some(_)) | Err(_) => Ok(()),
+            Ok(Some(_)) => Ok(()),
+            // Where it cannot be told, what another keeps is left alone.
+            Ok(None) | Err(_) => Err(Refused::Elsewhere),
         }
     }
 

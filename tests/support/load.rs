@@ -90,17 +90,23 @@ pub struct Told {
 impl Told {
     /// Begins a load of four connections.
     pub fn begin(self: &Arc<Self>, intake: SocketAddr) -> Vec<tokio::task::JoinHandle<()>> {
-        self.begin_with(4, intake)
+        self.begin_with(4, 4, intake)
     }
 
-    /// Begins a load of so many connections, or begins it again after its end.
-    pub fn begin_with(self: &Arc<Self>, connections: usize, intake: SocketAddr) -> Vec<tokio::task::JoinHandle<()>> {
+    /// Begins a load of so many connections, each with a pause of so many milliseconds between two messages, or begins it
+    /// again after its end.
+    pub fn begin_with(
+        self: &Arc<Self>,
+        connections: usize,
+        ms: u64,
+        intake: SocketAddr,
+    ) -> Vec<tokio::task::JoinHandle<()>> {
         self.stop.store(false, Ordering::Relaxed);
-        (0..connections).map(|_| tokio::spawn(self.clone().load(intake))).collect()
+        (0..connections).map(|_| tokio::spawn(self.clone().load(ms, intake))).collect()
     }
 
     /// One connection's share of the load: each message is sent again until it is acknowledged, as every library does.
-    pub async fn load(self: Arc<Self>, intake: SocketAddr) {
+    async fn load(self: Arc<Self>, ms: u64, intake: SocketAddr) {
         let client = client();
         while !self.stop.load(Ordering::Relaxed) {
             let n = self.next.fetch_add(1, Ordering::Relaxed);
@@ -110,7 +116,7 @@ impl Told {
                 match sent.body(body.clone()).send().await {
                     Ok(answer) if answer.status().is_success() => {
                         self.note(n);
-                        pause(4).await;
+                        pause(ms).await;
                         break;
                     }
                     // A refusal of the message itself would never end: it is the test that is wrong.

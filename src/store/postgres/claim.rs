@@ -15,13 +15,12 @@ use crate::store::{Claim, Due, StoreError};
 /// Events read at once.
 const READ: usize = 4_000;
 
-/// No lease has this epoch.
-pub const NONE: i64 = -1;
-
 /// People in memory.
 pub struct Memory {
     /// The lease for which all this is true.
     pub epoch: i64,
+    /// A step failed: what there is in the database may not be what we think.
+    pub is_doubted: bool,
     pub cache: Cache<()>,
     /// Those in the engine's hands who are in the database.
     pub lent: HashSet<PersonId>,
@@ -29,7 +28,7 @@ pub struct Memory {
 
 impl Memory {
     pub fn new(most: u64) -> Self {
-        Self { epoch: 0, cache: Cache::new(most), lent: HashSet::new() }
+        Self { epoch: 0, is_doubted: false, cache: Cache::new(most), lent: HashSet::new() }
     }
 }
 

@@ -39,7 +39,7 @@ pub async fn commit(inner: &Inner, loaded: Loaded, changes: Changes) -> Result<(
         Ok(done) => done,
         Err(error) => {
             // Whoever was in the engine's hands is loaded again.
-            inner.forget()?;
+            inner.doubt()?;
             return Err(error);
         }
     };
@@ -269,7 +269,7 @@ pub async fn record(inner: &Inner, step: Step) -> Result<crate::model::StepId, S
     let mark = Uuid::new_v4();
     let recorded = step!(&inner.pool, |connection| record_once(connection, (inner, epoch, mark), &step));
     if recorded.is_err() {
-        inner.forget()?;
+        inner.doubt()?;
     }
     let (engine, id) = recorded?;
     inner.mirror.recorded(engine)?;

@@ -117,7 +117,11 @@ impl Inner {
     async fn enter(&self) -> Result<i64, StoreError> {
         let _one = self.entering.lock().await;
         let Some(held) = self.leases.take(&self.pool, lease::ENGINE).await? else { return Err(StoreError::Elsewhere) };
-        if self.memory()?.epoch != held.epoch {
+        let is_known = {
+            let memory = self.memory()?;
+            memory.epoch == held.epoch && !memory.is_doubted
+        };
+        if !is_known {
             self.mirror.forget_engine()?;
             self.mirror.refresh(&self.pool, self.leases.me()).await?;
             shelf::refresh(self).await?;
@@ -127,8 +131,9 @@ impl Inner {
     }
 
     /// What became of a step of the engine's is not known, or not what we thought: all is read anew before the next.
-    fn forget(&self) -> Result<(), StoreError> {
-        *self.memory()? = Memory { epoch: claim::NONE, ..Memory::new(self.settings.people_cache.0) };
+    fn doubt(&self) -> Result<(), StoreError> {
+        let mut memory = self.memory()?;
+        *memory = Memory { epoch: memory.epoch, is_doubted: true, ..Memory::new(self.settings.people_cache.0) };
         Ok(())
     }
 

@@ -13,7 +13,7 @@ use super::*;
 use crate::store::postgres::{cut, keeper};
 
 /// Tables that stay small, whatever happens.
-const SMALL: [&str; 12] = [
+const SMALL: [&str; 14] = [
     "espalier_schema",
     // What senders have in their hands: a few batches.
     "hands",
@@ -27,6 +27,9 @@ const SMALL: [&str; 12] = [
     "pools",
     "forgotten",
     "register",
+    // The daemons of a day, and what each says.
+    "members",
+    "said",
 ];
 /// A node of a plan may read so many rows more than its statement returns, or writes.
 const MORE: f64 = 40.0;
@@ -121,6 +124,8 @@ async fn fill(connection: &mut PgConnection, rows: u64) {
          from generate_series(1, $ROWS) n",
         "insert into kept select 'n' || n, '' from generate_series(1, $ROWS) n",
         "insert into cursors select 'n' || n, '' from generate_series(1, $ROWS) n",
+        "insert into takeovers select 'lane:a', 1000 + n, now() - interval '1 second' * n, 'one', 'two'
+         from generate_series(1, $ROWS) n",
         "vacuum analyze",
     ] {
         let sql = sql.replace("$ROWS", &rows.to_string());

@@ -278,13 +278,7 @@ impl Desk {
     /// being told then is given up, and told at the next start.
     pub async fn run(self, look: impl Fn() -> Vec<Finding> + Send + Sync, stop: CancellationToken) {
         let mut duties = Duties::new(self.inner.store.clone(), [KEPT.to_owned()]);
-        loop {
-            let on = tokio::select! {
-                biased;
-                on = duties.next(&stop, || ()) => on,
-                () = self.inner.help(&look) => None,
-            };
-            let Some(on) = on else { return };
+        while let Some(on) = duties.next_or_help(&stop, self.inner.help(&look)).await {
             *self.inner.duty.lock().unwrap_or_else(PoisonError::into_inner) = Some(on.duty());
             // What is wrong here is heard from ourselves.
             self.inner.tell(&[]).await;

@@ -211,6 +211,21 @@ pub struct Recall {
     pub word: Option<Box<Activation>>,
 }
 
+impl Recall {
+    /// That this word is queued, since the event has left.
+    pub fn voided(&self, word: &Activation, decided: Timestamp) -> Decision {
+        Decision {
+            occasion: word.occasion,
+            trigger: word.trigger.clone(),
+            person: self.person,
+            key: word.key.clone(),
+            at: self.at,
+            decided,
+            verdict: Verdict::Voided(vec![word.lane.clone()]),
+        }
+    }
+}
+
 /// Everything that follows from one batch or one round of timers.
 #[derive(Debug, Default, PartialEq)]
 pub struct Changes {

@@ -80,7 +80,7 @@ pub struct Health {
     pub version: &'static str,
     /// The commit it was built from, where that is known.
     pub commit: Option<&'static str>,
-    /// The layout of the store.
+    /// The layout of the store; of the tables that this daemon knows, where several share them.
     pub schema: u32,
     /// When this was looked at.
     pub at: Timestamp,
@@ -348,7 +348,7 @@ impl Watched {
         let mut health = Health {
             version: build::VERSION,
             commit: build::COMMIT,
-            schema: SCHEMA,
+            schema: cluster.as_ref().and_then(|all| all.me()).map_or(SCHEMA, |me| me.schema),
             at: now,
             began: self.began,
             demands: self.store.open_demands(),

@@ -108,13 +108,7 @@ impl Listening {
     /// Listens until `stop`.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut duties = Duties::new(self.store.clone(), [DUTY.to_owned()]);
-        loop {
-            let on = tokio::select! {
-                biased;
-                on = duties.next(&stop, || ()) => on,
-                () = self.help() => None,
-            };
-            let Some(on) = on else { return };
+        while let Some(on) = duties.next_or_help(&stop, self.help()).await {
             self.judge(&on.duty(), on.stop()).await;
             self.heard.send_replace(Vec::new());
         }

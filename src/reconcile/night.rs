@@ -203,13 +203,7 @@ impl Nightly {
     /// Waits for nights until `stop`, where they are ours; where they are another daemon's, does its part of them.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut duties = Duties::new(self.store.clone(), [DUTY.to_owned()]);
-        loop {
-            let on = tokio::select! {
-                biased;
-                on = duties.next(&stop, || ()) => on,
-                () = self.help() => None,
-            };
-            let Some(on) = on else { return };
+        while let Some(on) = duties.next_or_help(&stop, self.help()).await {
             self.duty = on.duty();
             self.state.send_modify(|state| state.is_elsewhere = false);
             self.work(on.stop().clone()).await;

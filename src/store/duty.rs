@@ -136,6 +136,15 @@ impl Duties {
         Some(OnDuty { duties, stop: run.clone(), _end: run.drop_guard() })
     }
 
+    /// The same, with `help` for whoever has them meanwhile, which has no end of its own.
+    pub async fn next_or_help(&mut self, stop: &CancellationToken, help: impl Future<Output = ()>) -> Option<OnDuty> {
+        tokio::select! {
+            biased;
+            on = self.next(stop, || ()) => on,
+            () = help => None,
+        }
+    }
+
     async fn taken(&mut self) -> Vec<Duty> {
         let mut changed = self.store.changed();
         loop {

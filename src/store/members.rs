@@ -52,6 +52,11 @@ pub struct Members {
 }
 
 impl Members {
+    /// This daemon.
+    pub fn me(&self) -> Option<&Member> {
+        self.members.iter().find(|member| member.is_me)
+    }
+
     /// Who alone does this now.
     pub fn holder(&self, of: &str) -> Option<&Member> {
         self.members.iter().find(|member| member.holds.iter().any(|one| one == of))

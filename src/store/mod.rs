@@ -7,27 +7,33 @@ pub mod backup;
 mod cache;
 #[cfg(test)]
 pub(crate) mod contract;
+mod counts;
 mod decided;
 pub mod duty;
 pub mod embedded;
 mod everybody;
 mod forgotten;
 mod joined;
+mod listed;
 mod lists;
 pub mod members;
 mod news;
 pub mod postgres;
 pub mod record;
 pub mod settings;
+mod steps;
 
 pub use backup::{BackedUp, Backup};
+pub use counts::{Added, Counts, LaneCount, LaneTotals, PoolCount, Stocked};
 pub use decided::decided;
 pub use duty::{Duties, Duty};
 pub use embedded::give_way;
 pub use everybody::each_person;
+pub use listed::{Accepted, DeadLetter, End, Listed, Raised, Record, Sought};
 pub use members::{Member, Members, Said, Takeover};
+pub use steps::{Adopted, Claim, Due, Progress, Recorded, Step};
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -36,8 +42,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{
     Access, Activation, Attempt, Catalogue, CatalogueItem, Changes, Codes, Decision, DedupeKey, Erasure, Event,
-    Identifier, Join, LaneName, Loaded, OccasionId, Order, Person, PersonId, Position, Priority, StepId, Timestamp,
-    TriggerId, TriggerStates,
+    Identifier, Join, LaneName, Loaded, OccasionId, Person, PersonId, Position, Priority, StepId, Timestamp, TriggerId,
+    TriggerStates,
 };
 
 /// The layout of what is stored, by this version. An older one is migrated when it is opened.
@@ -90,112 +96,6 @@ pub enum StoreError {
     },
 }
 
-/// A batch of events in journal order, with everybody they speak of.
-#[derive(Debug, Default)]
-pub struct Claim {
-    /// Never empty, unless nothing waits.
-    pub events: Vec<(Position, Event)>,
-    /// Complete for the identifiers and message keys of `events`.
-    pub loaded: Loaded,
-}
-
-/// People whose timers are due, loaded.
-#[derive(Debug, Default)]
-pub struct Due {
-    /// In order of their earliest timer.
-    pub people: Vec<PersonId>,
-    /// All of them, and nobody else.
-    pub loaded: Loaded,
-}
-
-/// One step of the engine, written down before what follows from it: a replay takes the same steps, each with the same
-/// `now`, and so comes to the same decisions.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Step {
-    /// From here on these triggers are asked, in what they mean; those among them that are new are made known to
-    /// everybody.
-    Program(Vec<(TriggerId, u32)>),
-    /// The events up to this one are decided.
-    Events {
-        /// The last of them.
-        until: Position,
-        /// When.
-        now: Timestamp,
-    },
-    /// People are asked whose timer lies at or before `until`, the earliest first, at most `max` of them.
-    Timers {
-        /// How far time has come.
-        until: Timestamp,
-        /// How many people at most.
-        max: u32,
-        /// When.
-        now: Timestamp,
-    },
-    /// People are asked for triggers that they were never asked for, in order of their ids.
-    Adopt {
-        /// Those after this one.
-        after: Option<PersonId>,
-        /// Up to and including this one; `None` says that all have been asked.
-        until: Option<PersonId>,
-        /// When.
-        now: Timestamp,
-    },
-    /// Somebody wants something of a trigger.
-    Order {
-        /// Which.
-        trigger: TriggerId,
-        /// What.
-        order: Order,
-        /// When.
-        now: Timestamp,
-    },
-    /// Held activations of a trigger go, the oldest first, at most `max` of them.
-    Release {
-        /// Which.
-        trigger: TriggerId,
-        /// How many at most.
-        max: u32,
-        /// When.
-        now: Timestamp,
-    },
-}
-
-/// A step that was written down and not yet taken.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Recorded {
-    /// For [`Changes::step`] of what follows from it.
-    pub id: StepId,
-    /// The newest event decided when it was written. Events before it that are not decided have no steps: they come
-    /// from a version that wrote none.
-    pub after: Position,
-    /// What is to be done.
-    pub step: Step,
-}
-
-/// How far a new program's triggers were made known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Adopted {
-    /// To people up to this one.
-    UpTo(Option<PersonId>),
-    /// To everybody who was there.
-    Everybody,
-}
-
-impl Default for Adopted {
-    fn default() -> Self {
-        Self::UpTo(None)
-    }
-}
-
-/// Where the engine is, after the last step taken.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
-    /// The triggers of the last [`Step::Program`]; `None` before the first.
-    pub program: Option<Arc<[(TriggerId, u32)]>>,
-    /// Who knows them.
-    pub adopted: Adopted,
-}
-
 /// A queued activation's place in its lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct WorkId(pub u64);
@@ -220,210 +120,6 @@ pub struct Settled {
     pub id: WorkId,
     /// With what.
     pub attempt: Attempt,
-}
-
-/// A lane's queue, counted.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LaneCount {
-    /// Ready or waiting for a later time.
-    pub queued: u64,
-    /// Those among them that wait for a later time.
-    pub deferred: u64,
-    /// The earliest `not_before` of the deferred.
-    pub next: Option<Timestamp>,
-    /// The edge of the oldest that is queued.
-    pub oldest: Option<Timestamp>,
-    /// Dead letters.
-    pub dead: u64,
-    /// Of the queued, how many each trigger has; none that has none.
-    pub triggers: BTreeMap<Arc<str>, u64>,
-    /// Everything that ever came to it.
-    pub totals: LaneTotals,
-}
-
-/// What ever came to a lane, and how it ended. Every activation that was made is queued, has one end, or was forgotten
-/// with its person: [`LaneTotals::made`] is the sum of all the others and of [`LaneCount::queued`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct LaneTotals {
-    /// Activations that were decided for it.
-    pub made: u64,
-    /// The vendor has them: taken now, or known to it already.
-    pub accepted: u64,
-    /// Dead letters, and those of them that were dropped.
-    pub refused: u64,
-    /// Their time ran out while they waited.
-    pub expired: u64,
-    /// Called back before they left.
-    pub cancelled: u64,
-    /// They waited for somebody who was forgotten.
-    pub forgotten: u64,
-}
-
-impl LaneTotals {
-    /// Those that have left the queue.
-    pub fn ended(&self) -> u64 {
-        self.accepted + self.refused + self.expired + self.cancelled + self.forgotten
-    }
-}
-
-/// The whole store, counted. Kept in memory by the adapter; never a scan.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counts {
-    /// The newest event on disk.
-    pub journaled: Position,
-    /// The newest event decided.
-    pub decided: Position,
-    /// Arrival of the oldest event not yet decided.
-    pub oldest_undecided: Option<Timestamp>,
-    /// People there are.
-    pub people: u64,
-    /// The earliest durable timer.
-    pub next_timer: Option<Timestamp>,
-    /// Messages set aside as unreadable.
-    pub set_aside: u64,
-    /// Bytes of journal on disk.
-    pub journal_bytes: u64,
-    /// The engine's last step.
-    pub step: u64,
-    /// Grows while a snapshot is written or the journal rewritten, for which the engine may have to wait.
-    pub upkeep: u64,
-}
-
-/// Where an activation is, and what was tried.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Record {
-    /// The activation.
-    pub activation: Activation,
-    /// The tries kept (the last ten), oldest first. Empty while it waits for its first.
-    pub attempts: Vec<Attempt>,
-    /// True while it is in the outbox.
-    pub is_queued: bool,
-}
-
-/// An activation that can never be sent as it is.
-#[derive(Clone, Debug, PartialEq)]
-pub struct DeadLetter {
-    /// Its place; stable until it is replayed or dropped.
-    pub id: WorkId,
-    /// What was to be sent.
-    pub activation: Activation,
-    /// The tries kept, oldest first.
-    pub attempts: Vec<Attempt>,
-    /// When it was given up.
-    pub at: Timestamp,
-}
-
-/// An activation that has ended, whichever way.
-#[derive(Clone, Debug, PartialEq)]
-pub struct End {
-    /// Its number.
-    pub id: WorkId,
-    /// What was, or was to be, sent.
-    pub activation: Activation,
-    /// The tries kept, oldest first.
-    pub attempts: Vec<Attempt>,
-    /// When it ended.
-    pub at: Timestamp,
-}
-
-/// What is looked for among those that have ended, or among dead letters. What is not said is not asked for.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct Sought {
-    /// Of this lane.
-    #[schema(value_type = Option<String>)]
-    pub lane: Option<LaneName>,
-    /// Of this trigger.
-    #[schema(value_type = Option<String>)]
-    pub trigger: Option<Arc<str>>,
-    /// With this end: [`crate::model::Outcome::word`] of the last try, or the code of its refusal.
-    #[schema(value_type = Option<String>)]
-    pub end: Option<Box<str>>,
-    /// Only those of a lower number: where another page begins.
-    #[schema(value_type = Option<u64>)]
-    pub before: Option<WorkId>,
-}
-
-impl Sought {
-    /// True for one that is looked for.
-    pub fn has(&self, activation: &Activation, attempts: &[Attempt]) -> bool {
-        let is_end = |end: &str| {
-            attempts.last().is_some_and(|last| match &last.outcome {
-                crate::model::Outcome::Refused { code, .. } => **code == *end || last.outcome.word() == end,
-                outcome => outcome.word() == end,
-            })
-        };
-        self.lane.as_ref().is_none_or(|lane| *lane == activation.lane)
-            && self.trigger.as_ref().is_none_or(|trigger| *trigger == activation.trigger)
-            && self.end.as_deref().is_none_or(is_end)
-    }
-}
-
-/// A page of what was looked for.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Listed<T> {
-    /// Newest first. May be empty before the end: a page looks at a bounded number of others, too.
-    pub found: Vec<T>,
-    /// For [`Sought::before`] of the next page; none at the end.
-    pub next: Option<WorkId>,
-}
-
-/// What the vendor of a lane took in a stretch of time, and some of it.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Accepted {
-    /// All events of it, among the two million newest ends.
-    pub total: u64,
-    /// Those of the lowest occasions, which are as good as drawn by lot.
-    pub sample: Vec<(WorkId, Activation)>,
-    /// How many of it had waited for which instant ([`Activation::not_before`]): of a thousand instants at most.
-    pub waited: BTreeMap<Timestamp, u64>,
-}
-
-/// What became of the wish to put a dead letter back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Raised {
-    /// It waits in its lane again, or is gone for good, as was asked.
-    Done,
-    /// There is none of this number.
-    Missing,
-    /// Its payload could not be said when it was made ([`Activation::broken`]), so that there is nothing to send: it
-    /// stays where it is until it is dropped.
-    Broken,
-}
-
-/// What became of products that were put into the catalogue.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct Stocked {
-    /// They were not there before.
-    pub new: u64,
-    /// They took the place of an older word.
-    pub changed: u64,
-    /// The same word, or a newer one, was there.
-    pub known: u64,
-    /// There was no room for them.
-    pub too_many: u64,
-}
-
-/// What became of codes that were put into a pool.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[schema(as = CodesAdded)]
-pub struct Added {
-    /// They wait to be given.
-    pub new: u64,
-    /// A pool had them before.
-    pub known: u64,
-    /// There was no room for them.
-    pub too_many: u64,
-}
-
-/// A pool of codes, counted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct PoolCount {
-    /// Its name.
-    pub name: Arc<str>,
-    /// Codes that were ever put into it.
-    pub added: u64,
-    /// Those not yet given.
-    pub left: u64,
 }
 
 /// A message, or a part of one, that could not be read: kept for inspection, bounded in number and age.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{Step, StoreError};
+use super::{Step, StoreError, Work, WorkId};
 use crate::model::consent::Mark;
 use crate::model::{
     ActionId, Activation, Attempt, CatalogueItem, Consent, Counted, Decision, Entry, GivenCode, History, Identifier,
@@ -241,6 +241,11 @@ pub const BROKEN: &str = "payload";
 const MOST_ATTEMPTS: usize = 10;
 
 impl Row {
+    /// The activation of this row, handed to a lane.
+    pub fn into_work(self, seq: u64, activation: Activation) -> Work {
+        Work { id: WorkId(seq), activation, tries: self.tries, may_have_left: self.may_have_left }
+    }
+
     /// One more try; the oldest of too many is forgotten.
     pub fn tried(&mut self, attempt: &Attempt) {
         self.attempts.push(attempt.clone());

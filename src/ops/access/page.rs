@@ -236,15 +236,15 @@ async fn add_token(
     Extension(note): Extension<Note>,
     Form(form): Form<NewTokenForm>,
 ) -> Response {
-    let wide = |words: String| shown(&shared, &caller, None, Said::Wrong(words));
+    let refuse = |words: String| shown(&shared, &caller, None, Said::Wrong(words));
     // What cannot be read does not make a token that may more, or for longer, than was meant.
     let areas = match read::<Area>(&form.area) {
         Ok(area) => area.into_iter().collect(),
-        Err(words) => return wide(format!("Only for: {words}")).await,
+        Err(words) => return refuse(format!("Only for: {words}")).await,
     };
     let length = match read::<Span>(&form.length) {
         Ok(length) => length,
-        Err(words) => return wide(format!("Good for: {words}")).await,
+        Err(words) => return refuse(format!("Good for: {words}")).await,
     };
     let new = NewToken { name: form.name, role: form.role, areas, length };
     match token_of(&shared, &note, new).await {

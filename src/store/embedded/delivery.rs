@@ -15,16 +15,7 @@ use crate::store::{DeadLetter, Raised, StoreError, Work, WorkId};
 pub fn work(inner: &Inner, lane: &LaneName, now: Timestamp, max: usize) -> Result<Vec<Work>, StoreError> {
     let mut lanes = inner.lanes()?;
     let taken = lanes.entry(lane.clone()).or_insert_with(|| Lane::new(lane)).take(&*inner.disk()?, now, max)?;
-    Ok(taken.into_iter().map(into_work).collect())
-}
-
-fn into_work(queued: Queued) -> Work {
-    Work {
-        id: WorkId(queued.seq),
-        activation: queued.activation,
-        tries: queued.row.tries,
-        may_have_left: queued.row.may_have_left,
-    }
+    Ok(taken.into_iter().map(|one| one.row.into_work(one.seq, one.activation)).collect())
 }
 
 pub fn begin(inner: &Inner, lane: &LaneName, ids: &[WorkId]) -> Result<(), StoreError> {

@@ -13,6 +13,7 @@ mod delivery;
 mod durable;
 mod frame;
 mod held;
+mod inner;
 mod keys;
 mod listing;
 mod mend;
@@ -43,14 +44,13 @@ mod transfer;
 mod tree;
 mod turns;
 
-use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, RwLock};
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::model::{
@@ -59,7 +59,6 @@ use crate::model::{
 };
 
 use super::audit::{Asked, Audited};
-use super::cache::Cache;
 use super::news::news;
 use super::settings::Settings;
 use super::{
@@ -67,12 +66,9 @@ use super::{
     PoolCount, Progress, Raised, Receipt, Record, Recorded, Said, SetAside, Settled, Sought, Step, Stocked, Store,
     StoreError, Story, Work, WorkId, record,
 };
-use committer::{Append, Committer, Tail};
 use frame::Kind;
-use people::Shape;
+use inner::{Inner, Journal, poisoned};
 use record::Noted;
-use state::State;
-use tree::Disk;
 
 pub use open::{Verified, rebuild, verify, verify_backup};
 pub use restore::restore;
@@ -86,127 +82,6 @@ const MOST_ASIDE: u64 = 10_000;
 #[derive(Clone)]
 pub struct Embedded {
     inner: Arc<Inner>,
-}
-
-/// What all steps share. Locks are taken in this order: `state`, `steps`, `next`, journal's tail, `lanes`, `seen`,
-/// `shapes`, `cache`.
-/// Intake takes none of them: it must never wait for the engine.
-struct Inner {
-    settings: Settings,
-    /// `None` while it is closed after an I/O error.
-    disk: sinking::Slot,
-    sinking: sinking::Sinking,
-    /// Held by each step; alone by [`mend`].
-    mending: RwLock<()>,
-    journal: Journal,
-    journal_folder: PathBuf,
-    state: Mutex<State>,
-    /// `state` as it last was, for those who must not wait for a step to end.
-    told: ArcSwap<State>,
-    /// Arrival of the oldest event not yet decided, as it was last seen.
-    oldest: Mutex<Option<Timestamp>>,
-    /// `state.decided`, for intake.
-    decided: AtomicU64,
-    steps: Mutex<steps::Steps>,
-    next: Mutex<claim::Next>,
-    /// What the next claim will ask for, read ahead; and what was written since then.
-    read_ahead: Mutex<claim::Known>,
-    written: Mutex<claim::Known>,
-    /// Reading ahead is under way.
-    ahead: tokio::sync::Mutex<Option<JoinHandle<()>>>,
-    rush: tokio::sync::Mutex<rush::Rush>,
-    /// Appends of events, whatever became of them.
-    requests: AtomicU64,
-    lanes: Mutex<HashMap<LaneName, outbox::Lane>>,
-    /// Message keys of what is decided.
-    seen: Mutex<seen::Seen>,
-    /// The catalogue and the pools of codes. Locked after all the others.
-    shelf: Mutex<shelf::Shelf>,
-    /// Held while a record of the shelf is written down and applied: they are in the tree in the journal's order.
-    noted: tokio::sync::Mutex<()>,
-    /// Held while files of the store are copied, or removed and rewritten: by that work itself, which ends though nobody
-    /// waits for it any more.
-    keeping: Arc<tokio::sync::Mutex<()>>,
-    /// Values written to snapshots and segments rewritten since the start: what the engine may have to wait for.
-    upkeep: AtomicU64,
-    /// How the people of the open claim lie in the tree.
-    shapes: Mutex<HashMap<PersonId, Shape>>,
-    cache: Mutex<Cache<Shape>>,
-    round: Mutex<sweep::Round>,
-    changed: watch::Sender<u64>,
-    register: Arc<register::Register>,
-    /// Held while the folder is ours.
-    _lock: std::fs::File,
-}
-
-struct Journal(Committer);
-
-impl Journal {
-    fn tail(&self) -> Result<MutexGuard<'_, Tail>, StoreError> {
-        self.0.tail.lock().map_err(|_| poisoned())
-    }
-}
-
-fn poisoned() -> StoreError {
-    StoreError::Unavailable("an earlier step ended badly; restart the daemon".into())
-}
-
-impl Inner {
-    fn disk(&self) -> Result<Arc<Disk>, StoreError> {
-        let disk = self.disk.read().map_err(|_| poisoned())?.clone();
-        disk.ok_or_else(|| StoreError::Unavailable("sled is closed after an I/O error".into()))
-    }
-    fn state(&self) -> Result<MutexGuard<'_, State>, StoreError> {
-        self.state.lock().map_err(|_| poisoned())
-    }
-    fn steps(&self) -> Result<MutexGuard<'_, steps::Steps>, StoreError> {
-        self.steps.lock().map_err(|_| poisoned())
-    }
-    /// Puts a state in force.
-    fn publish(&self, guard: &mut State, state: State) {
-        self.told.store(Arc::new(state.clone()));
-        *guard = state;
-    }
-    fn next(&self) -> Result<MutexGuard<'_, claim::Next>, StoreError> {
-        self.next.lock().map_err(|_| poisoned())
-    }
-    fn read_ahead(&self) -> Result<MutexGuard<'_, claim::Known>, StoreError> {
-        self.read_ahead.lock().map_err(|_| poisoned())
-    }
-    fn written(&self) -> Result<MutexGuard<'_, claim::Known>, StoreError> {
-        self.written.lock().map_err(|_| poisoned())
-    }
-    fn lanes(&self) -> Result<MutexGuard<'_, HashMap<LaneName, outbox::Lane>>, StoreError> {
-        self.lanes.lock().map_err(|_| poisoned())
-    }
-    fn seen(&self) -> Result<MutexGuard<'_, seen::Seen>, StoreError> {
-        self.seen.lock().map_err(|_| poisoned())
-    }
-    fn shelf(&self) -> Result<MutexGuard<'_, shelf::Shelf>, StoreError> {
-        self.shelf.lock().map_err(|_| poisoned())
-    }
-    fn shapes(&self) -> Result<MutexGuard<'_, HashMap<PersonId, Shape>>, StoreError> {
-        self.shapes.lock().map_err(|_| poisoned())
-    }
-    fn cache(&self) -> Result<MutexGuard<'_, Cache<Shape>>, StoreError> {
-        self.cache.lock().map_err(|_| poisoned())
-    }
-
-    async fn journal_append(
-        &self,
-        kind: Kind,
-        payload: Vec<u8>,
-        events: Vec<Event>,
-        durable: bool,
-    ) -> Result<u64, String> {
-        if payload.len() > frame::LARGEST {
-            return Err("a record is larger than the journal takes".into());
-        }
-        let count = u32::try_from(events.len()).unwrap_or(u32::MAX).max(1);
-        let (answer, told) = oneshot::channel();
-        self.journal.0.append(Append { kind, payload, count, events, durable, answer })?;
-        told.await.map_err(|_| "the journal's writer is gone".to_owned())?
-    }
 }
 
 /// Waits until nothing is read ahead: whoever is loaded from now on must not be put into the cache by it.

@@ -135,12 +135,7 @@ impl Shelf {
 
     /// Every pool, counted.
     pub fn count(&self) -> Vec<PoolCount> {
-        let count = |(name, pool): (&Arc<str>, &CodePool)| PoolCount {
-            name: name.clone(),
-            added: pool.first + pool.codes.len() as u64,
-            left: pool.left(),
-        };
-        self.pools.iter().map(count).collect()
+        self.pools.iter().map(PoolCount::of).collect()
     }
 
     fn stored(&self, name: &Arc<str>) -> StoredPool {

@@ -1,5 +1,6 @@
 //! What the embedded store promises beside the contract: a torn journal, a lost state, one process.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;

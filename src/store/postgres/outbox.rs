@@ -68,16 +68,7 @@ pub async fn work(inner: &Inner, lane: &str, now: Timestamp, max: usize) -> Resu
         hands.taken.insert(one.seq, (held.epoch, one.clone()));
     }
     (hands.is_unsure, hands.credit) = (false, found.credit);
-    Ok(chosen.into_iter().map(into_work).collect())
-}
-
-fn into_work(queued: Queued) -> Work {
-    Work {
-        id: WorkId(queued.seq),
-        activation: queued.activation,
-        tries: queued.row.tries,
-        may_have_left: queued.row.may_have_left,
-    }
+    Ok(chosen.into_iter().map(|one| one.row.into_work(one.seq, one.activation)).collect())
 }
 
 impl Hands {

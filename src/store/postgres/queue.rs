@@ -245,15 +245,7 @@ impl Writing<'_> {
 
     /// Queues the word that an event which has left is void. The same word is never queued again.
     fn void(&mut self, recall: &Recall, word: &Activation) {
-        let decision = Decision {
-            occasion: word.occasion,
-            trigger: word.trigger.clone(),
-            person: recall.person,
-            key: word.key.clone(),
-            at: recall.at,
-            decided: self.now,
-            verdict: Verdict::Voided(vec![word.lane.clone()]),
-        };
+        let decision = recall.voided(word, self.now);
         self.decision(&decision, vec![word]);
     }
 }

@@ -1,6 +1,6 @@
 //! One step of the engine: people, links, message keys, activations and the position, in one transaction.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -159,13 +159,7 @@ pub async fn once(
     }
     write_triggers(connection, &changes.triggers).await?;
     queue::write(connection, (&mut engine, &mut deltas), changes, (&merged, &erased), now).await?;
-    for given in &changes.codes {
-        sqlx::query("update pools set next = greatest(next, $2) where name = $1")
-            .bind(&*given.pool)
-            .bind(number(given.place + 1))
-            .execute(&mut *connection)
-            .await?;
-    }
+    move_on(connection, changes).await?;
     if let Some(position) = changes.position {
         engine.decided = position;
     }
@@ -189,6 +183,27 @@ async fn firsts(
     .fetch_one(connection)
     .await?;
     Ok((arrived.map(|ms| (position, at(ms))), timer.map(at)))
+}
+
+/// No other step gives these codes: of each pool the last one counts.
+async fn move_on(connection: &mut PgConnection, changes: &Changes) -> Result<(), Trouble> {
+    let mut next: BTreeMap<&str, u64> = BTreeMap::new();
+    for given in &changes.codes {
+        let next = next.entry(&given.pool).or_default();
+        *next = (*next).max(given.place + 1);
+    }
+    if next.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "update pools set next = greatest(next, t.place) from unnest($1::text[], $2::bigint[]) as t(pool, place)
+         where name = t.pool",
+    )
+    .bind(next.keys().copied().collect::<Vec<_>>())
+    .bind(next.values().map(|place| number(*place)).collect::<Vec<_>>())
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// Message keys of what is decided now.

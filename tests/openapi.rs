@@ -198,6 +198,19 @@ async fn every_operation_answers_as_its_document_says() {
     api.until("/api/triggers/{name}/held", &[("name", "form")], has_some).await;
     assert_eq!(api.call("post", "/api/triggers/{name}/resume", &[("name", "form")], "?held=drop", None).await.0, 200);
     assert_eq!(api.call("post", "/api/triggers/{name}/pause", &[("name", "x")], "", None).await.0, 404);
+    assert_eq!(api.call("post", "/api/triggers/{name}/pause", &[("name", "form")], "?policy=drop", None).await.0, 200);
+    api.track("4", "b", "Form Submitted").await;
+    let kept = api.until("/api/triggers/{name}/kept", &[("name", "form")], has_some).await;
+    assert_eq!(kept[0]["by"], "paused");
+    assert_eq!(api.call("get", "/api/triggers/{name}/kept", &[("name", "x")], "", None).await.0, 404);
+    assert_eq!(api.call("post", "/api/triggers/{name}/resume", &[("name", "form")], "", None).await.0, 200);
+    let (_, events) = api.call("get", "/api/events", &[], "?source=web&max=2", None).await;
+    assert_eq!(events["found"][0]["name"], "Form Submitted", "{events}");
+    assert_eq!(events["found"][0]["person"], kept[0]["person"]);
+    let before = format!("?before={}", events["next"]);
+    let (_, older) = api.call("get", "/api/events", &[], &before, None).await;
+    assert_eq!(older["found"].as_array().map(Vec::len), Some(2), "{older}");
+    assert_eq!(older["next"], Value::Null);
     assert_eq!(api.post("/api/triggers/reload", &[], None).await.0, 200);
 
     let ends = api.get("/api/activations").await;
@@ -228,6 +241,7 @@ async fn every_operation_answers_as_its_document_says() {
 
     let item = json!([{ "id": "p1", "name": "Shoe", "price": "12.5", "updated": "2026-11-27T18:00:00Z" }]);
     assert_eq!(api.post("/api/catalogue", &[], Some(item)).await.0, 200);
+    assert_eq!(api.get("/api/catalogue").await[0]["id"], "p1");
     assert_eq!(api.post("/api/codes/{pool}", &[("pool", "welcome")], Some(json!(["A1", "A2"]))).await.0, 200);
     assert_eq!(api.post("/api/codes/{pool}", &[("pool", "No Pool")], Some(json!(["A1"]))).await.0, 422);
     api.get("/api/codes").await;

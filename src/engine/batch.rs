@@ -6,10 +6,11 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use crate::decide;
-use crate::model::{Changes, StepId, Timestamp};
+use crate::model::{Changes, PersonId, StepId, Timestamp};
 use crate::rules::Program;
 use crate::store::{Claim, Step, StoreError};
 
+use super::state::LATELY;
 use super::traced::Traced;
 use super::{Engine, EngineState};
 
@@ -71,6 +72,8 @@ pub(super) struct Tally {
     events: u64,
     duplicates: u64,
     edges: BTreeMap<(Arc<str>, &'static str), u64>,
+    /// Those among them from which nothing leaves, one by one.
+    kept: Vec<(Arc<str>, &'static str, Timestamp, PersonId)>,
     /// Triggers whose guard paused them.
     guarded: Vec<Arc<str>>,
     joined: u64,
@@ -84,8 +87,13 @@ pub(super) struct Tally {
 impl Tally {
     pub(super) fn of(changes: &Changes, events: u64) -> Self {
         let mut edges = BTreeMap::new();
+        let mut kept = Vec::new();
         for decision in &changes.decisions {
-            *edges.entry((decision.trigger.clone(), decision.verdict.word())).or_insert(0) += 1;
+            let word = decision.verdict.word();
+            *edges.entry((decision.trigger.clone(), word)).or_insert(0) += 1;
+            if decision.verdict.is_kept() {
+                kept.push((decision.trigger.clone(), word, decision.at, decision.person));
+            }
         }
         let mut broken = BTreeMap::new();
         for activation in changes.activations.iter().filter(|activation| activation.broken.is_some()) {
@@ -100,6 +108,7 @@ impl Tally {
             events: events.saturating_sub(changes.duplicates),
             duplicates: changes.duplicates,
             edges,
+            kept,
             guarded: changes.guarded.clone(),
             joined: changes.joins.len() as u64 - kept_apart,
             kept_apart,
@@ -116,6 +125,13 @@ impl Tally {
         state.send_if_modified(|state| {
             for (edge, n) in &self.edges {
                 *state.edges.entry(edge.clone()).or_default() += n;
+            }
+            for (trigger, word, at, person) in self.kept {
+                let kept = state.kept.entry((trigger, word)).or_default();
+                kept.push_back((at, person));
+                if kept.len() > LATELY {
+                    kept.pop_front();
+                }
             }
             false
         });

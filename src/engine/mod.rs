@@ -30,7 +30,7 @@ pub use orders::Orders;
 use replay::Restricted;
 pub use sales::count_sales;
 pub use settings::Settings;
-pub use state::{EngineState, Stage};
+pub use state::{EngineState, LATELY, Stage};
 
 /// Shortest and longest wait after a step that the store refused.
 const REFUSED: (Span, Span) = (Span::from_millis(200), Span::from_secs(10));

@@ -1,9 +1,12 @@
 //! What the engine is doing, in words for people.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use crate::model::Timestamp;
+use crate::model::{PersonId, Timestamp};
+
+/// Edges of one trigger with one end that are remembered one by one.
+pub const LATELY: usize = 50;
 
 /// What it is doing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,6 +35,8 @@ pub struct EngineState {
     pub since: Timestamp,
     /// Edges since the start, by trigger and what became of them.
     pub edges: BTreeMap<(Arc<str>, &'static str), u64>,
+    /// Of those from which nothing leaves the last [`LATELY`] of each sort, oldest first: when, and whose.
+    pub kept: BTreeMap<(Arc<str>, &'static str), VecDeque<(Timestamp, PersonId)>>,
 }
 
 impl EngineState {

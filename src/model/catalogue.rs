@@ -1,6 +1,7 @@
 //! What is for sale, as far as payloads speak of it. Which edges fire never depends on it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -81,6 +82,12 @@ impl Catalogue {
     /// The product of this id.
     pub fn get(&self, id: &str) -> Option<&CatalogueItem> {
         self.items.get(id).map(|item| &**item)
+    }
+
+    /// All behind an id, in order of their ids.
+    pub fn after(&self, id: Option<&str>) -> impl Iterator<Item = &CatalogueItem> {
+        let from = id.map_or(Bound::Unbounded, Bound::Excluded);
+        self.items.range::<str, _>((from, Bound::Unbounded)).map(|(_, item)| &**item)
     }
 
     /// The ids of a category, in their order.

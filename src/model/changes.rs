@@ -171,6 +171,11 @@ impl Verdict {
         }
     }
 
+    /// True for an edge from which nothing leaves.
+    pub fn is_kept(&self) -> bool {
+        matches!(self, Self::CoolingDown(_) | Self::AlreadyFired(_) | Self::Expired | Self::Gated(..))
+    }
+
     /// True for what is told of an activation that was there: it was taken out again, or is held no longer.
     pub fn is_afterwards(&self) -> bool {
         matches!(self, Self::Cancelled | Self::Recalled(..) | Self::Released(_))

@@ -27,7 +27,7 @@ use super::payload::{NoPreview, preview};
 use super::quota::QuotaHealth;
 use super::reload::Compiled;
 use super::server::Shared;
-use super::{night, triggers};
+use super::{events, night, triggers};
 use crate::model::codes::LONGEST_CODE;
 use crate::model::{CatalogueItem, Mistake, Span};
 use crate::pull::Findings;
@@ -86,6 +86,9 @@ pub fn routes() -> Documented {
         .routes(routes!(night::state))
         .routes(routes!(triggers::get_list))
         .routes(routes!(triggers::get_held))
+        .routes(routes!(triggers::get_kept))
+        .routes(routes!(get_items))
+        .routes(routes!(events::get_came))
         .route("/api/openapi.json", get(document));
     let operator = OpenApiRouter::new()
         .routes(routes!(replay))
@@ -360,6 +363,22 @@ pub async fn put_items(State(shared): State<Shared>, Json(items): Json<Vec<Catal
         Ok(stocked) => Json(stocked).into_response(),
         Err(error) => refused(&error),
     }
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Products {
+    /// Those behind this id.
+    after: Option<String>,
+    /// So many, 100 where nothing is said, 500 at most.
+    max: Option<usize>,
+}
+
+/// Products as they are for sale, in order of their ids.
+#[utoipa::path(get, path = "/api/catalogue", tag = "catalogue", params(Products),  responses((status = 200, body = Vec<CatalogueItem>)))]
+pub async fn get_items(State(shared): State<Shared>, Query(asked): Query<Products>) -> Response {
+    let (catalogue, most) = (shared.watched.store.catalogue(), asked.max.unwrap_or(100).clamp(1, 500));
+    Json(catalogue.after(asked.after.as_deref()).take(most).collect::<Vec<_>>()).into_response()
 }
 
 /// Every pool of codes, counted.

@@ -8,6 +8,7 @@ mod alerts;
 mod api;
 mod backtest;
 mod demands;
+mod events;
 mod explain;
 mod findings;
 mod health;

@@ -136,6 +136,37 @@ pub async fn get_held(State(shared): State<Shared>, Path(name): Path<String>) ->
     }
 }
 
+/// An edge from which nothing left.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Kept {
+    /// What kept it: `cap`, `cooling_down`, `consent`.
+    pub by: String,
+    /// The edge.
+    pub at: Timestamp,
+    /// The person's key in the store.
+    pub person: String,
+}
+
+/// The last edges of a trigger from which nothing left, as far as this daemon has decided them: of each sort the newest
+/// first.
+pub fn kept(shared: &Shared, trigger: &str) -> Vec<Kept> {
+    let engine = shared.watched.engine.borrow();
+    let of = engine.kept.iter().filter(|((name, _), _)| **name == *trigger);
+    of.flat_map(|((_, by), edges)| {
+        edges.iter().rev().map(|(at, person)| Kept { by: (*by).to_owned(), at: *at, person: person.to_string() })
+    })
+    .collect()
+}
+
+/// The last edges of a trigger from which nothing left, and what kept them: 50 of each sort, since this daemon decides.
+#[utoipa::path(get, path = "/api/triggers/{name}/kept", tag = "triggers", params(("name" = String, Path)),  responses((status = 200, body = Vec<Kept>), (status = 404, body = Message)))]
+pub async fn get_kept(State(shared): State<Shared>, Path(name): Path<String>) -> Response {
+    if known(&shared, &name).is_none() {
+        return missing(NONE);
+    }
+    Json(kept(&shared, &name)).into_response()
+}
+
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct Pausing {

@@ -168,6 +168,7 @@ pub async fn run(open: Open<'_>) {
     shelf::the_catalogue_keeps_the_newest_word(open).await;
     shelf::codes_are_given_in_order_and_once(open).await;
     intake::steps_are_found_again_until_they_are_taken(open).await;
+    intake::what_came_is_found_a_page_at_a_time(open).await;
     withheld::of_who_was_forgotten_everywhere_only_the_receipt_is_left(open).await;
     withheld::who_wants_to_see_what_is_kept_is_told_until_answered(open).await;
     lanes::a_low_priority_is_not_starved(open).await;

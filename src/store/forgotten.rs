@@ -29,6 +29,11 @@ pub fn is_of(event: &Event, position: Position, names: &Names) -> bool {
     telling.any(|name| names.get(&hash(name)).is_some_and(|until| position <= *until))
 }
 
+/// True for what remains of an event whose person is forgotten.
+pub fn is_nothing(event: &Event) -> bool {
+    event.name.is_empty() && event.identifiers.is_empty()
+}
+
 /// What remains: that there was something, when, and that the message is not taken again.
 pub fn nothing(of: &Event) -> Event {
     Event {

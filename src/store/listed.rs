@@ -6,7 +6,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::WorkId;
-use crate::model::{Activation, Attempt, LaneName, Timestamp};
+use super::forgotten::{self, Names};
+use crate::model::{Activation, Attempt, Event, LaneName, Position, Timestamp};
 
 /// Where an activation is, and what was tried.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,6 +85,39 @@ pub struct Listed<T> {
     pub found: Vec<T>,
     /// For [`Sought::before`] of the next page; none at the end.
     pub next: Option<WorkId>,
+}
+
+/// A page of what was accepted.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Came {
+    /// Newest first. May be empty before the end: a page looks at a bounded number of others, too.
+    pub found: Vec<(Position, Event)>,
+    /// Where the next page begins, which has what is before it; none at the end.
+    pub next: Option<Position>,
+}
+
+impl Came {
+    /// A page of these, which are newest first: of one source or of all, and of nobody who is forgotten. `is_all` where
+    /// nothing is behind them.
+    pub(super) fn of(
+        looked: Vec<(Position, Event)>,
+        (source, names): (Option<&str>, &Names),
+        max: usize,
+        is_all: bool,
+    ) -> Self {
+        let (mut found, mut next) = (Vec::new(), None);
+        for (position, event) in looked {
+            if found.len() >= max {
+                return Self { found, next };
+            }
+            next = Some(position);
+            let is_nobody_s = forgotten::is_nothing(&event) || forgotten::is_of(&event, position, names);
+            if !is_nobody_s && source.is_none_or(|source| *source == *event.source) {
+                found.push((position, event));
+            }
+        }
+        Self { found, next: next.filter(|_| !is_all) }
+    }
 }
 
 /// What the vendor of a lane took in a stretch of time, and some of it.

@@ -29,7 +29,7 @@ pub use decided::decided;
 pub use duty::{Duties, Duty};
 pub use embedded::give_way;
 pub use everybody::each_person;
-pub use listed::{Accepted, DeadLetter, End, Listed, Raised, Record, Sought};
+pub use listed::{Accepted, Came, DeadLetter, End, Listed, Raised, Record, Sought};
 pub use members::{Member, Members, Said, Takeover};
 pub use steps::{Adopted, Claim, Due, Progress, Recorded, Step};
 
@@ -320,6 +320,10 @@ pub trait Store: Send + Sync + 'static {
     async fn audit_log(&self, before: Option<u64>, max: usize) -> Result<Vec<audit::Audited>, StoreError>;
 
     // === reports: read only ===
+
+    /// A page of what was accepted, newest first: before this position, of this source or of all; at most `max`. Who is
+    /// forgotten is not in it. What looking costs is bounded.
+    async fn came(&self, source: Option<&str>, before: Option<Position>, max: usize) -> Result<Came, StoreError>;
 
     /// Who this identifier belongs to.
     async fn find(&self, identifier: &Identifier) -> Result<Option<PersonId>, StoreError>;

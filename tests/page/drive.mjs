@@ -63,6 +63,22 @@ async function inspect(page, name) {
   if (overflow > 0) surprises.push(`${name}: the page is ${overflow} pixels wider than the screen`);
 }
 
+// What is no count of things that are kept: limits, sizes, prices, and codes, which nobody is shown.
+const measures = ["Low at", "Left", "Allowed", "Ours", "Left of all", "Bytes", "Position", "Price", "In stock", "Priority"];
+const counting = ["health", "triggers", "trigger", "connectors", "connector", "events", "nightly", "quota"];
+
+/** Counts that lead nowhere. */
+async function lead(page, name) {
+  if (!counting.includes(name)) return;
+  const alone = await page.evaluate((measures) => {
+    const heads = (cell) => [...cell.closest("table").querySelectorAll("thead th")].map((head) => head.innerText.trim().toLowerCase());
+    const of = (cell) => heads(cell)[[...cell.parentElement.children].indexOf(cell)];
+    const cells = [...document.querySelectorAll("main td.n")].filter((cell) => !cell.closest("figure") && /^[\d,.]*[1-9][\d,.]*$/.test(cell.innerText.trim()));
+    return cells.filter((cell) => !cell.querySelector("a") && !measures.includes(of(cell))).map((cell) => `${of(cell)}: ${cell.innerText}`);
+  }, measures.map((one) => one.toLowerCase()));
+  for (const one of alone) surprises.push(`${name}: a number leads nowhere: ${one}`);
+}
+
 async function signIn(context) {
   const page = await context.newPage();
   watch(page);
@@ -251,6 +267,18 @@ const steps = {
     await open(page, "/connectors");
     await page.getByRole("link", { name: "shop", exact: true }).click();
     for (const text of ["Streams", "orders", "Read up to", "Mapping audit"]) await says(page, text);
+    await page.getByRole("region", { name: "Streams" }).locator("a[href^='/connectors/events']").first().click();
+    await page.waitForURL(/\/connectors\/events\?source=shop/);
+    await says(page, "were accepted in all");
+    await open(page, "/connectors/events");
+    await page.selectOption("select[name=source]", "web");
+    await page.getByRole("button", { name: "Show" }).click();
+    await page.waitForURL(/source=web/);
+    await says(page, "Form Submitted");
+    const sources = await page.locator("tbody td a[href^='/connectors/']").allInnerTexts();
+    if (sources.length === 0 || sources.some((source) => source !== "web")) throw new Error(`of web: ${sources}`);
+    await page.locator("tbody a[href^='/people/']").first().click();
+    await page.waitForURL(/\/people\//);
     await open(page, "/connectors/set-aside");
     await says(page, "could be read");
   },
@@ -323,7 +351,7 @@ const steps = {
   },
 };
 
-const views = { health: "/", triggers: "/triggers", trigger: "/triggers/form", backtest: "/triggers/form/backtest", people: "/people", activations: "/activations", waiting: "/activations?state=waiting", letters: "/letters", nightly: "/nights", connectors: "/connectors", connector: "/connectors/shop", "set-aside": "/connectors/set-aside", quota: "/quota", access: "/access", account: "/account" };
+const views = { health: "/", triggers: "/triggers", trigger: "/triggers/form", backtest: "/triggers/form/backtest", people: "/people", activations: "/activations", waiting: "/activations?state=waiting", letters: "/letters", nightly: "/nights", connectors: "/connectors", connector: "/connectors/shop", events: "/connectors/events", products: "/connectors/products", "set-aside": "/connectors/set-aside", quota: "/quota", access: "/access", account: "/account" };
 
 try {
   const context = await browser.newContext({ viewport: { width: 1360, height: 900 }, acceptDownloads: true });
@@ -346,6 +374,7 @@ try {
       await settled(reader);
       if ((await reader.locator("h1").count()) !== 1) surprises.push(`${view}: not one heading`);
       await inspect(reader, `${view} (${name})`);
+      await lead(reader, view);
       await reader.screenshot({ path: join(screenshots, `${view}-${name}.png`), fullPage: true });
     }
     await as.close();

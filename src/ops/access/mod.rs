@@ -95,7 +95,7 @@ pub enum Area {
     Letters,
     /// Nights.
     Nights,
-    /// What sources pull.
+    /// What came from sources.
     Connectors,
     /// Products and codes.
     Catalogue,
@@ -116,7 +116,7 @@ impl Area {
         ("people", Self::People, &["explain", "payload", "identity", "person"]),
         ("letters", Self::Letters, &["dead-letters", "activations", "set-aside", "replays"]),
         ("nights", Self::Nights, &["nights"]),
-        ("connectors", Self::Connectors, &["audit"]),
+        ("connectors", Self::Connectors, &["audit", "events"]),
         ("catalogue", Self::Catalogue, &["catalogue", "codes"]),
         ("alerts", Self::Alerts, &["alerts"]),
         ("store", Self::Store, &["store"]),

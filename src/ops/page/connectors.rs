@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::activations::escaped;
 use super::charts::Chart;
+use super::events::of_source;
 use super::frame::{Page, View};
 use super::pieces::{
     HIDDEN, Tone, age, behind, chip, heads, linked, live, nothing, number, rate, short, when, when_or, wide,
@@ -47,8 +48,8 @@ pub async fn view(State(shared): State<Shared>, Extension(caller): Extension<Cal
                             td { (state(source.quiet.as_ref().map(|quiet| quiet.words()), &lists)) }
                             td.n { (linked(lists.len() as u64, &format!("/connectors/{}", source.name))) }
                             td.n { @if lists.is_empty() { "-" } @else { (behind(lists.iter().map(|one| one.lag_ms).max().unwrap_or(0), health.at)) } }
-                            td.n { (number(lists.iter().map(|one| one.records).sum())) }
-                            td.n { (number(lists.iter().map(|one| one.events).sum())) }
+                            td.n { (linked(lists.iter().map(|one| one.records).sum(), &format!("/connectors/{}#records", source.name))) }
+                            td.n { (linked(lists.iter().map(|one| one.events).sum(), &of_source(&source.name))) }
                             td.n { (linked(lists.iter().map(|one| one.set_aside).sum(), &aside(&source.name))) }
                             td { @match hooks { Some(hooks) => (chip(if hooks.is_held || hooks.standing < hooks.wanted { Tone::Bad } else { Tone::Well }, &format!("{} of {}", hooks.standing, hooks.wanted))), None => span.muted { "-" } } }
                         }
@@ -56,7 +57,9 @@ pub async fn view(State(shared): State<Shared>, Extension(caller): Extension<Cal
                 } }))
             }
             p { a href="/connectors/set-aside" { (number(health.journal.set_aside)) " messages are set aside" } " as unreadable. "
-                (number(health.journal.accepted)) " events were accepted in all." }
+                a href="/connectors/events" { (number(health.journal.accepted)) " events" } " were accepted in all. "
+                @let products = shared.watched.store.catalogue().len();
+                @if products > 0 { a href="/connectors/products" { (number(products as u64)) " products" } " are for sale." } }
         },
     );
     Page::new(&caller, View::Connectors, "Connectors").with(&main)
@@ -108,7 +111,7 @@ pub async fn one(
             }
             @if !hooks.is_empty() { section { h2 { "Webhooks" } @for one in &hooks { (subscriptions(one, now)) } } }
         }))
-        @if !lists.is_empty() { section aria-label="Charts" { h2 { "Over time" } div.charts { @for chart in &charts { (chart.drawn(series, Over::Hour, now)) } } } }
+        @if !lists.is_empty() { section id="records" aria-label="Charts" { h2 { "Over time" } div.charts { @for chart in &charts { (chart.drawn(series, Over::Hour, now)) } } } }
         section { h2 { "Mapping audit" } (audits(&watching)) }
     });
     Page::new(&caller, View::Connectors, &name).beside(html! { p.muted { (source.kind) } }).with(&main).into_response()
@@ -126,9 +129,9 @@ fn streams(source: &str, lists: &[&StreamHealth], now: Timestamp) -> Markup {
                     @if let Some(until) = list.until { div.muted { "again at " (short(until)) " UTC" } } }
                 td { @if list.lag_ms < now.as_millis() { (when(now - Span::from_millis(list.lag_ms), now)) } @else { span.muted { "not yet" } } }
                 td { @match list.past_ms { Some(past) => { (age(past)) " to read" }, None => "read" } }
-                td.n { (number(list.records)) }
-                td.n { (number(list.events)) }
-                td.n { (number(list.products)) }
+                td.n { (linked(list.records, "#records")) }
+                td.n { (linked(list.events, &of_source(source))) }
+                td.n { (linked(list.products, "/connectors/products")) }
                 td.n { (linked(list.set_aside, &aside(source))) }
                 td { (when_or(list.last_success, now, "not yet")) }
                 td { @if let Some(error) = &list.last_error { (error) } @else { span.muted { "none" } } }

@@ -102,7 +102,7 @@ impl Shown<'_> {
             journal.next_timer.map_or("no timer is set".to_owned(), |at| format!("next timer {} UTC", short(at)));
         html! {
             dl.figures {
-                (figure("Events accepted", linked(journal.accepted, "/connectors"), &format!("{} a minute", rate(self.rate("accepted")))))
+                (figure("Events accepted", linked(journal.accepted, "/connectors/events"), &format!("{} a minute", rate(self.rate("accepted")))))
                 (figure("Events decided", linked(journal.decided, "/triggers"), &format!("{} a minute", rate(self.rate("decided")))))
                 (figure("Backlog", linked(journal.backlog, "/triggers"), &waits))
                 (figure("People", linked(journal.people, "/people"), &timer))
@@ -158,9 +158,9 @@ impl Shown<'_> {
                         None => (chip(tone, &engine.doing)),
                     } }
                     td { (when(engine.since, self.now())) }
-                    td.n { (number(self.health.journal.backlog)) }
+                    td.n { (linked(self.health.journal.backlog, "/connectors/events")) }
                     td.n { (age(self.health.journal.backlog_age_ms)) }
-                    td.n { (rate(self.rate("decided"))) }
+                    td.n { a.n href="/connectors/events" { (rate(self.rate("decided"))) } }
                     td.n { "-" } td.n { "-" } td.n { "-" } td { "-" }
                 }
                 @for lane in &self.health.lanes { (self.lane(lane)) }
@@ -190,7 +190,7 @@ impl Shown<'_> {
                 td { (when(lane.since, self.now())) }
                 td.n { (linked(lane.queued, &waiting)) @if lane.deferred > 0 { div.muted { (number(lane.deferred)) " later" } } }
                 td.n { (age(lane.backlog_age_ms)) }
-                td.n { (rate(self.rate(&format!("lane/{}/accepted", lane.name)))) }
+                td.n { a.n href=(format!("/activations?lane={}&end=accepted", lane.name)) { (rate(self.rate(&format!("lane/{}/accepted", lane.name)))) } }
                 td.n { (linked(outcome("refused"), &refused)) }
                 td.n { (linked(lane.dead, &letters_of(&lane.name))) }
                 td.n { a href="/quota" { (self.used(&lane.name)) } }
@@ -250,7 +250,7 @@ impl Shown<'_> {
                 }
                 td { (when_or(list.since, self.now(), "-")) }
                 td.n { (behind(list.lag_ms, self.now())) }
-                td.n { (rate(self.rate(&format!("stream/{}/{}/records", list.source, list.stream)))) }
+                td.n { a.n href=(format!("/connectors/{}#records", list.source)) { (rate(self.rate(&format!("stream/{}/{}/records", list.source, list.stream)))) } }
                 td { (when_or(list.last_success, self.now(), "not yet")) }
                 td { @if let Some(error) = &list.last_error { (error) } @else { span.muted { "none" } } }
             }

@@ -7,6 +7,7 @@ mod assets;
 mod backtest;
 pub mod charts;
 mod connectors;
+mod events;
 mod frame;
 mod health;
 mod letters;
@@ -50,6 +51,8 @@ pub fn routes() -> Routes {
         .route("/letters/{id}", get(letters::one))
         .route("/nights", get(night::view))
         .route("/connectors", get(connectors::view))
+        .route("/connectors/events", get(events::view))
+        .route("/connectors/products", get(events::products))
         .route("/connectors/set-aside", get(connectors::set_aside))
         .route("/connectors/{name}", get(connectors::one))
         .route("/quota", get(quota::view))

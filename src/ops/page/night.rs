@@ -8,6 +8,7 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::activations::choice;
+use super::events::of_source;
 use super::frame::{Page, View};
 use super::pieces::{Tone, chip, heads, linked, live, not_for, nothing, notice, number, short, when, wide};
 use super::refused;
@@ -82,7 +83,7 @@ async fn page(shared: &Shared, caller: &Caller, which: &Which, said: Option<(Ton
                 tr {
                     th scope="row" { a href=(format!("/nights?of={}", report.of)) aria-current=[(shown.is_some_and(|shown| shown.of == report.of)).then_some("true")] { (short(report.of)) " UTC" } }
                     td { (super::pieces::age(report.ended.since(report.of).as_millis())) }
-                    td.n { (number(report.accepted)) }
+                    td.n { (linked(report.accepted, "/connectors/events")) }
                     td.n { @if findings == 0 { (chip(Tone::Well, "none")) } @else { a href=(format!("/nights?of={}", report.of)) { (chip(Tone::Bad, &findings.to_string())) } } }
                 }
             } } } }))
@@ -147,7 +148,7 @@ fn night(report: &Report, now: Timestamp, may: bool) -> Markup {
     html! {
         section {
             h2 { "The night of " (short(report.of)) " UTC" }
-            p.muted { "ended " (when(report.ended, now)) "; " a href="/connectors" { (number(report.accepted)) " events" } " were accepted since the one before" }
+            p.muted { "ended " (when(report.ended, now)) "; " a href="/connectors/events" { (number(report.accepted)) " events" } " were accepted since the one before" }
             @if findings.is_empty() {
                 p.banner.well { "Nothing differed." }
             } @else {
@@ -158,8 +159,8 @@ fn night(report: &Report, now: Timestamp, may: bool) -> Markup {
                 p {
                     (program.source) ", its program run once more: "
                     @if let Some(brought) = &program.brought {
-                        (number(brought.records)) " records, " (number(brought.events)) " new events, "
-                        (number(brought.set_aside)) " unreadable; "
+                        (number(brought.records)) " records, " a href=(of_source(&program.source)) { (number(brought.events)) " new events" } ", "
+                        a href=(format!("/connectors/set-aside?source={}", program.source)) { (number(brought.set_aside)) " unreadable" } "; "
                     }
                     (program.ended())
                 }
@@ -201,9 +202,10 @@ fn lists(report: &Report) -> Markup {
                 tbody { @for list in &report.lists { tr {
                     td { a href=(format!("/connectors/{}", list.source)) { (list.source) } " / " (list.stream) }
                     td { (short(list.from)) }
-                    td.n { (number(list.read.events)) }
-                    td.n { (number(list.read.known)) }
-                    td.n { (number(list.read.missing)) }
+                    @let came = of_source(&list.source);
+                    td.n { (linked(list.read.events, &came)) }
+                    td.n { (linked(list.read.known, &came)) }
+                    td.n { (linked(list.read.missing, &came)) }
                     td.n { (linked(list.read.set_aside, &format!("/connectors/set-aside?source={}", list.source))) }
                     td {
                         @if list.read.is_done { "read" } @else { (list.held.as_deref().unwrap_or("not read to its end")) }
@@ -229,12 +231,12 @@ fn lanes(report: &Report) -> Markup {
                     td { (lane.lane) }
                     td.n { (linked(lane.of.made, &of(""))) }
                     td.n { (linked(lane.of.accepted, &of("&end=accepted"))) }
-                    td.n { (number(lane.deferred)) }
+                    td.n { (linked(lane.deferred, &of("&end=accepted"))) }
                     td.n { (linked(lane.of.refused, &of("&end=refused"))) }
                     td.n { (linked(lane.of.expired, &of("&end=expired"))) }
                     td.n { (linked(lane.of.cancelled, &of("&end=cancelled"))) }
                     td.n { (linked(lane.queued, &of("&state=waiting"))) }
-                    td.n { (lane.astray) }
+                    td.n { @if lane.astray == 0 { "0" } @else { a.n href=(of("")) { (lane.astray) } } }
                     td { @if let Some(looked) = &lane.looked { (shown(looked)) } }
                 } } }
             }

@@ -80,7 +80,7 @@ fn windows(account: &AccountHealth, path: Option<String>, now: Timestamp) -> Mar
             td { (one.family) " " span.muted { "in " (span(one.span_ms)) } }
             td.n { (number(one.calls.into())) }
             td.n { (number(one.ours.into())) }
-            td.n { (said(one.used)) }
+            td.n { @match (&path, one.used) { (Some(path), Some(used)) => (linked(used.into(), path)), _ => (said(one.used)) } }
             td { @if let Some(share) = share { meter min="0" max="100" low="70" high="90" optimum="0" value=(format!("{share:.0}")) aria-label=(format!("{share:.0} % used")) {} " " (format!("{share:.0} %")) } @else { span.muted { "paced" } } }
             td.n { (said(one.left)) }
             td { (one.resets.map_or("-".to_owned(), |at| clock(at, now))) }

@@ -11,14 +11,17 @@ use serde::Deserialize;
 use super::charts::bars;
 use super::frame::{Page, View};
 use super::missing;
-use super::pieces::{Tone, heads, live, not_for, nothing, notice, number, when, when_or, wide};
+use super::pieces::{Tone, heads, linked, live, not_for, nothing, notice, number, when, when_or, wide};
 use super::triggers::{Counted, percent, state};
-use crate::model::{Order, PausePolicy, Release};
+use crate::engine::LATELY;
+use crate::model::{Order, PausePolicy, Release, Timestamp};
 use crate::ops::access::{Caller, Role};
 use crate::ops::server::Shared;
-use crate::ops::triggers::{Held, Liveness, held, known};
+use crate::ops::triggers::{Held, Kept, Liveness, held, kept, known};
 use crate::store::StoreError;
 
+/// Edges of one sort that are shown without being asked for.
+const OPEN: usize = 5;
 /// Held activations that are shown.
 const HELD: usize = 20;
 
@@ -96,7 +99,7 @@ async fn page(shared: &Shared, caller: &Caller, name: &str, said: Option<(Tone, 
             section { h2 { "State" }
                 p { (state(&liveness, trigger, &program)) @if liveness.since.is_some() { " " (liveness.words()) }
                     @if let Some(since) = liveness.since { " · " (when(since, now)) } }
-                p.muted { (number(liveness.this_hour)) " fires this hour"
+                p.muted { a href=(ended) { (number(liveness.this_hour)) " fires" } " this hour"
                     @if let Some(usual) = liveness.usual { ", usually " (number(usual)) }
                     @if let Some(limit) = liveness.limit { "; it pauses itself at " (number(limit)) } }
             }
@@ -108,7 +111,7 @@ async fn page(shared: &Shared, caller: &Caller, name: &str, said: Option<(Tone, 
                         (wide("What became of its edges", html! { table { (heads(&["End", "#Edges", "#Share"])) tbody {
                             tr { th scope="row" { "fired" } td.n { a href=(ended) { (number(counted.fires as u64)) } } td.n { (percent(Some(counted.fires * 100.0 / counted.edges))) } }
                             @for (word, n) in &counted.gated { tr {
-                                th scope="row" { "kept: " (word.replace('_', " ")) } td.n { (number(*n as u64)) } td.n { (percent(Some(n * 100.0 / counted.edges))) }
+                                th scope="row" { "kept: " (word.replace('_', " ")) } td.n { (linked(*n as u64, &format!("#kept-{word}"))) } td.n { (percent(Some(n * 100.0 / counted.edges))) }
                             } }
                         } } }))
                     }
@@ -124,7 +127,8 @@ async fn page(shared: &Shared, caller: &Caller, name: &str, said: Option<(Tone, 
                 }
             }
         }))
-        section { h2 { (if liveness.since.is_none() { "Pause" } else { "Resume" }) }
+        @if counted.gated.iter().any(|(_, n)| *n > 0.0) { (lately(&counted, &kept(shared, name), now)) }
+        section id="held" { h2 { (if liveness.since.is_none() { "Pause" } else { "Resume" }) }
             @if caller.may(Role::Operator) { (form(name, &liveness)) } @else { (not_for("operator")) }
             @match &waiting {
                 Ok(waiting) if !waiting.is_empty() => (wide("Held", html! { table {
@@ -159,6 +163,26 @@ async fn page(shared: &Shared, caller: &Caller, name: &str, said: Option<(Tone, 
     };
     let beside = html! { p.muted { (trigger.title) } a.button href=(format!("/triggers/{name}/backtest")) { "Back-test the last 30 days" } };
     Page::new(caller, View::Triggers, name).beside(beside).with(&main).into_response()
+}
+
+/// The last edges that were kept, by what kept them.
+fn lately(counted: &Counted, all: &[Kept], now: Timestamp) -> Markup {
+    html! {
+        section { h2 { "Kept lately" }
+            p.muted { "The last " (LATELY) " of each sort at most, since this daemon decides. A person's page says of every edge why." }
+            @for (word, _) in &counted.gated {
+                @let of: Vec<&Kept> = all.iter().filter(|one| one.by == *word).collect();
+                details id=(format!("kept-{word}")) open[of.len() <= OPEN] {
+                    summary { (word.replace('_', " ")) " " span.muted { "(" (of.len()) ")" } }
+                    @if of.is_empty() { (nothing("None since this daemon decides.")) } @else {
+                        ul { @for one in of { li {
+                            (when(one.at, now)) " " a href=(format!("/people/{}", one.person)) { code { (one.person.chars().take(8).collect::<String>()) } }
+                        } } }
+                    }
+                }
+            }
+        }
+    }
 }
 
 fn form(name: &str, liveness: &Liveness) -> Markup {

@@ -123,11 +123,11 @@ fn row(trigger: &Trigger, program: &Program, (liveness, counted): &(Liveness, Co
     html! {
         tr {
             th scope="row" { a href=(path) { (trigger.name) } div.muted { (trigger.title) } }
-            td { (state(liveness, trigger, program)) @if liveness.held > 0 { div.muted { (number(liveness.held)) " held" } } }
+            td { (state(liveness, trigger, program)) @if liveness.held > 0 { div.muted { a href=(format!("{path}#held")) { (number(liveness.held)) " held" } } } }
             td.n { (linked(counted.today as u64, &ended)) }
             td.n { (linked(counted.fires as u64, &ended)) }
-            td.n { (number(liveness.this_hour)) @if let Some(limit) = liveness.limit { div.muted { "of " (number(limit)) } } }
-            td.n { (liveness.usual.map_or("-".into(), number)) }
+            td.n { (linked(liveness.this_hour, &ended)) @if let Some(limit) = liveness.limit { div.muted { "of " (number(limit)) } } }
+            td.n { @if let Some(usual) = liveness.usual { (linked(usual, &ended)) } @else { "-" } }
             td.n { a href=(format!("{path}#gates")) { (percent(counted.kept())) } }
             td.n { a href=(ended) { (percent(counted.accepted())) } }
             td { @for start in trigger.activate.iter().chain(&trigger.activate_on_exit) {

@@ -33,6 +33,47 @@ pub async fn events_come_back_in_order_and_once(open: Open<'_>) {
     store.close().await.expect("a close");
 }
 
+/// All pages of what came from a source, or from all.
+async fn all_that_came(store: &dyn Store, source: Option<&str>, max: usize) -> Vec<(Position, Event)> {
+    let (mut before, mut all) = (None, Vec::new());
+    loop {
+        let page = store.came(source, before, max).await.expect("a page");
+        assert!(page.found.len() <= max);
+        all.extend(page.found);
+        match page.next {
+            Some(next) => {
+                assert!(before.is_none_or(|before| next < before), "each page begins before the one before it");
+                before = Some(next);
+            }
+            None => return all,
+        }
+    }
+}
+
+pub async fn what_came_is_found_a_page_at_a_time(open: Open<'_>) {
+    let store = open();
+    let begins = store.counts().journaled.0;
+    let from = |n: u64, source: &str| Event { source: source.into(), ..event(n) };
+    let sent: Vec<Event> = (600..640).map(|n| from(n, if n % 4 == 0 { "shop" } else { "site" })).collect();
+    for some in sent.chunks(7) {
+        store.append(some.to_vec(), None).await.expect("an append");
+    }
+    let newest =
+        || (begins + 1..=begins + 40).rev().zip(sent.iter().rev()).map(|(n, event)| (Position(n), event.clone()));
+    let of_shop: Vec<_> = newest().filter(|(_, event)| &*event.source == "shop").collect();
+    assert_eq!(all_that_came(&*store, Some("shop"), 3).await, of_shop, "newest first, each once");
+    let all = all_that_came(&*store, None, 9).await;
+    assert_eq!(all[..sent.len()], newest().collect::<Vec<_>>());
+    assert!(all.iter().all(|(_, event)| !event.name.is_empty()), "nobody who is forgotten");
+    let page = store.came(None, Some(Position(begins + 3)), 1).await.expect("a page");
+    assert_eq!(page.found, [(Position(begins + 2), sent[1].clone())]);
+    // Decided, so that nothing waits for what follows.
+    let claim = store.claim(1_000).await.expect("a claim");
+    let until = claim.events.last().map(|(position, _)| *position);
+    store.commit(claim.loaded, Changes { position: until, ..Changes::default() }).await.expect("a commit");
+    store.close().await.expect("a close");
+}
+
 pub async fn steps_are_found_again_until_they_are_taken(open: Open<'_>) {
     let store = open();
     assert_eq!(store.recorded().await.expect("a read"), None);

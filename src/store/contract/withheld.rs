@@ -176,6 +176,8 @@ pub async fn of_who_was_forgotten_everywhere_only_the_receipt_is_left(open: Open
         journal: None,
         lanes: vec!["e".into(), "f".into()],
     };
+    let told = async |store: &dyn Store| store.came(None, Some(Position(2)), 9).await.expect("a page").found.len();
+    assert_eq!(told(&*store).await, 1);
     let mut changes = queueing(demands.clone());
     changes.decisions.truncate(1);
     changes.erased.push((erasure.clone(), vec![identifier(1)]));
@@ -191,6 +193,7 @@ pub async fn of_who_was_forgotten_everywhere_only_the_receipt_is_left(open: Open
         receipt.lanes.iter().map(|(lane, last)| (lane.to_string(), word(last))).collect::<Vec<_>>()
     };
     assert_eq!(states(&*store).await, [("e".to_owned(), None), ("f".to_owned(), None)]);
+    assert_eq!(told(&*store).await, 0, "of whom is forgotten nothing is told");
     for (lane, outcome) in
         [("e", Outcome::Accepted), ("f", Outcome::Refused { code: "403".into(), words: "the key may not".into() })]
     {

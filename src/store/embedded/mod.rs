@@ -6,6 +6,7 @@
 
 mod accepted;
 pub mod backup;
+mod came;
 mod claim;
 mod commit;
 mod committer;
@@ -62,9 +63,9 @@ use super::audit::{Asked, Audited};
 use super::news::news;
 use super::settings::Settings;
 use super::{
-    Accepted, Added, AppendError, BackedUp, Claim, Counts, DeadLetter, Due, Duty, End, LaneCount, Listed, Members,
-    PoolCount, Progress, Raised, Receipt, Record, Recorded, Said, SetAside, Settled, Sought, Step, Stocked, Store,
-    StoreError, Story, Work, WorkId, record,
+    Accepted, Added, AppendError, BackedUp, Came, Claim, Counts, DeadLetter, Due, Duty, End, LaneCount, Listed,
+    Members, PoolCount, Progress, Raised, Receipt, Record, Recorded, Said, SetAside, Settled, Sought, Step, Stocked,
+    Store, StoreError, Story, Work, WorkId, record,
 };
 use frame::Kind;
 use inner::{Inner, Journal, poisoned};
@@ -437,6 +438,11 @@ impl Store for Embedded {
 
     fn codes(&self) -> Codes {
         self.inner.shelf().map(|shelf| shelf.lend().1).unwrap_or_default()
+    }
+
+    async fn came(&self, source: Option<&str>, before: Option<Position>, max: usize) -> Result<Came, StoreError> {
+        let source = source.map(str::to_owned);
+        self.step(move |inner| came::came(inner, source.as_deref(), before, max)).await
     }
 
     async fn find(&self, identifier: &Identifier) -> Result<Option<PersonId>, StoreError> {

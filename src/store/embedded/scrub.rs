@@ -23,15 +23,21 @@ pub fn wish(batch: &mut Batch, name: &Identifier, until: Position) {
     put(batch, keys::forgotten(forgotten::hash(name)), &encode(&until));
 }
 
-/// Does what can be done of it.
-pub fn scrub(inner: &Inner, now: Timestamp) -> Result<(), StoreError> {
-    let disk = inner.disk()?;
+/// Those that are still to be forgotten.
+pub fn names(inner: &Inner) -> Result<Names, StoreError> {
     let mut names = Names::new();
-    for entry in disk.prefix(&[keys::FORGOTTEN]).whole() {
+    for entry in inner.disk()?.prefix(&[keys::FORGOTTEN]).whole() {
         let (key, value) = entry?;
         let Some(hash) = key.get(1..).and_then(|hash| hash.try_into().ok()) else { continue };
         names.insert(hash, decode(&value)?);
     }
+    Ok(names)
+}
+
+/// Does what can be done of it.
+pub fn scrub(inner: &Inner, now: Timestamp) -> Result<(), StoreError> {
+    let disk = inner.disk()?;
+    let names = names(inner)?;
     if names.is_empty() {
         return Ok(());
     }

@@ -155,7 +155,8 @@ async fn scrub(inner: &Inner, now: Timestamp) -> Result<(), StoreError> {
     step!(&inner.pool, |connection| scrubbed(connection, &names, now))
 }
 
-async fn names(pool: &PgPool) -> Result<Names, StoreError> {
+/// Those that are still to be forgotten in the journal.
+pub async fn names(pool: &PgPool) -> Result<Names, StoreError> {
     let rows: Vec<(Uuid, i64)> = read!(pool, |connection| async {
         Ok::<_, Trouble>(sqlx::query_as("select key, until from forgotten").fetch_all(connection).await?)
     })?;

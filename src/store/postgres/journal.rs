@@ -237,6 +237,22 @@ pub async fn after(
     Ok(events)
 }
 
+/// The newest events before this position, at most `max`, newest first.
+pub async fn newest(
+    connection: &mut PgConnection,
+    before: Option<Position>,
+    max: usize,
+) -> Result<Vec<(Position, Event)>, Trouble> {
+    let rows: Vec<Row> = sqlx::query_as(
+        "select position, properties, traits, record from events where position < $1 order by position desc limit $2",
+    )
+    .bind(before.map_or(i64::MAX, |before| number(before.0)))
+    .bind(limit(max))
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter().map(event).collect()
+}
+
 /// A caller's own position.
 pub async fn cursor(pool: &PgPool, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
     read!(pool, |connection| super::small::named(connection, "select value from cursors where name = $1", name))

@@ -43,9 +43,9 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::audit::{Asked, Audited};
 use super::settings::Settings;
 use super::{
-    Accepted, Added, AppendError, BackedUp, Claim, Counts, DeadLetter, Due, Duty, End, LaneCount, Listed, Members,
-    PoolCount, Progress, Raised, Receipt, Record, Recorded, Said, SetAside, Settled, Sought, Step, Stocked, Store,
-    StoreError, Story, Work, WorkId,
+    Accepted, Added, AppendError, BackedUp, Came, Claim, Counts, DeadLetter, Due, Duty, End, LaneCount, Listed,
+    Members, PoolCount, Progress, Raised, Receipt, Record, Recorded, Said, SetAside, Settled, Sought, Step, Stocked,
+    Store, StoreError, Story, Work, WorkId,
 };
 use crate::model::{
     Access, Activation, Catalogue, CatalogueItem, Changes, Codes, DedupeKey, Event, Identifier, Join, LaneName, Loaded,
@@ -446,6 +446,11 @@ impl Store for Postgres {
 
     async fn audit_log(&self, before: Option<u64>, max: usize) -> Result<Vec<Audited>, StoreError> {
         here!(self, |inner| register::list(&inner.pool, before, max))
+    }
+
+    async fn came(&self, source: Option<&str>, before: Option<Position>, max: usize) -> Result<Came, StoreError> {
+        let source = source.map(str::to_owned);
+        here!(self, |inner| reports::came(&inner.pool, source.as_deref(), before, max))
     }
 
     async fn find(&self, identifier: &Identifier) -> Result<Option<PersonId>, StoreError> {

@@ -8,15 +8,32 @@ use uuid::Uuid;
 use super::again::{Trouble, read, step};
 use super::rows::Queued;
 use super::text::{self, limit};
-use super::{listing, people};
-use crate::model::{Access, Attempt, Decision, Erasure, Identifier, Join, LaneName, OccasionId, PersonId, Timestamp};
+use super::{cut, journal, listing, people};
+use crate::model::{
+    Access, Attempt, Decision, Erasure, Identifier, Join, LaneName, OccasionId, PersonId, Position, Timestamp,
+};
 use crate::store::record::{decode, encode};
-use crate::store::{Receipt, StoreError, Story};
+use crate::store::{Came, Receipt, StoreError, Story};
 
 /// Decisions told of one person.
 const MOST_TOLD: usize = 1_000;
 
+/// Events that are looked at for one page at most.
+const LOOKED: usize = 2_000;
+
 type Records = Vec<(Vec<u8>,)>;
+
+pub async fn came(
+    pool: &PgPool,
+    source: Option<&str>,
+    before: Option<Position>,
+    max: usize,
+) -> Result<Came, StoreError> {
+    let names = cut::names(pool).await?;
+    let looked = read!(pool, |connection| journal::newest(connection, before, LOOKED))?;
+    let is_all = looked.len() < LOOKED;
+    Ok(Came::of(looked, (source, &names), max, is_all))
+}
 
 pub async fn find(pool: &PgPool, identifier: &Identifier) -> Result<Option<PersonId>, StoreError> {
     let owners = read!(pool, |connection| people::owners(connection, &[identifier]))?;

@@ -4,7 +4,6 @@
 //! otherwise).
 
 mod did;
-#[expect(dead_code, reason = "tests/decide.rs uses all of it")]
 mod oracle;
 mod pair;
 #[expect(dead_code, reason = "tests/decide.rs uses all of it")]
@@ -43,7 +42,7 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
 fn config() -> ProptestConfig {
     let told = ProptestConfig::default();
     let cases = if told.cases == 256 { 12 } else { told.cases };
-    ProptestConfig { cases, max_shrink_iters: 100, failure_persistence: None, ..told }
+    ProptestConfig { cases, max_shrink_iters: 60, failure_persistence: None, ..told }
 }
 
 // === rules and timelines ===
@@ -99,7 +98,7 @@ proptest! {
                     }
                 }
             }
-            pair.come_to_the_same(&["esp"]).await;
+            pair.are_alike(&["esp"]).await;
             let told = pair.sides[1].told().await;
             let edges = told.iter().flat_map(|(person, decisions, ..)| decisions.iter().map(|one| edge(one, person)));
             let mut decided: Vec<_> = edges.collect();
@@ -336,9 +335,9 @@ impl Life {
             Deed::Resend(index) => self.resend(*index).await,
             Deed::Kill => {
                 self.pair.begin_step().await;
-                self.pair.again(false).await;
+                self.pair.again(false, &LANES).await;
             }
-            Deed::End => self.pair.again(true).await,
+            Deed::End => self.pair.again(true, &LANES).await,
             Deed::Look => self.pair.are_alike(&LANES).await,
         }
     }
@@ -396,7 +395,7 @@ proptest! {
                 life.live(deed).await;
             }
             life.pair.decide().await;
-            life.pair.come_to_the_same(&LANES).await;
+            life.pair.are_alike(&LANES).await;
             life.pair.end().await;
         });
     }

@@ -133,7 +133,8 @@ async fn nothing_acknowledged_is_lost_and_nothing_is_sent_twice(kind: Kind) {
     told.all_is_taken_once(loads, &sandbox, &daemon).await;
     let cooled: Vec<_> =
         sandbox.effects_from("klaviyo", 0).into_iter().filter(|effect| effect.event == "Cooled").collect();
-    assert!(cooled.len() > 50, "cool-downs are tested too: {} fires", cooled.len());
+    let few = usize::try_from(kills.min(50)).expect("few");
+    assert!(cooled.len() > few, "cool-downs are tested too: {} fires", cooled.len());
     // Each has a code, and nobody else has it.
     let mut codes = BTreeMap::new();
     for effect in cooled.iter().filter(|effect| !effect.body.is_null()) {
@@ -145,6 +146,6 @@ async fn nothing_acknowledged_is_lost_and_nothing_is_sent_twice(kind: Kind) {
             panic!("{code} was given to {other} and to {}", effect.id);
         }
     }
-    assert!(codes.len() > 50, "codes are tested too: {}", codes.len());
+    assert!(codes.len() > few, "codes are tested too: {}", codes.len());
     assert!(daemon.terminate().success(), "a daemon that is told to stop ends well");
 }

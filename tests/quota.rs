@@ -78,7 +78,7 @@ async fn a_day_is_not_spent_twice_by_a_daemon_that_is_killed_again_and_again(kin
     daemon.start_ready().await;
     // From here on nothing more leaves, and what is counted stays.
     eventually("the lane to say so", Duration::from_secs(60), || async {
-        let used = day(&quota(folder.path()))["used"].as_u64() >= Some(19);
+        let t = quota(folder.path()); println!("{} {t} {:?} {}", day(&t), sandbox.counts("marketo"), espalier(folder.path(), &["status"]).1); let used = day(&t)["used"].as_u64() >= Some(19);
         used && espalier(folder.path(), &["status"]).1.contains("the quota is used up")
     })
     .await;

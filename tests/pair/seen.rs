@@ -2,14 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use espalier::model::codes::CodePool;
 use espalier::model::{Activation, Attempt, Decision, Join, Person, Timestamp};
 use espalier::store::{DeadLetter, End, LaneCount, Record, Sought, Store, record};
 
 use super::{Pair, Side, same};
-use crate::support::eventually;
 
 /// More than there is of anything.
 const ALL: usize = 10_000;
@@ -88,13 +86,14 @@ impl Pair {
         assert_eq!(one.progress().expect("a place"), other.progress().expect("a place"), "where the engine is");
         let counts = |store: &dyn Store| {
             let all = store.counts();
-            (all.journaled, all.decided, all.oldest_undecided, all.people, all.next_timer, all.step)
+            (all.journaled, all.decided, all.people, all.next_timer, all.set_aside, all.step)
         };
         assert_eq!(counts(one), counts(other), "counts");
         assert_eq!(one.pools(), other.pools(), "pools of codes");
         assert_eq!(left(one), left(other), "codes that are left");
         same!(self, "the step that is open", |store| store.recorded());
         for lane in lanes {
+            // How old the oldest is the embedded store tells of those that it has in memory.
             let count = |store: &dyn Store| LaneCount { oldest: None, ..store.lane_count(lane) };
             assert_eq!(count(one), count(other), "{lane}, counted");
             let waiting = async |store: &dyn Store| -> Vec<Record> {
@@ -110,13 +109,5 @@ impl Pair {
         }
         same!(self, "receipts", |store| store.receipts(ALL));
         same!(self, "demands", |store| store.accesses(ALL));
-    }
-    /// As [`Self::are_alike`], and in what PostgreSQL is asked for each second.
-    pub async fn come_to_the_same(&self, lanes: &[&str]) {
-        self.are_alike(lanes).await;
-        let oldest =
-            |side: &Side| -> Vec<_> { lanes.iter().map(|lane| side.store().lane_count(lane).oldest).collect() };
-        let [one, other] = &self.sides;
-        eventually("the oldest of each lane", Duration::from_secs(20), || async { oldest(one) == oldest(other) }).await;
     }
 }

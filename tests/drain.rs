@@ -14,8 +14,11 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::routing::any;
+use espalier::store::settings::Kind;
 use support::load::PING;
 use support::{Daemon, client, command, eventually, pause, serve};
+
+crate::on_both!(what_is_under_way_is_finished_and_nothing_more_is_taken);
 
 /// A vendor that takes its time; says how often it was asked and how often it has answered.
 #[derive(Clone, Default)]
@@ -97,9 +100,9 @@ fn ping(n: u32) -> String {
 }
 
 /// A daemon whose vendor has a call in hand, and the process.
-async fn with_a_call_in_hand(folder: &Path, slow: &Slow, takes: Duration, drain: &str) -> (Daemon, Child) {
+async fn with_a_call_in_hand(kind: Kind, folder: &Path, slow: &Slow, takes: Duration, drain: &str) -> (Daemon, Child) {
     let vendor = slow.serve(takes).await;
-    let daemon = Daemon::new(folder, &folder.join("store"), &configuration(vendor), &[("ping", PING)]);
+    let daemon = Daemon::new(folder, &folder.join("store"), &configuration(vendor), &[("ping", PING)]).on(kind).await;
     draining(folder, drain);
     let child = begin(folder, &[]);
     let ops = daemon.ops;
@@ -110,11 +113,10 @@ async fn with_a_call_in_hand(folder: &Path, slow: &Slow, takes: Duration, drain:
     (daemon, child)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_under_way_is_finished_and_nothing_more_is_taken() {
+async fn what_is_under_way_is_finished_and_nothing_more_is_taken(kind: Kind) {
     let folder = tempfile::tempdir().expect("a folder");
     let slow = Slow::default();
-    let (daemon, mut child) = with_a_call_in_hand(folder.path(), &slow, Duration::from_secs(3), "20s").await;
+    let (daemon, mut child) = with_a_call_in_hand(kind, folder.path(), &slow, Duration::from_secs(3), "20s").await;
     // A connection from before, as libraries keep them.
     let kept = client();
     assert_eq!(daemon.post(&kept, "/v1/track", ping(2)).await, Some(200));
@@ -153,7 +155,8 @@ async fn what_is_under_way_is_finished_and_nothing_more_is_taken() {
 async fn what_does_not_end_in_time_is_cut_and_told() {
     let folder = tempfile::tempdir().expect("a folder");
     let slow = Slow::default();
-    let (daemon, mut child) = with_a_call_in_hand(folder.path(), &slow, Duration::from_secs(25), "1s").await;
+    let (daemon, mut child) =
+        with_a_call_in_hand(Kind::Embedded, folder.path(), &slow, Duration::from_secs(25), "1s").await;
     let began = Instant::now();
     signal(&child, "-TERM");
     let status = ended(&mut child, Duration::from_secs(15)).await;
@@ -166,7 +169,8 @@ async fn what_does_not_end_in_time_is_cut_and_told() {
 async fn a_second_signal_ends_it_at_once() {
     let folder = tempfile::tempdir().expect("a folder");
     let slow = Slow::default();
-    let (daemon, mut child) = with_a_call_in_hand(folder.path(), &slow, Duration::from_secs(25), "60s").await;
+    let (daemon, mut child) =
+        with_a_call_in_hand(Kind::Embedded, folder.path(), &slow, Duration::from_secs(25), "60s").await;
     signal(&child, "-TERM");
     let ops = daemon.ops;
     eventually("it is stopping", Duration::from_secs(2), || async { ready(ops).await == 503 }).await;

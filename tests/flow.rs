@@ -7,9 +7,16 @@ use std::io::Write;
 use std::time::Duration;
 
 use espalier::sandbox::{Options, Sandbox};
+use espalier::store::settings::Kind;
 use serde_json::{Value, json};
 use support::shop::{signature, track};
 use support::{Daemon, WRITE_KEY, client, espalier, eventually};
+
+crate::on_both!(
+    one_persons_way_to_three_vendors,
+    a_refused_activation_is_a_dead_letter_that_can_be_replayed,
+    products_and_codes_are_taken_in_while_the_daemon_runs_and_while_not,
+);
 
 const FORM: &str = r#"
 name = "form"
@@ -162,12 +169,13 @@ async fn what_intake_takes_and_refuses() {
     assert!(daemon.terminate().success());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_persons_way_to_three_vendors() {
+async fn one_persons_way_to_three_vendors(kind: Kind) {
     let folder = tempfile::tempdir().expect("a folder");
     let (sandbox, destinations) = vendors().await;
     let rest = format!("{SOURCES}{destinations}");
-    let mut daemon = Daemon::new(folder.path(), &folder.path().join("store"), &rest, &[("form", FORM), ("left", LEFT)]);
+    let mut daemon = Daemon::new(folder.path(), &folder.path().join("store"), &rest, &[("form", FORM), ("left", LEFT)])
+        .on(kind)
+        .await;
     daemon.start_ready().await;
     let http = client();
     // A guest fills a cart, then registers and buys: no reminder. Another cart of theirs is left: one.
@@ -232,15 +240,16 @@ async fn one_persons_way_to_three_vendors() {
     let page = daemon.page("/triggers").await;
     assert!(page.text().await.expect("text").contains("Cart left"));
     assert!(daemon.terminate().success());
-    let (is_well, text) = run(&["store", "verify"]);
-    assert!(is_well, "{text}");
+    if kind == Kind::Embedded {
+        let (is_well, text) = run(&["store", "verify"]);
+        assert!(is_well, "{text}");
+    }
     let (is_well, text) = run(&["dead-letters", "list"]);
     assert!(is_well && text.contains("no dead letters"), "{text}");
     previewed();
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_refused_activation_is_a_dead_letter_that_can_be_replayed() {
+async fn a_refused_activation_is_a_dead_letter_that_can_be_replayed(kind: Kind) {
     let folder = tempfile::tempdir().expect("a folder");
     let (sandbox, destinations) = vendors().await;
     let trigger = FORM.replace("[[activate]]\ndestination = \"hubspot\"\nevent = \"Form Submitted\"\n", "");
@@ -248,7 +257,7 @@ async fn a_refused_activation_is_a_dead_letter_that_can_be_replayed() {
     let odd = "name = \"odd\"\nwhen = { did = \"Odd\" }\npayload = { name = \"{{ person.name }}\" }\n\
                activate = [{ destination = \"klaviyo\", event = \"Odd\" }]\n";
     let triggers = [("form", &*trigger), ("odd", odd)];
-    let mut daemon = Daemon::new(folder.path(), &folder.path().join("store"), &destinations, &triggers);
+    let mut daemon = Daemon::new(folder.path(), &folder.path().join("store"), &destinations, &triggers).on(kind).await;
     daemon.start_ready().await;
     let http = client();
     let klaviyo = destinations
@@ -303,11 +312,11 @@ destination = "klaviyo"
 event = "Coded"
 "#;
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn products_and_codes_are_taken_in_while_the_daemon_runs_and_while_not() {
+async fn products_and_codes_are_taken_in_while_the_daemon_runs_and_while_not(kind: Kind) {
     let folder = tempfile::tempdir().expect("a folder");
     let (sandbox, destinations) = vendors().await;
-    let mut daemon = Daemon::new(folder.path(), &folder.path().join("store"), &destinations, &[("coded", CODED)]);
+    let mut daemon =
+        Daemon::new(folder.path(), &folder.path().join("store"), &destinations, &[("coded", CODED)]).on(kind).await;
     daemon.start_ready().await;
     let http = client();
     let run = |args: &[&str]| espalier(folder.path(), args).1;

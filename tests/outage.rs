@@ -7,8 +7,17 @@ use std::collections::BTreeMap;
 
 use espalier::clock::Clock;
 use espalier::model::Span;
+use espalier::store::settings::Kind;
 use serde_json::json;
 use support::world::World;
+
+crate::on_both!(
+    after_an_outage_of_a_weekend_what_is_urgent_goes_first_and_what_is_stale_not_at_all,
+    refused_credentials_hold_the_lane_until_they_are_mended,
+    a_storm_of_refusals_for_the_quota_costs_no_try,
+    what_is_cut_or_late_is_sent_again_and_has_its_effect_once,
+    what_is_bad_in_a_batch_is_a_dead_letter_and_the_rest_has_its_effect,
+);
 
 /// A trigger for a destination: it fires once for each form.
 fn trigger(name: &str, lane: &str, more: &str) -> String {
@@ -34,15 +43,14 @@ fn both(vendors: &str) -> String {
     )
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn after_an_outage_of_a_weekend_what_is_urgent_goes_first_and_what_is_stale_not_at_all() {
+async fn after_an_outage_of_a_weekend_what_is_urgent_goes_first_and_what_is_stale_not_at_all(kind: Kind) {
     let triggers = [
         ("low", trigger("low", "esp", "priority = 10\nexpires = \"7d\"")),
         ("high", trigger("high", "esp", "priority = 90\nexpires = \"7d\"")),
         ("stale", trigger("stale", "esp", "priority = 95\nexpires = \"2h\"")),
         ("well", trigger("well", "other", "expires = \"2h\"")),
     ];
-    let mut world = World::begin(&triggers, both).await;
+    let mut world = World::on(kind, &triggers, both).await;
     world.fault(json!({ "vendor": "klaviyo", "kind": "status", "status": 503, "times": 1_000_000 })).await;
     for hour in 0..72_u64 {
         if hour % 12 == 0 {
@@ -72,11 +80,10 @@ async fn after_an_outage_of_a_weekend_what_is_urgent_goes_first_and_what_is_stal
     world.daemon.stop().await.expect("an end");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn refused_credentials_hold_the_lane_until_they_are_mended() {
+async fn refused_credentials_hold_the_lane_until_they_are_mended(kind: Kind) {
     let words = "the credentials are refused";
     for status in [401, 403] {
-        let mut world = World::begin(&[("form", trigger("form", "esp", "expires = \"7d\""))], both).await;
+        let mut world = World::on(kind, &[("form", trigger("form", "esp", "expires = \"7d\""))], both).await;
         world.fault(json!({ "vendor": "klaviyo", "kind": "status", "status": status, "times": 100_000 })).await;
         world.does("form", 30).await;
         world.turn(Span::from_hours(5), Span::from_minutes(1)).await;
@@ -90,10 +97,9 @@ async fn refused_credentials_hold_the_lane_until_they_are_mended() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_storm_of_refusals_for_the_quota_costs_no_try() {
+async fn a_storm_of_refusals_for_the_quota_costs_no_try(kind: Kind) {
     let triggers = [("form", trigger("form", "esp", "expires = \"7d\"")), ("well", trigger("well", "other", ""))];
-    let mut world = World::begin(&triggers, both).await;
+    let mut world = World::on(kind, &triggers, both).await;
     let storm = json!({ "vendor": "klaviyo", "kind": "status", "status": 429, "retry_after": 30, "times": 60 });
     world.fault(storm).await;
     world.does("form", 20).await;
@@ -108,8 +114,7 @@ async fn a_storm_of_refusals_for_the_quota_costs_no_try() {
     world.daemon.stop().await.expect("an end");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_cut_or_late_is_sent_again_and_has_its_effect_once() {
+async fn what_is_cut_or_late_is_sent_again_and_has_its_effect_once(kind: Kind) {
     for fault in [
         json!({ "vendor": "klaviyo", "kind": "close", "times": 3 }),
         json!({ "vendor": "klaviyo", "kind": "close_after_accept", "times": 3 }),
@@ -118,7 +123,7 @@ async fn what_is_cut_or_late_is_sent_again_and_has_its_effect_once() {
         json!({ "vendor": "klaviyo", "kind": "truncated", "times": 3 }),
         json!({ "vendor": "klaviyo", "kind": "html", "status": 502, "times": 3 }),
     ] {
-        let mut world = World::begin(&[("form", trigger("form", "esp", ""))], both).await;
+        let mut world = World::on(kind, &[("form", trigger("form", "esp", ""))], both).await;
         world.fault(fault.clone()).await;
         // One by one, then in bulk.
         world.does("form", 20).await;
@@ -141,14 +146,13 @@ fn three(vendors: &str) -> String {
     )
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_bad_in_a_batch_is_a_dead_letter_and_the_rest_has_its_effect() {
+async fn what_is_bad_in_a_batch_is_a_dead_letter_and_the_rest_has_its_effect(kind: Kind) {
     for (lane, vendor) in [("esp", "klaviyo"), ("other", "hubspot"), ("third", "marketo")] {
         let triggers = [
             ("form", trigger("form", lane, "expires = \"7d\"")),
             ("well", trigger("well", if lane == "esp" { "other" } else { "esp" }, "")),
         ];
-        let mut world = World::begin(&triggers, three).await;
+        let mut world = World::on(kind, &triggers, three).await;
         world.fault(json!({ "vendor": vendor, "kind": "bad_record", "times": 4 })).await;
         world.does("form", 300).await;
         world.does("well", 1).await;

@@ -6,10 +6,17 @@ use espalier::clock::Clock;
 use espalier::model::{Identifier, IdentifierKind, Span};
 use espalier::ops::identity::{Told, Word, tell};
 use espalier::ops::{answered, demands, receipts};
+use espalier::store::settings::Kind;
 use serde_json::{Value, json};
 use support::client;
 use support::shop::{signature, track};
 use support::world::World;
+
+crate::on_both!(
+    a_yes_and_a_no_reach_the_vendor_in_their_order,
+    who_is_forgotten_is_forgotten_at_the_vendor_with_a_receipt,
+    what_a_shops_customers_demand_is_listed_and_done,
+);
 
 /// Klaviyo, with consent.
 fn destinations(vendors: &str) -> String {
@@ -35,9 +42,8 @@ fn told(world: &World) -> Vec<String> {
     effects.into_iter().map(|effect| format!("{}: {}", effect.event, effect.person)).collect()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_yes_and_a_no_reach_the_vendor_in_their_order() {
-    let world = World::begin(&[], destinations).await;
+async fn a_yes_and_a_no_reach_the_vendor_in_their_order(kind: Kind) {
+    let world = World::on(kind, &[], destinations).await;
     world.tells(vec![did(&world, "1", "ines", "Subscribed", json!({}))]).await;
     world.until("the yes", Span::from_secs(1), |w| told(w) == ["subscribe email: ines@shop.example"]).await;
     // While the vendor is away they wait, and neither overtakes the other.
@@ -58,11 +64,10 @@ async fn a_yes_and_a_no_reach_the_vendor_in_their_order() {
     world.daemon.stop().await.expect("an end");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_is_forgotten_is_forgotten_at_the_vendor_with_a_receipt() {
+async fn who_is_forgotten_is_forgotten_at_the_vendor_with_a_receipt(kind: Kind) {
     let trigger = "name = \"form\"\nwhen = { did = \"Form Submitted\" }\n\
                    activate = [{ destination = \"esp\", event = \"Form\" }]\n";
-    let world = World::begin(&[("form", trigger.to_owned())], destinations).await;
+    let world = World::on(kind, &[("form", trigger.to_owned())], destinations).await;
     world.fault(json!({ "vendor": "klaviyo", "kind": "status", "status": 503, "times": 1_000_000 })).await;
     world.tells(vec![did(&world, "1", "ines", "Form Submitted", json!({}))]).await;
     world.tells(vec![did(&world, "2", "rui", "Form Submitted", json!({}))]).await;
@@ -118,9 +123,8 @@ async fn hook(world: &World, topic: &str, id: &str) {
     world.decided().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_shops_customers_demand_is_listed_and_done() {
-    let world = World::begin(&[], |vendors| {
+async fn what_a_shops_customers_demand_is_listed_and_done(kind: Kind) {
+    let world = World::on(kind, &[], |vendors| {
         let shop = "[source.shop]\nkind = \"connector\"\nconnector = \"shopify\"\n\
                     settings = { shop = \"acme.myshopify.com\", secrets = [\"${file:SECRET}\"] }\n";
         format!("{shop}{}", destinations(vendors))

@@ -4,9 +4,12 @@ mod support;
 
 use std::time::Duration;
 
+use espalier::store::settings::Kind;
 use serde_json::{Value, json};
 use support::shop::{self, track, trigger};
 use support::{Daemon, client, espalier, eventually};
+
+crate::on_both!(what_is_held_leaves_when_somebody_resumes_the_trigger);
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -15,12 +18,11 @@ async fn decided(daemon: &Daemon, n: u64) {
     eventually("all is decided", LIMIT, counted).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_held_leaves_when_somebody_resumes_the_trigger() {
+async fn what_is_held_leaves_when_somebody_resumes_the_trigger(kind: Kind) {
     let form = trigger("form", "per = \"form\"\n", "Form Submitted", "Form");
     let at_most_two = "title = \"At most two an hour\"\nper = \"product_id\"\nguard = { most = 2 }\n";
     let guarded = trigger("guarded", at_most_two, "Product Viewed", "Viewed");
-    let (folder, sandbox, mut daemon) = shop::open(&[("form", &form), ("guarded", &guarded)]).await;
+    let (folder, sandbox, mut daemon) = shop::on(kind, &[("form", &form), ("guarded", &guarded)]).await;
     let http = client();
     let sent = |event: &str| sandbox.effects("klaviyo").iter().filter(|e| e.event == event).count();
     let run = |args: &[&str]| espalier(folder.path(), args);

@@ -8,9 +8,17 @@ use espalier::identity;
 use espalier::model::Span;
 use espalier::ops::identity::{Told, Word, tell};
 use espalier::ops::receipts;
+use espalier::store::settings::Kind;
 use serde_json::{Value, json};
 use support::world::World;
 use support::{client, pause};
+
+crate::on_both!(
+    many_are_imported_and_hold_up_nobody,
+    what_is_no_import_leaves_beside_one,
+    one_bad_row_of_an_import_is_one_dead_letter,
+    who_is_forgotten_is_forgotten_at_both_vendors,
+);
 
 fn destinations(vendors: &str) -> String {
     format!(
@@ -45,13 +53,12 @@ fn count(world: &World, is_so: impl Fn(&str, &Value) -> bool) -> usize {
 
 /// Fifteen hundred people go into a list, who have waited for the vendor: after a probe of 300 by calls the others are one
 /// import. An event of somebody else leaves while the vendor still works on it.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_are_imported_and_hold_up_nobody() {
+async fn many_are_imported_and_hold_up_nobody(kind: Kind) {
     let triggers = [
         trigger("joined", "Joined", "list = \"1044\"", &["marketo"]),
         trigger("form", "Form Submitted", "event = \"Form\"", &["marketo"]),
     ];
-    let mut world = World::begin(&triggers, destinations).await;
+    let mut world = World::on(kind, &triggers, destinations).await;
     world.fault(json!({ "vendor": "marketo", "kind": "status", "status": 503, "times": 1_000_000 })).await;
     for _ in 0..3 {
         world.does("Joined", 500).await;
@@ -81,14 +88,13 @@ async fn many_are_imported_and_hold_up_nobody() {
 }
 
 /// A queue in which lists and events alternate: what came along with an import, and is none, goes back and leaves in its turn.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_no_import_leaves_beside_one() {
+async fn what_is_no_import_leaves_beside_one(kind: Kind) {
     let more = |vendors: &str| destinations(vendors).replace("activity_type = ", "bulk_from = 100\nactivity_type = ");
     let triggers = [
         trigger("joined", "Joined", "list = \"1044\"", &["marketo"]),
         trigger("welcomed", "Joined", "event = \"Welcome\"", &["marketo"]),
     ];
-    let mut world = World::begin(&triggers, more).await;
+    let mut world = World::on(kind, &triggers, more).await;
     world
         .fault(json!({ "vendor": "marketo", "kind": "status", "status": 503, "path": "/identity/", "times": 5 }))
         .await;
@@ -105,10 +111,9 @@ async fn what_is_no_import_leaves_beside_one() {
 }
 
 /// Of a file with a bad row only that one is a dead letter.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_bad_row_of_an_import_is_one_dead_letter() {
+async fn one_bad_row_of_an_import_is_one_dead_letter(kind: Kind) {
     let more = |vendors: &str| destinations(vendors).replace("activity_type = ", "bulk_from = 100\nactivity_type = ");
-    let mut world = World::begin(&[trigger("joined", "Joined", "list = \"1044\"", &["marketo"])], more).await;
+    let mut world = World::on(kind, &[trigger("joined", "Joined", "list = \"1044\"", &["marketo"])], more).await;
     world.fault(json!({ "vendor": "marketo", "kind": "bad_record", "path": "/bulk/v1/leads.json" })).await;
     // So often that the lane rests, by a clock that stands still, until all of them wait.
     world
@@ -170,10 +175,9 @@ async fn who_is_taken_out_of_a_list_is_not_made_at_the_vendor() {
 }
 
 /// Whoever is forgotten here is forgotten at both, with a receipt; a vendor that never knew them is asked too.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_is_forgotten_is_forgotten_at_both_vendors() {
+async fn who_is_forgotten_is_forgotten_at_both_vendors(kind: Kind) {
     let both = ["marketo", "hubspot"];
-    let mut world = World::begin(&[trigger("joined", "Joined", "list = \"1044\"", &both)], destinations).await;
+    let mut world = World::on(kind, &[trigger("joined", "Joined", "list = \"1044\"", &both)], destinations).await;
     world.does("Joined", 1).await;
     world.until("both lists", Span::from_secs(1), |w| both.iter().all(|v| w.is_through(v))).await;
     assert_eq!(known(&world, "p0@example.com").await, (true, true));

@@ -66,9 +66,8 @@ pub fn decided(program: &Program, turns: &[Turn]) -> Kept {
     kept
 }
 
-/// What somebody wants, and then what was held, a few at a time.
-fn obey(kept: &mut Kept, program: &Program, rule: &str, wish: Wish, now: Timestamp) {
-    let Some(trigger) = program.named(rule).map(|trigger| trigger.id) else { return };
+/// A wish, as the engine is told of it.
+pub fn order(wish: Wish) -> Order {
     let policy = |keeps| match keeps {
         Keeps::Drop => PausePolicy::Drop,
         Keeps::Keep => PausePolicy::Keep,
@@ -79,12 +78,17 @@ fn obey(kept: &mut Kept, program: &Program, rule: &str, wish: Wish, now: Timesta
         Lets::CatchUp => Release::CatchUp,
         Lets::Drop => Release::Drop,
     };
-    let order = match wish {
+    match wish {
         Wish::Pause(keeps) => Order::Pause(policy(keeps)),
         Wish::Resume(lets) => Order::Resume(lets.map(release)),
-    };
+    }
+}
+
+/// What somebody wants, and then what was held, a few at a time.
+fn obey(kept: &mut Kept, program: &Program, rule: &str, wish: Wish, now: Timestamp) {
+    let Some(trigger) = program.named(rule).map(|trigger| trigger.id) else { return };
     let mut loaded = Loaded { triggers: kept.triggers.clone(), ..Loaded::default() };
-    let changes = decide::order(&mut loaded, trigger, order, now, program);
+    let changes = decide::order(&mut loaded, trigger, order(wish), now, program);
     kept.commit(&loaded, changes);
     while kept.triggers.get(&trigger).is_some_and(|state| state.release.is_some()) {
         let (held, is_last) = kept.held(trigger, 2);

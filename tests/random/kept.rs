@@ -109,17 +109,21 @@ impl Kept {
     }
 
     fn edge(&self, decision: &Decision) -> Edge {
-        let id = self.now(decision.person);
-        Edge {
-            at: decision.at.as_millis() - START,
-            rule: decision.trigger.to_string(),
-            key: decision.key.to_string(),
-            verdict: decision.verdict.word(),
-            until: match decision.verdict {
-                Verdict::Delayed(_, until) | Verdict::Released(Some(until)) => Some(until.as_millis() - START),
-                _ => None,
-            },
-            person: self.people[&id].identifiers.iter().map(|i| i.value.to_string()).collect(),
-        }
+        edge(decision, &self.people[&self.now(decision.person)])
+    }
+}
+
+/// A decision about somebody, as the oracle tells it.
+pub fn edge(decision: &Decision, person: &Person) -> Edge {
+    Edge {
+        at: decision.at.as_millis() - START,
+        rule: decision.trigger.to_string(),
+        key: decision.key.to_string(),
+        verdict: decision.verdict.word(),
+        until: match decision.verdict {
+            Verdict::Delayed(_, until) | Verdict::Released(Some(until)) => Some(until.as_millis() - START),
+            _ => None,
+        },
+        person: person.identifiers.iter().map(|i| i.value.to_string()).collect(),
     }
 }

@@ -9,6 +9,7 @@ pub mod load;
 pub mod postgres;
 pub mod proxy;
 pub mod shop;
+pub mod stores;
 pub mod world;
 
 use std::fs::File;
@@ -21,6 +22,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use espalier::clock::{SharedClock, SystemClock};
 use espalier::sandbox::{Options, Sandbox};
+use espalier::store::settings::Kind;
 
 /// The key that the tests' tracking source asks for.
 pub const WRITE_KEY: &str = "wk_test";
@@ -131,7 +133,10 @@ pub struct Daemon {
     pub intake: SocketAddr,
     /// Where health and the page are.
     pub ops: SocketAddr,
+    /// The database that is its own, where it keeps everything in one.
+    pub database: Option<String>,
     child: Option<Child>,
+    was_killed: bool,
 }
 
 impl Daemon {
@@ -155,7 +160,20 @@ impl Daemon {
         }
         let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
         let (folder, store) = (folder.to_owned(), store.to_owned());
-        Self { folder, store, intake: at(intake), ops: at(ops), child: None }
+        Self { folder, store, intake: at(intake), ops: at(ops), database: None, child: None, was_killed: false }
+    }
+
+    /// The same, with everything in a store of this kind.
+    pub async fn on(mut self, kind: Kind) -> Self {
+        if kind == Kind::Postgres {
+            let database = stores::database().await;
+            let file = self.folder.join("espalier.toml");
+            let text = std::fs::read_to_string(&file).expect("the configuration");
+            let lines = stores::lines_of(&database, &self.folder);
+            std::fs::write(&file, text.replace("[store]\n", &format!("[store]\n{lines}"))).expect("the configuration");
+            self.database = Some(database);
+        }
+        self
     }
 
     /// Starts the process; its output goes to `daemon.log`.
@@ -174,8 +192,14 @@ impl Daemon {
         self.child = Some(child);
     }
 
-    /// Starts it and waits until it says that it is ready.
+    /// Starts it and waits until it says that it is ready. What it had in a database of its own when it was killed is free,
+    /// as when the time of its leases is over.
     pub async fn start_ready(&mut self) {
+        if std::mem::take(&mut self.was_killed)
+            && let Some(database) = &self.database
+        {
+            stores::free(database).await;
+        }
         self.start();
         self.ready().await;
     }
@@ -221,6 +245,7 @@ impl Daemon {
         if let Some(mut child) = self.child.take() {
             child.kill().expect("a process of ours");
             child.wait().expect("a process of ours");
+            self.was_killed = true;
         }
     }
 

@@ -14,11 +14,11 @@ const DEBIAN: &str = "/usr/lib/postgresql";
 pub struct Server {
     url: String,
     /// None where it is somebody else's.
-    own: Option<Own>,
+    pub own: Option<Own>,
     databases: AtomicU32,
 }
 
-struct Own {
+pub struct Own {
     process: Child,
     _folder: tempfile::TempDir,
 }
@@ -136,9 +136,12 @@ fn begin_own() -> (String, Option<Own>) {
         .output()
         .expect("initdb");
     is_made("initdb", &made);
+    // Also where we are killed, or never come to drop it, nothing is left.
+    let until_we_end = format!("{UNTIL_WE_END}; rm -rf \"$0\"");
     // No port, so that none can be taken.
     let process = command(Path::new("/bin/sh"))
-        .args(["-c", UNTIL_WE_END, "sh"])
+        .args(["-c", &until_we_end])
+        .arg(folder.path())
         .arg(bin.join("postgres"))
         .args(SETTINGS)
         .args(["-c", "listen_addresses=", "-k"])

@@ -9,10 +9,11 @@ use espalier::cli::{Daemon, Running};
 use espalier::clock::{Clock, VirtualClock};
 use espalier::model::{Span, Timestamp};
 use espalier::sandbox::{Options, Sandbox};
+use espalier::store::settings::Kind;
 use serde_json::{Value, json};
 
 use super::shop::track;
-use super::{WRITE_KEY, client, eventually, pause};
+use super::{WRITE_KEY, client, eventually, pause, stores};
 
 /// A daemon in this process, the vendors, and the clock of both.
 pub struct World {
@@ -27,6 +28,11 @@ pub struct World {
 impl World {
     /// `destinations` are given the vendors' address; `SECRET` in what they say is a file that has one.
     pub async fn begin(triggers: &[(&str, String)], destinations: impl Fn(&str) -> String) -> Self {
+        Self::on(Kind::Embedded, triggers, destinations).await
+    }
+
+    /// The same, with everything in a store of this kind.
+    pub async fn on(kind: Kind, triggers: &[(&str, String)], destinations: impl Fn(&str) -> String) -> Self {
         let clock = VirtualClock::new(Timestamp::parse("2026-11-27T18:00:00Z").expect("an instant"));
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
         let (sandbox, at) = super::vendors_at(shared.clone(), Options::default()).await;
@@ -35,8 +41,9 @@ impl World {
         let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("a file");
         let secret = |path: &Path| path.join("token").display().to_string();
         let text = format!(
-            "[store]\npath = \"{}\"\n[intake]\nlisten = \"127.0.0.1:0\"\n[ops]\nlisten = \"127.0.0.1:0\"\n\
+            "[store]\n{}path = \"{}\"\n[intake]\nlisten = \"127.0.0.1:0\"\n[ops]\nlisten = \"127.0.0.1:0\"\n\
              [delivery]\nlinger = \"0ms\"\n[gates.guard]\nleast = 1000000\n[source.web]\nkind = \"tracking\"\nwrite_key = \"${{file:{}}}\"\n{}",
+            stores::lines(kind, folder.path()).await,
             folder.path().join("store").display(),
             folder.path().join("key").display(),
             destinations(&vendors).replace("SECRET", &secret(folder.path())),

@@ -12,7 +12,7 @@ create table journal (
 insert into journal (id, last) values (1, 0);
 
 create table events (
-    position bigint primary key,
+    position bigint not null,
     arrived bigint not null,
     at bigint not null,
     source text not null,
@@ -20,7 +20,9 @@ create table events (
     -- JSON as it came; null where it is in the record.
     properties text,
     traits text,
-    record bytea not null
+    record bytea not null,
+    -- Positions are unique by the journal's row; when it came is in the key for who parts the table by it.
+    primary key (position, arrived)
 );
 
 -- Callers' own positions: pulls, imports.

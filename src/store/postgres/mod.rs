@@ -5,6 +5,7 @@
 //! that gives just that, and what is counted is in memory (`mirror`).
 
 mod again;
+mod attempts;
 mod claim;
 mod commit;
 mod counts;

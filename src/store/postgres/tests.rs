@@ -4,6 +4,7 @@ mod aged;
 mod polled;
 #[path = "../../../tests/support/postgres.rs"]
 mod server;
+mod views;
 
 use std::sync::Arc;
 

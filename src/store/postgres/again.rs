@@ -58,6 +58,12 @@ impl Trouble {
         matches!(self, Self::Store(StoreError::Elsewhere))
     }
 
+    /// True where others are at it, or it would take, for longer than may be waited.
+    pub fn is_busy(&self) -> bool {
+        let Self::Database(sqlx::Error::Database(said)) = self else { return false };
+        said.code().is_some_and(|code| matches!(&*code, "55P03" | "40P01" | "57014"))
+    }
+
     /// True where the same step may well succeed a moment later.
     pub fn is_passing(&self) -> bool {
         let Self::Database(error) = self else { return false };

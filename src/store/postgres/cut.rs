@@ -3,13 +3,14 @@
 
 use std::collections::HashMap;
 
-use sqlx::{PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, PgConnection, PgPool, SqlSafeStr};
 use uuid::Uuid;
 
 use super::again::{Trouble, read, step};
 use super::counts::{self, Deltas, Side, Written};
 use super::mirror::SET_ASIDE;
 use super::text::{count, limit, number};
+use super::weeks::{self, DECISIONS, EVENTS, Week};
 use super::{Inner, journal, small};
 use crate::model::{Erasure, LaneName, Position, Span, Timestamp};
 use crate::store::StoreError;
@@ -28,8 +29,7 @@ pub async fn some(inner: &Inner, now: Timestamp) -> Result<bool, StoreError> {
     let records = now - inner.settings.records;
     let mut more = false;
     let decided = inner.mirror.engine()?.decided;
-    let events = (decided, now - inner.settings.retention);
-    more |= step!(&inner.pool, |connection| cut_events(connection, events))?;
+    more |= cut_events(inner, decided, now - inner.settings.retention).await?;
     for (sql, before) in [
         (
             "delete from dedupe where key in (select key from dedupe where at < $1 order by at limit $2)",
@@ -38,14 +38,6 @@ pub async fn some(inner: &Inner, now: Timestamp) -> Result<bool, StoreError> {
         (
             "delete from joins where (person, position, n) in
           (select person, position, n from joins where written < $1 order by written limit $2)",
-            records,
-        ),
-        // What still waits keeps its decision: by it, it is found.
-        (
-            "delete from decisions where (person, at, occasion, n) in
-          (select d.person, d.at, d.occasion, d.n from decisions d where d.written < $1
-           and not exists (select 1 from activations a where a.occasion = d.occasion and a.state <> 'ended')
-           order by d.written limit $2)",
             records,
         ),
         (
@@ -64,6 +56,7 @@ pub async fn some(inner: &Inner, now: Timestamp) -> Result<bool, StoreError> {
     ] {
         more |= step!(&inner.pool, |connection| delete(connection, sql, before))? >= AT_ONCE as u64;
     }
+    more |= cut_decisions(inner, records).await?;
     for lane in inner.mirror.lanes()? {
         let written = step!(&inner.pool, |connection| cut_ends(connection, &lane, records))?;
         more |= written.1 >= AT_ONCE;
@@ -92,23 +85,98 @@ pub async fn all(inner: &Inner, now: Timestamp) -> Result<Position, StoreError> 
     Ok(inner.mirror.engine()?.decided)
 }
 
-async fn delete(connection: &mut PgConnection, sql: &'static str, before: Timestamp) -> Result<u64, Trouble> {
+async fn delete(connection: &mut PgConnection, sql: impl SqlSafeStr, before: Timestamp) -> Result<u64, Trouble> {
     let gone = sqlx::query(sql).bind(before.as_millis()).bind(limit(AT_ONCE)).execute(connection).await?;
     Ok(gone.rows_affected())
 }
 
-/// Events in the order in which they came: the first that is young enough ends it.
-async fn cut_events(connection: &mut PgConnection, (decided, before): (Position, Timestamp)) -> Result<bool, Trouble> {
-    let oldest: Vec<(i64, i64)> =
-        sqlx::query_as("select position, arrived from events where position <= $1 order by position limit $2")
-            .bind(number(decided.0))
-            .bind(limit(AT_ONCE))
-            .fetch_all(&mut *connection)
-            .await?;
+/// Events go with their week; those of none, in the order in which they came: the first that is young enough ends it.
+async fn cut_events(inner: &Inner, decided: Position, before: Timestamp) -> Result<bool, StoreError> {
+    let over = weeks::over(&inner.pool, EVENTS, before).await?;
+    let rest = EVENTS.rest(over.is_some());
+    for week in over.unwrap_or_default() {
+        weeks::drop_done(&inner.pool, (EVENTS, week), number(decided.0)).await?;
+    }
+    step!(&inner.pool, |connection| cut_rest(connection, &rest, decided, before))
+}
+
+async fn cut_rest(
+    connection: &mut PgConnection,
+    rest: &str,
+    decided: Position,
+    before: Timestamp,
+) -> Result<bool, Trouble> {
+    let sql = format!("select position, arrived from {rest} where position <= $1 order by position limit $2");
+    let oldest: Vec<(i64, i64)> = sqlx::query_as(AssertSqlSafe(sql))
+        .bind(number(decided.0))
+        .bind(limit(AT_ONCE))
+        .fetch_all(&mut *connection)
+        .await?;
     let old = oldest.iter().take_while(|(_, arrived)| *arrived < before.as_millis());
     let Some((last, _)) = old.last() else { return Ok(false) };
-    sqlx::query("delete from events where position <= $1").bind(last).execute(connection).await?;
+    let sql = format!("delete from {rest} where position <= $1");
+    sqlx::query(AssertSqlSafe(sql)).bind(last).execute(connection).await?;
     Ok(oldest.len() == AT_ONCE && oldest.last().is_some_and(|(position, _)| position == last))
+}
+
+/// Decisions go with their week, too; row by row those of none, and those of a week in which one was written late, or
+/// is needed still. What still waits keeps its decision: by it, it is found.
+async fn cut_decisions(inner: &Inner, before: Timestamp) -> Result<bool, StoreError> {
+    let over = weeks::over(&inner.pool, DECISIONS, before).await?;
+    let mut parts = vec![DECISIONS.rest(over.is_some())];
+    for week in over.unwrap_or_default() {
+        if is_needed(&inner.pool, week, before).await? {
+            parts.push(week.name(DECISIONS));
+        } else {
+            weeks::drop_done(&inner.pool, (DECISIONS, week), before.as_millis()).await?;
+        }
+    }
+    let mut more = false;
+    for part in parts {
+        let sql = format!(
+            "delete from {part} where (person, at, occasion, n) in
+             (select d.person, d.at, d.occasion, d.n from {part} d where d.written < $1
+              and not exists (select 1 from activations a where a.occasion = d.occasion and a.state <> 'ended')
+              order by d.written limit $2)"
+        );
+        more |=
+            step!(&inner.pool, |connection| delete(connection, AssertSqlSafe(sql.clone()), before))? >= AT_ONCE as u64;
+    }
+    Ok(more)
+}
+
+/// True where something in a week was written since, or is of what still waits: also where it takes long to know.
+async fn is_needed(pool: &PgPool, week: Week, before: Timestamp) -> Result<bool, StoreError> {
+    let mut connection = pool.acquire().await.map_err(|error| Trouble::from(error).into_error())?;
+    match is_needed_once(&mut connection, week, before).await {
+        Err(trouble) if trouble.is_busy() => Ok(true),
+        looked => looked.map_err(Trouble::into_error),
+    }
+}
+
+async fn is_needed_once(connection: &mut PgConnection, week: Week, before: Timestamp) -> Result<bool, Trouble> {
+    if !weeks::is_done(&mut *connection, (DECISIONS, week), before.as_millis()).await? {
+        return Ok(true);
+    }
+    // What waits is mostly of the same instant as its decision: this is found by an index.
+    let (waits,): (bool,) = sqlx::query_as(
+        "select exists (select 1 from lane_counts l, activations a where a.lane = l.lane and a.state <> 'ended'
+         and a.at >= $1 and a.at < $2)",
+    )
+    .bind(week.begins().as_millis())
+    .bind(week.ends().as_millis())
+    .fetch_one(&mut *connection)
+    .await?;
+    if waits {
+        return Ok(true);
+    }
+    // Word that something is void is of a later one. All of the week is read for it, once before it goes.
+    let sql = format!(
+        "select count(*) from activations a where a.state <> 'ended' and a.occasion in (select d.occasion from {} d)",
+        week.name(DECISIONS)
+    );
+    let (waiting,): (i64,) = sqlx::query_as(AssertSqlSafe(sql)).fetch_one(connection).await?;
+    Ok(waiting > 0)
 }
 
 /// What ended so long ago; dead letters among it are counted no more.
@@ -170,7 +238,7 @@ async fn scrub_some(
     (after, until): (Position, Position),
     names: &Names,
 ) -> Result<Option<Position>, Trouble> {
-    let events = journal::after(connection, after, Some(until), LOOKED_THROUGH).await?;
+    let events = journal::left(connection, after, Some(until), LOOKED_THROUGH).await?;
     let last = events.last().map(|(position, _)| *position);
     let theirs: Vec<_> = events
         .into_iter()

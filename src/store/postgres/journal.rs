@@ -214,8 +214,22 @@ fn event((position, properties, traits, record): Row) -> Result<(Position, Event
     Ok((Position(count(position)), event))
 }
 
-/// At most `max` events after this position, and none after the other.
+/// At most `max` events after this position, and none after the other: each follows the one before.
 pub async fn after(
+    connection: &mut PgConnection,
+    after: Position,
+    until: Option<Position>,
+    max: usize,
+) -> Result<Vec<(Position, Event)>, Trouble> {
+    let events = left(connection, after, until, max).await?;
+    if let Some((first, _)) = events.first().filter(|(first, _)| first.0 != after.0 + 1) {
+        return Err(StoreError::Damaged(format!("the journal goes on at event {} after {}", first.0, after.0)).into());
+    }
+    Ok(events)
+}
+
+/// The same of those that are decided: some of them may be gone.
+pub async fn left(
     connection: &mut PgConnection,
     after: Position,
     until: Option<Position>,
@@ -230,11 +244,7 @@ pub async fn after(
     .bind(limit(max))
     .fetch_all(connection)
     .await?;
-    let events = rows.into_iter().map(event).collect::<Result<Vec<_>, _>>()?;
-    if let Some((first, _)) = events.first().filter(|(first, _)| first.0 != after.0 + 1) {
-        return Err(StoreError::Damaged(format!("the journal goes on at event {} after {}", first.0, after.0)).into());
-    }
-    Ok(events)
+    rows.into_iter().map(event).collect()
 }
 
 /// The newest events before this position, at most `max`, newest first.
@@ -266,10 +276,12 @@ pub async fn replace(connection: &mut PgConnection, events: Vec<(Position, Event
     }
     sqlx::query(
         "update events set name = t.name, properties = t.properties, traits = t.traits, record = t.record
-         from unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bytea[])
-         as t(position, name, properties, traits, record) where events.position = t.position",
+         from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::bytea[])
+         as t(position, arrived, name, properties, traits, record)
+         where events.position = t.position and events.arrived = t.arrived",
     )
     .bind(columns.position)
+    .bind(columns.arrived)
     .bind(columns.name)
     .bind(columns.properties)
     .bind(columns.traits)

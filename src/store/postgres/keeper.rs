@@ -7,13 +7,15 @@ use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::{Inner, cut, lease, members, shelf};
+use super::{Inner, cut, lease, members, shelf, weeks};
 use crate::store::StoreError;
 
 /// What others wrote is known after so long.
 const READ: Duration = Duration::from_secs(1);
 /// What is too old goes so often.
 const CUT: Duration = Duration::from_secs(60);
+/// Weeks to come are looked for so often.
+const PARTED: Duration = Duration::from_secs(600);
 /// A bounded part of it at a time, and so many of those.
 const MOST_CUTS: usize = 50;
 
@@ -40,6 +42,7 @@ pub fn begin(inner: &Arc<Inner>, stop: &CancellationToken) {
         }
         Ok(())
     }));
+    tokio::spawn(each(PARTED, Arc::downgrade(inner), stop.clone(), async |inner| weeks::ahead(&inner.pool).await));
 }
 
 /// What others wrote, and whether a lease that is wanted is free.

@@ -5,6 +5,7 @@
 //! that gives just that, and what is counted is in memory (`mirror`).
 
 mod again;
+mod attempts;
 mod claim;
 mod commit;
 mod counts;
@@ -29,6 +30,7 @@ mod small;
 #[cfg(test)]
 mod tests;
 mod text;
+mod weeks;
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -177,6 +179,9 @@ impl Postgres {
     pub async fn open(settings: &Settings) -> Result<Self, StoreError> {
         let pool = open::pool(settings)?;
         open::migrate(&pool, &open::MIGRATIONS).await?;
+        if let Err(error) = weeks::ahead(&pool).await {
+            tracing::warn!(reason = %error, "the weeks to come have no tables of their own yet");
+        }
         let mirror = Arc::new(Mirror::new());
         let (journal, waiting) = mpsc::channel(journal::WAITING);
         let leases = Arc::new(Leases::new());

@@ -7,7 +7,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, PgConnection, PgPool};
 
 use super::again::{Trouble, read, step};
-use super::members;
+use super::{members, weeks};
 use crate::store::StoreError;
 use crate::store::settings::Settings;
 
@@ -35,6 +35,8 @@ pub const MIGRATIONS: [Migration; 2] = [
     Migration { sql: include_str!("migrations/0001_first.sql"), oldest: 1 },
     Migration { sql: include_str!("migrations/0002_members.sql"), oldest: 1 },
 ];
+/// The layout whose tables are parted where the database can.
+const FIRST: u32 = 1;
 /// The layout from which on members say that they are there.
 const MEMBERS: u32 = 2;
 
@@ -121,8 +123,11 @@ async fn bring(connection: &mut PgConnection, migrations: &[Migration]) -> Resul
     if version >= MEMBERS && needed > oldest {
         refuse_beside(connection, needed).await?;
     }
-    for migration in missing {
+    for (layout, migration) in (version + 1..).zip(missing) {
         sqlx::raw_sql(migration.sql).execute(&mut *connection).await?;
+        if layout == FIRST && weeks::are_known(connection).await? {
+            sqlx::raw_sql(weeks::PARTED).execute(&mut *connection).await?;
+        }
     }
     sqlx::query("update espalier_schema set version = $1, oldest = $2 where id = 1")
         .bind(i32::try_from(known).unwrap_or(i32::MAX))

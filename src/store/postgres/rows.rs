@@ -5,6 +5,7 @@ use sqlx::{PgConnection, Row as _};
 use uuid::Uuid;
 
 use super::again::Trouble;
+use super::attempts;
 use super::text::{self, count, number, put_back, shown, taken_out};
 use crate::model::{Action, Activation, Attempt, Outcome, Timestamp, TriggerId};
 use crate::store::record::{Row, decode, encode};
@@ -83,7 +84,7 @@ impl Queued {
                 tries: u32::try_from(row.try_get::<i32, _>("tries")?).unwrap_or(0),
                 may_have_left: row.try_get("may_have_left")?,
                 not_before: at(row.try_get("not_before")?),
-                attempts: decode(row.try_get("attempts")?)?,
+                attempts: attempts::of_text(row.try_get("attempts")?)?,
             },
             is_dead: row.try_get("dead")?,
             ended_at: at(row.try_get("ended_at")?),
@@ -149,7 +150,7 @@ struct Columns {
     ended_at: Vec<Option<i64>>,
     outcome: Vec<Option<&'static str>>,
     dead: Vec<bool>,
-    attempts: Vec<Vec<u8>>,
+    attempts: Vec<String>,
     payload: Vec<Option<String>>,
     record: Vec<Vec<u8>>,
 }
@@ -171,7 +172,7 @@ impl Columns {
             columns.ended_at.push(ms(one.ended_at));
             columns.outcome.push(one.outcome());
             columns.dead.push(one.is_dead);
-            columns.attempts.push(encode(&one.row.attempts));
+            columns.attempts.push(attempts::to_text(&one.row.attempts));
             columns.payload.push(taken_out(&mut rest.payload));
             columns.record.push(encode(&rest));
         }
@@ -191,7 +192,7 @@ pub async fn insert(connection: &mut PgConnection, rows: &[Queued]) -> Result<()
          record)
          select * from unnest($1::bigint[], $2::text[], $3::uuid[], $4::bigint[], $5::text[], $6::bigint[], $7::uuid[],
          $8::smallint[], $9::text[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::int[],
-         $15::boolean[], $16::boolean[], $17::bigint[], $18::text[], $19::boolean[], $20::bytea[], $21::text[],
+         $15::boolean[], $16::boolean[], $17::bigint[], $18::text[], $19::boolean[], $20::text[], $21::text[],
          $22::bytea[])",
     )
     .bind(columns.seq)
@@ -236,7 +237,7 @@ pub async fn update<'a>(
          ended_at = t.ended_at, outcome = t.outcome, dead = t.dead, attempts = t.attempts, payload = t.payload,
          record = t.record
          from unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::int[], $7::boolean[],
-         $8::boolean[], $9::bigint[], $10::text[], $11::boolean[], $12::bytea[], $13::text[], $14::bytea[])
+         $8::boolean[], $9::bigint[], $10::text[], $11::boolean[], $12::text[], $13::text[], $14::bytea[])
          as t(seq, state, expires_at, not_before, planned, tries, again, may_have_left, ended_at, outcome, dead,
          attempts, payload, record)
          where a.seq = t.seq",

@@ -1,8 +1,10 @@
 //! The contract on a real server, and what it does not ask.
 
+mod aged;
 mod polled;
 #[path = "../../../tests/support/postgres.rs"]
 mod server;
+mod views;
 
 use std::sync::Arc;
 
@@ -336,72 +338,6 @@ async fn a_step_that_the_database_lost_is_made_again() {
     let id = store.record(step).await.expect("a step");
     store.commit(claim.loaded, changes(id)).await.expect("a commit");
     assert_eq!(store.counts().decided, until);
-    store.close().await.expect("a close");
-}
-
-/// Nothing is kept for ever; and who was forgotten is so in the journal, too.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_old_goes_and_what_is_forgotten_is_blank() {
-    let server = Server::begin().await;
-    let settings = settings(&server).await;
-    let store = open(&settings).await;
-    store.append((1..=4).map(event).collect(), None).await.expect("an append");
-    let claim = store.claim(10).await.expect("a claim");
-    let dedupe = claim.events.iter().map(|(_, event)| (event.dedupe[0], event.arrived)).collect();
-    let name = event(2).identifiers[0].clone();
-    let erasure = crate::model::Erasure {
-        id: OccasionId([9; 16]),
-        person: PersonId([9; 16]),
-        asked: at(1),
-        decided: at(2),
-        source: "web".into(),
-        position: Position(3),
-        names: 1,
-        events: 1,
-        journal: None,
-        lanes: Vec::new(),
-    };
-    let changes = Changes {
-        position: Some(Position(3)),
-        dedupe,
-        erased: vec![(erasure, vec![name.clone()])],
-        ..queueing(vec![activation(1, "a", 50), activation(2, "a", 50)])
-    };
-    store.commit(claim.loaded, changes).await.expect("a commit");
-    let work = store.work("a", at(0), 1).await.expect("work");
-    let outcome = Outcome::Refused { code: "400".into(), words: "no".into() };
-    let attempt = Attempt { at: at(5), status: 400, outcome };
-    store.settle("a", vec![Settled { id: work[0].id, attempt }]).await.expect("a settle");
-    let aside = SetAside { at: at(1), source: "web".into(), reason: "no name".into(), body: "{}".into() };
-    store.set_aside(vec![aside]).await.expect("set aside");
-    assert_eq!(store.compact(at(10)).await.expect("a cut"), Position(3), "nothing is old");
-    // `event(2)` is of u2, whose name is forgotten up to the third event.
-    let mut connection = beside(&settings).await;
-    let names: Vec<(i64, String)> = sqlx::query_as("select position, name from events order by position")
-        .fetch_all(&mut connection)
-        .await
-        .expect("the journal");
-    let blank: Vec<i64> = names.iter().filter(|(_, name)| name.is_empty()).map(|(position, _)| *position).collect();
-    assert_eq!((blank, names.len()), (vec![2], 4));
-    assert_eq!(store.receipts(9).await.expect("receipts")[0].erasure.journal, Some(at(10)));
-    let late = at(0) + Span::from_days(31);
-    store.compact(late).await.expect("a cut");
-    let left = |sql: &'static str| {
-        let settings = settings.clone();
-        async move {
-            let mut connection = beside(&settings).await;
-            let (n,): (i64,) = sqlx::query_as(sql).fetch_one(&mut connection).await.expect("a count");
-            connection.close().await.expect("a close");
-            n
-        }
-    };
-    assert_eq!(left("select count(*) from events").await, 1, "what is not decided stays");
-    assert_eq!(left("select count(*) from dedupe").await, 0);
-    assert_eq!(left("select count(*) from activations").await, 1, "what waits stays");
-    assert_eq!(left("select count(*) from decisions").await, 1, "and its decision");
-    assert_eq!((store.counts().set_aside, store.lane_count("a").dead), (0, 0));
-    assert_eq!(store.receipts(9).await.expect("receipts").len(), 1, "kept for three years");
-    connection.close().await.expect("a close");
     store.close().await.expect("a close");
 }
 

@@ -1,5 +1,5 @@
--- Everything that a store keeps. Instants are milliseconds since 1970, UTC; `record`, `header` and `attempts` are the
--- stored forms of src/store/record.rs, and what is filtered or ordered by has a column of its own beside them.
+-- Everything that a store keeps. Instants are milliseconds since 1970, UTC; `record` and `header` are the stored forms of
+-- src/store/record.rs, and what is filtered or ordered by has a column of its own beside them.
 
 -- What was accepted. `last` is the newest event's position: its row's lock is the journal's order, so that positions
 -- have no gap and are seen in their order.
@@ -12,7 +12,7 @@ create table journal (
 insert into journal (id, last) values (1, 0);
 
 create table events (
-    position bigint primary key,
+    position bigint not null,
     arrived bigint not null,
     at bigint not null,
     source text not null,
@@ -20,7 +20,9 @@ create table events (
     -- JSON as it came; null where it is in the record.
     properties text,
     traits text,
-    record bytea not null
+    record bytea not null,
+    -- Positions are unique by the journal's row; when it came is in the key for who parts the table by it.
+    primary key (position, arrived)
 );
 
 -- Callers' own positions: pulls, imports.
@@ -151,7 +153,8 @@ create table activations (
     -- Of the last try.
     outcome text,
     dead boolean not null,
-    attempts bytea not null,
+    -- The last ten tries: JSON.
+    attempts text not null,
     payload text,
     record bytea not null,
     unique (occasion, lane, action)
@@ -296,3 +299,23 @@ create table audit (
     status integer,
     note text not null
 );
+
+-- For people who look: what the tables have in other words. Nothing of Espalier's reads these.
+
+create view timers as
+    select id as person, wake as at from people where wake is not null;
+
+create view dead_letters as
+    select seq, lane, trigger, person, at, ended_at, outcome, tries, payload from activations where dead;
+
+create view attempts as
+    select a.seq, a.lane, a.trigger, a.person, t.n, (t.one ->> 'at')::bigint as at, (t.one ->> 'status')::integer as status,
+    t.one ->> 'outcome' as outcome, t.one ->> 'code' as code, t.one ->> 'words' as words,
+    (t.one ->> 'not_before')::bigint as not_before
+    from activations a cross join lateral json_array_elements(a.attempts::json) with ordinality as t (one, n);
+
+-- Of nights, the last thirty.
+create view reports as
+    select r.report ->> 'of' as of, r.report ->> 'ended' as ended, r.report ->> 'why' as why,
+    (r.report ->> 'accepted')::bigint as accepted, (r.report ->> 'undecided')::bigint as undecided, r.report
+    from (select convert_from(value, 'UTF8')::json as report from kept where name like 'night:report:%') r;

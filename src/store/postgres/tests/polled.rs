@@ -10,6 +10,7 @@ use tracing::field::{Field, Visit};
 use tracing_subscriber::layer::{Context, SubscriberExt};
 
 use super::*;
+use crate::store::postgres::weeks::{self, DECISIONS, EVENTS};
 use crate::store::postgres::{cut, keeper};
 
 /// Tables that stay small, whatever happens.
@@ -82,10 +83,15 @@ fn check(plan: &Value, returned: f64, found: &mut Vec<String>) {
         .sum();
     let read = (number(plan, "Actual Rows") + removed) * times;
     let (kind, table) = (&plan["Node Type"], plan["Relation Name"].as_str().unwrap_or_default());
+    // What tables there are: the database's own, and not many.
+    if table.starts_with("pg_") {
+        return;
+    }
     if read > returned + MORE {
         found.push(format!("{kind} of `{table}` reads {read} rows for {returned}"));
     }
-    if kind == "Seq Scan" && !SMALL.contains(&table) {
+    // Of a week to come, and of the rest, there is nothing to read.
+    if kind == "Seq Scan" && read > 0.0 && !SMALL.contains(&table) {
         found.push(format!("all of `{table}` is read"));
     }
     for below in plan["Plans"].as_array().into_iter().flatten() {
@@ -93,8 +99,13 @@ fn check(plan: &Value, returned: f64, found: &mut Vec<String>) {
     }
 }
 
-/// Fills every table that grows with so many rows: what has ended, waits for a later time, or has to wait its turn.
+/// Fills every table that grows with so many rows: what has ended, waits for a later time, or has to wait its turn. Those
+/// that are parted have them in thirteen weeks; of decisions some are over, but for one that was written late.
 async fn fill(connection: &mut PgConnection, rows: u64) {
+    for (table, first) in [(EVENTS, at(0)), (DECISIONS, at(0) - Span::from_days(42))] {
+        let made = weeks::make(connection, table, weeks::from(first, 14)).await;
+        made.map_err(Trouble::into_error).expect("weeks");
+    }
     for sql in [
         "insert into activations select 1000000 + n, lane, md5('o' || n)::uuid, action, trigger, trigger_id,
          md5('p' || n / 4)::uuid, priority, (array['ended', 'waiting', 'held', 'ready'])[1 + n % 4], at, expires_at,
@@ -107,12 +118,13 @@ async fn fill(connection: &mut PgConnection, rows: u64) {
         "insert into merged select md5('m' || n)::uuid, md5('p' || n)::uuid from generate_series(1, $ROWS) n",
         "insert into joins select md5('p' || n)::uuid, n, 0, 1800000000000 + n, md5('p' || n)::uuid, n % 2 = 0, ''
          from generate_series(1, $ROWS) n",
-        "insert into events select n, 1800000000000 + n, n, '', '', null, null, '' from generate_series(1, $ROWS) n",
+        "insert into events select n, 1800000000000 + n * 7862400000 / $ROWS, n, '', '', null, null, ''
+         from generate_series(1, $ROWS) n",
         "update journal set last = $ROWS",
         "update engine set decided = $ROWS",
         "insert into dedupe select md5('d' || n)::uuid, 1800000000000 + n from generate_series(1, $ROWS) n",
-        "insert into decisions select md5('p' || n)::uuid, n, md5('o' || n)::uuid, 0, 1800000000000 + n, '', '', ''
-         from generate_series(1, $ROWS) n",
+        "insert into decisions select md5('p' || n)::uuid, 1800000000000 - 3628800000 + n * 7862400000 / $ROWS,
+         md5('o' || n)::uuid, 0, 1800000000000 + n, '', '', '' from generate_series(1, $ROWS) n",
         "insert into codes select 'code' || n, 'pool', n - 1 from generate_series(1, $ROWS) n",
         "insert into pools select 'pool', $ROWS, $ROWS",
         "insert into catalogue select md5('c' || n)::uuid, 'c' || n, 0, '' from generate_series(1, $ROWS) n",
@@ -124,7 +136,7 @@ async fn fill(connection: &mut PgConnection, rows: u64) {
          from generate_series(1, $ROWS) n",
         "insert into kept select 'n' || n, '' from generate_series(1, $ROWS) n",
         "insert into cursors select 'n' || n, '' from generate_series(1, $ROWS) n",
-        "insert into takeovers select 'lane:a', 1000 + n, now() - interval '1 second' * n, 'one', 'two'
+        "insert into takeovers select 'lane:a', 1000 + n, now() - interval '10 milliseconds' * n, 'one', 'two'
          from generate_series(1, $ROWS) n",
         "vacuum analyze",
     ] {
@@ -140,6 +152,15 @@ async fn turn(store: &Postgres, n: u64) {
     inner.leases.renew(&inner.pool).await.expect("a renewal");
     inner.leases.any_free(&inner.pool, &["engine".into(), "lane:a".into()]).await.expect("a look");
     cut::some(inner, at(0)).await.expect("a cut");
+    members::beat(&inner.pool, inner.leases.me(), "one", None).await.expect("a beat");
+    members::cut(&inner.pool).await.expect("a cut");
+    weeks::ahead(&inner.pool).await.expect("a look");
+    store.say("came", b"1").await.expect("a word");
+    store.heard("came").await.expect("words");
+    let duty = store.duty("night").await.expect("a lease").expect("nobody else has it");
+    store.keep_for(&duty, "came", b"1").await.expect("a value");
+    assert_eq!(store.kept("came").await.expect("a read").as_deref(), Some(&b"1"[..]));
+    store.cursor("pull").await.expect("a read");
     assert_eq!(store.recorded().await.expect("a read"), None);
     store.append(vec![event(1_000 + n)], Some(("pull", b"1"))).await.expect("an append");
     let claim = store.claim(MANY).await.expect("a claim");
@@ -162,6 +183,8 @@ async fn turn(store: &Postgres, n: u64) {
     });
     store.settle("a", settled.collect()).await.expect("a settle");
     assert!(work.len() >= 2, "{n}: work to do");
+    let work = store.work("a", at(5), 1).await.expect("work");
+    store.release("a", &work.iter().map(|one| one.id).collect::<Vec<_>>()).await.expect("a release");
 }
 
 #[tokio::test]
@@ -189,7 +212,26 @@ async fn what_is_polled_reads_no_more_than_it_returns() {
     }
     let plans: Vec<Value> = std::mem::take(&mut *plans.0.lock().expect("no panic while held"));
     let statements: HashSet<&str> = plans.iter().filter_map(|plan| plan["Query Text"].as_str()).collect();
-    for table in ["activations", "events", "people", "dedupe", "hands", "leases", "accesses", "lane_counts", "pools"] {
+    for table in [
+        "activations",
+        "events",
+        "people",
+        "dedupe",
+        "hands",
+        "leases",
+        "accesses",
+        "lane_counts",
+        "pools",
+        "decisions_rest",
+        "max(written)",
+        "members",
+        "said",
+        "takeovers",
+        "joins",
+        "erased",
+        "set_aside",
+        "pg_inherits",
+    ] {
         assert!(statements.iter().any(|sql| sql.contains(table)), "`{table}` is asked for in {statements:#?}");
     }
     let mut found = BTreeMap::new();

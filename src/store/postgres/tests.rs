@@ -2,7 +2,7 @@
 
 mod polled;
 #[path = "../../../tests/support/postgres.rs"]
-mod server;
+pub mod server;
 
 use std::sync::Arc;
 

@@ -116,7 +116,7 @@ enum Command {
     Token(token::Args),
     /// Who changed what by hand.
     Audit(audit::Args),
-    /// Checks the store, makes it small, backs it up, restores, exports and imports it.
+    /// Checks the store, makes it small, backs it up, restores, exports, imports and copies it.
     Store(store::Args),
     /// Simulated vendors alone.
     Sandbox(sandbox::Args),

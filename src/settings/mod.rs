@@ -27,6 +27,7 @@ use crate::source::process::{Program as SourceProgram, Protocol};
 use crate::{alerts, delivery, destination, engine, identity, intake, ops, plan, reconcile, rules, store};
 
 pub use layer::Layers;
+pub use secret::resolve;
 pub use stamp::Stamp;
 
 /// `espalier.toml`.

@@ -7,6 +7,7 @@ pub mod backup;
 mod cache;
 #[cfg(test)]
 pub(crate) mod contract;
+pub mod copy;
 mod counts;
 mod decided;
 pub mod duty;

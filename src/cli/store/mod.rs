@@ -1,5 +1,6 @@
-//! `espalier store verify|rebuild|compact|backup|backups|restore|export|import|set-aside`
+//! `espalier store verify|rebuild|compact|backup|backups|restore|export|import|copy|set-aside`
 
+mod copy;
 mod keep;
 mod look;
 
@@ -70,6 +71,17 @@ enum What {
         /// The export.
         file: PathBuf,
     },
+    /// Copies all of a store to the other kind, compares the two, and says so. Nobody may use either meanwhile. One that is
+    /// cut goes on where it was when the same command is given again.
+    Copy {
+        /// What is copied, and stays as it is: `sled:///var/lib/espalier`, the folder that `[store] path` names, or
+        /// `postgres://user@host/name`. What has a password in it is written `${env:DATABASE_URL}` or `${file:/path}`.
+        #[arg(long, value_name = "STORE")]
+        from: String,
+        /// What is made, the same way: a folder without a store, or an empty database.
+        #[arg(long, value_name = "STORE")]
+        to: String,
+    },
     /// Messages, or parts of them, that could not be read, the newest first: when, where they came, why.
     SetAside {
         /// At most so many.
@@ -101,6 +113,7 @@ pub async fn run(args: &Args) -> Ended {
             );
             Ok(ExitCode::SUCCESS)
         }
+        What::Copy { from, to } => copy::run(settings, from, to).await,
         What::SetAside { most, bodies } => keep::set_aside(&configured, *most, *bodies).await,
         What::Compact => keep::compact(&configured).await,
         What::Backup { folder, keep } => {

@@ -65,12 +65,34 @@ pub const TAKEN: &[u8] = b"ms";
 pub const PROGRAM: &[u8] = b"mp";
 /// Which layout all of it has.
 pub const SCHEMA: &[u8] = b"mv";
+/// How far a copy is that is not ended.
+pub const COPY: &[u8] = b"mc";
 
 /// Four bytes that stand for a lane's name.
 pub fn lane(name: &str) -> [u8; 4] {
     let mut short = [0; 4];
     short.copy_from_slice(&blake3::hash(name.as_bytes()).as_bytes()[..4]);
     short
+}
+
+/// Sixteen bytes of a key: an id, or what stands for a name.
+pub fn read_id(key: &[u8], from: usize) -> Option<[u8; 16]> {
+    key.get(from..from.checked_add(16)?)?.try_into().ok()
+}
+
+/// Whose log it is, and which of several entries, by the last byte.
+pub fn read_decision(key: &[u8]) -> Option<(PersonId, u8)> {
+    Some((PersonId(read_id(key, 1)?), *key.get(31)?))
+}
+
+/// The same of a join.
+pub fn read_join(key: &[u8]) -> Option<(PersonId, u32)> {
+    Some((PersonId(read_id(key, 1)?), u32::from_be_bytes(key.get(25..29)?.try_into().ok()?)))
+}
+
+/// The pool of a block of codes, by what stands for its name.
+pub fn read_block(key: &[u8]) -> Option<[u8; 8]> {
+    key.get(1..9)?.try_into().ok()
 }
 
 /// An instant in an order that bytes keep.
@@ -213,7 +235,7 @@ pub fn block(pool: &str, first: u64) -> Vec<u8> {
     key(CODES, &[&short(pool), &first.to_be_bytes()])
 }
 /// Eight bytes that stand for a pool's name.
-fn short(pool: &str) -> [u8; 8] {
+pub fn short(pool: &str) -> [u8; 8] {
     let mut short = [0; 8];
     short.copy_from_slice(&blake3::hash(pool.as_bytes()).as_bytes()[..8]);
     short

@@ -5,11 +5,13 @@
 //! be made again from the journal. One process at a time.
 
 mod accepted;
+mod anew;
 pub mod backup;
 mod came;
 mod claim;
 mod commit;
 mod committer;
+pub mod copy;
 mod delivery;
 mod durable;
 mod frame;

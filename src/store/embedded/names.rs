@@ -33,6 +33,11 @@ fn read(disk: &Disk, hash: &Hash) -> Result<Option<(Hash, Bucket)>, StoreError> 
     Ok(Some((lowest, decode(&value)?)))
 }
 
+/// Writes a whole bucket, whose names lie at or behind `lowest`, and before that of the next one.
+pub fn put_bucket(batch: &mut Batch, lowest: &Hash, names: &[(Hash, PersonId)]) {
+    put(batch, keys::names(lowest), &encode(&names));
+}
+
 /// Buckets that one batch changes.
 #[derive(Default)]
 pub struct Changed {

@@ -93,7 +93,7 @@ pub fn open(settings: &Settings, now: Timestamp) -> Result<Inner, StoreError> {
 }
 
 /// Events that may be decided, and in the tree, while the cursor that came with them is not yet on its way there.
-const BEHIND: u64 = 100_000;
+pub const BEHIND: u64 = 100_000;
 
 /// A state that cannot be used is put aside and made again.
 fn or_rebuilt(
@@ -196,7 +196,7 @@ pub fn read_state(disk: &Disk) -> Result<Option<State>, StoreError> {
 }
 
 /// What sled says of itself, held against where the journal begins and how far it reaches.
-fn state_of(disk: Disk, settings: &Settings, reaches: u64) -> Result<(Disk, State), StoreError> {
+pub fn state_of(disk: Disk, settings: &Settings, reaches: u64) -> Result<(Disk, State), StoreError> {
     let state = match read_state(&disk)? {
         Some(state) => state,
         // A state is written when a store is made: sled opened, and lost what it held.

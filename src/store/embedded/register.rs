@@ -73,17 +73,51 @@ impl Register {
         if self.read_access()?.0 != version {
             return Ok(false);
         }
-        let path = self.folder.join("access.new");
+        self.put_file(ACCESS, &[&(version + 1).to_le_bytes(), value].concat())?;
+        Ok(true)
+    }
+
+    /// What another store's register is, of this version.
+    pub fn copy_access(&self, version: u64, value: &[u8]) -> Result<(), StoreError> {
+        let _held = self.next.lock().map_err(|_| poisoned())?;
+        self.put_file(ACCESS, &[&version.to_le_bytes(), value].concat())
+    }
+
+    /// What another store's log is, oldest first.
+    pub fn copy_log(&self, all: Vec<Audited>) -> Result<(), StoreError> {
+        let mut next = self.next.lock().map_err(|_| poisoned())?;
+        let mut lines = Vec::with_capacity(all.len());
+        for one in all {
+            *next = Some(one.id + 1);
+            let mut line = serde_json::to_vec(&Line::Asked(one)).map_err(|e| unavailable(e.into()))?;
+            line.push(b'\n');
+            lines.push(line);
+        }
+        // Those that leave room for more lie in the log, and the others in what it was before.
+        let mut room = LONGEST as usize / 2;
+        let newer = lines.iter().rev().take_while(|line| {
+            let fits = line.len() <= room;
+            room = room.saturating_sub(line.len());
+            fits
+        });
+        let newer = lines.split_off(lines.len() - newer.count());
+        if !lines.is_empty() {
+            self.put_file(OLDER, &lines.concat())?;
+        }
+        self.put_file(LOG, &newer.concat())
+    }
+
+    /// A whole new file, renamed once it is on disk.
+    fn put_file(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        let path = self.folder.join(format!("{name}.new"));
         let write = || -> std::io::Result<()> {
             let mut file = private(OpenOptions::new().write(true).create(true).truncate(true), &path)?;
-            file.write_all(&(version + 1).to_le_bytes())?;
-            file.write_all(value)?;
+            file.write_all(bytes)?;
             file.sync_all()?;
-            std::fs::rename(&path, self.folder.join(ACCESS))?;
+            std::fs::rename(&path, self.folder.join(name))?;
             File::open(&self.folder)?.sync_all()
         };
-        write().map_err(unavailable)?;
-        Ok(true)
+        write().map_err(unavailable)
     }
 
     /// Writes down what was asked; its number.

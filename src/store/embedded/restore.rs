@@ -14,17 +14,31 @@ use crate::store::StoreError;
 use crate::store::settings::Settings;
 
 /// The mark.
-const UNFINISHED: &str = "unfinished";
+pub const UNFINISHED: &str = "unfinished";
+/// What stands in it where the store is copied from another, which can go on.
+pub const COPIED: &str = "copy";
 
 /// Refuses a store that was not restored to its end.
 pub fn finished(settings: &Settings) -> Result<(), StoreError> {
     if !settings.path.join(UNFINISHED).exists() {
         return Ok(());
     }
+    if is_copied(settings) {
+        return Err(StoreError::Unavailable(format!(
+            "a copy to {} was begun and not ended: give the same `espalier store copy` again, which goes on with it; or \
+             remove the folder",
+            settings.path.display()
+        )));
+    }
     Err(StoreError::Unavailable(format!(
         "{} was not restored to its end: remove the folder, and restore again",
         settings.path.display()
     )))
+}
+
+/// What is there is a copy that was not ended.
+pub fn is_copied(settings: &Settings) -> bool {
+    fs::read(settings.path.join(UNFINISHED)).is_ok_and(|says| says == COPIED.as_bytes())
 }
 
 /// A store that is being made.

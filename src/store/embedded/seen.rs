@@ -4,6 +4,8 @@
 //! once it has its name. Each brings a filter of 9 bits a key that stays in memory, so that a key never seen, the
 //! usual case, costs no read of the disk.
 
+mod sorted;
+
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::Write;
@@ -27,6 +29,8 @@ const MAGIC: &[u8; 8] = b"ESPSEEN1";
 /// Keys read at once around the place where one is expected: they are hashes, and so evenly spread.
 const AROUND: u64 = 1_024;
 const KEY: u64 = 16;
+
+pub use sorted::Sorted;
 
 /// What a run says of itself.
 #[derive(Clone, Serialize, Deserialize)]
@@ -72,7 +76,7 @@ impl Seen {
     /// Knows nothing yet.
     pub fn new(store: &Path, journal: &Path, window: Span) -> Self {
         Self {
-            folder: store.join("seen"),
+            folder: folder(store),
             journal: journal.to_owned(),
             window,
             is_open: false,
@@ -207,6 +211,24 @@ impl Seen {
         Ok(())
     }
 }
+
+/// Writes keys of another store, which came up to this instant, as a run of these events.
+pub fn copied(
+    folder: &Path,
+    keys: Vec<DedupeKey>,
+    (after, to): (u64, u64),
+    newest: Timestamp,
+) -> Result<(), StoreError> {
+    Run::write(folder, keys, after, to, newest, true).map(drop)
+}
+
+/// Where the runs of a store lie.
+pub fn folder(store: &Path) -> PathBuf {
+    store.join("seen")
+}
+
+/// Keys that one run of [`copied`] has at most.
+pub const COPIED: usize = FRESH * TOGETHER;
 
 impl Run {
     /// Writes one: it has its name when it is whole and on disk.

@@ -34,12 +34,12 @@ pub struct Shelf {
 
 /// What the tree says of a pool.
 #[derive(Serialize, Deserialize)]
-struct StoredPool {
-    name: Arc<str>,
+pub struct StoredPool {
+    pub name: Arc<str>,
     /// Codes that were ever put into it.
-    added: u64,
+    pub added: u64,
     /// Place of the next one.
-    next: u64,
+    pub next: u64,
 }
 
 impl Shelf {

@@ -13,12 +13,13 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
+use super::anew::Journal;
 use super::backup::{self, refused};
 use super::frame::{self, Head, Kind};
 use super::migrate;
 use super::open::{journal_folder, lock, open_disk, read_state, state_folder};
 use super::restore::Making;
-use super::segments::{self, End, Limit, Place, Reader, START};
+use super::segments::{self, Limit, Place, Reader};
 use super::snapshot::{self, Writing};
 use crate::model::{Event, Timestamp, build};
 use crate::store::record::{EventBatch, Noted, StepRecord, decode, encode};
@@ -332,11 +333,11 @@ fn take(
     let mut state =
         if has_state { Some(Writing::begin(&making.snapshots().join(snapshot::named(reaches)))?) } else { None };
     let folder = making.journal();
-    let mut journal = Journal::new(&folder, begins, settings.segment.0);
+    let mut journal = Journal::new(folder, begins, settings.segment.0);
     loop {
         let before = lines.read;
         match lines.next()? {
-            Line::Value(key, value) if journal.open.is_none() => {
+            Line::Value(key, value) if journal.is_closed() => {
                 let decoded = STANDARD.decode(key).ok().zip(STANDARD.decode(value).ok());
                 let Some(((key, value), state)) = decoded.zip(state.as_mut()) else {
                     return Err(lines.broken("a value cannot be read"));
@@ -410,62 +411,5 @@ impl<'a> Lines<'a> {
 
     fn broken(&self, words: &str) -> StoreError {
         StoreError::Backup(format!("{}, line {}: {words}; nothing was imported", self.path.display(), self.read))
-    }
-}
-
-/// A journal that is written again, record by record.
-struct Journal<'a> {
-    folder: &'a Path,
-    largest: u64,
-    end: End,
-    open: Option<BufWriter<File>>,
-}
-
-impl<'a> Journal<'a> {
-    fn new(folder: &'a Path, (position, ordinal, step): Place, largest: u64) -> Self {
-        let before = |first: u64| first.saturating_sub(1);
-        let end = End { position: before(position), ordinal: before(ordinal), step: before(step), group: 0, length: 0 };
-        Self { folder, largest, end, open: None }
-    }
-
-    /// One more; false where it does not follow what came before it. Steps alone may leave numbers out.
-    fn put(&mut self, kind: Kind, first: u64, count: u32, payload: &[u8]) -> Result<bool, StoreError> {
-        let follows = match kind {
-            Kind::Events => first == self.end.position + 1 && count > 0,
-            Kind::Settled => first == self.end.ordinal + 1,
-            Kind::Step => first > self.end.step,
-        };
-        if !follows {
-            return Ok(false);
-        }
-        if self.end.length + payload.len() as u64 > self.largest {
-            self.finish()?;
-        }
-        let out = match &mut self.open {
-            Some(out) => out,
-            None => {
-                let place = (self.end.position + 1, self.end.ordinal + 1, self.end.step + 1);
-                let (_, file) = segments::create(self.folder, place).map_err(refused(self.folder))?;
-                self.end.length = START as u64;
-                self.open.insert(BufWriter::new(file))
-            }
-        };
-        let head = Head { kind, version: 1, length: payload.len(), group: 1, first, count };
-        let mut bytes = Vec::with_capacity(frame::HEAD + payload.len());
-        frame::write(&mut bytes, head, payload);
-        out.write_all(&bytes).map_err(refused(self.folder))?;
-        self.end.length += bytes.len() as u64;
-        self.end.note(&head);
-        Ok(true)
-    }
-
-    /// The open segment is on disk.
-    fn finish(&mut self) -> Result<(), StoreError> {
-        if let Some(out) = self.open.take() {
-            let file = out.into_inner().map_err(|e| refused(self.folder)(e.into_error()))?;
-            file.sync_all().map_err(refused(self.folder))?;
-        }
-        self.end.length = 0;
-        Ok(())
     }
 }

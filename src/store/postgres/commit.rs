@@ -221,7 +221,12 @@ async fn see(connection: &mut PgConnection, changes: &Changes) -> Result<(), Tro
     Ok(())
 }
 
-async fn note_erasure(connection: &mut PgConnection, erasure: &Erasure, names: &[Identifier]) -> Result<(), Trouble> {
+/// That somebody is forgotten; these are names of theirs that the journal still has.
+pub async fn note_erasure(
+    connection: &mut PgConnection,
+    erasure: &Erasure,
+    names: &[Identifier],
+) -> Result<(), Trouble> {
     sqlx::query(
         "insert into erasures (id, decided, person, position, record) values ($1, $2, $3, $4, $5)
          on conflict (id) do update set decided = excluded.decided, person = excluded.person,
@@ -247,7 +252,7 @@ async fn note_erasure(connection: &mut PgConnection, erasure: &Erasure, names: &
 }
 
 /// One that was answered stays so.
-async fn note_access(connection: &mut PgConnection, access: &Access, now: Timestamp) -> Result<(), Trouble> {
+pub async fn note_access(connection: &mut PgConnection, access: &Access, now: Timestamp) -> Result<(), Trouble> {
     sqlx::query(
         "insert into accesses (id, asked, written, answered, record) values ($1, $2, $3, $4, $5)
          on conflict (id) do nothing",
@@ -262,7 +267,8 @@ async fn note_access(connection: &mut PgConnection, access: &Access, now: Timest
     Ok(())
 }
 
-async fn write_triggers(connection: &mut PgConnection, changed: &TriggerStates) -> Result<(), Trouble> {
+/// States of triggers that are others now.
+pub async fn write_triggers(connection: &mut PgConnection, changed: &TriggerStates) -> Result<(), Trouble> {
     if changed.is_empty() {
         return Ok(());
     }

@@ -61,6 +61,11 @@ pub struct Delta {
 pub type Deltas = BTreeMap<LaneName, Delta>;
 
 impl Delta {
+    /// Of a lane that has nothing yet: what it is to have, and what waits of each trigger.
+    pub fn of(sums: Sums, triggers: BTreeMap<Arc<str>, i64>) -> Self {
+        Self { sums, triggers, waits: false }
+    }
+
     /// A row more in the queue.
     pub fn add(&mut self, trigger: &Arc<str>) {
         self.sums.queued += 1;

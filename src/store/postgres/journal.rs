@@ -136,13 +136,8 @@ pub async fn write_once(
         .bind(mark)
         .execute(&mut *connection)
         .await?;
-    if !events.is_empty() {
-        let mut columns = Columns::default();
-        for (event, position) in events.into_iter().zip(first..) {
-            columns.push(position, event);
-        }
-        columns.insert(connection).await?;
-    }
+    let events: Vec<(Position, &Event)> = (first..).map(|first| Position(count(first))).zip(events).collect();
+    insert(connection, &events).await?;
     // Of one name the last counts.
     let cursors: BTreeMap<&str, &[u8]> =
         group.iter().filter_map(|append| append.cursor.as_ref()).map(|(name, value)| (&**name, &**value)).collect();
@@ -157,6 +152,18 @@ pub async fn write_once(
         .await?;
     }
     Ok(count(first))
+}
+
+/// Puts events at their positions.
+pub async fn insert(connection: &mut PgConnection, events: &[(Position, &Event)]) -> Result<(), Trouble> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    let mut columns = Columns::default();
+    for (position, event) in events {
+        columns.push(number(position.0), event);
+    }
+    columns.insert(connection).await
 }
 
 #[derive(Default)]

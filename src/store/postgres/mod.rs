@@ -8,6 +8,7 @@ mod again;
 mod attempts;
 mod claim;
 mod commit;
+pub mod copy;
 mod counts;
 mod cut;
 mod engine;
@@ -28,7 +29,7 @@ mod rows;
 mod shelf;
 mod small;
 #[cfg(test)]
-mod tests;
+pub mod tests;
 mod text;
 mod weeks;
 
@@ -187,6 +188,10 @@ impl Postgres {
         let leases = Arc::new(Leases::new());
         let name = members::name(settings);
         members::beat(&pool, leases.me(), &name, None).await?;
+        if let Err(refused) = copy::refuse(&pool).await {
+            members::leave(&pool, leases.me()).await?;
+            return Err(refused);
+        }
         let writer = tokio::spawn(journal::write_all(pool.clone(), (mirror.clone(), leases.clone()), waiting));
         let stop = CancellationToken::new();
         let inner = Arc::new(Inner {

@@ -31,9 +31,10 @@ pub struct Migration {
 }
 
 /// The layout that each of these brings the tables to, from the one before it.
-pub const MIGRATIONS: [Migration; 2] = [
+pub const MIGRATIONS: [Migration; 3] = [
     Migration { sql: include_str!("migrations/0001_first.sql"), oldest: 1 },
     Migration { sql: include_str!("migrations/0002_members.sql"), oldest: 1 },
+    Migration { sql: include_str!("migrations/0003_copies.sql"), oldest: 1 },
 ];
 /// The layout whose tables are parted where the database can.
 const FIRST: u32 = 1;
@@ -78,6 +79,16 @@ pub async fn migrate(pool: &PgPool, migrations: &[Migration]) -> Result<(), Stor
         }
     }
     step!(pool, |connection| bring(connection, migrations))
+}
+
+/// The layout that the tables have; none where there are none.
+pub async fn version(connection: &mut PgConnection) -> Result<Option<i32>, Trouble> {
+    if !is_there(connection).await? {
+        return Ok(None);
+    }
+    let sql = "select version from espalier_schema where id = 1";
+    let version: Option<(i32,)> = sqlx::query_as(sql).fetch_optional(connection).await?;
+    Ok(version.map(|(version,)| version))
 }
 
 async fn is_there(connection: &mut PgConnection) -> Result<bool, Trouble> {

@@ -280,33 +280,39 @@ pub async fn link(connection: &mut PgConnection, links: &[(Identifier, Option<Pe
     Ok(())
 }
 
+/// A row of the log of joins: whose log, which of several, when it was written, what.
+pub type JoinRow<'a> = (PersonId, usize, i64, &'a Join);
+
 /// The log of joins made and refused.
 pub async fn log_joins(connection: &mut PgConnection, written: i64, joins: &[Join]) -> Result<(), Trouble> {
-    let mut rows: Vec<(PersonId, usize, &Join)> = Vec::new();
+    let mut rows: Vec<JoinRow<'_>> = Vec::new();
     for (n, join) in joins.iter().enumerate() {
-        rows.push((join.survivor, n, join));
+        rows.push((join.survivor, n, written, join));
         if join.refused.is_some() && join.other != join.survivor {
-            rows.push((join.other, n, join));
+            rows.push((join.other, n, written, join));
         }
     }
+    put_joins(connection, &rows).await
+}
+
+/// Rows of that log.
+pub async fn put_joins(connection: &mut PgConnection, rows: &[JoinRow<'_>]) -> Result<(), Trouble> {
     if rows.is_empty() {
         return Ok(());
     }
     sqlx::query(
         "insert into joins (person, position, n, written, survivor, refused, record)
-         select person, position, n, $7, survivor, refused, record
-         from unnest($1::uuid[], $2::bigint[], $3::int[], $4::uuid[], $5::boolean[], $6::bytea[])
-         as t(person, position, n, survivor, refused, record)
+         select * from unnest($1::uuid[], $2::bigint[], $3::int[], $4::bigint[], $5::uuid[], $6::boolean[], $7::bytea[])
          on conflict (person, position, n) do update set written = excluded.written, survivor = excluded.survivor,
          refused = excluded.refused, record = excluded.record",
     )
     .bind(rows.iter().map(|(whose, ..)| text::person(*whose)).collect::<Vec<_>>())
     .bind(rows.iter().map(|(.., join)| number(join.position.0)).collect::<Vec<_>>())
-    .bind(rows.iter().map(|(_, n, _)| i32::try_from(*n).unwrap_or(i32::MAX)).collect::<Vec<_>>())
+    .bind(rows.iter().map(|(_, n, ..)| i32::try_from(*n).unwrap_or(i32::MAX)).collect::<Vec<_>>())
+    .bind(rows.iter().map(|(_, _, written, _)| *written).collect::<Vec<_>>())
     .bind(rows.iter().map(|(.., join)| text::person(join.survivor)).collect::<Vec<_>>())
     .bind(rows.iter().map(|(.., join)| join.refused.is_some()).collect::<Vec<_>>())
     .bind(rows.iter().map(|(.., join)| encode(join)).collect::<Vec<_>>())
-    .bind(written)
     .execute(connection)
     .await?;
     Ok(())

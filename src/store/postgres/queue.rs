@@ -291,37 +291,50 @@ async fn tell(
         return Ok(());
     }
     // What is known already, and has brought nothing new, stays as it was told first.
-    let (again, first): (Vec<_>, Vec<_>) = told.into_iter().partition(|(_, (_, takes_place))| *takes_place);
+    let (again, first): (Vec<_>, Vec<_>) = told.iter().partition(|(_, (_, takes_place))| *takes_place);
     for (told, takes_place) in [(again, true), (first, false)] {
-        if told.is_empty() {
-            continue;
-        }
-        let sql = if takes_place {
-            "insert into decisions (person, at, occasion, n, written, trigger, verdict, record)
-             select person, at, occasion, n, $8, trigger, verdict, record
-             from unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::smallint[], $5::text[], $6::text[], $7::bytea[])
-             as t(person, at, occasion, n, trigger, verdict, record)
-             on conflict (person, at, occasion, n) do update set written = excluded.written,
-             trigger = excluded.trigger, verdict = excluded.verdict, record = excluded.record"
-        } else {
-            "insert into decisions (person, at, occasion, n, written, trigger, verdict, record)
-             select person, at, occasion, n, $8, trigger, verdict, record
-             from unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::smallint[], $5::text[], $6::text[], $7::bytea[])
-             as t(person, at, occasion, n, trigger, verdict, record)
-             on conflict (person, at, occasion, n) do nothing"
-        };
-        sqlx::query(sql)
-            .bind(told.iter().map(|((person, ..), _)| text::person(*person)).collect::<Vec<Uuid>>())
-            .bind(told.iter().map(|((_, at, ..), _)| at.as_millis()).collect::<Vec<i64>>())
-            .bind(told.iter().map(|((_, _, occasion, _), _)| text::occasion(*occasion)).collect::<Vec<Uuid>>())
-            .bind(told.iter().map(|((.., n), _)| *n).collect::<Vec<i16>>())
-            .bind(told.iter().map(|(_, (one, _))| text::shown(&one.trigger).into_owned()).collect::<Vec<String>>())
-            .bind(told.iter().map(|(_, (one, _))| one.verdict.word()).collect::<Vec<&str>>())
-            .bind(told.iter().map(|(_, (one, _))| encode(one)).collect::<Vec<Vec<u8>>>())
-            .bind(now.as_millis())
-            .execute(&mut *connection)
-            .await?;
+        let rows: Vec<DecisionRow<'_>> =
+            told.into_iter().map(|((person, _, _, n), (one, _))| (*person, *n, now.as_millis(), one)).collect();
+        put_decisions(connection, &rows, takes_place).await?;
     }
+    Ok(())
+}
+
+/// A row of the log of decisions: whose log, which telling, when it was written, what.
+pub type DecisionRow<'a> = (PersonId, i16, i64, &'a Decision);
+
+/// Rows of that log; those that are there stay as they are unless these take their places.
+pub async fn put_decisions(
+    connection: &mut PgConnection,
+    rows: &[DecisionRow<'_>],
+    takes_place: bool,
+) -> Result<(), Trouble> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let sql = if takes_place {
+        "insert into decisions (person, at, occasion, n, written, trigger, verdict, record)
+         select * from unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::smallint[], $5::bigint[], $6::text[], $7::text[],
+         $8::bytea[])
+         on conflict (person, at, occasion, n) do update set written = excluded.written,
+         trigger = excluded.trigger, verdict = excluded.verdict, record = excluded.record"
+    } else {
+        "insert into decisions (person, at, occasion, n, written, trigger, verdict, record)
+         select * from unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::smallint[], $5::bigint[], $6::text[], $7::text[],
+         $8::bytea[])
+         on conflict (person, at, occasion, n) do nothing"
+    };
+    sqlx::query(sql)
+        .bind(rows.iter().map(|(person, ..)| text::person(*person)).collect::<Vec<Uuid>>())
+        .bind(rows.iter().map(|(.., one)| one.at.as_millis()).collect::<Vec<i64>>())
+        .bind(rows.iter().map(|(.., one)| text::occasion(one.occasion)).collect::<Vec<Uuid>>())
+        .bind(rows.iter().map(|(_, n, ..)| *n).collect::<Vec<i16>>())
+        .bind(rows.iter().map(|(_, _, written, _)| *written).collect::<Vec<i64>>())
+        .bind(rows.iter().map(|(.., one)| text::shown(&one.trigger).into_owned()).collect::<Vec<String>>())
+        .bind(rows.iter().map(|(.., one)| one.verdict.word()).collect::<Vec<&str>>())
+        .bind(rows.iter().map(|(.., one)| encode(*one)).collect::<Vec<Vec<u8>>>())
+        .execute(connection)
+        .await?;
     Ok(())
 }
 

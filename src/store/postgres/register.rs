@@ -1,6 +1,6 @@
 //! Who may come in, and who changed what.
 
-use sqlx::{PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 
 use super::again::{Trouble, read, step};
 use super::text::{at, count, limit, number, shown};
@@ -66,16 +66,22 @@ pub async fn ended(pool: &PgPool, id: u64, status: u16, note: &str) -> Result<()
 type Row = (i64, i64, String, String, String, Option<i32>, String);
 
 pub async fn list(pool: &PgPool, before: Option<u64>, max: usize) -> Result<Vec<Audited>, StoreError> {
-    let rows = read!(pool, |connection| async {
-        let rows: Vec<Row> = sqlx::query_as(
-            "select id, at, by_whom, did, of_what, status, note from audit where id < $1 order by id desc limit $2",
-        )
-        .bind(before.map_or(i64::MAX, number))
-        .bind(limit(max))
-        .fetch_all(connection)
-        .await?;
-        Ok::<_, Trouble>(rows)
-    })?;
+    read!(pool, |connection| list_once(connection, before, max))
+}
+
+/// The log, newest first, those before `before`.
+pub async fn list_once(
+    connection: &mut PgConnection,
+    before: Option<u64>,
+    max: usize,
+) -> Result<Vec<Audited>, Trouble> {
+    let rows: Vec<Row> = sqlx::query_as(
+        "select id, at, by_whom, did, of_what, status, note from audit where id < $1 order by id desc limit $2",
+    )
+    .bind(before.map_or(i64::MAX, number))
+    .bind(limit(max))
+    .fetch_all(connection)
+    .await?;
     let entry = |(id, ms, by, did, of, status, note): Row| Audited {
         id: count(id),
         asked: Asked { at: at(ms), by: by.into(), did: did.into(), of: of.into() },
@@ -83,4 +89,27 @@ pub async fn list(pool: &PgPool, before: Option<u64>, max: usize) -> Result<Vec<
         note: note.into(),
     };
     Ok(rows.into_iter().map(entry).collect())
+}
+
+/// What another store's log is, oldest first: numbers go on behind it.
+pub async fn put_log(connection: &mut PgConnection, log: &[&Audited]) -> Result<(), Trouble> {
+    let text =
+        |pick: fn(&Audited) -> &str| log.iter().map(|one| shown(pick(one)).into_owned()).collect::<Vec<String>>();
+    sqlx::query(
+        "insert into audit (id, at, by_whom, did, of_what, status, note) overriding system value
+         select * from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::int[], $7::text[])",
+    )
+    .bind(log.iter().map(|one| number(one.id)).collect::<Vec<_>>())
+    .bind(log.iter().map(|one| one.asked.at.as_millis()).collect::<Vec<_>>())
+    .bind(text(|one| &one.asked.by))
+    .bind(text(|one| &one.asked.did))
+    .bind(text(|one| &one.asked.of))
+    .bind(log.iter().map(|one| one.status.map(i32::from)).collect::<Vec<_>>())
+    .bind(text(|one| &one.note))
+    .execute(&mut *connection)
+    .await?;
+    let next = log.iter().map(|one| one.id).max().unwrap_or(0) + 1;
+    let sql = format!("alter table audit alter column id restart with {next}");
+    sqlx::query(AssertSqlSafe(sql)).execute(connection).await?;
+    Ok(())
 }

@@ -179,19 +179,29 @@ async fn put_once(
     // Of one product the last word counts.
     let last: BTreeMap<&str, &CatalogueItem> = kept.iter().map(|item| (&*item.id, item)).collect();
     if !last.is_empty() {
-        sqlx::query(
-            "insert into catalogue (key, id, version, record) select key, id, $1, record
-             from unnest($2::uuid[], $3::text[], $4::bytea[]) as t(key, id, record)
-             on conflict (key) do update set version = excluded.version, record = excluded.record",
-        )
-        .bind(version)
-        .bind(last.keys().map(|id| key(id)).collect::<Vec<_>>())
-        .bind(last.keys().map(|id| shown(id).into_owned()).collect::<Vec<_>>())
-        .bind(last.values().map(|item| encode(*item)).collect::<Vec<_>>())
-        .execute(connection)
-        .await?;
+        put(connection, version, &last).await?;
     }
     Ok((stocked, version, kept))
+}
+
+/// Products by their ids, each of which takes the place of what was there.
+pub async fn put(
+    connection: &mut PgConnection,
+    version: i64,
+    items: &BTreeMap<&str, &CatalogueItem>,
+) -> Result<(), Trouble> {
+    sqlx::query(
+        "insert into catalogue (key, id, version, record) select key, id, $1, record
+         from unnest($2::uuid[], $3::text[], $4::bytea[]) as t(key, id, record)
+         on conflict (key) do update set version = excluded.version, record = excluded.record",
+    )
+    .bind(version)
+    .bind(items.keys().map(|id| key(id)).collect::<Vec<_>>())
+    .bind(items.keys().map(|id| shown(id).into_owned()).collect::<Vec<_>>())
+    .bind(items.values().map(|item| encode(*item)).collect::<Vec<_>>())
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 pub async fn add_codes(inner: &Inner, pool: &str, codes: &[Box<str>]) -> Result<Added, StoreError> {

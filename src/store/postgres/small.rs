@@ -39,7 +39,8 @@ pub async fn keep_for(
     })
 }
 
-async fn keep_once(connection: &mut PgConnection, name: &str, value: &[u8]) -> Result<(), Trouble> {
+/// A value under a name.
+pub async fn keep_once(connection: &mut PgConnection, name: &str, value: &[u8]) -> Result<(), Trouble> {
     sqlx::query(
         "insert into kept (name, value) values ($1, $2) on conflict (name) do update set value = excluded.value",
     )
@@ -58,7 +59,8 @@ pub async fn set_aside(inner: &Inner, messages: &[SetAside]) -> Result<(), Store
     inner.mirror.total_written(SET_ASIDE, version, left)
 }
 
-async fn set_aside_once(connection: &mut PgConnection, messages: &[SetAside]) -> Result<(i64, u64), Trouble> {
+/// Messages set aside; the oldest go where they are too many.
+pub async fn set_aside_once(connection: &mut PgConnection, messages: &[SetAside]) -> Result<(i64, u64), Trouble> {
     sqlx::query(
         "insert into set_aside (at, source, record) select * from unnest($1::bigint[], $2::text[], $3::bytea[])",
     )

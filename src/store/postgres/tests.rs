@@ -3,7 +3,7 @@
 mod aged;
 mod polled;
 #[path = "../../../tests/support/postgres.rs"]
-mod server;
+pub mod server;
 mod views;
 
 use std::sync::Arc;

@@ -121,9 +121,10 @@ async fn a_shop_moves_there_and_back_and_nothing_is_lost_or_sent_twice() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_copied_is_told_without_a_password() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (_daemon, at) = on_folder(folder.path(), "");
-    std::fs::create_dir_all(folder.path().join("triggers")).expect("a folder");
-    let mut refused = |from: &str, to: &str, words: &str| {
+    let store = folder.path().join("store");
+    let _configured = Daemon::new(folder.path(), &store, "", &[]);
+    let at = format!("sled://{}", store.display());
+    let refused = |from: &str, to: &str, words: &str| {
         let (is_well, text) = espalier(folder.path(), &["store", "copy", "--from", from, "--to", to]);
         assert!(!is_well && text.contains(words) && !text.contains("hunter2"), "{from} {to}: {text}");
     };

@@ -1,8 +1,6 @@
 //! A shop that moves from a folder to PostgreSQL and back while its customers go on: whoever takes over on the copy goes on
 //! with what waited there, timers fire, and nothing is sent twice. The copies are killed on their way.
 
-#![expect(clippy::disallowed_methods, reason = "a killed process lives in the machine's time and environment")]
-
 mod support;
 
 use std::collections::BTreeSet;
@@ -121,9 +119,10 @@ async fn a_shop_moves_there_and_back_and_nothing_is_lost_or_sent_twice() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_copied_is_told_without_a_password() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (_daemon, at) = on_folder(folder.path(), "");
-    std::fs::create_dir_all(folder.path().join("triggers")).expect("a folder");
-    let mut refused = |from: &str, to: &str, words: &str| {
+    let store = folder.path().join("store");
+    let _configured = Daemon::new(folder.path(), &store, "", &[]);
+    let at = format!("sled://{}", store.display());
+    let refused = |from: &str, to: &str, words: &str| {
         let (is_well, text) = espalier(folder.path(), &["store", "copy", "--from", from, "--to", to]);
         assert!(!is_well && text.contains(words) && !text.contains("hunter2"), "{from} {to}: {text}");
     };
@@ -132,7 +131,7 @@ async fn what_cannot_be_copied_is_told_without_a_password() {
     refused(&at, &at, "both are folders");
     refused(nobody, nobody, "both are databases");
     refused(&at, nobody, "there is no store in");
-    refused(nobody, &at, "PostgreSQL cannot be reached");
+    refused(nobody, &at, "no connection to PostgreSQL");
     refused(&at, "${env:ESPALIER_NO_SUCH}", "is not set");
     assert!(!folder.path().join("store").join("journal").exists(), "nothing is made of a database that is not there");
 }

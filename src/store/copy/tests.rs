@@ -1,6 +1,6 @@
 //! A store that has something of everything, copied to the other adapter and back.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::store::contract;
 use crate::store::embedded::Embedded;
 use crate::store::embedded::copy::{Folder, Making};
 use crate::store::postgres::Postgres;
-use crate::store::postgres::copy::Database;
+use crate::store::postgres::copy::{Database, TABLES};
 use crate::store::postgres::tests::server::{Server, connect};
 use crate::store::settings::{Kind as Adapter, Settings};
 use crate::store::{Sought, Step, Store};
@@ -206,6 +206,38 @@ fn same(first: &str, second: &str, what: &str) {
     assert_eq!(first.len(), second.len(), "{what}");
 }
 
+/// A table that nobody thought of would be left behind.
+async fn every_table_is_known(of: &Settings) {
+    let mut connection = connect(of.url.as_ref().expect("an address").expose()).await;
+    let tables: Vec<(String,)> = sqlx::query_as(
+        "select c.relname::text from pg_class c join pg_namespace n on n.oid = c.relnamespace
+         where n.nspname = 'public' and c.relkind in ('r', 'p') and not c.relispartition",
+    )
+    .fetch_all(&mut connection)
+    .await
+    .expect("the tables");
+    connection.close().await.expect("a close");
+    // A row each, which are pieces too; and who is there, with what only one may do.
+    let others = ["journal", "engine", "totals", "leases", "members", "copies", "espalier_schema"];
+    let known = |table: &str| TABLES.contains(&table) || others.contains(&table);
+    assert_eq!(tables.iter().map(|(table,)| table).filter(|table| !known(table)).collect::<Vec<_>>(), [""; 0]);
+}
+
+/// The sorts of values that lie in a folder's tree.
+fn sorts(of: &Settings) -> BTreeSet<char> {
+    let file = of.path.join("export.json");
+    crate::store::embedded::export(of, &file, Timestamp::MIN).expect("an export");
+    let mut sorts = BTreeSet::new();
+    for line in std::fs::read_to_string(&file).expect("an export").lines() {
+        let line: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        if let Some(key) = line["value"][0].as_str() {
+            let key = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, key).expect("base64");
+            sorts.insert(char::from(key[0]));
+        }
+    }
+    sorts
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn there_and_back_everything_is_the_same() {
     let server = Server::begin().await;
@@ -229,6 +261,11 @@ async fn there_and_back_everything_is_the_same() {
     assert_eq!(shown as u64, NAMES.1 + 1, "names are told of those who go by them");
     copied(&there, &back).await.expect("a copy");
     assert_eq!(sums_of(&back).await, before);
+    every_table_is_known(&there).await;
+    let (ours, theirs) = (sorts(&first), sorts(&back));
+    assert!(ours.len() > 20, "{ours:?}");
+    // Further parts of long values, where they lie.
+    assert_eq!(ours.difference(&theirs).filter(|sort| **sort != 'q').collect::<Vec<_>>(), [&' '; 0]);
     let told = answers_of(&first).await;
     same(&told, &answers_of(&there).await, "the database");
     same(&told, &answers_of(&back).await, "the second folder");

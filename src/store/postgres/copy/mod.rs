@@ -20,7 +20,7 @@ use crate::store::settings::Settings;
 use gate::Gate;
 
 /// Tables that have nothing in a store that was never used. `journal`, `engine` and `totals` have a row of their own.
-const TABLES: [&str; 27] = [
+pub const TABLES: [&str; 27] = [
     "events",
     "cursors",
     "dedupe",

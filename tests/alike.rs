@@ -1,7 +1,7 @@
 //! The real engine over a store of each kind. Random rules and timelines give the edges that the oracle foretells, however
 //! the journal is cut; random lives, with lanes that send, dead letters, codes, people who turn out to be one or are to be
 //! forgotten, ends, kills, and steps that were begun, are the same on both. `PROPTEST_CASES` sets how many (12 unless told
-//! otherwise).
+//! otherwise, always the same).
 
 mod did;
 mod oracle;
@@ -313,7 +313,10 @@ impl Life {
             Deed::Begin(index) => {
                 if let Some((lane, ids)) = self.pair.pick(*index) {
                     for (side, id) in self.pair.sides.iter().zip(ids) {
-                        side.store().begin(lane, &[id]).await.expect("a begin");
+                        let begun = side.store().begin(lane, &[id]).await;
+                        let waiting = side.store().waiting(lane, None, 10_000).await.expect("what waits");
+                        // Of who was forgotten meanwhile nothing is left to be sent.
+                        assert!(begun.is_ok() || waiting.iter().all(|(one, _)| *one != id), "{begun:?}");
                     }
                     self.pair.keep((lane, ids));
                 }

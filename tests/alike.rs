@@ -16,7 +16,7 @@ use did::did;
 use espalier::clock::Clock;
 use espalier::model::{
     Attempt, Event, EventKind, Identifier, IdentifierKind, Order, Origin, Outcome, PausePolicy, RawJson, Release, Span,
-    Timestamp, TriggerId,
+    Timestamp, TriggerId, Verdict,
 };
 use espalier::rules::{self, Program, gate};
 use espalier::store::{DeadLetter, Settled};
@@ -392,20 +392,38 @@ fn attempt(answer: Answer, now: Timestamp) -> Attempt {
     Attempt { at: now, status, outcome }
 }
 
+/// All of it, and both have come to the same.
+async fn lived(deeds: &[Deed], batch: usize) -> Pair {
+    let pair = Pair::begin(program(PROGRAMS[0]), instant(0), batch).await;
+    let mut life = Life { pair, messages: 0, codes: 0, asked: 0 };
+    for deed in deeds {
+        life.live(deed).await;
+    }
+    life.pair.decide().await;
+    life.pair.are_alike(&LANES).await;
+    life.pair
+}
+
 proptest! {
     #![proptest_config(config())]
 
     #[test]
     fn a_life_is_the_same_on_both_stores(deeds in vec(deed(), 1..80), batch in 1..6_usize) {
-        RUNTIME.block_on(async {
-            let pair = Pair::begin(program(PROGRAMS[0]), instant(0), batch).await;
-            let mut life = Life { pair, messages: 0, codes: 0, asked: 0 };
-            for deed in &deeds {
-                life.live(deed).await;
-            }
-            life.pair.decide().await;
-            life.pair.are_alike(&LANES).await;
-            life.pair.end().await;
-        });
+        RUNTIME.block_on(async { lived(&deeds, batch).await.end().await });
     }
+}
+
+/// As it is where the no comes a step later: nobody is to put the dead letter back.
+#[test]
+fn what_cannot_be_said_and_is_called_back_in_one_step_is_told_of() {
+    let does = |name| Deed::Does { user: 0, device: None, name, key: 0, late: 0, again: false };
+    let place = |name| NAMES.iter().position(|one| *one == name).expect("a name");
+    let deeds = [Deed::AskMore, Deed::Decide, does(place("Product Added")), does(place("Unsubscribed"))];
+    RUNTIME.block_on(async {
+        let pair = lived(&deeds, 5).await;
+        let told = pair.sides[0].told().await;
+        let mut told = told.iter().flat_map(|(_, decisions, ..)| decisions);
+        assert!(told.any(|one| &*one.trigger == "added" && matches!(one.verdict, Verdict::Recalled(..))), "of the no");
+        pair.end().await;
+    });
 }

@@ -57,6 +57,8 @@ struct Writing<'a> {
     merged: HashMap<PersonId, PersonId>,
     /// Decisions of this step, by their key.
     decided: HashMap<Vec<u8>, StoredDecision>,
+    /// Those of this step that ended as they were made, by number.
+    ended: HashMap<u64, Outcome>,
     written: Written,
 }
 
@@ -71,8 +73,16 @@ pub fn write(
 ) -> Result<Written, StoreError> {
     let merged = merged(changes);
     let erased = erased(changes, &merged);
-    let mut writing =
-        Writing { inner, batch, state, now, merged, decided: HashMap::new(), written: Written::default() };
+    let mut writing = Writing {
+        inner,
+        batch,
+        state,
+        now,
+        merged,
+        decided: HashMap::new(),
+        ended: HashMap::new(),
+        written: Written::default(),
+    };
     for id in &erased {
         writing.erase(*id)?;
     }
@@ -164,14 +174,14 @@ impl Writing<'_> {
                 let (at, attempt): (_, Attempt) = timed::decode(&bytes)?;
                 self.state.orphans -= 1;
                 self.batch.remove(key);
-                outbox::put_end(self.batch, self.state, at, place.seq, &[attempt], &activation);
+                self.end(at, place.seq, attempt, &activation);
                 return Ok(place);
             }
         }
         if let Some(words) = activation.broken.clone() {
             let refused =
                 Attempt { at: self.now, status: 0, outcome: Outcome::Refused { code: record::BROKEN.into(), words } };
-            outbox::put_end(self.batch, self.state, self.now, place.seq, &[refused], &activation);
+            self.end(self.now, place.seq, refused, &activation);
             return Ok(place);
         }
         let row = Row {
@@ -191,6 +201,12 @@ impl Writing<'_> {
         }
         self.written.queued.push(queued);
         Ok(place)
+    }
+
+    /// It never comes to wait.
+    fn end(&mut self, at: Timestamp, seq: u64, attempt: Attempt, of: &Activation) {
+        outbox::put_end(self.batch, self.state, at, seq, std::slice::from_ref(&attempt), of);
+        self.ended.insert(seq, attempt.outcome);
     }
 
     /// Lets the held rows of an occasion go to their lane. True when there was one.
@@ -249,6 +265,14 @@ impl Writing<'_> {
     }
 
     fn recall_one(&mut self, place: Place) -> Result<Recalled, StoreError> {
+        // The tree does not have it yet.
+        if let Some(outcome) = self.ended.get(&place.seq) {
+            return Ok(match outcome {
+                Outcome::Refused { .. } => Recalled::Back,
+                outcome if outcome.has_effect() => Recalled::Left,
+                _ => Recalled::Nothing,
+            });
+        }
         let mut queued = match self.written.queued.iter().position(|q| q.seq == place.seq) {
             Some(own) => self.written.queued.remove(own),
             None => {

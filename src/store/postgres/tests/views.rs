@@ -12,6 +12,7 @@ where
     rows
 }
 
+type Letter = (i64, String, String, i64, i64, String, i32, String);
 type Try = (i64, String, i64, i64, i32, String, Option<String>, Option<String>);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -55,7 +56,7 @@ async fn what_the_tables_have_is_read_without_espalier() {
             (2, a(), 1, ms(10), 202, "accepted".into(), None, None),
         ]
     );
-    let dead: Vec<(i64, String, String, i64, i64, String, i32, String)> =
+    let dead: Vec<Letter> =
         rows(&settings, "select seq, lane, trigger, at, ended_at, outcome, tries, payload from dead_letters").await;
     let letter = (1, a(), "ping".to_owned(), ms(1), ms(30), "refused".to_owned(), 0, "{\"n\":1}".to_owned());
     assert_eq!(dead, [letter]);

@@ -29,6 +29,7 @@ mod small;
 #[cfg(test)]
 mod tests;
 mod text;
+mod time;
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -546,6 +547,10 @@ impl Store for Postgres {
 
     fn away(&self) -> Option<String> {
         self.inner.mirror.away()
+    }
+
+    fn time(&self) -> Option<Timestamp> {
+        self.inner.mirror.time()
     }
 
     /// Takes out what is too old. A restart reads no event again.

@@ -6,11 +6,13 @@
 
 pub mod cluster;
 pub mod load;
+pub mod machine_clock;
 pub mod postgres;
 pub mod proxy;
 pub mod shop;
 pub mod world;
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -131,6 +133,8 @@ pub struct Daemon {
     pub intake: SocketAddr,
     /// Where health and the page are.
     pub ops: SocketAddr,
+    /// Beside that of the test.
+    environment: Vec<(OsString, OsString)>,
     child: Option<Child>,
 }
 
@@ -155,7 +159,12 @@ impl Daemon {
         }
         let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
         let (folder, store) = (folder.to_owned(), store.to_owned());
-        Self { folder, store, intake: at(intake), ops: at(ops), child: None }
+        Self { folder, store, intake: at(intake), ops: at(ops), environment: Vec::new(), child: None }
+    }
+
+    /// From its next start on its environment has this, too.
+    pub fn env(&mut self, name: impl Into<OsString>, value: impl Into<OsString>) {
+        self.environment.push((name.into(), value.into()));
     }
 
     /// Starts the process; its output goes to `daemon.log`.
@@ -166,6 +175,7 @@ impl Daemon {
         };
         let child = command(&self.folder, &["run"])
             .env("RUST_LOG", "info")
+            .envs(self.environment.iter().cloned())
             .stdin(Stdio::null())
             .stdout(log())
             .stderr(log())

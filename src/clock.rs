@@ -18,6 +18,10 @@ pub trait Clock: Send + Sync + 'static {
     fn now(&self) -> Timestamp;
     /// Returns when `now() >= at`. Dropping the future is how a wait is cancelled.
     async fn until(&self, at: Timestamp);
+    /// True of the machine's own, which somebody may have set.
+    fn is_the_machines(&self) -> bool {
+        false
+    }
 }
 
 /// Shared by all rooms.
@@ -43,6 +47,44 @@ impl Clock for SystemClock {
                 return;
             }
             tokio::time::sleep(left.to_std().min(Duration::from_secs(60))).await;
+        }
+    }
+
+    fn is_the_machines(&self) -> bool {
+        true
+    }
+}
+
+/// The time that is told by somebody else, as several daemons go by that of the database which they share.
+pub struct ToldClock {
+    told: Box<dyn Fn() -> Timestamp + Send + Sync>,
+}
+
+impl ToldClock {
+    /// Whoever tells it is asked each time.
+    pub fn new(told: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        Self { told: Box::new(told) }
+    }
+}
+
+#[async_trait]
+impl Clock for ToldClock {
+    fn now(&self) -> Timestamp {
+        (self.told)()
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "it sleeps by no other clock, since one of them may be set meanwhile"
+    )]
+    async fn until(&self, at: Timestamp) {
+        loop {
+            let left = at.since(self.now());
+            if left.as_millis() == 0 {
+                return;
+            }
+            // What is told may be another time soon.
+            tokio::time::sleep(left.to_std().min(Duration::from_secs(1))).await;
         }
     }
 }
@@ -110,5 +152,28 @@ impl Clock for FastClock {
             let real = left / i64::from(self.speed) + 1;
             SystemClock.until(SystemClock.now() + crate::model::Span::from_millis(real.min(1_000))).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Span;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_told_anew_is_waited_for_anew() {
+        let told = Arc::new(AtomicI64::new(0));
+        let began = tokio::time::Instant::now();
+        let by = told.clone();
+        let clock = ToldClock::new(move || {
+            Timestamp::from_millis(by.load(Ordering::SeqCst)) + Span::from_millis(began.elapsed().as_millis() as i64)
+        });
+        let waiting = clock.until(Timestamp::from_millis(300_000));
+        tokio::pin!(waiting);
+        let early = tokio::time::timeout(Duration::from_secs(100), &mut waiting).await;
+        assert!(early.is_err());
+        told.store(200_000, Ordering::SeqCst);
+        let soon = tokio::time::timeout(Duration::from_secs(2), &mut waiting).await;
+        assert!(soon.is_ok(), "it is heard of within a second");
     }
 }

@@ -1,8 +1,9 @@
 //! Three daemons on one PostgreSQL with a replica in step, under load: daemons are killed or stand still, the database is
-//! restarted or its replica takes over, connections are cut, held up, slow or refused, in random order. Every acknowledged
-//! event is decided, every due activation reaches the vendors once in effect and in the order of its person, none twice;
-//! quotas hold; and what a daemon had is another's within ten seconds. `ESPALIER_ROUNDS` sets how often (10 unless told
-//! otherwise), `ESPALIER_SEED` in which order.
+//! restarted or its replica takes over, connections are cut, held up, slow or refused, in random order, while machines'
+//! clocks are set to other times. Every acknowledged event is decided, every due activation reaches the vendors once in
+//! effect and in the order of its person, none twice; quotas hold; and what a daemon had is another's within ten seconds, of
+//! an account whose quota is small, too. `ESPALIER_ROUNDS` sets how often (10 unless told otherwise), `ESPALIER_SEED` in which
+//! order.
 
 #![expect(clippy::disallowed_methods, reason = "a killed process lives in the machine's time and environment")]
 
@@ -22,15 +23,20 @@ use sqlx::{Connection, PgConnection};
 
 use support::cluster::{Cluster, Stop};
 use support::load::{COOL, LEFT, PING, Told, configuration, vendors};
+use support::machine_clock::{Between, MachineClock};
 use support::postgres::Server;
 use support::proxy::{Proxy, Way};
 use support::{Daemon, espalier, eventually, fault, pause, serve};
 
 /// What a daemon had is another's after so long at most.
 const TAKEOVER: Duration = Duration::from_secs(10);
-/// Whoever takes an account with Marketo's limits over takes its window for spent, and has its lane only after that.
-const WINDOW: Duration = Duration::from_secs(20);
-const TIGHT_LANE: &str = "lane:tight";
+/// The next event is decided within this, too, unless the machine has so much else to do for each of its cores: the engine's
+/// thread gives way to all others, and reads people anew after a takeover, in a build that is not optimised.
+const BUSY: f64 = 2.0;
+/// And then within this.
+const DECIDED: Duration = Duration::from_secs(40);
+/// A machine's clock is off by no more than this, and by no less than a part of it.
+const OFF: std::ops::Range<u64> = 100..600;
 
 /// Fires for each order, at an account whose quota is small.
 const TIGHT: &str = r#"
@@ -46,6 +52,8 @@ did = "Order Completed"
 destination = "tight"
 event = "Ordered"
 "#;
+
+const NAMES: [&str; 3] = ["one", "two", "three"];
 
 /// The vendors without limits, and one account with Marketo's: 100 calls in 20 seconds.
 async fn vendors_and_a_tight_one() -> (Sandbox, SocketAddr) {
@@ -127,6 +135,8 @@ struct World {
     cluster: Cluster,
     /// Each with its way to the database.
     members: Vec<(Daemon, Proxy)>,
+    /// The clocks of their machines.
+    clocks: Vec<MachineClock>,
     sandbox: Sandbox,
     vendors: SocketAddr,
     random: fastrand::Rng,
@@ -141,6 +151,14 @@ async fn leases(connection: &mut PgConnection) -> BTreeMap<String, (i64, String)
     rows.into_iter().map(|(name, epoch, until)| (name, (epoch, until))).collect()
 }
 
+/// How long the next event may take to be decided.
+fn patience() -> Duration {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load: f64 = text.split(' ').next().and_then(|load| load.parse().ok()).unwrap_or_default();
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    if load > BUSY * cores as f64 { DECIDED } else { TAKEOVER }
+}
+
 async fn decided(connection: &mut PgConnection) -> i64 {
     let (decided,): (i64,) =
         sqlx::query_as("select decided from engine").fetch_one(connection).await.expect("the engine's place");
@@ -152,15 +170,17 @@ impl World {
         let cluster = Cluster::begin().await;
         let (sandbox, vendors) = vendors_and_a_tight_one().await;
         let rest = configuration_and_a_tight_one(vendors);
-        let mut members = Vec::new();
-        for name in ["one", "two", "three"] {
+        let between = Between::made(folder);
+        let (mut members, mut clocks) = (Vec::new(), Vec::new());
+        for name in NAMES {
             let proxy = Proxy::begin(cluster.address()).await;
             let triggers = [("ping", PING), ("left", LEFT), ("cool", COOL), ("tight", TIGHT)];
             let mut daemon = member(&folder.join(name), &Cluster::url(proxy.at), &rest, &triggers);
+            clocks.push(between.before(&mut daemon, &folder.join(name)));
             daemon.start_ready().await;
             members.push((daemon, proxy));
         }
-        Self { cluster, members, sandbox, vendors, random, takeovers: Vec::new() }
+        Self { cluster, members, clocks, sandbox, vendors, random, takeovers: Vec::new() }
     }
 
     /// No more than can be decided as it comes: what is measured is who goes on, and not how fast.
@@ -188,28 +208,38 @@ impl World {
         // What it sent last has arrived.
         pause(100).await;
         let (before, decided_before) = (leases(&mut connection).await, decided(&mut connection).await);
-        let mut taken_after = None;
+        let called_before = self.sandbox.counts("tight").requests;
+        let (mut taken_after, mut called_after) = (None, None);
+        let patience = patience();
         loop {
             let now = leases(&mut connection).await;
             // A lease of somebody who lives was renewed by now.
-            let mut stays: Vec<&String> =
+            let stays: Vec<&String> =
                 before.iter().filter(|(name, was)| now.get(*name) == Some(was)).map(|(name, _)| name).collect();
-            stays.retain(|name| *name != TIGHT_LANE);
+            if self.sandbox.counts("tight").requests > called_before {
+                called_after.get_or_insert_with(|| since.elapsed());
+            }
             if stays.is_empty() {
                 taken_after.get_or_insert_with(|| since.elapsed());
-                if decided(&mut connection).await > decided_before {
+                if called_after.is_some() && decided(&mut connection).await > decided_before {
                     break;
                 }
             }
-            assert!(since.elapsed() < TAKEOVER, "nobody goes on; leases taken after {taken_after:?} but for {stays:?}");
+            let is_taken = taken_after.is_some() && called_after.is_some();
+            let limit = if is_taken { patience } else { TAKEOVER };
+            assert!(
+                since.elapsed() < limit,
+                "nobody goes on; leases taken after {taken_after:?} but for {stays:?}; the tight account called after \
+                 {called_after:?}; {} events decided since",
+                decided(&mut connection).await - decided_before
+            );
             pause(20).await;
         }
-        println!("leases taken after {taken_after:?}, decided after {:?}", since.elapsed());
-        self.takeovers.push(since.elapsed());
-        while leases(&mut connection).await.get(TIGHT_LANE) == before.get(TIGHT_LANE) {
-            assert!(since.elapsed() < TAKEOVER + WINDOW, "nobody sends where the window is over");
-            pause(100).await;
-        }
+        println!(
+            "leases taken after {taken_after:?}, the tight account called after {called_after:?}, decided after {:?}",
+            since.elapsed()
+        );
+        self.takeovers.extend(taken_after.max(called_after));
         connection.close().await.expect("a close");
     }
 
@@ -229,6 +259,14 @@ impl World {
                 let cut =
                     serde_json::json!({ "vendor": vendor, "kind": "close_after_accept", "times": 1, "path": path });
                 fault(self.vendors, cut).await;
+            }
+            if self.random.bool() {
+                let n = self.random.usize(..self.clocks.len());
+                // Now and then it is right again.
+                let (ahead, secs) =
+                    (self.random.bool(), [self.random.u64(OFF), 0][usize::from(self.random.u8(..4) == 0)]);
+                println!("the clock of {} is {secs} s {}", NAMES[n], if ahead { "ahead" } else { "behind" });
+                self.clocks[n].set(ahead, Duration::from_secs(secs));
             }
             let harm = harms[round % HARMS.len()];
             let began = Instant::now();
@@ -330,21 +368,46 @@ impl World {
         connection.close().await.expect("a close");
     }
 
-    /// What there is to see where it fails: activations that are left, leases, the daemons' last words.
+    /// What there is to see where it fails: whether it goes on after all, activations that are left, leases, who waits for
+    /// whom in the database, the daemons' status and last words.
     async fn show(&self) {
         let mut connection = self.cluster.connect().await;
+        let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+        let asked = Instant::now();
+        let before = decided(&mut connection).await;
+        println!("the machine's load is {}; the database answers in {:?}", load.trim(), asked.elapsed());
+        for (name, (_, proxy)) in NAMES.iter().zip(&self.members) {
+            println!("{name} has the ports {:?}", proxy.ports());
+        }
         for sql in [
             "select concat_ws(' ', last, decided, step, open_step is not null) from journal, engine",
             "select concat_ws(' ', a.seq, lane, trigger, state, again, may_have_left, tries, not_before, 'in hands of', (select
              h.epoch from hands h where h.seq = a.seq)) from activations a where state <> 'ended' order by a.seq limit 10",
             "select concat_ws(' ', name, holder, epoch, until - now()) from leases",
-            "select concat_ws(' ', state, wait_event, query) from pg_stat_activity where application_name = 'espalier'",
+            "select concat_ws(' ', id, name, now() - seen, gone) from members order by seen",
+            "select concat_ws(' ', pid, client_port, state, now() - state_change, 'in', now() - xact_start, wait_event_type,
+             wait_event, 'behind', pg_blocking_pids(pid), query) from pg_stat_activity where application_name = 'espalier'
+             and (state <> 'idle' or xact_start is not null)",
         ] {
             let rows: Vec<(String,)> = sqlx::query_as(sql).fetch_all(&mut connection).await.expect("rows");
             println!("{rows:#?}");
         }
-        for (daemon, _) in &self.members {
-            println!("{}\n", daemon.log_end());
+        let client = reqwest::Client::builder().timeout(Duration::from_secs(2)).build().expect("a client");
+        for (name, (daemon, _)) in NAMES.iter().zip(&self.members) {
+            let call = client.get(format!("http://{}/api/status", daemon.ops)).bearer_auth(daemon.admin_token());
+            let status = match call.send().await {
+                Ok(answer) => answer.text().await.unwrap_or_default(),
+                Err(error) => error.to_string(),
+            };
+            println!("{name}: {status}\n{}\n", daemon.log_end());
+        }
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(30) && decided(&mut connection).await == before {
+            pause(50).await;
+        }
+        match decided(&mut connection).await - before {
+            0 => println!("half a minute later nothing more is decided: it hangs"),
+            more => println!("{more} events were decided {:?} after all: it is slow", began.elapsed()),
         }
     }
 
@@ -365,6 +428,12 @@ impl World {
             };
             assert!(is_there, "message {n} was acknowledged");
         }
+        // Whatever a machine's clock says: no event came before the one before it by more than a moment.
+        let sql = "select coalesce(max(before - arrived), 0), coalesce(max(arrived), 0) - (extract(epoch from
+                   clock_timestamp()) * 1000)::bigint from (select arrived, lag(arrived) over (order by position) as before
+                   from events) as each";
+        let (back, ahead): (i64, i64) = sqlx::query_as(sql).fetch_one(&mut *connection).await.expect("arrivals");
+        assert!(back < 60_000 && ahead < 1_000, "{back} ms back from one event to the next, {ahead} ms ahead of time");
         let sql = "select count(*) from activations where lane = 'tight'";
         let (told_of,): (i64,) = sqlx::query_as(sql).fetch_one(&mut *connection).await.expect("a count");
         assert_eq!(usize::try_from(told_of), Ok(orders.len()), "each order is told of once");
@@ -417,6 +486,7 @@ async fn whatever_befalls_it_nothing_is_lost_or_sent_twice_and_others_take_over(
     if let Some(longest) = world.takeovers.iter().max() {
         println!("{} takeovers, the longest in {} ms", world.takeovers.len(), longest.as_millis());
     }
+    assert!(world.clocks.iter().all(|clock| clock.asked() > 0), "the machines' clocks are those that were set");
     for (daemon, _) in &mut world.members {
         assert!(daemon.terminate().success(), "a daemon that is told to stop ends well");
     }

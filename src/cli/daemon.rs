@@ -12,7 +12,7 @@ use super::backups::keep_backups;
 use super::reload::Reload;
 use super::{Failed, opened};
 use crate::alerts::Desk;
-use crate::clock::SharedClock;
+use crate::clock::{SharedClock, ToldClock};
 use crate::delivery::{Asker, Lane};
 use crate::engine::{Engine, count_sales};
 use crate::intake::{Intake, SourceSettings};
@@ -33,6 +33,8 @@ const ANSWERED: Span = Span::from_secs(2);
 const TOLD: Span = Span::from_secs(3);
 /// How often the state is written out as a snapshot.
 const SNAPSHOT: Span = Span::from_hours(24);
+/// A machine's clock that is further from the database's is told of.
+const APART: Span = Span::from_secs(1);
 /// How often metrics are folded.
 const UPKEEP: Span = Span::from_secs(10);
 
@@ -76,9 +78,9 @@ impl Daemon {
     /// Opens the store, listens and begins to work.
     pub async fn begin(self) -> Result<Running, Failed> {
         let Configured { settings, program, connected, file, folder: _, stamp, programs } = self.configured;
-        let clock = self.clock;
+        let store = opened::open(&settings.store, self.clock.now()).await?;
+        let clock = common(self.clock, &store);
         let began = clock.now();
-        let store = opened::open(&settings.store, began).await?;
         let shared = store.clone();
         let program = Arc::new(ArcSwap::from_pointee(program));
         let (listening, working) = (CancellationToken::new(), CancellationToken::new());
@@ -280,6 +282,22 @@ fn tellers(log: &Log, clock: &SharedClock, stop: &CancellationToken) -> Result<J
 #[cfg(not(feature = "otel"))]
 fn tellers(_: &Log, _: &SharedClock, _: &CancellationToken) -> Result<JoinSet<()>, Failed> {
     Ok(JoinSet::new())
+}
+
+/// The clock of all who share this store, in the place of the machine's own; that, where nobody does.
+fn common(own: SharedClock, store: &Arc<dyn Store>) -> SharedClock {
+    let Some(told) = store.time().filter(|_| own.is_the_machines()) else { return own };
+    let machine = own.now();
+    let apart = machine.since(told).max(told.since(machine));
+    if apart > APART {
+        let apart_ms = apart.as_millis();
+        tracing::warn!(
+            apart_ms,
+            "this machine's clock is not the database's, by which its daemons go; set both by NTP"
+        );
+    }
+    let store = store.clone();
+    Arc::new(ToldClock::new(move || store.time().unwrap_or_else(|| own.now())))
 }
 
 /// Waits for all of them until `deadline`, and aborts the others: what they had under way beside the runtime's workers, as a

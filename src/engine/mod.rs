@@ -35,7 +35,7 @@ pub use state::{EngineState, LATELY, Stage};
 /// Shortest and longest wait after a step that the store refused.
 const REFUSED: (Span, Span) = (Span::from_millis(200), Span::from_secs(10));
 /// While another daemon has the engine, it is asked for again so often.
-const ELSEWHERE: Span = Span::from_secs(1);
+const ELSEWHERE: Span = Span::from_millis(300);
 
 /// Decides everything that is in the journal, in its order, and every timer when it is due.
 ///

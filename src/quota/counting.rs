@@ -1,5 +1,6 @@
 //! One window: how many of its calls are ours, how many left, and when the next may.
 
+use super::ahead::{self, Ahead};
 use super::day::{self, Day, Room};
 use super::drip::Drip;
 use super::proven::Proven;
@@ -44,6 +45,8 @@ pub struct Counting {
     pub proven: Option<Proven>,
     /// The day's count, where it is one.
     pub day: Option<Day>,
+    /// What may leave before it is written, where another daemon may take the account over.
+    pub ahead: Option<Ahead>,
     left: Option<Left>,
 }
 
@@ -62,7 +65,7 @@ impl Counting {
         let proven = (!is_day && window.span >= SHORT).then(Proven::default);
         let day = is_day.then(Day::default);
         let (declared, most) = (window.calls, u32::MAX);
-        let mut counting = Self { window, declared, most, drip: None, proven, day, left: None };
+        let mut counting = Self { window, declared, most, drip: None, proven, day, ahead: None, left: None };
         counting.pace(clock);
         counting
     }
@@ -120,10 +123,27 @@ impl Counting {
         {
             return Err(proven.opens(span).map_or(Wait::Answer, Wait::Until));
         }
-        match self.drip.as_ref().map(Drip::opens).filter(|opens| *opens > now) {
-            Some(opens) => Err(Wait::Until(opens)),
-            None => Ok(()),
+        if let Some(opens) = self.drip.as_ref().map(Drip::opens).filter(|opens| *opens > now) {
+            return Err(Wait::Until(opens));
         }
+        if self.ahead.is_some_and(Ahead::is_spent) { Err(Wait::Unwritten) } else { Ok(()) }
+    }
+
+    /// From now on another daemon may take the account over, or not. Nothing that leaves is written yet.
+    pub fn share(&mut self, is_shared: bool) {
+        self.ahead = (is_shared && self.proven.is_some()).then(Ahead::default);
+    }
+
+    /// How many calls one write buys.
+    pub fn slice(&self) -> u32 {
+        ahead::slice(self.ours(), self.window.span)
+    }
+
+    /// Soon nothing may leave before the count is written.
+    pub fn is_low(&mut self, now: Timestamp) -> bool {
+        let day = self.day_of(now).0;
+        let slice = self.slice();
+        self.day.as_mut().is_some_and(|counted| counted.is_low(day)) || self.ahead.is_some_and(|one| one.is_low(slice))
     }
 
     /// Spends one call of the pace.
@@ -138,6 +158,9 @@ impl Counting {
         }
         if let Some(day) = &mut self.day {
             day.left();
+        }
+        if let Some(ahead) = &mut self.ahead {
+            ahead.leaves();
         }
         if let Some(left) = &mut self.left {
             left.calls = left.calls.saturating_sub(1);

@@ -56,6 +56,11 @@ impl Day {
         if used >= self.kept { Room::Unwritten } else { Room::Free }
     }
 
+    /// The next call has to be written first.
+    pub fn is_low(&mut self, day: i64) -> bool {
+        self.used(day) >= self.kept
+    }
+
     /// A call leaves.
     pub fn left(&mut self) {
         self.used = self.used.saturating_add(1);

@@ -9,8 +9,9 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::counting::{Counting, Wait};
+use super::family::Family;
 use super::kept::Kept;
-use super::share::{For, Turns};
+use super::share::For;
 use crate::clock::SharedClock;
 use crate::model::http::{Learned, Name, Window};
 use crate::model::{Span, Timestamp};
@@ -18,8 +19,6 @@ use crate::store::{Duties, Duty, Store, StoreError};
 
 /// The wait after a count that the store did not take.
 const REFUSED: Span = Span::from_secs(1);
-/// Whoever gives way looks again after this, should nobody say that the turn is over.
-const TURN: Span = Span::from_millis(50);
 
 /// One account's budget. Cheap to clone; all clones are one.
 #[derive(Clone)]
@@ -35,6 +34,8 @@ struct Inner {
     book: Mutex<Book>,
     /// Tells those who wait that an answer came, or that it is another's turn.
     changed: Notify,
+    /// Tells who keeps the count that it is to be written soon.
+    low: Notify,
     /// Where the days' counts are kept. One write at a time.
     store: Option<tokio::sync::Mutex<Arc<dyn Store>>>,
     /// The account is ours to call: one daemon at a time spends its budget.
@@ -49,52 +50,8 @@ pub struct NotOurs;
 #[derive(Default)]
 struct Book {
     families: BTreeMap<Name, Family>,
-}
-
-/// Calls that share windows.
-#[derive(Default)]
-struct Family {
-    /// Shortest first.
-    windows: Vec<Counting>,
-    turns: Turns,
-    /// Calls on their way.
-    pending: u32,
-    blocked: Option<(Timestamp, &'static str)>,
-}
-
-impl Family {
-    /// Whether a call may leave, as far as it can be told without spending it.
-    fn opens(&mut self, now: Timestamp, calls: u32) -> Result<(), Wait> {
-        if let Some((until, _)) = self.blocked.filter(|(until, _)| *until > now) {
-            return Err(Wait::Until(until));
-        }
-        // The longest wait of all windows: what opens earlier would be asked in vain.
-        let mut longest = Ok(());
-        for window in &mut self.windows {
-            match (window.opens(now, calls), longest) {
-                (Ok(()), _) => {}
-                (Err(Wait::Until(at)), Err(Wait::Until(other))) => longest = Err(Wait::Until(at.max(other))),
-                (Err(Wait::Answer), Err(Wait::Until(_))) => {}
-                (Err(wait), _) => longest = Err(wait),
-            }
-        }
-        longest
-    }
-
-    fn enter(&mut self, now: Timestamp, who: For, calls: u32) -> Result<(), Wait> {
-        self.opens(now, calls)?;
-        // What was begun is ended, whosever turn it is.
-        if calls > 0 && !self.turns.is_next(who) {
-            return Err(Wait::Until(now + TURN));
-        }
-        for window in &mut self.windows {
-            window.spend(now)?;
-        }
-        self.windows.iter_mut().for_each(Counting::begin);
-        self.pending = self.pending.saturating_add(1);
-        self.turns.took(who);
-        Ok(())
-    }
+    /// Another daemon may take the account over.
+    is_shared: bool,
 }
 
 /// A call that may leave. Dropped when its answer came, or when it will have none.
@@ -112,6 +69,17 @@ impl Drop for Pass {
         }
         self.inner.changed.notify_waiters();
     }
+}
+
+/// Why a count is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Why {
+    /// The account became ours.
+    Begins,
+    /// What was bought is nearly gone.
+    Low,
+    /// The run ends well.
+    Ends,
 }
 
 /// Somebody who waits for their turn.
@@ -166,8 +134,8 @@ impl Ledger {
 
     fn made(name: &str, id: &str, store: Option<Arc<dyn Store>>, clock: SharedClock) -> Self {
         let (name, id, store) = (name.to_owned(), id.to_owned(), store.map(tokio::sync::Mutex::new));
-        let (book, changed, duty) = (Mutex::default(), Notify::new(), watch::Sender::default());
-        Self { inner: Arc::new(Inner { name, id, clock, book, changed, store, duty }) }
+        let (book, changed, low, duty) = (Mutex::default(), Notify::new(), Notify::new(), watch::Sender::default());
+        Self { inner: Arc::new(Inner { name, id, clock, book, changed, low, store, duty }) }
     }
 
     /// Its name: that of the first who used it.
@@ -179,11 +147,16 @@ impl Ledger {
     pub fn add(&self, windows: &[Window]) {
         let Inner { clock, .. } = &*self.inner;
         let mut book = self.inner.book();
+        let is_shared = book.is_shared;
         for window in windows {
             let family = book.families.entry(window.family.clone()).or_default();
             match family.windows.iter_mut().find(|known| known.window.span == window.span) {
                 Some(known) => known.also(window, clock),
-                None => family.windows.push(Counting::new(window.clone(), clock)),
+                None => {
+                    let mut one = Counting::new(window.clone(), clock);
+                    one.share(is_shared);
+                    family.windows.push(one);
+                }
             }
             family.windows.sort_by_key(|one| one.window.span);
         }
@@ -230,7 +203,11 @@ impl Ledger {
             if is_taken {
                 tracing::info!(account = %self.inner.name, term = on.duty().term(), "the account is ours to call");
             }
-            on.stop().cancelled().await;
+            let duty = on.duty();
+            tokio::select! {
+                () = on.stop().cancelled() => {}
+                () = self.inner.keep_on(&duty) => {}
+            }
             if !stop.is_cancelled() {
                 self.inner.duty.send_replace(None);
                 self.inner.changed.notify_waiters();
@@ -252,9 +229,13 @@ impl Ledger {
                 Err(refused) => self.inner.refused(&refused).await,
             }
         };
-        if let Some(kept) = kept {
-            let now = self.inner.clock.now();
-            kept.take_over(self.inner.book().windows(), duty.is_shared(), now);
+        {
+            let (now, mut book) = (self.inner.clock.now(), self.inner.book());
+            book.is_shared = duty.is_shared();
+            if let Some(kept) = kept {
+                kept.take_over(book.windows(), duty.is_shared(), now);
+            }
+            book.windows().for_each(|window| window.share(duty.is_shared()));
         }
         self.inner.keep(false, &duty).await;
         let is_ours = duty.is_ours();
@@ -277,6 +258,10 @@ impl Ledger {
     /// When another daemon calls the account, or does so before the turn comes.
     pub async fn enter(&self, family: &Name, who: For, calls: u32) -> Result<Pass, NotOurs> {
         self.inner.wait(family, who, |family, now| (family.enter(now, who, calls), true)).await?;
+        let now = self.inner.clock.now();
+        if self.inner.book().families.get_mut(family).is_some_and(|family| family.is_low(now)) {
+            self.inner.low.notify_one();
+        }
         Ok(Pass { inner: self.inner.clone(), family: family.clone() })
     }
 
@@ -368,7 +353,7 @@ impl Inner {
     /// Asks until it may be, and whether it waits for a turn. A family without windows is never waited for, unless it is
     /// blocked.
     async fn wait(
-        &self,
+        self: &Arc<Self>,
         name: &str,
         who: For,
         ask: impl Fn(&mut Family, Timestamp) -> (Result<(), Wait>, bool),
@@ -400,7 +385,7 @@ impl Inner {
                 Ok(()) => return Ok(()),
                 Err(Wait::Unwritten) => {
                     let duty = self.duty.borrow().clone();
-                    self.keep(false, &duty.unwrap_or_else(|| Duty::always(""))).await;
+                    self.keep_ahead(&duty.unwrap_or_else(|| Duty::always(""))).await;
                 }
                 Err(Wait::Answer) => changed.await,
                 Err(Wait::Until(until)) => {
@@ -426,16 +411,49 @@ impl Inner {
         self.clock.until(self.clock.now() + REFUSED).await;
     }
 
-    /// Writes the days' counts: exactly, or so far ahead that the next write has time.
+    /// Writes the count before anybody has to wait for it, for as long as it is asked to.
+    async fn keep_on(self: &Arc<Self>, duty: &Duty) {
+        loop {
+            self.low.notified().await;
+            self.keep_ahead(duty).await;
+        }
+    }
+
+    /// Writes the count ahead, unless somebody else has just done so. It is written to its end also where nobody waits for it
+    /// any more: an older count must not come after a newer one.
+    async fn keep_ahead(self: &Arc<Self>, duty: &Duty) {
+        if self.store.is_none() {
+            return self.keep_here();
+        }
+        let (inner, duty) = (self.clone(), duty.clone());
+        let written = tokio::spawn(async move { inner.write(&duty, Why::Low).await });
+        // A panic in there is the store's own.
+        let _ = written.await;
+    }
+
+    /// Writes the counts: exactly, or so far ahead that the next write has time.
     async fn keep(&self, is_exact: bool, duty: &Duty) {
-        let Some(store) = &self.store else {
-            // Nobody keeps it: what may leave is what is there.
-            let mut book = self.book();
-            let kept = Kept::unbounded(book.windows().map(|one| &*one));
-            return kept.is_kept(book.windows());
-        };
+        self.write(duty, if is_exact { Why::Ends } else { Why::Begins }).await;
+    }
+
+    /// Nobody keeps it: what may leave is what is there.
+    fn keep_here(&self) {
+        let mut book = self.book();
+        let kept = Kept::unbounded(book.windows().map(|one| &*one));
+        kept.is_kept(book.windows());
+    }
+
+    async fn write(&self, duty: &Duty, why: Why) {
+        let Some(store) = &self.store else { return self.keep_here() };
         let store = store.lock().await;
-        let kept = Kept::of(self.book().windows().map(|one| &*one), is_exact);
+        let is_exact = why == Why::Ends;
+        let kept = {
+            let (now, mut book) = (self.clock.now(), self.book());
+            if why == Why::Low && !book.families.values_mut().any(|family| family.is_low(now)) {
+                return;
+            }
+            Kept::of(book.windows().map(|one| &*one), is_exact)
+        };
         let bytes = serde_json::to_vec(&kept).unwrap_or_default();
         match store.keep_for(duty, &self.kept(), &bytes).await {
             Ok(()) => kept.is_kept(self.book().windows()),

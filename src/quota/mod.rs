@@ -4,9 +4,11 @@
 //! Windows are asked from the shortest to the longest, and spent when all of them have room: a governor cannot give back.
 
 mod accounts;
+mod ahead;
 mod counting;
 mod day;
 mod drip;
+mod family;
 mod forecast;
 mod kept;
 mod ledger;

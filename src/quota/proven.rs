@@ -13,6 +13,8 @@ use crate::model::{Span, Timestamp};
 
 /// Answers are remembered together that came within this part of a window: memory does not grow with the number.
 const SLOTS: i64 = 1_000;
+/// The same where they are written every other second.
+const WRITTEN: i64 = 60;
 
 /// The calls of one window.
 #[derive(Clone, Debug, Default)]
@@ -30,6 +32,13 @@ pub struct Proven {
 pub struct Slot {
     until: Timestamp,
     calls: u32,
+}
+
+impl Slot {
+    /// As if the answers had come later by so much, but not after `now`.
+    pub fn later(self, by: Span, now: Timestamp) -> Self {
+        Self { until: (self.until + by).min(now + by), ..self }
+    }
 }
 
 impl Proven {
@@ -70,9 +79,28 @@ impl Proven {
         }
     }
 
+    /// Calls that are not answered.
+    pub fn pending(&self) -> u32 {
+        self.pending
+    }
+
     /// What was answered, for a later run.
     pub fn slots(&self) -> Vec<Slot> {
         self.answered.iter().copied().collect()
+    }
+
+    /// The same in few words: as old as the youngest of those that are told together.
+    pub fn few_slots(&self, span: Span) -> Vec<Slot> {
+        let part = (span.as_millis() / WRITTEN).max(1);
+        let mut few: Vec<Slot> = Vec::new();
+        for slot in &self.answered {
+            let same = |last: &Slot| last.until.as_millis().div_euclid(part) == slot.until.as_millis().div_euclid(part);
+            match few.last_mut().filter(|last| same(last)) {
+                Some(last) => *last = Slot { until: slot.until, calls: last.calls.saturating_add(slot.calls) },
+                None => few.push(*slot),
+            }
+        }
+        few
     }
 
     /// What an earlier run had answered.

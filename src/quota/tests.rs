@@ -485,3 +485,100 @@ async fn a_budget_holds_over_daemons_that_take_it_from_each_other() {
     }
     assert!(left > 12 * 500 && lost > 12, "{left} calls left, and the account was lost {lost} times");
 }
+
+/// A call that may leave now, if need be after the count is written.
+async fn entered(ledger: &Ledger) -> Option<Pass> {
+    let family = Name::from("x");
+    let at_once = ledger.enter(&family, For::Sending, 1).now_or_never();
+    let pass = match at_once {
+        Some(pass) => pass,
+        None if ledger.closed_until("x", 1).is_some() => return None,
+        None => {
+            let soon = std::time::Duration::from_secs(1);
+            tokio::time::timeout(soon, ledger.enter(&family, For::Sending, 1)).await.ok()?
+        }
+    };
+    Some(pass.expect("ours"))
+}
+
+/// An account that is called as fast as may be, or now and then, until its daemon dies: how long after the end of its lease
+/// the first call of another leaves, and how often the count was written in the last minute.
+async fn taken_over(windows: &[Window], is_busy: bool, seed: u64) -> (Span, usize) {
+    const WAY: i64 = 80;
+    const LEASE: Span = Span::from_secs(5);
+    let mut random = fastrand::Rng::with_seed(seed);
+    let folder = tempfile::tempdir().expect("a folder");
+    let (clock, store) = (VirtualClock::new(START), store(folder.path()).await);
+    let begin = |term| {
+        let ledger = Ledger::durable("acme", "acme", store.clone(), Arc::new(clock.clone()));
+        ledger.add(windows);
+        let duty = crate::store::Duty::lent("account:acme", term);
+        async move {
+            assert!(ledger.take_over(duty).await);
+            ledger
+        }
+    };
+    let mut on_their_way: Vec<(Timestamp, Pass)> = Vec::new();
+    let mut arrived = Vec::<i64>::new();
+    let dies = START + Span::from_secs(90) + Span::from_millis(random.i64(0..10_000));
+    let ledger = begin(1).await;
+    let (mut writes, mut written) = (0, None);
+    while clock.now() < dies {
+        on_their_way.retain(|(answer, _)| *answer > clock.now());
+        while let Some(pass) = entered(&ledger).await {
+            arrived.push(clock.now().as_millis() + random.i64(0..WAY));
+            on_their_way.push((clock.now() + Span::from_millis(2 * WAY), pass));
+            let kept = store.kept("quota:acme").await.expect("a value");
+            if written != kept {
+                writes += usize::from(clock.now() >= dies - Span::from_minutes(1));
+                written = kept;
+            }
+        }
+        clock.set(clock.now() + Span::from_millis(if is_busy { random.i64(1..20) } else { 7_000 }));
+    }
+    clock.set(clock.now() + LEASE);
+    let began = clock.now();
+    let ledger = begin(2).await;
+    let mut first = None;
+    on_their_way.clear();
+    while clock.now() < began + Span::from_minutes(2) {
+        on_their_way.retain(|(answer, _)| *answer > clock.now());
+        while let Some(pass) = entered(&ledger).await {
+            first.get_or_insert(clock.now().since(began));
+            arrived.push(clock.now().as_millis() + random.i64(0..WAY));
+            on_their_way.push((clock.now() + Span::from_millis(2 * WAY), pass));
+        }
+        clock.set(clock.now() + Span::from_millis(random.i64(1..20)));
+    }
+    arrived.sort_unstable();
+    for one in windows.iter().filter(|one| one.span >= Span::from_secs(5)) {
+        let (span, calls) = (one.span.as_millis(), one.calls as usize);
+        let most = (calls..arrived.len()).find(|n| arrived[*n] - arrived[n - calls] < span);
+        assert_eq!(most, None, "seed {seed}: more than {calls} calls in {}", one.span);
+    }
+    (first.expect("a call"), writes)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_takes_an_account_over_calls_it_within_seconds_and_never_too_often() {
+    let rolling = |calls, secs| vec![window(calls, Span::from_secs(secs), Counted::Rolling, 1.0)];
+    for (windows, calls_a_minute) in [
+        (klaviyo([10, 150], 1.0).to_vec(), 150),
+        (klaviyo([350, 3_500], 1.0).to_vec(), 3_500),
+        (rolling(100, 10), 600),
+        (rolling(100, 20), 300),
+        (rolling(60, 60), 60),
+    ] {
+        for seed in 0..3 {
+            let (first, writes) = taken_over(&windows, true, seed).await;
+            assert!(first <= Span::from_secs(4), "after {first}, seed {seed}, {windows:?}");
+            let most = 75.min(calls_a_minute / 2 + 2);
+            assert!(writes > 0 && writes <= most, "{writes} writes in a minute, seed {seed}, {windows:?}");
+            let (first, _) = taken_over(&windows, false, seed).await;
+            assert!(
+                first <= Span::from_secs(2),
+                "after {first} though hardly anybody called, seed {seed}, {windows:?}"
+            );
+        }
+    }
+}

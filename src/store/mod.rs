@@ -390,6 +390,9 @@ pub trait Store: Send + Sync + 'static {
     /// Why nothing can be read or written, where that has been so for some seconds, and whatever was answered before.
     fn away(&self) -> Option<String>;
 
+    /// What time it is to all who share the store; none where nobody does, and the machine's clock is as good.
+    fn time(&self) -> Option<Timestamp>;
+
     /// Makes the store as small and as quick to open as it can be: for the hours when little happens. The engine may wait
     /// meanwhile; intake does not. Returns the newest event that a restart need not read again.
     async fn compact(&self, now: Timestamp) -> Result<Position, StoreError>;

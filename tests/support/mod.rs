@@ -6,12 +6,14 @@
 
 pub mod cluster;
 pub mod load;
+pub mod machine_clock;
 pub mod postgres;
 pub mod proxy;
 pub mod shop;
 pub mod stores;
 pub mod world;
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -135,6 +137,8 @@ pub struct Daemon {
     pub ops: SocketAddr,
     /// The database that is its own, where it keeps everything in one.
     pub database: Option<String>,
+    /// Beside that of the test.
+    environment: Vec<(OsString, OsString)>,
     child: Option<Child>,
     was_killed: bool,
 }
@@ -160,7 +164,8 @@ impl Daemon {
         }
         let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
         let (folder, store) = (folder.to_owned(), store.to_owned());
-        Self { folder, store, intake: at(intake), ops: at(ops), database: None, child: None, was_killed: false }
+        let (intake, ops) = (at(intake), at(ops));
+        Self { folder, store, intake, ops, database: None, environment: Vec::new(), child: None, was_killed: false }
     }
 
     /// The same, with everything in a store of this kind.
@@ -176,6 +181,11 @@ impl Daemon {
         self
     }
 
+    /// From its next start on its environment has this, too.
+    pub fn env(&mut self, name: impl Into<OsString>, value: impl Into<OsString>) {
+        self.environment.push((name.into(), value.into()));
+    }
+
     /// Starts the process; its output goes to `daemon.log`.
     pub fn start(&mut self) {
         assert!(self.child.is_none(), "the daemon runs already");
@@ -184,6 +194,7 @@ impl Daemon {
         };
         let child = command(&self.folder, &["run"])
             .env("RUST_LOG", "info")
+            .envs(self.environment.iter().cloned())
             .stdin(Stdio::null())
             .stdout(log())
             .stderr(log())

@@ -3,7 +3,9 @@
 
 #![expect(clippy::disallowed_methods, reason = "real connections live in the machine's time")]
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -36,7 +38,11 @@ pub struct Proxy {
     /// Where the daemon connects to.
     pub at: SocketAddr,
     now: watch::Sender<Now>,
+    /// Ports of its connections to the server, as that knows them.
+    ports: Ports,
 }
+
+type Ports = Arc<Mutex<BTreeSet<u16>>>;
 
 impl Proxy {
     /// A free port that leads to this server.
@@ -44,13 +50,19 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let at = listener.local_addr().expect("an address");
         let now = watch::Sender::new(Now { way: Way::Open, to, cut: 0 });
-        let told = now.subscribe();
+        let (told, ports) = (now.subscribe(), Ports::default());
+        let open = ports.clone();
         tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
-                tokio::spawn(carry(near, told.clone()));
+                tokio::spawn(carry(near, told.clone(), open.clone()));
             }
         });
-        Self { at, now }
+        Self { at, now, ports }
+    }
+
+    /// The ports of what is connected, as the server knows them.
+    pub fn ports(&self) -> BTreeSet<u16> {
+        self.ports.lock().expect("no panic while held").clone()
     }
 
     /// From now on, for what is connected as well; where it is refused, that is cut.
@@ -75,13 +87,15 @@ impl Proxy {
     }
 }
 
-async fn carry(near: TcpStream, mut told: watch::Receiver<Now>) {
+async fn carry(near: TcpStream, mut told: watch::Receiver<Now>, ports: Ports) {
     let begun = told.borrow_and_update().clone();
     if begun.way == Way::Refused {
         return;
     }
     let Ok(far) = TcpStream::connect(begun.to).await else { return };
     let _ = (near.set_nodelay(true), far.set_nodelay(true));
+    let port = far.local_addr().expect("an address").port();
+    ports.lock().expect("no panic while held").insert(port);
     let (near_read, near_write) = near.into_split();
     let (far_read, far_write) = far.into_split();
     // Whichever ends first ends both.
@@ -90,6 +104,7 @@ async fn carry(near: TcpStream, mut told: watch::Receiver<Now>) {
         () = one_way(far_read, near_write, told.clone()) => {}
         _ = told.wait_for(|now| now.cut != begun.cut) => {}
     }
+    ports.lock().expect("no panic while held").remove(&port);
 }
 
 async fn one_way(

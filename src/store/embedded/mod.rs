@@ -555,6 +555,10 @@ impl Store for Embedded {
         None
     }
 
+    fn time(&self) -> Option<Timestamp> {
+        None
+    }
+
     /// Writes a snapshot of the state and removes the journal that it covers and that is old enough.
     async fn compact(&self, now: Timestamp) -> Result<Position, StoreError> {
         let alone = self.inner.keeping.clone().lock_owned().await;

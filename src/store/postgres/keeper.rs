@@ -27,6 +27,14 @@ pub fn begin(inner: &Arc<Inner>, stop: &CancellationToken) {
         members::beat(&inner.pool, inner.leases.me(), &inner.name, address.as_deref()).await
     }));
     tokio::spawn(each(lease::TOLD, Arc::downgrade(inner), stop.clone(), async |inner| inner.leases.expire()));
+    tokio::spawn(each(lease::LOOKED, Arc::downgrade(inner), stop.clone(), async |inner| {
+        let wanted = inner.leases.wanted();
+        if !wanted.is_empty() && inner.leases.any_free(&inner.pool, &wanted).await? {
+            // Whoever wants one asks again.
+            inner.mirror.tell();
+        }
+        Ok(())
+    }));
     tokio::spawn(each(READ, Arc::downgrade(inner), stop.clone(), async |inner| read(inner).await));
     tokio::spawn(each(CUT, Arc::downgrade(inner), stop.clone(), async |inner| {
         // One daemon is enough for it.
@@ -45,19 +53,13 @@ pub fn begin(inner: &Arc<Inner>, stop: &CancellationToken) {
     tokio::spawn(each(PARTED, Arc::downgrade(inner), stop.clone(), async |inner| weeks::ahead(&inner.pool).await));
 }
 
-/// What others wrote, and whether a lease that is wanted is free.
+/// What others wrote.
 pub async fn read(inner: &Inner) -> Result<(), StoreError> {
     if let Err(refused) = inner.mirror.refresh(&inner.pool, inner.leases.me()).await {
         inner.mirror.failed(&refused);
         return Err(refused);
     }
-    shelf::refresh(inner).await?;
-    let wanted = inner.leases.wanted();
-    if !wanted.is_empty() && inner.leases.any_free(&inner.pool, &wanted).await? {
-        // Whoever wants one asks again.
-        inner.mirror.tell();
-    }
-    Ok(())
+    shelf::refresh(inner).await
 }
 
 async fn each(

@@ -7,10 +7,11 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use sqlx::{PgConnection, PgPool};
+use tokio::sync::RwLockReadGuard;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -26,8 +27,10 @@ const LASTS: Duration = Duration::from_secs(5);
 pub const RENEWED: Duration = Duration::from_secs(2);
 /// Whoever works by one that has run out is told within this.
 pub const TOLD: Duration = Duration::from_millis(250);
-/// After somebody else was found to hold it, it is not asked for again for so long.
-const ELSEWHERE: Duration = Duration::from_millis(500);
+/// Whether one that is another's is free is looked at so often, for all that are wanted at once.
+pub const LOOKED: Duration = Duration::from_millis(300);
+/// One that was found to be another's is not asked for again for so long, unless it is seen to be free.
+const ELSEWHERE: Duration = Duration::from_secs(2);
 
 /// That of a lane.
 pub fn of_lane(lane: &str) -> String {
@@ -41,8 +44,11 @@ pub struct Leases {
     known: Mutex<HashMap<String, Known>>,
     /// How often all were lost: what was asked for before counts no more.
     losses: AtomicU64,
-    /// Up to which of these losses the database knows of it. Held while it is asked for a lease, or told of one.
-    told: tokio::sync::Mutex<u64>,
+    /// Up to which of these losses the database knows of it. Held while it is asked for leases, or told of them; alone while
+    /// it is told of a loss. Those who ask for different ones do not wait for each other: whoever takes over takes many.
+    told: tokio::sync::RwLock<u64>,
+    /// Held by who asks for the one of this name.
+    asking: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 enum Known {
@@ -64,7 +70,13 @@ pub struct Held {
 impl Leases {
     /// None yet.
     pub fn new() -> Self {
-        Self { me: Uuid::new_v4(), known: Mutex::default(), losses: AtomicU64::new(0), told: Default::default() }
+        Self {
+            me: Uuid::new_v4(),
+            known: Mutex::default(),
+            losses: AtomicU64::new(0),
+            told: Default::default(),
+            asking: Mutex::default(),
+        }
     }
 
     /// By which this daemon is known.
@@ -104,11 +116,13 @@ impl Leases {
         if matches!(self.known()?.get(name), Some(Known::Elsewhere { again }) if *again > Instant::now()) {
             return Ok(None);
         }
-        let mut told = self.told.lock().await;
+        let one = self.asking.lock().map_err(|_| super::poisoned())?.entry(name.to_owned()).or_default().clone();
+        let _one = one.lock().await;
         if let Some(duty) = self.held(name)? {
             return Ok(Some(duty));
         }
-        let losses = self.settle(pool, &mut told).await?;
+        let told = self.settled(pool).await?;
+        let losses = *told;
         let asked = Instant::now();
         let epoch = step!(pool, |connection| taken(connection, name, self.me))?;
         let mut known = self.known()?;
@@ -136,8 +150,8 @@ impl Leases {
 
     /// Renews all that are ours. Where one is another's by now, none is ours any more.
     pub async fn renew(&self, pool: &PgPool) -> Result<(), StoreError> {
-        let mut told = self.told.lock().await;
-        let losses = self.settle(pool, &mut told).await?;
+        let told = self.settled(pool).await?;
+        let losses = *told;
         let ours: Vec<(String, Duty)> = {
             let known = self.known()?;
             let held = known.iter().filter_map(|(name, one)| match one {
@@ -154,7 +168,8 @@ impl Leases {
         let renewed = read!(pool, |connection| renewed(connection, &names, self.me))?;
         if self.note_renewed(ours, &renewed.into_iter().collect(), losses, asked + LASTS)? {
             self.lose()?;
-            self.settle(pool, &mut told).await?;
+            drop(told);
+            drop(self.settled(pool).await?);
         }
         Ok(())
     }
@@ -219,21 +234,27 @@ impl Leases {
         Ok(())
     }
 
-    /// Gives back in the database what was lost; how often that was.
-    async fn settle(&self, pool: &PgPool, told: &mut u64) -> Result<u64, StoreError> {
-        let losses = self.losses.load(Ordering::Acquire);
-        if *told < losses {
-            read!(pool, |connection| given_back(connection, self.me))?;
-            *told = losses;
+    /// Gives back in the database what was lost; how often that was, for as long as it is held.
+    async fn settled(&self, pool: &PgPool) -> Result<RwLockReadGuard<'_, u64>, StoreError> {
+        loop {
+            let told = self.told.read().await;
+            if *told == self.losses.load(Ordering::Acquire) {
+                return Ok(told);
+            }
+            drop(told);
+            let mut told = self.told.write().await;
+            let losses = self.losses.load(Ordering::Acquire);
+            if *told < losses {
+                read!(pool, |connection| given_back(connection, self.me))?;
+                *told = losses;
+            }
         }
-        Ok(losses)
     }
 
     /// Gives all of them back, so that nobody has to wait for their end.
     pub async fn give_back(&self, pool: &PgPool) -> Result<(), StoreError> {
-        let mut told = self.told.lock().await;
         self.lose()?;
-        self.settle(pool, &mut told).await.map(drop)
+        self.settled(pool).await.map(drop)
     }
 
     /// Names of those that were asked for and are another's.
@@ -242,9 +263,16 @@ impl Leases {
         known.iter().filter(|(_, one)| matches!(one, Known::Elsewhere { .. })).map(|(name, _)| name.clone()).collect()
     }
 
-    /// True if one of these has come to its end.
+    /// Looks which of these have come to their end: they may be asked for at once. True if there are any.
     pub async fn any_free(&self, pool: &PgPool, names: &[String]) -> Result<bool, StoreError> {
-        read!(pool, |connection| any_free(connection, names))
+        let free = read!(pool, |connection| free(connection, names))?;
+        let mut known = self.known()?;
+        for name in &free {
+            if let Some(Known::Elsewhere { again }) = known.get_mut(name) {
+                *again = Instant::now();
+            }
+        }
+        Ok(!free.is_empty())
     }
 
     /// Holds a lease for the rest of this transaction: nobody takes it meanwhile. [`StoreError::Elsewhere`] where it is
@@ -265,6 +293,12 @@ impl Leases {
 }
 
 async fn taken(connection: &mut PgConnection, name: &str, me: Uuid) -> Result<Option<i64>, Trouble> {
+    // A look first: what follows would hold the row of a lease that stays another's, and have its holder wait.
+    let sql = "select 1 from leases where name = $1 and until > now() and holder <> $2";
+    let elsewhere: Option<(i32,)> = sqlx::query_as(sql).bind(name).bind(me).fetch_optional(&mut *connection).await?;
+    if elsewhere.is_some() {
+        return Ok(None);
+    }
     let taken: Option<(i64, Option<Uuid>)> = sqlx::query_as(
         "insert into leases (name, holder, epoch, until) values ($1, $2, 1, now() + $3 * interval '1 second')
          on conflict (name) do update
@@ -314,8 +348,8 @@ async fn given_back(connection: &mut PgConnection, me: Uuid) -> Result<(), Troub
     Ok(())
 }
 
-async fn any_free(connection: &mut PgConnection, names: &[String]) -> Result<bool, Trouble> {
-    let sql = "select count(*) from leases where name = any($1) and (until <= now() or holder is null)";
-    let (free,): (i64,) = sqlx::query_as(sql).bind(names).fetch_one(connection).await?;
-    Ok(free > 0)
+async fn free(connection: &mut PgConnection, names: &[String]) -> Result<Vec<String>, Trouble> {
+    let sql = "select name from leases where name = any($1) and (until <= now() or holder is null)";
+    let free: Vec<(String,)> = sqlx::query_as(sql).bind(names).fetch_all(connection).await?;
+    Ok(free.into_iter().map(|(name,)| name).collect())
 }

@@ -16,6 +16,7 @@ use super::counts::{self, Lanes, Written};
 use super::engine::EngineRow;
 use super::members;
 use super::text::{at, count};
+use super::time::Time;
 use crate::model::{Position, Timestamp, TriggerId, TriggerStates};
 use crate::store::record::decode;
 use crate::store::{Counts, LaneCount, Members, Progress, StoreError};
@@ -39,6 +40,7 @@ pub struct Mirror {
     changed: watch::Sender<u64>,
     /// When all of it was last read, and why not since.
     read: Mutex<(Instant, Option<String>)>,
+    time: Time,
 }
 
 #[derive(Default)]
@@ -61,7 +63,7 @@ impl Mirror {
     /// Knows nothing yet.
     pub fn new() -> Self {
         let read = Mutex::new((Instant::now(), None));
-        Self { known: Mutex::default(), changed: watch::Sender::new(0), read }
+        Self { known: Mutex::default(), changed: watch::Sender::new(0), read, time: Time::default() }
     }
 
     fn known(&self) -> Result<MutexGuard<'_, Known>, StoreError> {
@@ -88,6 +90,11 @@ impl Mirror {
         Ok(())
     }
 
+    /// What time it is to all who share the database.
+    pub fn time(&self) -> Option<Timestamp> {
+        self.time.now()
+    }
+
     /// It could not be read.
     pub fn failed(&self, refused: &StoreError) {
         if let Ok(mut read) = self.read.lock() {
@@ -102,13 +109,16 @@ impl Mirror {
     }
 
     async fn read(&self, connection: &mut PgConnection, me: Uuid) -> Result<bool, Trouble> {
+        let asked = Instant::now();
         let row = sqlx::query(
-            "select e.*, j.last, (select v.arrived from events v where v.position = e.decided + 1) as waits_since,
+            "select e.*, j.last, (extract(epoch from clock_timestamp()) * 1000)::bigint as told,
+             (select v.arrived from events v where v.position = e.decided + 1) as waits_since,
              (select p.wake from people p where p.wake is not null order by p.wake limit 1) as next_timer
              from engine e, journal j where e.id = 1 and j.id = 1",
         )
         .fetch_one(&mut *connection)
         .await?;
+        self.time.note(at(row.try_get("told")?), asked, Instant::now());
         let engine = EngineRow::read(&row)?;
         let journaled = count(row.try_get("last")?);
         let oldest = row.try_get::<Option<i64>, _>("waits_since")?.map(|ms| (engine.decided.0 + 1, at(ms)));

@@ -31,6 +31,7 @@ mod small;
 #[cfg(test)]
 pub mod tests;
 mod text;
+mod time;
 mod weeks;
 
 use std::collections::{HashMap, HashSet};
@@ -561,6 +562,10 @@ impl Store for Postgres {
 
     fn away(&self) -> Option<String> {
         self.inner.mirror.away()
+    }
+
+    fn time(&self) -> Option<Timestamp> {
+        self.inner.mirror.time()
     }
 
     /// Takes out what is too old. A restart reads no event again.

@@ -182,6 +182,32 @@ async fn work_is_taken_over_from_who_ends_and_from_who_hangs() {
     two.close().await.expect("a close");
 }
 
+/// Whoever has a lease shows it in each transaction: who asks for it meanwhile is told so at once. And whoever waits for one
+/// lease keeps nobody from another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_asks_for_a_lease_waits_for_no_other() {
+    let server = Server::begin().await;
+    let settings = settings(&server).await;
+    let (one, two) = (open(&settings).await, open(&settings).await);
+    say(&settings, "insert into leases (name, epoch, until) values ('held up', 1, now())").await;
+    one.duty("shown").await.expect("an answer").expect("nobody else has it");
+    let mut other = one.inner.pool.begin().await.expect("a transaction");
+    sqlx::query("select 1 from leases for update").execute(&mut *other).await.expect("rows");
+    let soon = std::time::Duration::from_secs(2);
+    let shown = tokio::time::timeout(soon, two.duty("shown")).await.expect("at once");
+    assert!(shown.expect("an answer").is_none());
+    let new = tokio::select! {
+        biased;
+        _ = two.duty("held up") => panic!("its row is held"),
+        new = tokio::time::timeout(soon, two.duty("new")) => new.expect("at once"),
+    };
+    assert!(new.expect("an answer").is_some());
+    other.rollback().await.expect("an end");
+    for store in [one, two] {
+        store.close().await.expect("a close");
+    }
+}
+
 /// What is called back is looked at while somebody may just take it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_called_back_is_not_taken_at_the_same_time() {

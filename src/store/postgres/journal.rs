@@ -151,7 +151,7 @@ async fn place(connection: &mut PgConnection, group: &[Append], mark: Uuid) -> R
         columns.push(n, event);
     }
     let n = limit(columns.position.len());
-    if let Some(last) = columns.insert(connection, mark).await? {
+    if let Some(last) = columns.append(connection, mark).await? {
         return Ok(count(last - n + 1));
     }
     // They are there already. Should another daemon have gone on since, who asks is told of a place behind theirs.
@@ -186,7 +186,7 @@ impl Columns {
 
     /// Behind what there is: `position` counts from there. The newest place; none where what has this mark was the last
     /// to be written.
-    async fn insert(self, connection: &mut PgConnection, mark: Uuid) -> Result<Option<i64>, Trouble> {
+    async fn append(self, connection: &mut PgConnection, mark: Uuid) -> Result<Option<i64>, Trouble> {
         let placed: Option<(i64,)> = sqlx::query_as(
             "with placed as (
               update journal set last = last + $1, mark = $2 where id = 1 and mark is distinct from $2

@@ -111,7 +111,7 @@ async fn write(pool: &PgPool, leases: &Leases, group: &[Append]) -> Result<u64, 
     // Should the answer be lost, the next try knows by this that they are there.
     let mark = Uuid::new_v4();
     if group.iter().all(|append| append.duty.is_none() && append.cursor.is_none()) {
-        // A statement by itself is a transaction, and one round to the database instead of four.
+        // A statement by itself is a transaction, and one round to the database instead of five.
         return asked!(pool, |connection| place(connection, group, mark));
     }
     tried!(pool, |connection| write_once(connection, leases, group, mark))

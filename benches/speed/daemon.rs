@@ -35,10 +35,22 @@ pub fn configure(folder: &Path, store: &str, rest: &str, triggers: &[(String, St
     std::fs::write(folder.join("espalier.toml"), text).expect("the configuration");
 }
 
-/// Begins it, on ports that are free.
+/// Begins it on a store of its own, on ports that are free.
 pub async fn begin(folder: &Path, rest: &str, triggers: &[(String, String)]) -> Running {
+    begin_on(folder, &format!("cache = \"{CACHE_MB} MB\"\n"), rest, triggers).await
+}
+
+/// What the store's section says of a database. Its address lies in a file, as a secret has to.
+pub fn postgres_at(folder: &Path, url: &str) -> String {
+    std::fs::create_dir_all(folder).expect("a folder");
+    std::fs::write(folder.join("url"), url).expect("a file");
+    format!("kind = \"postgres\"\nurl = \"${{file:{}}}\"\n", folder.join("url").display())
+}
+
+/// Begins it with this in the store's section.
+pub async fn begin_on(folder: &Path, store: &str, rest: &str, triggers: &[(String, String)]) -> Running {
     let rest = format!("[intake]\nlisten = \"127.0.0.1:0\"\n[delivery]\nlinger = \"0ms\"\n{rest}");
-    configure(folder, &format!("cache = \"{CACHE_MB} MB\"\n"), &rest, triggers);
+    configure(folder, store, &rest, triggers);
     let configured = Settings::load(&folder.join("espalier.toml")).unwrap_or_else(|m| panic!("{m:?}"));
     Daemon::new(configured, Arc::new(SystemClock)).begin().await.expect("the daemon")
 }

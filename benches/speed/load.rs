@@ -114,16 +114,7 @@ pub async fn paced(
     every: Duration,
     body: impl Fn(u64) -> Vec<u8> + Send + Sync + 'static,
 ) -> Load {
-    let (senders, receivers): (Vec<_>, Vec<_>) = (0..connections).map(|_| unbounded_channel()).unzip();
-    // A thread: the runtime's timers know only whole milliseconds.
-    let pace = std::thread::spawn(move || {
-        let start = Instant::now();
-        for (n, to) in (0..requests).zip(senders.iter().cycle()) {
-            let due = start + every * u32::try_from(n).expect("a bounded load");
-            std::thread::sleep(due.saturating_duration_since(Instant::now()));
-            to.send((n, due)).expect("a connection of the load");
-        }
-    });
+    let (pace, receivers) = pace(connections, requests, every);
     let dues = receivers.into_iter().map(|receiver: UnboundedReceiver<(u64, Instant)>| {
         let receiver = Arc::new(Mutex::new(receiver));
         move || {
@@ -134,6 +125,25 @@ pub async fn paced(
     let load = load(to, path, authorization, dues, body).await;
     pace.join().expect("the pace to be kept");
     load
+}
+
+/// Tells so many, by turns, what is due when.
+pub fn pace(
+    receivers: usize,
+    requests: u64,
+    every: Duration,
+) -> (std::thread::JoinHandle<()>, Vec<UnboundedReceiver<(u64, Instant)>>) {
+    let (senders, receivers): (Vec<_>, Vec<_>) = (0..receivers).map(|_| unbounded_channel()).unzip();
+    // A thread: the runtime's timers know only whole milliseconds.
+    let pace = std::thread::spawn(move || {
+        let start = Instant::now();
+        for (n, to) in (0..requests).zip(senders.iter().cycle()) {
+            let due = start + every * u32::try_from(n).expect("a bounded load");
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            to.send((n, due)).expect("a connection of the load");
+        }
+    });
+    (pace, receivers)
 }
 
 /// One connection for each of `dues`, which say what to send next and since when it is due.

@@ -11,9 +11,14 @@ mod load;
 mod opening;
 mod path;
 mod people;
+mod postgres;
 mod pull;
 mod reference;
 mod rules;
+#[expect(dead_code, reason = "the tests use more of it")]
+#[path = "../../tests/support/postgres.rs"]
+mod server;
+mod takeover;
 mod triggers;
 mod views;
 
@@ -39,6 +44,15 @@ async fn main() {
     }
     if is_wanted("path") {
         path::throughput().await;
+    }
+    if is_wanted("path-postgres") {
+        postgres::path().await;
+    }
+    if is_wanted("accept-postgres") {
+        postgres::accept().await;
+    }
+    if is_wanted("takeover") {
+        takeover::after_kill().await;
     }
     if is_wanted("triggers") {
         triggers::decided().await;

@@ -12,7 +12,8 @@ const QUEUED: u64 = 1_000_000;
 /// sled's cache and ours, as the defaults have them.
 const CACHES: u64 = 128 << 20;
 
-fn start(folder: &Path) -> Child {
+/// The program, as its users run it.
+pub fn start(folder: &Path) -> Child {
     Command::new(env!("CARGO_BIN_EXE_espalier"))
         .args(["run", "--config"])
         .arg(folder.join("espalier.toml"))
@@ -23,7 +24,7 @@ fn start(folder: &Path) -> Child {
 }
 
 /// Until a message is accepted.
-async fn accepts(intake: std::net::SocketAddr) {
+pub async fn accepts(intake: std::net::SocketAddr) {
     loop {
         if let Ok(mut connection) = Connection::open(intake).await
             && connection.post("/v1/track", KEY, &message(0)).await.is_ok_and(|status| status == 200)

@@ -7,12 +7,15 @@ use std::time::{Duration, Instant};
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
+use espalier::cli::Running;
+use espalier::sandbox::Sandbox;
 
 use crate::ROUNDS;
 use crate::daemon::{self, KEY, PING, begin, klaviyo_at, message, sandbox, serve};
 use crate::load::{Connection, fdatasync_median, flood, median, quantile};
 
-const REQUESTS: u64 = 30_000;
+/// Of one round.
+pub const REQUESTS: u64 = 30_000;
 /// Events of one round of the latency measurement, and how many a second.
 const PACED: u64 = 1_000;
 const EVERY: Duration = Duration::from_millis(5);
@@ -24,17 +27,23 @@ pub async fn throughput() {
         let folder = tempfile::tempdir().expect("a folder");
         let (sandbox, vendor) = sandbox().await;
         let ours = begin(folder.path(), &klaviyo_at(vendor), &[("ping".into(), PING.into())]).await;
-        let began = Instant::now();
-        let load = flood(ours.intake, "/v1/track", KEY, 64, REQUESTS, message).await;
-        while sandbox.counts("klaviyo").effects < REQUESTS {
-            assert!(began.elapsed() < Duration::from_secs(120), "{:?}", sandbox.counts("klaviyo"));
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        rates.push(REQUESTS as f64 / began.elapsed().as_secs_f64());
-        println!("round {round}: {:.0}/s; accepted at {:.0}/s", rates[round], load.per_second());
+        let (rate, accepted) = whole(&ours, &sandbox).await;
+        rates.push(rate);
+        println!("round {round}: {rate:.0}/s; accepted at {accepted:.0}/s");
         ours.stop().await.expect("an end");
     }
     println!("path: whole path, one activation an event: {:.0}/s (wanted 10,000)", median(rates));
+}
+
+/// How many a second went the whole path, and how many were accepted.
+pub async fn whole(ours: &Running, sandbox: &Sandbox) -> (f64, f64) {
+    let began = Instant::now();
+    let load = flood(ours.intake, "/v1/track", KEY, 64, REQUESTS, message).await;
+    while sandbox.counts("klaviyo").effects < REQUESTS {
+        assert!(began.elapsed() < Duration::from_secs(120), "{:?}", sandbox.counts("klaviyo"));
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    (REQUESTS as f64 / began.elapsed().as_secs_f64(), load.per_second())
 }
 
 /// When each `ping_id` was first seen.

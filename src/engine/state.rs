@@ -26,6 +26,9 @@ pub enum Stage {
     Stopped,
 }
 
+/// Edges, oldest first: when each was, and whose.
+pub type Kept = VecDeque<(Timestamp, PersonId)>;
+
 /// What it is doing, and since when.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EngineState {
@@ -35,8 +38,8 @@ pub struct EngineState {
     pub since: Timestamp,
     /// Edges since the start, by trigger and what became of them.
     pub edges: BTreeMap<(Arc<str>, &'static str), u64>,
-    /// Of those from which nothing leaves the last [`LATELY`] of each sort, oldest first: when, and whose.
-    pub kept: BTreeMap<(Arc<str>, &'static str), VecDeque<(Timestamp, PersonId)>>,
+    /// Of those from which nothing leaves the last [`LATELY`] of each sort.
+    pub kept: BTreeMap<(Arc<str>, &'static str), Kept>,
 }
 
 impl EngineState {

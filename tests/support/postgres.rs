@@ -50,11 +50,16 @@ pub fn command(binary: &Path) -> Command {
 
 impl Server {
     /// One that answers.
-    #[expect(clippy::disallowed_methods, reason = "the test's own environment")]
     pub async fn begin() -> Self {
+        Self::begin_with(&SETTINGS).await
+    }
+
+    /// The same, with these of its settings where it is our own.
+    #[expect(clippy::disallowed_methods, reason = "the test's own environment")]
+    pub async fn begin_with(settings: &[&str]) -> Self {
         let (url, own) = match std::env::var("ESPALIER_TEST_DATABASE_URL") {
             Ok(url) => (url, None),
-            Err(_) => begin_own(),
+            Err(_) => begin_own(settings),
         };
         let server = Self { url, own, databases: AtomicU32::new(0) };
         server.answers().await;
@@ -124,7 +129,7 @@ pub fn is_made(what: &str, out: &std::process::Output) {
     assert!(out.status.success(), "{what}: {}", String::from_utf8_lossy(&out.stderr));
 }
 
-fn begin_own() -> (String, Option<Own>) {
+fn begin_own(settings: &[&str]) -> (String, Option<Own>) {
     let bin = binaries();
     let folder = folders();
     let (data, sockets) = (folder.path().join("data"), folder.path().join("s"));
@@ -143,7 +148,7 @@ fn begin_own() -> (String, Option<Own>) {
         .args(["-c", &until_we_end])
         .arg(folder.path())
         .arg(bin.join("postgres"))
-        .args(SETTINGS)
+        .args(settings)
         .args(["-c", "listen_addresses=", "-k"])
         .arg(&sockets)
         .arg("-D")

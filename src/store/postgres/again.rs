@@ -180,8 +180,8 @@ macro_rules! step {
     };
 }
 
-/// Reads on a connection of its own, again where that may help.
-macro_rules! read {
+/// Asks on a connection of its own, again where that may help: for what is read, and for what is one statement.
+macro_rules! asked {
     ($pool:expr, |$connection:ident| $body:expr) => {{
         let mut again = $crate::store::postgres::again::Again::new();
         loop {
@@ -193,16 +193,22 @@ macro_rules! read {
             };
             let tried = tokio::time::timeout($crate::store::postgres::again::ONE_TRY, one).await;
             match again.after(tried.unwrap_or(Err($crate::store::postgres::again::Trouble::HANGS))).await {
-                std::ops::ControlFlow::Break(ended) => {
-                    break ended.map_err($crate::store::postgres::again::Trouble::into_error);
-                }
+                std::ops::ControlFlow::Break(ended) => break ended,
                 std::ops::ControlFlow::Continue(()) => {}
             }
         }
     }};
 }
 
-pub(super) use {read, step, tried};
+/// The same, for the store's callers.
+macro_rules! read {
+    ($pool:expr, |$connection:ident| $body:expr) => {
+        $crate::store::postgres::again::asked!($pool, |$connection| $body)
+            .map_err($crate::store::postgres::again::Trouble::into_error)
+    };
+}
+
+pub(super) use {asked, read, step, tried};
 
 #[cfg(test)]
 mod tests {

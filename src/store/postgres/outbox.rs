@@ -375,6 +375,6 @@ async fn settle_once(
             rows::note_erased(connection, one.ended_at.unwrap_or_default(), one).await?;
         }
     }
-    rows::update(connection, ours).await?;
+    rows::settle(connection, &ours).await?;
     counts::write(connection, Side::Sender, &deltas).await
 }

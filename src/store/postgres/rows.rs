@@ -152,7 +152,8 @@ struct Columns {
     dead: Vec<bool>,
     attempts: Vec<String>,
     payload: Vec<Option<String>>,
-    record: Vec<Vec<u8>>,
+    /// None where what is to be sent, with its payload, stays as it is.
+    record: Vec<Option<Vec<u8>>>,
 }
 
 impl Columns {
@@ -174,7 +175,7 @@ impl Columns {
             columns.dead.push(one.is_dead);
             columns.attempts.push(attempts::to_text(&one.row.attempts));
             columns.payload.push(taken_out(&mut rest.payload));
-            columns.record.push(encode(&rest));
+            columns.record.push(Some(encode(&rest)));
         }
         columns
     }
@@ -227,15 +228,31 @@ pub async fn update<'a>(
     connection: &mut PgConnection,
     rows: impl IntoIterator<Item = &'a Queued>,
 ) -> Result<(), Trouble> {
-    let columns = Columns::of(rows);
+    write(connection, Columns::of(rows)).await
+}
+
+/// The same after a try, which says nothing of what was to be sent: that need not go to the database again. Of an erasure
+/// it does, since who was erased is named no more.
+pub async fn settle(connection: &mut PgConnection, rows: &[&Queued]) -> Result<(), Trouble> {
+    let mut columns = Columns::of(rows.iter().copied());
+    let what = columns.payload.iter_mut().zip(&mut columns.record);
+    for (one, (payload, record)) in rows.iter().zip(what) {
+        if one.activation.action != Action::Erase {
+            (*payload, *record) = (None, None);
+        }
+    }
+    write(connection, columns).await
+}
+
+async fn write(connection: &mut PgConnection, columns: Columns) -> Result<(), Trouble> {
     if columns.seq.is_empty() {
         return Ok(());
     }
     sqlx::query(
         "update activations a set state = t.state, expires_at = t.expires_at, not_before = t.not_before,
          planned = t.planned, tries = t.tries, again = t.again, may_have_left = t.may_have_left,
-         ended_at = t.ended_at, outcome = t.outcome, dead = t.dead, attempts = t.attempts, payload = t.payload,
-         record = t.record
+         ended_at = t.ended_at, outcome = t.outcome, dead = t.dead, attempts = t.attempts,
+         payload = case when t.record is null then a.payload else t.payload end, record = coalesce(t.record, a.record)
          from unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::int[], $7::boolean[],
          $8::boolean[], $9::bigint[], $10::text[], $11::boolean[], $12::text[], $13::text[], $14::bytea[])
          as t(seq, state, expires_at, not_before, planned, tries, again, may_have_left, ended_at, outcome, dead,

@@ -2,6 +2,8 @@
 //! at once. Weeks are made ahead; what is of none of them lies in the rest, a partition as well. Where there is no
 //! rest, the table is one.
 
+use std::collections::BTreeSet;
+
 use sqlx::{PgConnection, PgPool};
 
 use super::again::{ONE_TRY, Trouble, read};
@@ -32,6 +34,8 @@ const LENGTH: Span = Span::from_days(7);
 const MONDAY: Span = Span::from_days(4);
 /// This week and those that follow it are there.
 const AHEAD: i64 = 3;
+/// Weeks that are made at once for what is put into them; the rest takes what is of others.
+const AT_ONCE: usize = 16;
 /// Whoever changes the parts of a table keeps others from it, and so waits no longer than this for those who are at it.
 const PATIENCE: &str = "set local lock_timeout = '250ms'";
 
@@ -79,6 +83,12 @@ impl Table {
 pub fn from(instant: Timestamp, most: i64) -> impl Iterator<Item = Week> + Clone {
     let first = Week::of(instant).0;
     (first..first.saturating_add(most)).map(Week)
+}
+
+/// Those of these instants, the first ones where they are of many.
+pub fn of_each(instants: impl Iterator<Item = Timestamp>) -> Vec<Week> {
+    let weeks: BTreeSet<Week> = instants.map(Week::of).collect();
+    weeks.into_iter().take(AT_ONCE).collect()
 }
 
 /// True where tables can be parted by what PostgreSQL says for it. CockroachDB says it in another way.

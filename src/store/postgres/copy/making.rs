@@ -18,6 +18,7 @@ use crate::store::postgres::mirror::{CATALOGUE, CODES};
 use crate::store::postgres::people::{self, Writes};
 use crate::store::postgres::rows::{self, Queued, State};
 use crate::store::postgres::text::{self, count, key, number, shown};
+use crate::store::postgres::weeks::{self, DECISIONS, EVENTS};
 use crate::store::postgres::{commit, journal, queue, register, shelf, small};
 use crate::store::record::{Row, encode};
 use crate::store::{SetAside, StoreError};
@@ -237,7 +238,20 @@ async fn write_engine(connection: &mut PgConnection, engine: &Engine) -> Result<
 }
 
 impl Sorted<'_> {
+    /// What is old has its weeks, as it had where it comes from.
+    async fn make_weeks(&self, connection: &mut PgConnection) -> Result<(), Trouble> {
+        let events = weeks::of_each(self.events.iter().map(|(_, event)| event.arrived));
+        let decisions = weeks::of_each(self.decisions.iter().map(|(.., decision)| decision.at));
+        for (table, weeks) in [(EVENTS, events), (DECISIONS, decisions)] {
+            if !weeks.is_empty() {
+                weeks::make(connection, table, weeks.into_iter()).await?;
+            }
+        }
+        Ok(())
+    }
+
     async fn write(self, connection: &mut PgConnection) -> Result<(), Trouble> {
+        self.make_weeks(connection).await?;
         journal::insert(connection, &self.events).await?;
         if !self.cursors.is_empty() {
             sqlx::query("insert into cursors (name, value) select * from unnest($1::text[], $2::bytea[])")

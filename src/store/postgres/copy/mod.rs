@@ -12,7 +12,7 @@ pub use gate::refuse;
 use super::again::{Trouble, read};
 use super::engine::EngineRow;
 use super::open;
-use super::text::{count, number};
+use super::text::{count, limit, number};
 use crate::model::Position;
 use crate::store::StoreError;
 use crate::store::copy::{Frame, Kind, Page, Source};
@@ -137,12 +137,19 @@ async fn used(connection: &mut PgConnection) -> Result<Option<&'static str>, Tro
     Ok(None)
 }
 
+/// Oldest events among which one may be missing: a week is dropped by when its events came, and others came at its end.
+const OLDEST: usize = 100_000;
+
+/// The journal begins behind whatever is missing among the oldest events.
 async fn frame(connection: &mut PgConnection) -> Result<Frame, Trouble> {
     let engine = engine(connection).await?;
     let (first,): (i64,) = sqlx::query_as(
-        "select coalesce((select v.position from events v order by v.position limit 1), j.last + 1) from journal j
+        "select coalesce(max(e.position), (select v.position from events v order by v.position limit 1), max(j.last) + 1)
+         from journal j left join (select position, lag(position) over (order by position) as before
+         from (select position from events order by position limit $1) oldest) e on e.position <> e.before + 1
          where j.id = 1",
     )
+    .bind(limit(OLDEST))
     .fetch_one(connection)
     .await?;
     Ok(Frame { first: Position(count(first)), decided: engine.decided, step: engine.step })

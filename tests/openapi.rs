@@ -199,7 +199,7 @@ async fn every_operation_answers_as_its_document_says() {
     assert_eq!(api.call("post", "/api/triggers/{name}/resume", &[("name", "form")], "?held=drop", None).await.0, 200);
     assert_eq!(api.call("post", "/api/triggers/{name}/pause", &[("name", "x")], "", None).await.0, 404);
     assert_eq!(api.call("post", "/api/triggers/{name}/pause", &[("name", "form")], "?policy=drop", None).await.0, 200);
-    api.track("4", "b", "Form Submitted").await;
+    api.track("4", "d", "Form Submitted").await;
     let kept = api.until("/api/triggers/{name}/kept", &[("name", "form")], has_some).await;
     assert_eq!(kept[0]["by"], "paused");
     assert_eq!(api.call("get", "/api/triggers/{name}/kept", &[("name", "x")], "", None).await.0, 404);

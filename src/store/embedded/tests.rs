@@ -24,7 +24,7 @@ async fn keeps_the_contract() {
     contract::run(&|| Arc::new(Embedded::open(&settings, Timestamp::MIN).expect("a store"))).await;
     let found = verify(&settings).expect("a check");
     assert_eq!(found.damage, Vec::<String>::new());
-    assert_eq!((found.events, found.steps), (14, 5));
+    assert_eq!((found.events, found.steps), (54, 5));
 }
 
 #[tokio::test]

@@ -176,6 +176,6 @@ pub async fn after_kill() {
         println!("takeover: the other {what} {:.1} s after the kill, {longest:.1} s at most", median(times));
     }
     println!(
-        "takeover: leases and decisions are wanted within 10 s; calls wait for the vendor's burst windows beside that"
+        "takeover: leases and decisions are wanted within 10 s; a vendor without a key against repeats is asked first, after `look_after`"
     );
 }

@@ -14,12 +14,15 @@ use crate::store::settings::Settings;
 /// A connection is waited for no longer.
 const ACQUIRED: Duration = Duration::from_secs(5);
 /// What a session allows: a statement, a wait for somebody's lock, a transaction that nobody goes on with. The last is
-/// shorter than a lease: what a daemon that stands still has locked must not keep others from taking over.
-const LIMITS: [(&str, &str); 4] = [
+/// shorter than a lease: what a daemon that stands still has locked must not keep others from taking over. And how statements
+/// are planned: anew each time, since a plan that was made for a table that is empty, as the outbox is now and then, reads
+/// all of it when it is full.
+const SESSION: [(&str, &str); 5] = [
     ("statement_timeout", "15s"),
     ("lock_timeout", "10s"),
     ("idle_in_transaction_session_timeout", "4s"),
     ("default_transaction_isolation", "read committed"),
+    ("plan_cache_mode", "force_custom_plan"),
 ];
 
 /// One step from a layout to the next.
@@ -57,7 +60,7 @@ pub fn pool(settings: &Settings) -> Result<PgPool, StoreError> {
             StoreError::Unavailable("`[store] url` is no address of PostgreSQL: postgres://user@host/name".into())
         })?
         .application_name("espalier")
-        .options(LIMITS)
+        .options(SESSION)
         .disable_statement_logging();
     let pool = PgPoolOptions::new()
         .max_connections(settings.connections.max(2))

@@ -14,6 +14,9 @@ use support::{Daemon, command, espalier, pause};
 
 const TRIGGERS: [(&str, &str); 3] = [("ping", PING), ("left", LEFT), ("cool", COOL)];
 
+/// Times that a copy is killed.
+const KILLS: usize = 3;
+
 /// A daemon on a folder.
 fn on_folder(at: &Path, rest: &str) -> (Daemon, String) {
     let store = at.join("store");
@@ -38,7 +41,7 @@ async fn copy(by: &Path, from: &str, to: &str, random: &mut fastrand::Rng) -> St
     let mut kills = 0;
     // One that was killed holds the database for ten seconds.
     for _ in 0..1_200 {
-        if kills == 3 {
+        if kills == KILLS {
             let (is_well, text) = espalier(by, &args);
             // It may have come to its end before it was killed.
             if is_well || text.contains("there is a store in") {
@@ -48,13 +51,16 @@ async fn copy(by: &Path, from: &str, to: &str, random: &mut fastrand::Rng) -> St
         } else {
             let begun = command(by, &args).current_dir(by).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
             let mut begun = begun.expect("the program");
-            pause(random.u64(300..1_500)).await;
-            if begun.try_wait().expect("a process of ours").is_none_or(|ended| ended.success()) {
-                kills += 1;
-            }
-            // It may have ended.
+            pause(random.u64(50..400)).await;
+            let is_at_work = begun.try_wait().expect("a process of ours").is_none();
             let _ = begun.kill();
-            begun.wait().expect("a process of ours");
+            kills = match begun.wait().expect("a process of ours").success() {
+                // There is nothing left to kill.
+                true => KILLS,
+                false if is_at_work => kills + 1,
+                // One that was killed is still in its way.
+                false => kills,
+            };
         }
         pause(50).await;
     }

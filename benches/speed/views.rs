@@ -169,6 +169,9 @@ pub async fn served() {
         "/connectors".into(),
         "/connectors/web".into(),
         "/connectors/set-aside".into(),
+        "/connectors/events".into(),
+        "/connectors/events?source=nowhere".into(),
+        "/connectors/products".into(),
         "/quota".into(),
         "/api/series?names=accepted,decided&over=14d".into(),
     ];

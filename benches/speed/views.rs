@@ -7,8 +7,9 @@ use std::time::Instant;
 use espalier::clock::SystemClock;
 use espalier::model::setting::Size;
 use espalier::model::{
-    Action, Activation, Attempt, Changes, Decision, Entry, Identifier, IdentifierKind, LaneName, Loaded, OccasionId,
-    Origin, Outcome, Person, PersonChange, PersonId, Position, RawJson, Span, Timestamp, Verdict, Write,
+    Action, Activation, Attempt, Changes, Decision, Entry, Event, EventKind, Identifier, IdentifierKind, LaneName,
+    Loaded, OccasionId, Origin, Outcome, Person, PersonChange, PersonId, Position, RawJson, Span, Timestamp, Verdict,
+    Write,
 };
 use espalier::store::embedded::Embedded;
 use espalier::store::settings::Settings;
@@ -21,6 +22,8 @@ use crate::load::median;
 const WANTED: f64 = 200.0;
 /// Written in one step.
 const STEP: u64 = 1_000;
+/// Events in the journal.
+const EVENTS: u64 = 400_000;
 /// Times that each view is asked for.
 const TIMES: usize = 15;
 
@@ -68,6 +71,34 @@ async fn people(store: &Embedded, count: u64, at: Timestamp) {
         let people: HashMap<PersonId, Person> = some.into_iter().map(|one| (one.id, one)).collect();
         store.commit(Loaded { people, ..Loaded::default() }, changes).await.expect("a commit");
     }
+}
+
+fn event(n: u64, at: Timestamp) -> Event {
+    Event {
+        kind: EventKind::Did,
+        name: "Product Viewed".into(),
+        at,
+        claimed_at: None,
+        arrived: at,
+        source: "web".into(),
+        origin: Origin::Tracking,
+        dedupe: vec![spread(n)],
+        identifiers: vec![Identifier::new(IdentifierKind::UserId, format!("u{n}"))],
+        session: None,
+        properties: RawJson::trusted(format!("{{\"product_id\":\"p{n}\",\"note\":\"{}\"}}", "x".repeat(200))),
+        traits: RawJson::empty(),
+    }
+}
+
+/// A journal that is more than one segment, and decided.
+async fn events(store: &Embedded, count: u64, at: Timestamp) {
+    let mut last = None;
+    for first in (0..count).step_by(STEP as usize) {
+        let some = (first..(first + STEP).min(count)).map(|n| event(n, at)).collect();
+        last = Some(store.append(some, None).await.expect("an append"));
+    }
+    let changes = Changes { position: last, ..Changes::default() };
+    store.commit(Loaded::default(), changes).await.expect("a commit");
 }
 
 fn activation(n: u64, at: Timestamp) -> Activation {
@@ -135,6 +166,7 @@ pub async fn served() {
     let began = Instant::now();
     people(&store, people_count, at).await;
     letters(&store, dead, at).await;
+    events(&store, EVENTS.min(people_count), at).await;
     store.compact(at).await.expect("a snapshot");
     store.close().await.expect("an end");
     drop(store);
@@ -169,6 +201,9 @@ pub async fn served() {
         "/connectors".into(),
         "/connectors/web".into(),
         "/connectors/set-aside".into(),
+        "/connectors/events".into(),
+        "/connectors/events?source=nowhere".into(),
+        "/connectors/products".into(),
         "/quota".into(),
         "/api/series?names=accepted,decided&over=14d".into(),
     ];

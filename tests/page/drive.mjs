@@ -167,6 +167,18 @@ const steps = {
     await page.getByRole("button", { name: "Resume" }).click();
     await says(page, "It is live again");
     if ((await state()).state !== "live") throw new Error("it is not live");
+    await page.selectOption("select[name=policy]", "drop");
+    await page.getByRole("button", { name: "Pause" }).click();
+    await track("Form Submitted", 901);
+    await until("whom the pause kept is told", async () => {
+      await open(page, "/triggers/form");
+      return (await page.locator("#kept-paused a").count()) === 1;
+    }, 40);
+    await lead(page, "trigger");
+    await inspect(page, "trigger (kept)");
+    await page.screenshot({ path: join(screenshots, "trigger-kept.png"), fullPage: true });
+    await page.getByRole("button", { name: "Resume" }).click();
+    await says(page, "It is live again");
     await page.getByRole("link", { name: "Back-test the last 30 days" }).click();
     await says(page, "lived again under the triggers in force");
     await page.locator("figure.bars svg").waitFor();

@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use sqlx::{PgConnection, PgPool};
+use sqlx::postgres::PgArguments;
+use sqlx::query::Query;
+use sqlx::{PgConnection, PgPool, Postgres, Row as _};
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
@@ -196,51 +198,45 @@ impl Columns {
         self.record.push(encode(&rest));
     }
 
+    /// A statement with all of them as its first eight parameters.
+    fn with(self, sql: &'static str) -> Query<'static, Postgres, PgArguments> {
+        sqlx::query(sql)
+            .bind(self.position)
+            .bind(self.arrived)
+            .bind(self.at)
+            .bind(self.source)
+            .bind(self.name)
+            .bind(self.properties)
+            .bind(self.traits)
+            .bind(self.record)
+    }
+
     /// Behind what there is: `position` counts from there. The newest place; none where what has this mark was the last
     /// to be written.
     async fn append(self, connection: &mut PgConnection, mark: Uuid) -> Result<Option<i64>, Trouble> {
-        let placed: Option<(i64,)> = sqlx::query_as(
+        let n = limit(self.position.len());
+        let placed = self.with(
             "with placed as (
-              update journal set last = last + $1, mark = $2 where id = 1 and mark is distinct from $2
+              update journal set last = last + $9, mark = $10 where id = 1 and mark is distinct from $10
               returning last),
              written as (
               insert into events (position, arrived, at, source, name, properties, traits, record)
-              select p.last - $1 + t.position, t.arrived, t.at, t.source, t.name, t.properties, t.traits, t.record
-              from placed p, unnest($3::bigint[], $4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::text[],
-              $9::text[], $10::bytea[]) as t(position, arrived, at, source, name, properties, traits, record))
+              select p.last - $9 + t.position, t.arrived, t.at, t.source, t.name, t.properties, t.traits, t.record
+              from placed p, unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[],
+              $7::text[], $8::bytea[]) as t(position, arrived, at, source, name, properties, traits, record))
              select last from placed",
-        )
-        .bind(limit(self.position.len()))
-        .bind(mark)
-        .bind(self.position)
-        .bind(self.arrived)
-        .bind(self.at)
-        .bind(self.source)
-        .bind(self.name)
-        .bind(self.properties)
-        .bind(self.traits)
-        .bind(self.record)
-        .fetch_optional(connection)
-        .await?;
-        Ok(placed.map(|(last,)| last))
+        );
+        let placed = placed.bind(n).bind(mark).fetch_optional(connection).await?;
+        Ok(placed.map(|row| row.try_get("last")).transpose()?)
     }
 
     async fn insert(self, connection: &mut PgConnection) -> Result<(), Trouble> {
-        sqlx::query(
+        let inserted = self.with(
             "insert into events (position, arrived, at, source, name, properties, traits, record)
              select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[],
              $7::text[], $8::bytea[])",
-        )
-        .bind(self.position)
-        .bind(self.arrived)
-        .bind(self.at)
-        .bind(self.source)
-        .bind(self.name)
-        .bind(self.properties)
-        .bind(self.traits)
-        .bind(self.record)
-        .execute(connection)
-        .await?;
+        );
+        inserted.execute(connection).await?;
         Ok(())
     }
 }

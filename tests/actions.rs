@@ -67,9 +67,7 @@ campaigns = { 3712 = { orderTotal = "total" } }
 [delivery]
 backoff = "100ms"
 "#;
-    // Who takes an account over from a daemon that was killed takes its window for spent, and would wait for a minute.
-    let accounts = support::accounts(at).replace("base_url", "unlimited = true\nbase_url");
-    (sandbox, accounts + more, at)
+    (sandbox, support::accounts(at) + more, at)
 }
 
 /// What a vendor's people met, in the words of the simulator, sorted.

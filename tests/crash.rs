@@ -144,7 +144,8 @@ async fn nothing_acknowledged_is_lost_and_nothing_is_sent_twice(kind: Kind) {
     told.all_is_taken_once(loads, &sandbox, &daemon).await;
     let cooled: Vec<_> =
         sandbox.effects_from("klaviyo", 0).into_iter().filter(|effect| effect.event == "Cooled").collect();
-    let few = usize::try_from(kills.min(50)).expect("few");
+    // On PostgreSQL there are half as many rounds, and less comes in each.
+    let few = if kind == Kind::Embedded { 50 } else { 15 };
     assert!(cooled.len() > few, "cool-downs are tested too: {} fires", cooled.len());
     // Each has a code, and nobody else has it.
     let mut codes = BTreeMap::new();

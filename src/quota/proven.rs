@@ -35,7 +35,7 @@ pub struct Slot {
 }
 
 impl Slot {
-    /// As if the answers had come later by so much, but not after `now`.
+    /// As if the answers had come later by so much, but by no more than that after `now`.
     pub fn later(self, by: Span, now: Timestamp) -> Self {
         Self { until: (self.until + by).min(now + by), ..self }
     }

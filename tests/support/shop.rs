@@ -14,15 +14,13 @@ pub async fn open(triggers: &[(&str, &str)]) -> (TempDir, Sandbox, Daemon) {
     on(Kind::Embedded, triggers).await
 }
 
-/// The same, with everything in a store of this kind. The vendor has no limits.
+/// The same, with everything in a store of this kind.
 pub async fn on(kind: Kind, triggers: &[(&str, &str)]) -> (TempDir, Sandbox, Daemon) {
     let folder = tempfile::tempdir().expect("a folder");
-    let (sandbox, at) = vendors(Options { limits: false, ..Options::default() }).await;
+    let (sandbox, at) = vendors(Options::default()).await;
     let key = "${env:TEST_SANDBOX_KEY}";
-    let destination = format!(
-        "[destination.klaviyo]\nkind = \"klaviyo\"\napi_key = \"{key}\"\nunlimited = true\n\
-         base_url = \"http://{at}/klaviyo\"\n"
-    );
+    let destination =
+        format!("[destination.klaviyo]\nkind = \"klaviyo\"\napi_key = \"{key}\"\nbase_url = \"http://{at}/klaviyo\"\n");
     let mut daemon = Daemon::new(folder.path(), &folder.path().join("store"), &destination, triggers).on(kind).await;
     daemon.start_ready().await;
     (folder, sandbox, daemon)

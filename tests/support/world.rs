@@ -134,6 +134,14 @@ impl World {
         self.queued(lane) == 0 && state.borrow().in_flight == 0
     }
 
+    /// The lane holds back, and nothing is under way.
+    pub fn is_at_rest(&self, lane: &str) -> bool {
+        let lanes = &self.daemon.watched.lanes;
+        let state = &lanes.iter().find(|(name, _)| &**name == lane).expect("a lane").1;
+        let state = state.borrow();
+        state.held.is_some() && state.in_flight == 0
+    }
+
     pub fn outcomes(&self, lane: &str) -> BTreeMap<&'static str, u64> {
         let lanes = &self.daemon.watched.lanes;
         let state = &lanes.iter().find(|(name, _)| &**name == lane).expect("a lane").1;

@@ -20,8 +20,6 @@ use crate::ops::server::Shared;
 use crate::ops::triggers::{Held, Kept, Liveness, held, kept, known};
 use crate::store::StoreError;
 
-/// Edges of one sort that are shown without being asked for.
-const OPEN: usize = 5;
 /// Held activations that are shown.
 const HELD: usize = 20;
 
@@ -172,7 +170,7 @@ fn lately(counted: &Counted, all: &[Kept], now: Timestamp) -> Markup {
             p.muted { "The last " (LATELY) " of each sort at most, since this daemon decides. A person's page says of every edge why." }
             @for (word, _) in &counted.gated {
                 @let of: Vec<&Kept> = all.iter().filter(|one| one.by == *word).collect();
-                details id=(format!("kept-{word}")) open[of.len() <= OPEN] {
+                details id=(format!("kept-{word}")) open {
                     summary { (word.replace('_', " ")) " " span.muted { "(" (of.len()) ")" } }
                     @if of.is_empty() { (nothing("None since this daemon decides.")) } @else {
                         ul { @for one in of { li {

@@ -63,6 +63,13 @@ pub struct Page {
     pub next: Option<Vec<u8>>,
 }
 
+impl Page {
+    /// All of them.
+    pub fn all(pieces: impl IntoIterator<Item = Piece>) -> Self {
+        Self { pieces: pieces.into_iter().collect(), next: None }
+    }
+}
+
 /// How far a copy is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Progress {

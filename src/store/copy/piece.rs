@@ -13,7 +13,7 @@ use crate::model::{
 use crate::store::audit::Audited;
 use crate::store::forgotten::Hash;
 use crate::store::record::{Header, Place, Row, StepRecord, StoredEntry, encode};
-use crate::store::{Adopted, LaneTotals, SetAside};
+use crate::store::{Adopted, LaneTotals, SetAside, StoreError};
 
 /// Kinds of pieces, in the order in which they are copied: whoever reads a store that is half copied finds where the
 /// engine is last of all.
@@ -104,8 +104,14 @@ impl Kind {
     }
 
     /// The one that is called so.
-    pub fn of(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|(_, known)| *known == word).map(|(kind, _)| kind)
+    ///
+    /// # Errors
+    /// When a later version wrote of it.
+    pub fn of(word: &str) -> Result<Self, StoreError> {
+        let known = Self::ALL.into_iter().find(|(_, known)| *known == word).map(|(kind, _)| kind);
+        known.ok_or_else(|| {
+            StoreError::Damaged(format!("the copy stands at `{word}`, which this version does not know"))
+        })
     }
 
     /// The one after it.

@@ -137,6 +137,9 @@ async fn bring(connection: &mut PgConnection, migrations: &[Migration]) -> Resul
     if version >= MEMBERS && needed > oldest {
         refuse_beside(connection, needed).await?;
     }
+    if version >= FIRST {
+        refuse_unfinished(connection).await?;
+    }
     for (layout, migration) in (version + 1..).zip(missing) {
         sqlx::raw_sql(migration.sql).execute(&mut *connection).await?;
         if layout == FIRST && weeks::are_known(connection).await? {
@@ -150,6 +153,22 @@ async fn bring(connection: &mut PgConnection, migrations: &[Migration]) -> Resul
         .await?;
     tracing::info!(from = version, to = known, "the tables have this version's layout");
     Ok(())
+}
+
+/// The first layout was changed before it was released: what was made by it until then is not brought here.
+async fn refuse_unfinished(connection: &mut PgConnection) -> Result<(), Trouble> {
+    let sql = "select 1 from information_schema.columns where table_schema = current_schema()
+         and table_name = 'activations' and column_name = 'attempts' and data_type = 'bytea'";
+    let found: Option<(i32,)> = sqlx::query_as(sql).fetch_optional(connection).await?;
+    match found {
+        None => Ok(()),
+        Some(_) => Err(StoreError::Unavailable(
+            "the tables were made by a version from before their layout was released, and cannot be used: name an empty \
+             database in `[store] url`"
+                .into(),
+        )
+        .into()),
+    }
 }
 
 /// Daemons that could not go on are not taken by surprise.

@@ -157,16 +157,16 @@ struct Columns {
 }
 
 impl Columns {
-    fn of<'a>(rows: impl IntoIterator<Item = &'a Queued>) -> Self {
+    /// `stays` is true where what is to be sent is there already.
+    fn of<'a>(rows: impl IntoIterator<Item = &'a Queued>, stays: impl Fn(&Queued) -> bool) -> Self {
         let ms = |at: Option<Timestamp>| at.map(Timestamp::as_millis);
         let mut columns = Self::default();
         for one in rows {
-            let mut rest = one.activation.clone();
             columns.seq.push(number(one.seq));
             columns.state.push(one.state.word());
-            columns.expires_at.push(rest.expires_at.as_millis());
+            columns.expires_at.push(one.activation.expires_at.as_millis());
             columns.not_before.push(ms(one.row.not_before));
-            columns.planned.push(ms(rest.not_before));
+            columns.planned.push(ms(one.activation.not_before));
             columns.tries.push(i32::try_from(one.row.tries).unwrap_or(i32::MAX));
             columns.again.push(one.is_again());
             columns.may_have_left.push(one.row.may_have_left);
@@ -174,8 +174,9 @@ impl Columns {
             columns.outcome.push(one.outcome());
             columns.dead.push(one.is_dead);
             columns.attempts.push(attempts::to_text(&one.row.attempts));
-            columns.payload.push(taken_out(&mut rest.payload));
-            columns.record.push(Some(encode(&rest)));
+            let mut rest = (!stays(one)).then(|| one.activation.clone());
+            columns.payload.push(rest.as_mut().and_then(|rest| taken_out(&mut rest.payload)));
+            columns.record.push(rest.as_ref().map(encode));
         }
         columns
     }
@@ -186,7 +187,7 @@ pub async fn insert(connection: &mut PgConnection, rows: &[Queued]) -> Result<()
     if rows.is_empty() {
         return Ok(());
     }
-    let columns = Columns::of(rows);
+    let columns = Columns::of(rows, |_| false);
     sqlx::query(
         "insert into activations (seq, lane, occasion, action, trigger, trigger_id, person, priority, state, at,
          expires_at, not_before, planned, tries, again, may_have_left, ended_at, outcome, dead, attempts, payload,
@@ -228,20 +229,13 @@ pub async fn update<'a>(
     connection: &mut PgConnection,
     rows: impl IntoIterator<Item = &'a Queued>,
 ) -> Result<(), Trouble> {
-    write(connection, Columns::of(rows)).await
+    write(connection, Columns::of(rows, |_| false)).await
 }
 
 /// The same after a try, which says nothing of what was to be sent: that need not go to the database again. Of an erasure
 /// it does, since who was erased is named no more.
 pub async fn settle(connection: &mut PgConnection, rows: &[&Queued]) -> Result<(), Trouble> {
-    let mut columns = Columns::of(rows.iter().copied());
-    let what = columns.payload.iter_mut().zip(&mut columns.record);
-    for (one, (payload, record)) in rows.iter().zip(what) {
-        if one.activation.action != Action::Erase {
-            (*payload, *record) = (None, None);
-        }
-    }
-    write(connection, columns).await
+    write(connection, Columns::of(rows.iter().copied(), |one| one.activation.action != Action::Erase)).await
 }
 
 async fn write(connection: &mut PgConnection, columns: Columns) -> Result<(), Trouble> {

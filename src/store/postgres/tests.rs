@@ -384,6 +384,22 @@ async fn tables_of_a_later_version_are_left_alone() {
 
 /// A later version that only adds to the tables is brought in while earlier daemons work; one that changes them is not,
 /// and shuts them out.
+/// What cannot be read any more is not begun with.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tables_from_before_their_layout_was_released_are_refused() {
+    let server = Server::begin().await;
+    let settings = settings(&server).await;
+    let pool = open::pool(&settings).expect("connections");
+    open::migrate(&pool, &open::MIGRATIONS[..2]).await.expect("the first two");
+    say(&settings, "drop view attempts").await;
+    say(&settings, "alter table activations alter column attempts type bytea using ''").await;
+    let refused = Postgres::open(&settings).await.err().expect("it is refused").to_string();
+    assert!(refused.contains("name an empty database"), "{refused}");
+    say(&settings, "alter table activations alter column attempts type text using ''").await;
+    open(&settings).await.close().await.expect("a close");
+    pool.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_upgrade_rolls_where_tables_are_only_added_to() {
     let server = Server::begin().await;

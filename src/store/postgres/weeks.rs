@@ -73,6 +73,12 @@ impl Week {
 }
 
 impl Table {
+    /// True of a partition's name.
+    #[cfg(test)]
+    pub fn has_part(self, name: &str) -> bool {
+        name == self.rest(true) || Week::named(name, self).is_some()
+    }
+
     /// Where rows are that are of no week: all of them, where the table is one.
     pub fn rest(self, is_parted: bool) -> String {
         if is_parted { format!("{}_rest", self.name) } else { self.name.to_owned() }

@@ -349,7 +349,7 @@ impl Target for Making {
                 fs::remove_file(&run).map_err(refused(&run))?;
             }
         }
-        let kind = stands.kind.as_deref().map(|word| Kind::of(word).ok_or_else(|| unknown(word))).transpose()?;
+        let kind = stands.kind.as_deref().map(Kind::of).transpose()?;
         Ok(Some(Progress { of: stands.of.clone(), kind, after: stands.after.clone(), batch: stands.batch }))
     }
 
@@ -423,8 +423,4 @@ impl Target for Making {
         fs::remove_file(&mark).map_err(refused(&mark))?;
         backup::sync(&self.path("."))
     }
-}
-
-fn unknown(word: &str) -> StoreError {
-    StoreError::Damaged(format!("the copy stands at `{word}`, which this version does not know"))
 }

@@ -65,13 +65,15 @@ pub fn page(of: &mut Folder, kind: Kind, after: Option<&[u8]>) -> Result<Page, S
         Kind::Lanes => lanes(of),
         Kind::Triggers => {
             let states = held::triggers(of.disk()?)?;
-            Ok(all(states.into_iter().map(|(id, state)| Piece::Trigger(id, state))))
+            Ok(Page::all(states.into_iter().map(|(id, state)| Piece::Trigger(id, state))))
         }
         Kind::Items => scan(of, keys::ITEM, after, |_, value, found| {
             found.push(Piece::Item(decode(&value)?));
             Ok(())
         }),
-        Kind::Pools => Ok(all(pools(of)?.into_values().map(|pool| Piece::Pool(pool.name, pool.added, pool.next)))),
+        Kind::Pools => {
+            Ok(Page::all(pools(of)?.into_values().map(|pool| Piece::Pool(pool.name, pool.added, pool.next))))
+        }
         Kind::Codes => {
             let pools = pools(of)?;
             scan(of, keys::CODES, after, |key, value, found| {
@@ -108,13 +110,13 @@ pub fn page(of: &mut Folder, kind: Kind, after: Option<&[u8]>) -> Result<Page, S
         Kind::Accesses => accesses(of, after),
         Kind::Register => {
             let (version, value) = of.register.access()?;
-            Ok(all(value.into_iter().map(|value| Piece::Register(version, value))))
+            Ok(Page::all(value.into_iter().map(|value| Piece::Register(version, value))))
         }
         Kind::Audit => {
             let log = of.register.list(None, usize::MAX)?;
-            Ok(all(log.into_iter().rev().map(Piece::Audit)))
+            Ok(Page::all(log.into_iter().rev().map(Piece::Audit)))
         }
-        Kind::Engine => Ok(all([Piece::Engine(Box::new(engine(of)?))])),
+        Kind::Engine => Ok(Page::all([Piece::Engine(Box::new(engine(of)?))])),
     }
 }
 
@@ -130,11 +132,6 @@ fn id(key: &[u8], from: usize) -> Result<[u8; 16], StoreError> {
 fn name(key: &[u8]) -> Result<String, StoreError> {
     let name = key.get(1..).map(|name| String::from_utf8(name.to_vec()));
     name.and_then(Result::ok).ok_or_else(odd)
-}
-
-/// One page has all of them.
-fn all(pieces: impl IntoIterator<Item = Piece>) -> Page {
-    Page { pieces: pieces.into_iter().collect(), next: None }
 }
 
 /// Values whose keys begin with this byte, from behind a key on.
@@ -246,7 +243,7 @@ fn lanes(of: &Folder) -> Result<Page, StoreError> {
         totals: lane.totals,
         name,
     });
-    Ok(all(lanes.filter(|lane| !lane.is_empty()).map(Piece::Lane)))
+    Ok(Page::all(lanes.filter(|lane| !lane.is_empty()).map(Piece::Lane)))
 }
 
 /// By what stands for their names.

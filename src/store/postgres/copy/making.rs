@@ -30,9 +30,7 @@ pub async fn stands(connection: &mut PgConnection) -> Result<Option<Progress>, T
     let Some((of, word, after, batch)) = row else { return Ok(None) };
     let kind = match &*word {
         "" => None,
-        word => Some(Kind::of(word).ok_or_else(|| {
-            StoreError::Damaged(format!("the copy stands at `{word}`, which this version does not know"))
-        })?),
+        word => Some(Kind::of(word)?),
     };
     Ok(Some(Progress { of, kind, after, batch: count(batch) }))
 }

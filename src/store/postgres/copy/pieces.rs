@@ -29,7 +29,7 @@ pub async fn page(connection: &mut PgConnection, kind: Kind, after: Option<&[u8]
         Kind::Cursors => {
             let sql = "select name, value from cursors order by name";
             let rows: Vec<(String, Vec<u8>)> = sqlx::query_as(sql).fetch_all(connection).await?;
-            Ok(all(rows.into_iter().map(|(name, value)| Piece::Cursor(name, value))))
+            Ok(Page::all(rows.into_iter().map(|(name, value)| Piece::Cursor(name, value))))
         }
         Kind::Keys => keys(connection, after).await,
         Kind::Names => {
@@ -56,7 +56,7 @@ pub async fn page(connection: &mut PgConnection, kind: Kind, after: Option<&[u8]
             let state = |(id, record): (i64, Vec<u8>)| {
                 Ok::<_, Trouble>(Piece::Trigger(TriggerId(id.cast_unsigned()), Arc::new(decode(&record)?)))
             };
-            Ok(all(rows.into_iter().map(state).collect::<Result<Vec<_>, _>>()?))
+            Ok(Page::all(rows.into_iter().map(state).collect::<Result<Vec<_>, _>>()?))
         }
         Kind::Items => {
             let rows: Vec<(Uuid, Vec<u8>)> = by_id(connection, "key, record", "catalogue", "key", after).await?;
@@ -65,13 +65,15 @@ pub async fn page(connection: &mut PgConnection, kind: Kind, after: Option<&[u8]
         Kind::Pools => {
             let sql = "select name, added, next from pools order by name";
             let rows: Vec<(String, i64, i64)> = sqlx::query_as(sql).fetch_all(connection).await?;
-            Ok(all(rows.into_iter().map(|(name, added, next)| Piece::Pool(name.into(), count(added), count(next)))))
+            Ok(Page::all(
+                rows.into_iter().map(|(name, added, next)| Piece::Pool(name.into(), count(added), count(next))),
+            ))
         }
         Kind::Codes => codes(connection, after).await,
         Kind::Kept => {
             let sql = "select name, value from kept order by name";
             let rows: Vec<(String, Vec<u8>)> = sqlx::query_as(sql).fetch_all(connection).await?;
-            Ok(all(rows.into_iter().map(|(name, value)| Piece::Kept(name, value))))
+            Ok(Page::all(rows.into_iter().map(|(name, value)| Piece::Kept(name, value))))
         }
         Kind::Aside => {
             let after: i64 = last(after)?.unwrap_or(i64::MIN);
@@ -98,19 +100,14 @@ pub async fn page(connection: &mut PgConnection, kind: Kind, after: Option<&[u8]
         Kind::Register => {
             let sql = "select version, value from register where id = 1";
             let row: Option<(i64, Vec<u8>)> = sqlx::query_as(sql).fetch_optional(connection).await?;
-            Ok(all(row.map(|(version, value)| Piece::Register(count(version), value))))
+            Ok(Page::all(row.map(|(version, value)| Piece::Register(count(version), value))))
         }
         Kind::Audit => {
             let log = register::list_once(connection, None, usize::MAX).await?;
-            Ok(all(log.into_iter().rev().map(Piece::Audit)))
+            Ok(Page::all(log.into_iter().rev().map(Piece::Audit)))
         }
-        Kind::Engine => Ok(all([Piece::Engine(Box::new(engine(connection).await?))])),
+        Kind::Engine => Ok(Page::all([Piece::Engine(Box::new(engine(connection).await?))])),
     }
-}
-
-/// One page has all of them.
-fn all(pieces: impl IntoIterator<Item = Piece>) -> Page {
-    Page { pieces: pieces.into_iter().collect(), next: None }
 }
 
 /// A page of rows, and the place of the last where there may be more.
@@ -257,7 +254,7 @@ async fn lanes(connection: &mut PgConnection) -> Result<Page, Trouble> {
         let triggers: BTreeMap<_, _> = of.triggers;
         Lane { name, queued: of.queued, deferred: of.deferred, dead: of.dead, triggers, totals: of.totals }
     });
-    Ok(all(pieces.filter(|lane| !lane.is_empty()).map(Piece::Lane)))
+    Ok(Page::all(pieces.filter(|lane| !lane.is_empty()).map(Piece::Lane)))
 }
 
 async fn codes(connection: &mut PgConnection, after: Option<&[u8]>) -> Result<Page, Trouble> {
